@@ -1,0 +1,212 @@
+"""Every op: its value against NumPy, its derivatives to order two against central differences, its dtypes."""
+
+import ast
+import inspect
+
+import numpy as np
+import pytest
+from samples import CASE_NAMES, CASES, SAMPLES
+
+from tinygrad_mnist.autodiff import Op, Tensor, grad, gradcheck, ops, tensor
+from tinygrad_mnist.autodiff.tensor import Tensor as TensorClass
+
+cases = pytest.mark.parametrize(("op", "sample"), CASES, ids=CASE_NAMES)
+
+
+def call(op, sample):
+    """The op as a function of its float arguments."""
+
+    def function(*floats):
+        arguments = list(sample.arguments)
+        for position, x in zip(sample.floats, floats, strict=True):
+            arguments[position] = x
+        return op(*arguments, **sample.params)
+
+    return function, [np.asarray(sample.arguments[i]) for i in sample.floats]
+
+
+def test_every_op_has_a_sample():
+    assert set(SAMPLES) == {value for value in vars(ops).values() if isinstance(value, Op)}
+
+
+@cases
+def test_value_is_that_of_numpy(op, sample):
+    function, floats = call(op, sample)
+    found = function(*map(Tensor, floats)) if floats else op(*map(Tensor, sample.arguments))
+    np.testing.assert_allclose(found.data, sample.reference(*sample.arguments, **sample.params), rtol=1e-12, atol=1e-15)
+
+
+@cases
+def test_without_tensors_an_op_returns_a_plain_array(op, sample):
+    assert not isinstance(op(*sample.arguments, **sample.params), Tensor)
+
+
+differentiable = pytest.mark.parametrize(
+    ("op", "sample"),
+    [c for c in CASES if c[0].differentiable],
+    ids=[n for n, c in zip(CASE_NAMES, CASES, strict=True) if c[0].differentiable],
+)
+
+
+@differentiable
+def test_first_derivative(op, sample):
+    function, floats = call(op, sample)
+    assert gradcheck(function, floats, rtol=1e-7)
+
+
+@differentiable
+def test_second_derivative(op, sample):
+    function, floats = call(op, sample)
+    random = np.random.default_rng(1)
+    weights = random.uniform(0.5, 1.5, np.shape(op(*sample.arguments, **sample.params)))
+    directions = [random.uniform(0.5, 1.5, x.shape) for x in floats]
+
+    def slope_along_directions(*inputs):
+        out = function(*inputs)  # squared, so that the slope of a linear op depends on its input too
+        slopes = grad(out * out, list(inputs), grad_outputs=weights, create_graph=True)
+        return sum((slope * direction).sum() for slope, direction in zip(slopes, directions, strict=True))
+
+    assert gradcheck(slope_along_directions, floats, rtol=1e-7)
+
+
+@differentiable
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_cotangent_has_the_dtype_and_shape_of_its_input(op, sample, dtype, monkeypatch):
+    function, floats = call(op, sample)
+    seen = []
+
+    def watch(watched):
+        original = watched.rule
+
+        def rule(position):
+            found = original(position)
+            return found and (
+                lambda g, out, *rest, **params: (seen.append((g.dtype, out.dtype, g.shape == out.shape)), found(g, out, *rest, **params))[1]
+            )
+
+        monkeypatch.setattr(watched, "rule", rule)
+
+    watch(op)
+    leaves = [Tensor(x.astype(dtype), requires_grad=True) for x in floats]
+    out = function(*leaves)
+    out.backward(np.ones(out.shape, dtype))
+    assert out.dtype == dtype
+    assert seen
+    assert all(row == (dtype, dtype, True) for row in seen)
+    assert [(p.grad.dtype, p.grad.shape) for p in leaves] == [(dtype, p.shape) for p in leaves]
+
+
+@differentiable
+def test_memory_layout_does_not_matter(op, sample):
+    function, floats = call(op, sample)
+
+    def gradients(arrays):
+        leaves = [Tensor(x, requires_grad=True) for x in arrays]
+        out = function(*leaves)
+        out.backward(np.arange(1.0, out.size + 1).reshape(out.shape))
+        return [p.grad.data for p in leaves]
+
+    strided = [np.repeat(x[..., None], 2, axis=-1)[..., 0] for x in floats]
+    fortran = [np.asfortranarray(x) for x in floats]
+    for other in (strided, fortran):
+        for a, b in zip(gradients(floats), gradients(other), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-14)
+
+
+def test_rules_use_only_what_means_the_same_on_arrays_and_tensors():
+    tree = ast.parse(inspect.getsource(ops))
+    names = {name for name, value in vars(ops).items() if isinstance(value, Op)} | {"unreduce", "inverse"}
+    allowed = {"sum", "reshape", "transpose", "mT", "shape", "ndim", "size"}
+    rules = [
+        node
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Lambda) and [a.arg for a in node.args.args[:2]] == ["g", "out"])
+        or (isinstance(node, ast.FunctionDef) and node.name == "unreduce")
+    ]
+    assert len(rules) > 25
+    for rule in rules:
+        attributes = {node.attr for node in ast.walk(rule) if isinstance(node, ast.Attribute)}
+        called = {node.func.id for node in ast.walk(rule) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+        assert attributes <= allowed, ast.unparse(rule)
+        assert called <= names | {"tuple", "isinstance", "enumerate"}, ast.unparse(rule)
+    assert all(hasattr(TensorClass, name) and hasattr(np.ndarray, name) for name in allowed)
+
+
+# ---------------------------------------------------------------- kinks and ties: specified values
+
+
+def slope_at(function, *values):
+    leaves = [tensor(v, requires_grad=True) for v in values]
+    return [g.item() for g in grad(function(*leaves), leaves)]
+
+
+def test_relu_gradient_at_zero_is_zero():
+    assert slope_at(ops.relu, 0.0) == [0.0]
+
+
+def test_maximum_shares_a_tie_equally():
+    assert slope_at(ops.maximum, 3.0, 3.0) == [0.5, 0.5]
+
+
+def test_power_zero_has_slope_zero_even_at_zero():
+    assert slope_at(lambda x: x**0, 0.0) == [0.0]
+    assert slope_at(lambda x: x**1, 0.0) == [1.0]
+    assert slope_at(lambda x: x**2, 0.0) == [0.0]
+
+
+# ---------------------------------------------------------------- extremes
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "function", [ops.sigmoid, ops.tanh, ops.relu, ops.softmax, ops.log_softmax, lambda x: ops.cross_entropy(x, np.array([0, 1]))]
+)
+def test_extreme_inputs_stay_finite(function, dtype):
+    x = Tensor(np.array([[1e4, -1e4, 0], [-1e4, 1e4, 1e4]], dtype), requires_grad=True)
+    out = function(x)
+    out.sum().backward()
+    assert np.isfinite(out.data).all()
+    assert np.isfinite(x.grad.data).all()
+
+
+def test_confident_cross_entropy_keeps_its_digits():
+    x = tensor(np.array([[40.0, 0.0]]), requires_grad=True)
+    loss = ops.cross_entropy(x, np.array([0]))
+    loss.sum().backward()
+    np.testing.assert_allclose(loss.data, np.exp(-40.0), rtol=1e-15)
+    np.testing.assert_allclose(x.grad.data, [[-np.exp(-40.0), np.exp(-40.0)]], rtol=1e-15)
+
+
+def test_saturated_sigmoid_keeps_its_slope():
+    np.testing.assert_allclose(slope_at(ops.sigmoid, np.float64(40.0)), [np.exp(-40.0)], rtol=1e-15)
+
+
+# ---------------------------------------------------------------- twins: fused against composed
+
+
+def test_fused_ops_agree_with_composed_ones(rng):
+    x, w, b = (tensor(rng.normal(size=s), requires_grad=True) for s in [(3, 4), (4, 5), (5,)])
+    labels = np.array([4, 0, 2])
+    twins = [
+        (ops.linear(x, w, b), x @ w + b),
+        (x.sigmoid(), 1 / (1 + (-x).exp())),
+        (ops.log_softmax(x), x - x.exp().sum(axis=1, keepdims=True).log()),
+        (ops.softmax(x), x.exp() / x.exp().sum(axis=1, keepdims=True)),
+        (ops.cross_entropy(x @ w, labels), -ops.log_softmax(x @ w)[np.arange(3), labels]),
+        (ops.squared_error(x, x * 2), (x - x * 2) ** 2),
+    ]
+    for fused, composed in twins:
+        g = rng.normal(size=fused.shape)
+        np.testing.assert_allclose(fused.data, composed.data, rtol=1e-12)
+        for a, c in zip(grad(fused, [x, w, b], g, allow_unused=True), grad(composed, [x, w, b], g, allow_unused=True), strict=True):
+            assert (a is None) == (c is None)
+            if a is not None:
+                np.testing.assert_allclose(a.data, c.data, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(("x", "y"), [((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((4, 2, 3), (3,)), ((3,), (4, 3, 2))])
+def test_matmul_with_vectors_is_that_of_numpy(x, y, rng):
+    a, b = rng.normal(size=x), rng.normal(size=y)
+    np.testing.assert_allclose(ops.matmul(Tensor(a), b).data, a @ b, rtol=1e-14)
+    assert gradcheck(ops.matmul, [a, b], rtol=1e-7)
+    assert gradcheck(lambda p, q: grad(ops.matmul(p, q).tanh().sum(), p, create_graph=True)[0], [a, b])

@@ -1,0 +1,8 @@
+"""Backpropagation derived twice: a network for handwritten digits, by hand and by a reverse-mode tape over NumPy."""
+
+from tinygrad_mnist import autodiff, nn, optim
+from tinygrad_mnist.autodiff import Tensor, grad, no_grad, tensor
+
+__version__ = "0.1.0"
+
+__all__ = ["Tensor", "__version__", "autodiff", "grad", "nn", "no_grad", "optim", "tensor"]

@@ -1,0 +1,380 @@
+"""The tape: operations with their derivative rules, the nodes they record, and the backward sweep.
+
+Calling an `Op` on tensors computes an array and leaves a `Node` behind that remembers the inputs.
+`sweep` walks those nodes from the youngest to the oldest and applies the chain rule at each.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+from contextlib import contextmanager
+from functools import partial
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from tinygrad_mnist.autodiff.tensor import Tensor
+
+    Array = NDArray[Any]
+    Rule = Callable[..., Any]
+
+# One clock for the whole tape: it ages nodes, and it stamps tensors that are written in place.
+tick = itertools.count(1).__next__
+
+
+class Variable:
+    """What the tape needs to know of a tensor; `Tensor` adds everything a user sees.
+
+    `_node` is the node that computed it (None for a leaf), `_written` the time of its last in-place write.
+    """
+
+    __slots__ = ("_data", "_node", "_requires_grad", "_written", "grad")
+
+    _data: Array
+    _node: Node | None
+    _requires_grad: bool
+    _written: int
+    grad: Tensor | None
+
+
+_tensor_type: type[Variable] = Variable
+
+
+def register_tensor(cls: type[Variable]) -> type[Variable]:
+    """Make `cls` the type that ops return."""
+    global _tensor_type
+    _tensor_type = cls
+    return cls
+
+
+def wrap(data: Array, node: Node | None = None) -> Tensor:
+    """Put a tensor around an array, at the place of `node` in the graph."""
+    t: Any = _tensor_type.__new__(_tensor_type)
+    t._data = data
+    t._node = node
+    t._requires_grad = node is not None
+    t._written = 0
+    t.grad = None
+    return t
+
+
+# ---------------------------------------------------------------- recording
+
+
+class _Mode(threading.local):
+    recording = True
+
+
+_mode = _Mode()
+
+
+@contextmanager
+def _recording(enabled: bool) -> Iterator[None]:
+    previous, _mode.recording = _mode.recording, enabled
+    try:
+        yield
+    finally:
+        _mode.recording = previous
+
+
+def no_grad() -> Any:
+    """Record nothing inside: `with no_grad(): ...`, or `@no_grad()` above a function.
+
+    Each thread has its own state, and an exception restores it.
+    """
+    return _recording(False)
+
+
+class Node:
+    """One recorded call: it holds the call's inputs and the array that came out, never its own tensor."""
+
+    __slots__ = ("age", "inputs", "op", "out", "params")
+
+    def __init__(self, op: Op, inputs: Sequence[Any], params: dict[str, Any], out: Array) -> None:
+        self.op = op
+        self.inputs: Sequence[Any] | None = inputs
+        self.params = params
+        self.out: Array | None = out
+        self.age = tick()
+
+
+_SCALARS = (float, int, bool)
+
+
+class Op:
+    """A function on arrays together with its derivative: one rule per argument.
+
+    A rule is called as ``rule(g, out, *inputs, **params)``, where ``g`` is the cotangent of ``out``
+    (the gradient of the final result with respect to it), and returns the cotangent of its input.
+    It may ignore broadcasting: the sweep sums its result down to the input's shape.
+
+    Parameters
+    ----------
+    forward : callable
+        Takes the arrays by position and everything else (axes, shapes) by keyword.
+    name : str, optional
+        The name that `repr` and error messages use; by default the function's own.
+    """
+
+    def __init__(self, forward: Callable[..., Any], name: str | None = None) -> None:
+        self.forward = forward
+        self.name = name or forward.__name__
+        self.__doc__ = forward.__doc__
+        self.rules: tuple[Rule | None, ...] = ()
+        self.each: Rule | None = None
+        self.differentiable = True
+
+    def vjp(self, *rules: Rule | None, each: Rule | None = None) -> Op:
+        """Declare the derivative: one rule per argument, or `each`, which is also given the position.
+
+        ``None`` marks an argument that has no derivative. "vjp" is the vector-Jacobian product.
+        """
+        self.rules, self.each = rules, each
+        self.differentiable = each is not None or any(rules)
+        return self
+
+    def rule(self, position: int) -> Rule | None:
+        """The derivative with respect to the argument at `position`."""
+        if self.each is not None:
+            return partial(self.each, position)
+        if position < len(self.rules):
+            return self.rules[position]
+        raise NotImplementedError(
+            f"{self.name} has no derivative rule for argument {position}. "
+            f"Declare one with {self.name}.vjp(...), or pass None there if it has no derivative."
+        )
+
+    def __call__(self, *args: Any, **params: Any) -> Tensor:
+        """Apply the function, and record it if an argument requires grad.
+
+        Given no tensor, return a plain array: so that a derivative rule reads the same on both.
+        """
+        arrays = []
+        dtype = None
+        mixed = wanted = False
+        for x in args:
+            if isinstance(x, Variable):
+                array = x._data
+                wanted = wanted or x._requires_grad
+                mixed = mixed or (dtype is not None and array.dtype is not dtype)
+                dtype = array.dtype
+                arrays.append(array)
+            else:
+                mixed = mixed or type(x) not in _SCALARS
+                arrays.append(x)
+        if dtype is None:
+            return self.forward(*args, **params)
+        if mixed:
+            args = settle(args, self.name)
+            arrays = [x._data if isinstance(x, Variable) else x for x in args]
+        out = self.forward(*arrays, **params)
+        if type(out) is not np.ndarray:
+            out = np.asarray(out)
+        recorded = wanted and _mode.recording and self.differentiable
+        return wrap(out, Node(self, args, params, out) if recorded else None)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}
+"""Which of our functions stands in for which NumPy function when it is called on a tensor."""
+
+
+@overload
+def op(function: Callable[..., Any], *, numpy: Callable[..., Any] | None = None, name: str | None = None) -> Op: ...
+@overload
+def op(*, numpy: Callable[..., Any] | None = None, name: str | None = None) -> Callable[[Callable[..., Any]], Op]: ...
+def op(function: Callable[..., Any] | None = None, *, numpy: Callable[..., Any] | None = None, name: str | None = None) -> Any:
+    """Turn a function on arrays into an `Op`; with `numpy=np.f`, calling ``np.f(tensor)`` runs it.
+
+    Examples
+    --------
+    >>> from tinygrad_mnist.autodiff import op, tensor
+    >>> @op
+    ... def cube(x):
+    ...     return x**3
+    >>> cube.vjp(lambda g, out, x: 3 * g * x**2)
+    <op cube>
+    >>> x = tensor(2.0, requires_grad=True)
+    >>> cube(x).backward()
+    >>> x.grad
+    Tensor(12.)
+    """
+    if function is None:
+        return partial(op, numpy=numpy, name=name)
+    made = Op(function, name)
+    if numpy is not None:
+        NUMPY[numpy] = made
+    return made
+
+
+@op
+def cast(x: Array, *, dtype: Any) -> Array:
+    """The same values in another dtype."""
+    return x.astype(dtype)
+
+
+cast.vjp(lambda g, out, x, dtype: g)
+
+
+def settle(args: Iterable[Any], name: str) -> tuple[Any, ...]:
+    """Turn an op's arguments into tensors, arrays and Python scalars; 0-d ones follow the arrays' float dtype.
+
+    NumPy alone would widen: ``float32_array * np.sqrt(2)`` is float64.
+    """
+    settled = [x if isinstance(x, Variable) or type(x) in _SCALARS else _numbers(x, name) for x in args]
+    floats = [x.dtype for x in settled if getattr(x, "ndim", 0) and x.dtype.kind == "f"]
+    if not floats:
+        return tuple(settled)
+    dtype = np.result_type(*floats)
+    follows = [isinstance(x, Variable) and x._data.ndim == 0 and x._data.dtype != dtype for x in settled]
+    return tuple(cast(x, dtype=dtype) if narrow else x for x, narrow in zip(settled, follows, strict=True))
+
+
+def _numbers(x: Any, name: str) -> Any:
+    array = np.asarray(x)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} works on numbers, but was given {x!r}, a {type(x).__name__}.")
+    return array if array.ndim else array.item()
+
+
+# ---------------------------------------------------------------- the backward sweep
+
+
+def fit(g: Any, x: Any, op: Op) -> Any:
+    """Bring a cotangent to the shape and dtype of its input: the adjoint of broadcasting is summing.
+
+    Where `x` was repeated along an axis, every copy contributed, so their cotangents add up.
+    """
+    if not hasattr(g, "shape"):
+        g = np.asarray(g)
+    if g.shape != x.shape:
+        new = g.ndim - x.ndim
+        repeated = tuple(i for i, n in enumerate(g.shape) if i < new or (x.shape[i - new] == 1 and n != 1))
+        if new < 0 or tuple(1 if i in repeated else n for i, n in enumerate(g.shape))[new:] != x.shape:
+            raise ValueError(
+                f"A derivative rule of {op.name} returned shape {g.shape} for an input of shape {x.shape}. "
+                "A cotangent has the shape of its input, before or after broadcasting."
+            )
+        g = g.sum(axis=repeated, keepdims=True).reshape(x.shape)
+    return g if g.dtype == x.dtype else cast(g, dtype=x.dtype)
+
+
+def reachable(roots: Iterable[Node]) -> list[Node]:
+    """Every node the roots were computed from, youngest first.
+
+    A node is younger than all its inputs, so this order visits it after everything that used it.
+    """
+    found = set(roots)
+    stack = list(found)
+    while stack:
+        node = stack.pop()
+        if node.inputs is None:
+            raise RuntimeError(
+                f"The graph behind this tensor (at {node.op.name}) was freed by an earlier backward(). "
+                "Compute the loss anew, or pass retain_graph=True to the first call."
+            )
+        for x in node.inputs:
+            if isinstance(x, Variable):
+                parent = x._node
+                if parent is not None and parent not in found:
+                    found.add(parent)
+                    stack.append(parent)
+    return sorted(found, key=attrgetter("age"), reverse=True)
+
+
+def _leading_to(targets: Iterable[Any], order: list[Node]) -> set[Any]:
+    """The targets and all nodes computed from them: the only places a cotangent has to reach."""
+    useful = set(targets)
+    for node in reversed(order):
+        if any((x._node or x) in useful for x in node.inputs or () if isinstance(x, Variable)):
+            useful.add(node)
+    return useful
+
+
+def sweep(roots: dict[Any, Any], *, retain_graph: bool, create_graph: bool = False, targets: Iterable[Any] = ()) -> dict[Any, Any]:
+    """Carry cotangents from the roots back to the leaves, applying the chain rule at every node.
+
+    A place in the graph is named by its node, or by the tensor itself if it is a leaf.
+
+    Parameters
+    ----------
+    roots : dict
+        Place -> cotangent to start from. Arrays, or tensors with `create_graph`.
+    retain_graph : bool
+        Keep the nodes' inputs, so that the same graph can be swept again.
+    create_graph : bool
+        Feed the rules tensors instead of arrays: the sweep is then recorded and can itself be swept.
+    targets : iterable of places
+        Where cotangents are wanted; if none is named, at every leaf.
+
+    Returns
+    -------
+    dict
+        Place -> cotangent, for every leaf or target that was reached.
+    """
+    order = reachable(place for place in roots if isinstance(place, Node))
+    targets = set(targets)
+    useful = _leading_to(targets, order) if targets else None
+    cotangents = dict(roots)
+    with _recording(create_graph):
+        for node in order:
+            g = cotangents.get(node) if node in targets else cotangents.pop(node, None)
+            if g is None:
+                continue
+            inputs: Any = node.inputs
+            out: Any = node.out
+            if create_graph:
+                values, out = inputs, wrap(out, node)
+            else:
+                values = [x._data if isinstance(x, Variable) else x for x in inputs]
+            for i, x in enumerate(inputs):
+                if not isinstance(x, Variable):
+                    continue
+                if x._written > node.age:
+                    raise RuntimeError(
+                        f"A {type(x).__name__} of shape {values[i].shape} was written in place after {node.op.name} had used it, "
+                        "so the gradient would be wrong. Call backward() before the update, or compute the loss anew."
+                    )
+                place = x._node or x
+                if not x._requires_grad or (useful is not None and place not in useful):
+                    continue
+                rule = node.op.rule(i)
+                if rule is not None:
+                    share = fit(rule(g, out, *values, **node.params), values[i], node.op)
+                    cotangents[place] = cotangents[place] + share if place in cotangents else share
+    if not retain_graph:
+        for node in order:
+            node.inputs = node.out = None
+            node.params = {}
+    return cotangents
+
+
+def own(g: Any) -> Array:
+    """The array itself if nobody else holds it and it is its own memory; otherwise a copy."""
+    return g if isinstance(g, np.ndarray) and g.flags.owndata and sys.getrefcount(g) <= _SOLE else np.array(g)
+
+
+def _holders(g: Any) -> int:
+    return sys.getrefcount(g)
+
+
+_SOLE = _holders(np.empty(0))
+"""What getrefcount says of an array whose only holder is the function that asks."""
+
+
+def accumulate(roots: dict[Any, Any], *, retain_graph: bool) -> None:
+    """Sweep, then add what arrived at each leaf to its `.grad`. Nothing is changed if the sweep raises."""
+    arrived = sweep(roots, retain_graph=retain_graph)
+    for leaf in list(arrived):
+        g = own(arrived.pop(leaf))
+        leaf.grad = wrap(g) if leaf.grad is None else wrap(leaf.grad._data + g)
