@@ -1,0 +1,161 @@
+"""The hand derivation: first right alone, then equal to the tape term by term, then along a whole training."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tinygrad_mnist import bridge, byhand, nn, optim
+from tinygrad_mnist.autodiff.check import central_differences
+from tinygrad_mnist.data import one_hot
+
+SIZES = st.lists(st.integers(1, 6), min_size=0, max_size=3).flatmap(
+    lambda hidden: st.tuples(st.integers(1, 6), st.integers(2, 5)).map(lambda ends: (ends[0], *hidden, ends[1]))
+)
+PROBLEMS = st.builds(
+    lambda sizes, batch, activation, loss, l2, seed: problem(sizes, batch, activation, loss, l2, seed),
+    sizes=SIZES,
+    batch=st.integers(1, 7),
+    activation=st.sampled_from(["sigmoid", "tanh", "relu"]),
+    loss=st.sampled_from(["cross_entropy", "mse"]),
+    l2=st.sampled_from([0.0, 0.1]),
+    seed=st.integers(0, 2**32 - 1),
+)
+
+
+def problem(sizes, batch, activation, loss, l2, seed=0):
+    """A network on paper with random weights and biases in float64, and a batch for it."""
+    random = np.random.default_rng(seed)
+    paper = byhand.MLP(sizes, activation, loss, l2, dtype=np.float64, rng=random)
+    for name in paper.params:
+        paper.params[name] = random.normal(size=paper.params[name].shape)
+    return paper, random.normal(size=(batch, sizes[0])), random.integers(0, sizes[-1], batch)
+
+
+@given(PROBLEMS)
+def test_hand_derivation_agrees_with_central_differences_of_its_own_loss(drawn):
+    paper, X, labels = drawn
+    terms = paper.forward(X)
+    hidden = [terms[f"Z{layer}"] for layer in range(1, paper.depth)]
+    assume(paper.activation != "relu" or all(np.abs(Z).min() > 1e-4 for Z in hidden))  # central differences straddle a kink
+    gradients = paper.backward(terms, labels)
+    sizes = bridge.magnitudes(paper, terms, gradients, labels)
+    for name, value in paper.params.items():
+        numeric = central_differences(lambda: paper.loss(paper.forward(X), labels), value)
+        error = np.abs(gradients[f"d{name}"] - numeric).max()
+        assert error <= 1e-7 * sizes[f"d{name}"] + 1e-9, name
+
+
+@given(PROBLEMS)
+def test_every_term_of_the_hand_derivation_equals_the_tapes(drawn):
+    comparison = bridge.compare(*drawn, tolerance=1e-10)
+    assert comparison.first_divergence is None, str(comparison)
+
+
+def train_by_hand(paper, batches, lr, momentum):
+    for X, labels in batches:
+        paper.step(paper.backward(paper.forward(X), labels), lr, momentum)
+    return paper
+
+
+def train_by_tape(paper, batches, lr, momentum):
+    model = bridge.to_module(paper)
+    layers = [m for m in model if isinstance(m, nn.Linear)]
+    decays = [{"params": [m.weight for m in layers], "weight_decay": paper.l2}, {"params": [m.bias for m in layers]}]
+    optimizer = optim.SGD(decays, lr=lr, momentum=momentum)
+    for X, labels in batches:
+        optimizer.zero_grad()
+        if paper.loss_name == "cross_entropy":
+            nn.CrossEntropyLoss()(model(X), labels).backward()
+        else:
+            nn.MSELoss()(model(X), one_hot(labels, model(X).shape[1])).backward()
+        optimizer.step()
+    return bridge.to_paper(model, paper.activation)
+
+
+@given(PROBLEMS, st.sampled_from([0.0, 0.9]))
+def test_twenty_steps_of_training_stay_equal(drawn, momentum):
+    paper, X, labels = drawn
+    random = np.random.default_rng(0)
+    batches = [(X + random.normal(size=X.shape), labels) for _ in range(20)]
+    by_tape = train_by_tape(paper, batches, 0.05, momentum)
+    by_hand = train_by_hand(paper, batches, 0.05, momentum)
+    for name, value in by_hand.params.items():
+        assert np.abs(value - by_tape.params[name]).max() <= 1e-9 * np.abs(value).max(), name
+
+
+def test_forward_and_backward_name_every_term():
+    paper, X, labels = problem((4, 3, 2), 5, "tanh", "mse", 0.1)
+    terms = paper.forward(X)
+    assert list(terms) == ["A0", "Z1", "A1", "Z2", "A2"]
+    assert list(paper.backward(terms, labels)) == ["dA2", "dZ2", "dW2", "db2", "dA1", "dZ1", "dW1", "db1"]
+
+
+def test_gradients_have_the_shape_of_what_they_belong_to():
+    paper, X, labels = problem((4, 3, 2), 5, "relu", "cross_entropy", 0.1)
+    terms = paper.forward(X)
+    for name, gradient in paper.backward(terms, labels).items():
+        assert gradient.shape == (paper.params | terms)[name[1:]].shape
+
+
+def test_relu_slope_at_zero_is_zero():
+    assert byhand.mlp.relu_slope(np.array([-1.0, 0.0, 1.0])).tolist() == [0.0, 0.0, 1.0]
+
+
+def test_probabilities_and_labels():
+    paper, X, _ = problem((4, 3, 2), 5, "sigmoid", "cross_entropy", 0.0)
+    probabilities = paper.predict_proba(X)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-15)
+    assert paper.predict_label(X).tolist() == probabilities.argmax(axis=1).tolist()
+    np.testing.assert_allclose(bridge.to_module(paper).predict_proba(X), probabilities, rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_extreme_inputs_stay_finite(loss):
+    paper, X, labels = problem((4, 3, 2), 5, "relu", loss, 0.0)
+    terms = paper.forward(X * 1e4)
+    assert np.isfinite(paper.loss(terms, labels))
+    assert all(np.isfinite(g).all() for g in paper.backward(terms, labels).values())
+
+
+def test_unknown_activation_is_refused():
+    with pytest.raises(ValueError, match="'gelu'"):
+        byhand.MLP((2, 2), "gelu")
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_weights_are_saved_and_loaded(tmp_path):
+    paper, *_ = problem((4, 3, 2), 5, "sigmoid", "cross_entropy", 0.0)
+    paper.save(tmp_path / "weights.npz")
+    loaded = byhand.MLP.load(tmp_path / "weights.npz")
+    assert list(loaded.params) == ["W1", "b1", "W2", "b2"]
+    assert all((loaded.params[name] == value).all() for name, value in paper.params.items())
+
+
+def test_biases_may_be_rows(tmp_path, rng):
+    np.savez(tmp_path / "w.npz", W1=rng.normal(size=(4, 3)), b1=np.ones((1, 3)), W2=rng.normal(size=(3, 2)), b2=np.ones((1, 2)))
+    assert byhand.MLP.load(tmp_path / "w.npz").params["b1"].shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"W1": np.ones((4, 3))}, "expected the keys W1, b1"),
+        ({"W1": np.ones((4, 3)), "b1": np.ones(3), "W3": np.ones((3, 2)), "b3": np.ones(2)}, "expected the keys W1, b1"),
+        ({"W1": np.ones((4, 3)), "b1": np.ones(3), "W2": np.ones((5, 2)), "b2": np.ones(2)}, r"W2 has shape \(5, 2\), expected \(3, 2\)"),
+        ({"W1": np.array([{}], dtype=object), "b1": np.ones(3)}, "not an npz file of arrays"),
+    ],
+)
+def test_files_that_do_not_fit_are_refused(tmp_path, arrays, message):
+    np.savez(tmp_path / "w.npz", **arrays)
+    with pytest.raises(ValueError, match=message):
+        byhand.MLP.load(tmp_path / "w.npz")
+
+
+def test_what_is_no_npz_file_is_refused(tmp_path):
+    for content in (b"", b"hello", b"PK\x03\x04 broken"):
+        (tmp_path / "w.npz").write_bytes(content)
+        with pytest.raises(ValueError, match="not an npz file"):
+            byhand.MLP.load(tmp_path / "w.npz")

@@ -1,0 +1,5 @@
+"""Room 2, the paper: the same network with every derivative written out. NumPy only."""
+
+from tinygrad_mnist.byhand.mlp import MLP
+
+__all__ = ["MLP"]

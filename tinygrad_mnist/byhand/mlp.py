@@ -1,0 +1,221 @@
+"""A multi-layer perceptron derived by hand: every line of mathematics is one numbered equation.
+
+Notation: a batch of B examples is a matrix with one example a row. W (fan_in, fan_out) are weights, b (fan_out,)
+biases, Z pre-activations, A activations, A0 the input, L the last layer; Y (B, C) holds the targets as one-hot rows.
+dX stands for the derivative of the loss with respect to X and has the shape of X.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from os import PathLike
+
+    from numpy.typing import DTypeLike, NDArray
+
+    Array = NDArray[Any]
+    Terms = dict[str, Array]
+
+
+def sigmoid(z: Array) -> Array:
+    """1 / (1 + e^-z), written so that no exponent is positive."""
+    return np.exp(np.minimum(z, 0)) / (1 + np.exp(-np.abs(z)))
+
+
+def sigmoid_slope(z: Array) -> Array:
+    """sigmoid(z) (1 - sigmoid(z)) = e / (1 + e)^2 with e = exp(-|z|)."""
+    e = np.exp(-np.abs(z))
+    return e / (1 + e) ** 2
+
+
+def tanh_slope(z: Array) -> Array:
+    """1 - tanh(z)^2 = 4e / (1 + e)^2 with e = exp(-2|z|)."""
+    e = np.exp(-2 * np.abs(z))
+    return 4 * e / (1 + e) ** 2
+
+
+def relu(z: Array) -> Array:
+    """max(z, 0)."""
+    return np.maximum(z, 0)
+
+
+def relu_slope(z: Array) -> Array:
+    """1 where z > 0, else 0."""
+    return (z > 0).astype(z.dtype)
+
+
+def log_softmax(z: Array) -> Array:
+    """log(e^z / sum(e^z)) of each row; subtracting the row's maximum first changes nothing but the overflow."""
+    shifted = z - z.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "sigmoid": (sigmoid, sigmoid_slope),
+    "tanh": (np.tanh, tanh_slope),
+    "relu": (relu, relu_slope),
+}
+
+
+class MLP:
+    """The network on paper: softmax with cross-entropy, or sigmoid with mean squared error, and L2.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Width of the input, of each hidden layer, and of the output: (784, 256, 10).
+    activation : {"sigmoid", "tanh", "relu"}
+        Of the hidden layers.
+    loss : {"cross_entropy", "mse"}
+        Also decides the output: softmax for cross-entropy, sigmoid for mean squared error.
+    l2 : float
+        λ, the weight of the L2 penalty. It holds for weights, not for biases.
+    dtype : dtype
+        Of the parameters.
+    rng : numpy.random.Generator, optional
+        Draws the weights, uniform in ±sqrt(6 / (fan_in + fan_out)); by default a fresh, unseeded one.
+
+    Attributes
+    ----------
+    params : dict of str to ndarray
+        ``W1, b1, W2, b2, ...``
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activation: str = "sigmoid",
+        loss: str = "cross_entropy",
+        l2: float = 0.0,
+        *,
+        dtype: DTypeLike = np.float32,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        if activation not in ACTIVATIONS or loss not in ("cross_entropy", "mse"):
+            raise ValueError(f"Activations are {', '.join(ACTIVATIONS)} and losses cross_entropy, mse; given {activation!r} and {loss!r}.")
+        rng = rng or np.random.default_rng()
+        self.activation, self.loss_name, self.l2 = activation, loss, l2
+        self.depth = len(sizes) - 1
+        self.params: Terms = {}
+        for layer, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
+            bound = np.sqrt(6 / (fan_in + fan_out))
+            self.params[f"W{layer}"] = rng.uniform(-bound, bound, (fan_in, fan_out)).astype(dtype)
+            self.params[f"b{layer}"] = np.zeros(fan_out, dtype)
+        self.velocity: Terms = {}
+
+    def forward(self, X: Array) -> Terms:
+        """Every term on the way from the input to the probabilities: A0, Z1, A1, ..., ZL, AL.
+
+        Parameters
+        ----------
+        X : ndarray, (B, fan_in of the first layer)
+            One example a row.
+        """
+        f, _ = ACTIVATIONS[self.activation]
+        t = {"A0": X}
+        for layer in range(1, self.depth + 1):
+            t[f"Z{layer}"] = t[f"A{layer - 1}"] @ self.params[f"W{layer}"] + self.params[f"b{layer}"]  # (1)
+            t[f"A{layer}"] = f(t[f"Z{layer}"])  # (2)
+        Z = t[f"Z{self.depth}"]
+        t[f"A{self.depth}"] = np.exp(log_softmax(Z)) if self.loss_name == "cross_entropy" else sigmoid(Z)  # (3)
+        return t
+
+    def loss(self, t: Terms, labels: Array) -> float:
+        """The loss of a batch, L2 penalty included, from the terms of `forward` and class numbers (B,)."""
+        Y = self._one_hot(labels)
+        B, C = Y.shape
+        if self.loss_name == "cross_entropy":
+            data = -(Y * log_softmax(t[f"Z{self.depth}"])).sum() / B  # (4)
+        else:
+            data = ((t[f"A{self.depth}"] - Y) ** 2).sum() / (B * C)  # (5)
+        penalty = self.l2 / 2 * sum((W**2).sum() for name, W in self.params.items() if name.startswith("W"))  # (6)
+        return float(data + penalty)
+
+    def backward(self, t: Terms, labels: Array) -> Terms:
+        """The derivative of the loss with respect to every term and parameter: dZL, dWL, dbL, ..., dA1, dZ1, dW1, db1."""
+        _, slope = ACTIVATIONS[self.activation]
+        Y = self._one_hot(labels)
+        B, C = Y.shape
+        L = self.depth
+        d: Terms = {}
+        if self.loss_name == "cross_entropy":
+            d[f"dZ{L}"] = (t[f"A{L}"] - Y) / B  # (7)
+        else:
+            d[f"dA{L}"] = 2 * (t[f"A{L}"] - Y) / (B * C)  # (8)
+            d[f"dZ{L}"] = d[f"dA{L}"] * sigmoid_slope(t[f"Z{L}"])  # (9)
+        for layer in range(L, 0, -1):
+            W, dZ = self.params[f"W{layer}"], d[f"dZ{layer}"]
+            d[f"dW{layer}"] = t[f"A{layer - 1}"].T @ dZ + self.l2 * W  # (10)
+            d[f"db{layer}"] = dZ.sum(axis=0)  # (11)
+            if layer > 1:
+                d[f"dA{layer - 1}"] = dZ @ W.T  # (12)
+                d[f"dZ{layer - 1}"] = d[f"dA{layer - 1}"] * slope(t[f"Z{layer - 1}"])  # (13)
+        return d
+
+    def step(self, d: Terms, lr: float, momentum: float = 0.0) -> None:
+        """One step of gradient descent with momentum along the gradients of `backward`.
+
+        Parameters
+        ----------
+        d : dict of str to ndarray
+            Has dW1, db1, ... for every parameter.
+        lr : float
+            Learning rate η.
+        momentum : float
+            μ, the part of the last velocity that stays.
+        """
+        for name in self.params:
+            v = momentum * self.velocity[name] + d[f"d{name}"] if name in self.velocity else d[f"d{name}"]  # (14)
+            self.velocity[name] = v
+            self.params[name] = self.params[name] - lr * v  # (15)
+
+    def predict_proba(self, X: Array) -> Array:
+        """The probability of each class: (B, in) -> (B, C)."""
+        return self.forward(X)[f"A{self.depth}"]
+
+    def predict_label(self, X: Array) -> NDArray[np.intp]:
+        """The most probable class: (B, in) -> (B,)."""
+        return self.predict_proba(X).argmax(axis=1)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the parameters as npz with the keys W1, b1, W2, b2, ..."""
+        with Path(path).open("wb") as file:
+            np.savez(file, allow_pickle=False, **self.params)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], activation: str = "sigmoid", loss: str = "cross_entropy", l2: float = 0.0) -> MLP:
+        """Read an npz file with the keys W1, b1, W2, b2, ...; biases may be (n,) or (1, n).
+
+        Raises
+        ------
+        ValueError
+            If the file is no npz file, keys are missing, or shapes do not follow from each other.
+        """
+        try:
+            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        except (ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+            raise ValueError(f"{path}: not an npz file of arrays ({error}).") from error
+        depth = len(arrays) // 2
+        names = [f"{kind}{layer}" for layer in range(1, depth + 1) for kind in "Wb"]
+        if depth == 0 or sorted(arrays) != sorted(names):
+            raise ValueError(f"{path}: expected the keys W1, b1, W2, b2, ..., but found {', '.join(sorted(arrays)) or 'none'}.")
+        params = {name: arrays[name].reshape(-1) if name.startswith("b") else arrays[name] for name in names}
+        sizes = [params["W1"].shape[0]] + [params[f"b{layer}"].size for layer in range(1, depth + 1)]
+        for layer in range(1, depth + 1):
+            if params[f"W{layer}"].shape != (sizes[layer - 1], sizes[layer]):
+                raise ValueError(f"{path}: W{layer} has shape {params[f'W{layer}'].shape}, expected {(sizes[layer - 1], sizes[layer])}.")
+        model = cls(sizes, activation, loss, l2)
+        model.params = params
+        return model
+
+    def _one_hot(self, labels: Array) -> Array:
+        classes = self.params[f"b{self.depth}"]
+        return np.eye(classes.size, dtype=classes.dtype)[labels]
