@@ -1,0 +1,187 @@
+"""The data files, the IDX reader that trusts nothing, and how examples become batches."""
+
+import contextlib
+import gzip
+import hashlib
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinygrad_mnist import data
+from tinygrad_mnist.data import mnist
+
+TRAIN_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+TEST_COUNTS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+# SHA-256 of the original, uncompressed files.
+ORIGINALS = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+
+# ---------------------------------------------------------------- the files in the package
+
+
+@pytest.mark.parametrize("name", ORIGINALS)
+def test_files_are_the_original_ones(name):
+    assert hashlib.sha256(gzip.decompress((mnist.FOLDER / f"{name}.gz").read_bytes())).hexdigest() == ORIGINALS[name]
+
+
+def test_training_set():
+    images, labels = data.load_mnist()
+    assert (images.shape, images.dtype, labels.shape, labels.dtype) == ((60_000, 784), np.float32, (60_000,), np.int64)
+    assert np.bincount(labels).tolist() == TRAIN_COUNTS
+    assert (images.min(), images.max()) == (0.0, 1.0)
+    np.testing.assert_allclose([images.mean(dtype=float), images.std(dtype=float)], [data.batches.MEAN, data.batches.STD], atol=1e-4)
+
+
+def test_test_set():
+    images, labels = data.load_mnist_test(None)
+    assert (images.shape, images.dtype) == ((10_000, 784), np.uint8)
+    assert np.bincount(labels).tolist() == TEST_COUNTS
+
+
+def test_the_licence_notice_lies_beside_the_files():
+    notice = (mnist.FOLDER / "NOTICE.md").read_text()
+    assert "CC BY-SA 3.0" in notice
+    assert "Yann LeCun and Corinna Cortes" in notice
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing"])
+def test_a_damaged_or_missing_file_is_named(tmp_path, monkeypatch, damage):
+    for path in mnist.FOLDER.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    victim = tmp_path / "t10k-labels-idx1-ubyte.gz"
+    victim.write_bytes(victim.read_bytes()[:-1] + b"?") if damage == "changed" else victim.unlink()
+    monkeypatch.setattr(mnist, "FOLDER", tmp_path)
+    with pytest.raises(data.DataError, match=r"t10k-labels-idx1-ubyte\.gz: (damaged|cannot be read).*Reinstall"):
+        data.load_mnist_test()
+
+
+# ---------------------------------------------------------------- the IDX reader
+
+
+def idx(array, kind=8):
+    """The IDX bytes of an array."""
+    return bytes([0, 0, kind, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.astype(np.uint8).tobytes()
+
+
+IMAGES = np.arange(2 * 3 * 4).reshape(2, 3, 4)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_reads_plain_and_compressed_files_whatever_their_name(tmp_path, pack):
+    (tmp_path / "file").write_bytes(pack(idx(IMAGES)))
+    np.testing.assert_array_equal(data.read_idx(tmp_path / "file", 3), IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "starts with nothing"),
+        (b"PK\3\4 a zip file", "starts with 50 4b 03 04"),
+        (b"\0\0\x08", "starts with 00 00 08"),
+        (idx(IMAGES, kind=0x0D), "type 0x0d, expected unsigned bytes"),
+        (idx(IMAGES[0]), "2 axes, expected 3. Were images and labels exchanged"),
+        (idx(IMAGES)[:10], "ends inside the header"),
+        (idx(IMAGES)[:-1], "announces 24 elements, but 1 of them are missing"),
+        (idx(IMAGES) + b"x", "more data follows the 24 elements"),
+        (b"\0\0\x08\3" + b"\xff" * 12, "4294967295 x 4294967295 x 4294967295 elements, which cannot be right"),
+        (idx(IMAGES[:0]), "0 x 3 x 4 elements, which cannot be right"),
+    ],
+)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_damaged_files_are_refused_and_named(tmp_path, content, message, pack):
+    (tmp_path / "broken").write_bytes(pack(content))
+    with pytest.raises(data.DataError, match=message) as caught:
+        data.read_idx(tmp_path / "broken", 3)
+    assert str(tmp_path / "broken") in str(caught.value)
+
+
+@given(st.data())
+def test_any_changed_byte_gives_the_same_shape_or_one_kind_of_error(tmp_path_factory, draw):
+    path = tmp_path_factory.mktemp("idx") / "file"
+    content = bytearray((gzip.compress if draw.draw(st.booleans()) else bytes)(idx(IMAGES)))
+    content[draw.draw(st.integers(0, len(content) - 1))] ^= draw.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    with contextlib.suppress(data.DataError):
+        assert data.read_idx(path, 3).size == 24
+
+
+def test_a_compressed_file_cut_short_is_refused(tmp_path):
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(idx(IMAGES))[:-12])
+    with pytest.raises(data.DataError, match=r"cut\.gz: cannot be read"):
+        data.read_idx(tmp_path / "cut.gz", 3)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(data.DataError, match=r"nowhere: cannot be read: No such file"):
+        data.read_idx(tmp_path / "nowhere", 3)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"), [(np.array([1, 2, 3]), "2 images, but .* 3 labels"), (np.array([1, 10]), "label 10 at position 1")]
+)
+def test_images_and_labels_must_belong_together(tmp_path, labels, message):
+    (tmp_path / "images").write_bytes(idx(IMAGES))
+    (tmp_path / "labels").write_bytes(idx(labels))
+    with pytest.raises(data.DataError, match=message):
+        data.read_idx_pair(tmp_path / "images", tmp_path / "labels")
+
+
+# ---------------------------------------------------------------- pixels
+
+
+@pytest.mark.parametrize(("how", "black", "white"), [("unit", 0, 1), ("seed", 0.01, 1), ("standardize", -0.1307 / 0.3081, 0.8693 / 0.3081)])
+def test_normalisation_maps_black_and_white(how, black, white):
+    pixels = np.array([[0, 255]], np.uint8)
+    from_bytes = data.normalize(pixels, how)
+    assert from_bytes.dtype == np.float32
+    for found in (from_bytes, data.normalize(pixels / 255.0, how), data.normalize(pixels * 1.0, how)):
+        np.testing.assert_allclose(found, [[black, white]], rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("how", ["unit", "seed", "standardize"])
+def test_pixels_already_in_range_are_left_alone(how):
+    once = data.normalize(np.arange(256, dtype=np.uint8), how)
+    assert data.normalize(once, how) is once
+
+
+def test_pixels_in_no_known_range_are_refused():
+    with pytest.raises(data.DataError, match=r"from -3.0 to 0.5"):
+        data.normalize(np.array([-3.0, 0.5]), "unit")
+    with pytest.raises(ValueError, match="'zscore'"):
+        data.normalize(np.zeros(1), "zscore")
+
+
+def test_one_hot():
+    assert data.one_hot(np.array([2, 0]), 3).tolist() == [[0, 0, 1], [1, 0, 0]]
+
+
+# ---------------------------------------------------------------- splits and batches
+
+
+@given(st.integers(1, 200), st.floats(0, 1), st.integers(0, 99))
+def test_a_split_has_every_example_once_and_depends_on_the_seed_only(examples, fraction, seed):
+    training, validation = data.split(examples, fraction, np.random.default_rng(seed))
+    assert sorted([*training, *validation]) == list(range(examples))
+    assert len(validation) == round(examples * fraction)
+    again = data.split(examples, fraction, np.random.default_rng(seed))
+    assert all((a == b).all() for a, b in zip((training, validation), again, strict=True))
+
+
+@given(st.integers(0, 200), st.integers(1, 64), st.booleans())
+def test_batches_have_every_example_once(examples, batch_size, shuffle):
+    batches = list(data.minibatches(examples, batch_size, np.random.default_rng(0) if shuffle else None))
+    assert sorted(i for batch in batches for i in batch) == list(range(examples))
+    assert all(len(batch) == batch_size for batch in batches[:-1])
+
+
+def test_batches_are_shuffled_by_their_generator():
+    first, second = (np.concatenate(list(data.minibatches(100, 7, np.random.default_rng(seed)))) for seed in (1, 2))
+    assert (first != second).any()
+    assert np.concatenate(list(data.minibatches(100, 7))).tolist() == list(range(100))

@@ -1,0 +1,18 @@
+"""The digits: the MNIST files that ship with the package, and how examples become batches. NumPy only."""
+
+from tinygrad_mnist.data.batches import minibatches, normalize, one_hot, split
+from tinygrad_mnist.data.errors import DataError
+from tinygrad_mnist.data.idx import read_idx, read_idx_pair
+from tinygrad_mnist.data.mnist import load_mnist, load_mnist_test
+
+__all__ = [
+    "DataError",
+    "load_mnist",
+    "load_mnist_test",
+    "minibatches",
+    "normalize",
+    "one_hot",
+    "read_idx",
+    "read_idx_pair",
+    "split",
+]

@@ -1,0 +1,106 @@
+"""The IDX format of MNIST: a magic number, the length of each axis, then the bytes. Nothing in a header is trusted."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_mnist.data.errors import DataError
+
+if TYPE_CHECKING:
+    from os import PathLike
+    from typing import BinaryIO
+
+    from numpy.typing import NDArray
+
+UNSIGNED_BYTE = 8
+LARGEST = 1 << 28
+"""No file of more elements is read: more than five times the training images."""
+
+
+def read_idx(path: str | PathLike[str], ndim: int) -> NDArray[np.uint8]:
+    """Read an IDX file of unsigned bytes, plain or compressed with gzip.
+
+    Parameters
+    ----------
+    path : path
+        The file. Whether it is compressed is told by its first bytes, not by its name.
+    ndim : int
+        The number of axes it must have: 3 for images (n, rows, columns), 1 for labels (n,).
+
+    Returns
+    -------
+    ndarray of uint8, read-only
+
+    Raises
+    ------
+    DataError
+        If magic number, element type, axes or length are not those of such a file, or it cannot be read.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as plain:
+            compressed = plain.read(2) == b"\x1f\x8b"
+            plain.seek(0)
+            stream: Any = gzip.GzipFile(fileobj=plain) if compressed else plain
+            shape = _read_header(path, stream, ndim)
+            return np.frombuffer(_read_exactly(path, stream, prod(shape)), np.uint8).reshape(shape)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be read: {reason}.") from error
+
+
+def _read_header(path: Path, stream: BinaryIO, ndim: int) -> tuple[int, ...]:
+    magic = stream.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0":
+        raise DataError(f"{path}: not an IDX file: it starts with {magic.hex(' ') or 'nothing'}, expected 00 00 08 {ndim:02x}.")
+    if magic[2] != UNSIGNED_BYTE:
+        raise DataError(f"{path}: elements of type {magic[2]:#04x}, expected unsigned bytes (0x08).")
+    if magic[3] != ndim:
+        raise DataError(f"{path}: {magic[3]} axes, expected {ndim}. Were images and labels exchanged?")
+    lengths = stream.read(4 * ndim)
+    if len(lengths) < 4 * ndim:
+        raise DataError(f"{path}: ends inside the header.")
+    shape = tuple(int(n) for n in np.frombuffer(lengths, ">u4"))
+    if not 0 < prod(shape) <= LARGEST:
+        raise DataError(f"{path}: the header says {' x '.join(map(str, shape))} elements, which cannot be right.")
+    return shape
+
+
+def _read_exactly(path: Path, stream: BinaryIO, expected: int) -> bytes:
+    chunks, missing = [], expected
+    while missing and (chunk := stream.read(min(missing, 1 << 20))):
+        chunks.append(chunk)
+        missing -= len(chunk)
+    if missing:
+        raise DataError(f"{path}: the header announces {expected} elements, but {missing} of them are missing. Was the file cut short?")
+    if stream.read(1):
+        raise DataError(f"{path}: more data follows the {expected} elements that the header announces.")
+    return b"".join(chunks)
+
+
+def read_idx_pair(images: str | PathLike[str], labels: str | PathLike[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Read digits and their labels, and check that they belong together.
+
+    Returns
+    -------
+    images : ndarray of uint8, (n, rows * columns)
+        One image a row.
+    labels : ndarray of int64, (n,)
+
+    Raises
+    ------
+    DataError
+        If a file is damaged, the counts differ, or a label is not a digit.
+    """
+    pixels, digits = read_idx(images, 3), read_idx(labels, 1)
+    if len(pixels) != len(digits):
+        raise DataError(f"{images} holds {len(pixels)} images, but {labels} {len(digits)} labels.")
+    if digits.max() > 9:
+        raise DataError(f"{labels}: label {digits.max()} at position {digits.argmax()} is not a digit from 0 to 9.")
+    return pixels.reshape(len(pixels), -1), digits.astype(np.int64)
