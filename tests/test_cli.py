@@ -1,0 +1,240 @@
+"""The command line as people use it: results, errors of one or two lines, exit codes."""
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinygrad_mnist import __version__, cli, data
+from tinygrad_mnist.data import mnist
+
+COMMAND = [sys.executable, "-m", "tinygrad_mnist"]
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    images, labels = data.load_mnist(None)
+    return images[:1000], labels[:1000]
+
+
+@pytest.fixture
+def small_data(digits, monkeypatch):
+    """Make `train` see a thousand images only."""
+    monkeypatch.setattr("tinygrad_mnist.training.runs.load_mnist", lambda how: digits)
+    monkeypatch.setattr("tinygrad_mnist.training.runs.load_mnist_test", lambda how: digits)
+    monkeypatch.setattr("tinygrad_mnist.training.results.load_mnist", lambda how: digits)
+
+
+@pytest.fixture
+def command(capsys):
+    """Run a command in this process: returns exit code, standard output, standard error."""
+    before = signal.getsignal(signal.SIGINT)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as exited:
+            cli.main(list(arguments))
+        return exited.value.code or 0, *capsys.readouterr()
+
+    yield run
+    signal.signal(signal.SIGINT, before)
+
+
+# ---------------------------------------------------------------- what works
+
+
+@pytest.mark.usefixtures("small_data")
+def test_train_prints_an_epoch_a_line_and_counts(command, tmp_path):
+    code, out, err = command("train", "--set", "epochs=2")
+    lines = out.splitlines()
+    assert (code, err, len(lines)) == (0, "", 5)
+    assert lines[1].split()[0] == "1"
+    assert "of the test images right" in lines[3]
+    metrics = json.loads((tmp_path / "runs/default/metrics.json").read_text())
+    assert f"({metrics['test']['correct']:,} correct, {metrics['test']['incorrect']:,} incorrect)" in lines[3]
+    assert "Everything is in runs/default" in lines[4]
+
+
+@pytest.mark.usefixtures("small_data")
+def test_train_prints_json_and_keeps_progress_apart(command):
+    code, out, err = command("train", "relu-adam", "--set", "epochs=1", "batch_size=100", "--out", "here", "--json")
+    assert (code, json.loads(out)["out"]) == (0, "here")
+    assert err.startswith("epoch")
+
+
+@pytest.mark.usefixtures("small_data")
+def test_a_run_can_be_trained_again_from_its_config(command, tmp_path):
+    command("train", "seed-a", "--set", "epochs=1", "--out", "first")
+    command("train", "first/config.toml", "--out", "second")
+    assert (tmp_path / "first/weights.npz").read_bytes() == (tmp_path / "second/weights.npz").read_bytes()
+
+
+def test_recipes_lists_all(command):
+    code, out, _ = command("recipes")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["default", "relu-adam", "seed-a", "seed-a-two-hidden"]
+    assert json.loads(command("recipes", "--json")[1])[0]["name"] == "default"
+
+
+@pytest.mark.usefixtures("small_data")
+def test_reproduce_prints_the_table_and_keeps_the_runs(command, tmp_path):
+    code, out, err = command("reproduce", "default", "--seeds", "0", "1", "--out", "new/results.json")
+    assert code == 0
+    assert out.splitlines()[2].startswith("| `default` | ")
+    assert err.splitlines()[1].startswith("default, seed 1: ")
+    (result,) = json.loads((tmp_path / "new/results.json").read_text())
+    assert [run["seed"] for run in result["runs"]] == [0, 1]
+
+
+def test_compare_agrees_on_real_digits(command):
+    code, out, _ = command("compare", "seed-a-two-hidden", "--set", "batch_size=8")
+    assert code == 0
+    assert out.splitlines()[-1] == "all 20 terms agree to 1e-10".replace("20", str(len(out.splitlines()) - 2))
+    assert "dW3" in out
+
+
+def test_compare_says_no_with_exit_code_1(command, monkeypatch):
+    from tinygrad_mnist import byhand
+
+    right = byhand.MLP.backward
+    monkeypatch.setattr(byhand.MLP, "backward", lambda self, t, y: right(self, t, y) | {"db1": t["Z1"].sum(axis=0)})
+    code, out, _ = command("compare", "--set", "batch_size=8")
+    assert code == 1
+    assert "first divergence: db1" in out
+
+
+OPS = """
+from tinygrad_mnist.autodiff import op
+
+@op
+def cube(x):
+    return x**3
+
+cube.vjp(lambda g, out, x: 3 * g * x**2)
+
+@op
+def wrong(x):
+    return x**3
+
+wrong.vjp(lambda g, out, x: 3 * x**2)
+
+def product(x, y):
+    return x @ y
+"""
+
+
+def test_gradcheck_judges_ops_in_a_file(command, tmp_path):
+    (tmp_path / "mine.py").write_text(OPS)
+    assert command("gradcheck", "mine.py:cube", "--shape", "3,4")[0] == 0
+    assert command("gradcheck", "mine.py:product", "--shape", "3,4", "--shape", "4,2")[0] == 0
+    code, out, _ = command("gradcheck", "mine.py:wrong", "--shape", "3,4")
+    assert code == 1
+    assert "Gradient of input 0 differs at element" in out
+
+
+def test_help_shows_examples(command):
+    code, out, _ = command("train", "--help")
+    assert code == 0
+    assert "tinygrad-mnist train seed-a --set epochs=5" in out
+
+
+def test_module_and_command_are_the_same():
+    for start in (COMMAND, [str(Path(sys.executable).with_name("tinygrad-mnist"))]):
+        assert subprocess.run([*start, "--version"], capture_output=True, text=True, check=True).stdout.strip() == __version__
+
+
+# ---------------------------------------------------------------- what does not
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "defualt"], "There is no recipe 'defualt'. Did you mean 'default'?"),
+        (["train", "--set", "epoch=3"], "no key 'epoch'. Did you mean 'epochs'?"),
+        (["train", "--set", "epochs=many"], "epochs must be a whole number, but is 'many'"),
+        (["train", "--set", "epochs"], "form key=value"),
+        (["train", "--out", "file/run"], "file/run: cannot be written to: Not a directory"),
+        (["train", "--out", "."], "not empty"),
+        (["train", "--bogus"], "--bogus"),
+        (["tarin"], '"tarin". Did you mean "train"'),
+        (["compare", "nothing"], "no recipe 'nothing'"),
+        (["reproduce", "nothing"], "no recipe 'nothing'"),
+        (["gradcheck", "gone.py:f", "--shape", "2"], "no file 'gone.py'"),
+        (["gradcheck", "mine.py:f", "--shape", "2"], "mine.py has no function 'f'. It has product"),
+        (["gradcheck", "broken.py:f", "--shape", "2"], "broken.py raised ZeroDivisionError"),
+        (["gradcheck", "mine.py:product", "--shape", "2x3"], "A shape is written as 3,4"),
+        (["gradcheck", "mine.py:product", "--shape", "2"], "mine.py:product raised TypeError"),
+    ],
+)
+def test_wrong_input_is_explained_in_two_lines_at_most(command, tmp_path, arguments, message):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "mine.py").write_text("def product(x, y):\n    return x * y\n")
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = command(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert message in err
+    assert len(err.splitlines()) <= 2
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_damaged_data_is_named_before_anything_is_kept(command, tmp_path, monkeypatch):
+    for path in mnist.FOLDER.iterdir():
+        (tmp_path / "data" / path.name).parent.mkdir(exist_ok=True)
+        (tmp_path / "data" / path.name).write_bytes(path.read_bytes()[:-3])
+    monkeypatch.setattr(mnist, "FOLDER", tmp_path / "data")
+    code, _, err = command("train", "--out", "run")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "train-images-idx3-ubyte.gz: damaged" in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("small_data")
+def test_divergence_exits_with_3_and_leaves_nothing(command, tmp_path):
+    code, _, err = command("train", "--set", "lr=1e6", "--set", "hidden=[16, 16]", "--out", "run")
+    assert (code, len(err.splitlines())) == (3, 1)
+    assert "in epoch 1, batch" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_saves_and_says_so(tmp_path):
+    process = subprocess.Popen([*COMMAND, "train", "--set", "epochs=500", "hidden=[16]", "--out", "run"], stdout=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    assert process.stdout.readline().split()[0] == "1"
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert rest.splitlines()[-2].startswith("Interrupted in epoch ")
+    assert "The weights so far are in run" in rest
+    assert np.load(tmp_path / "run/weights.npz")["W1"].shape == (784, 16)
+    assert json.loads((tmp_path / "run/metrics.json").read_text())["test"] is None
+
+
+def test_a_terminal_shows_live_progress():
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
+    process = subprocess.Popen([*COMMAND, "train", "--set", "epochs=1", "hidden=[16]"], stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    shown, end = b"", time.monotonic() + 60
+    while (time.monotonic() < end and select.select([ours], [], [], 1)[0]) or process.poll() is None:
+        try:
+            shown += os.read(ours, 4096)
+        except OSError:
+            break
+    os.close(ours)
+    assert process.wait(60) == 0
+    assert b"epoch 1 of 1" in shown
+    assert b"of the test images right" in shown

@@ -1,0 +1,247 @@
+"""The command `tinygrad-mnist`: parse, call, print."""
+
+from __future__ import annotations
+
+import json as json_module
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+from cyclopts import App, CycloptsError, Parameter
+
+USAGE_ERROR, DIVERGED, INTERRUPTED = 2, 3, 130
+
+app = App(
+    name="tinygrad-mnist",
+    help="Backpropagation derived twice: train a network for handwritten digits by hand and by machine.",
+    help_format="plaintext",
+)
+
+Settings = Annotated[tuple[str, ...], Parameter(name="--set", negative="", consume_multiple=True, show_default=False)]
+Seeds = Annotated[tuple[int, ...], Parameter(negative="", consume_multiple=True)]
+Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
+
+
+def examples(*commands: str) -> str:
+    """The end of a help text."""
+    return "\n".join(["Examples:", *(f"  {command}" for command in commands)])
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 1 a check failed, 2 wrong input, 3 diverged, 130 interrupted."""
+    from tinygrad_mnist.data import DataError
+    from tinygrad_mnist.training import DivergenceError, RecipeError, RunFolderError
+
+    try:
+        sys.exit(app(arguments, exit_on_error=False, print_error=False))
+    except (CycloptsError, RecipeError, RunFolderError, DataError, UserFileError) as error:
+        fail(error, USAGE_ERROR)
+    except DivergenceError as error:
+        fail(error, DIVERGED)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def fail(error: Exception, code: int) -> NoReturn:
+    """Print one line and exit."""
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(code)
+
+
+@app.command(
+    help_epilogue=examples(
+        "tinygrad-mnist train",
+        "tinygrad-mnist train seed-a --set epochs=5 --set hidden=[300] --out runs/wide",
+    )
+)
+def train(recipe: str = "default", *, settings: Settings = (), out: Path | None = None, json: Json = False) -> int:
+    """Train a network and look at the 10 000 test images once.
+
+    Parameters
+    ----------
+    recipe
+        A name listed by `tinygrad-mnist recipes`, or the path of a TOML file.
+    settings
+        key=value: replaces a value of the recipe. May be repeated.
+    out
+        Folder for the result; by default a new one, runs/RECIPE.
+    json
+        Print the result as JSON on standard output, and progress on standard error.
+    """
+    from tinygrad_mnist.training import Recipe, free_folder, progress, run
+
+    chosen = Recipe.load(recipe).changed(settings)
+    folder = out or free_folder(chosen.name)
+    stream = sys.stderr if json else sys.stdout
+    show = progress.show(chosen, stream)
+    stop = StopOnInterrupt()
+    try:
+        metrics = run(chosen, folder, on_batch=show.on_batch, on_epoch=show.on_epoch, should_stop=stop.asked)
+    finally:
+        show.close()
+    print(json_module.dumps(metrics | {"out": str(folder)}) if json else summary(metrics, folder))
+    return INTERRUPTED if metrics["interrupted"] else 0
+
+
+class StopOnInterrupt:
+    """Turns the first Ctrl-C into a request that the training loop asks for; a second one acts at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        signal.signal(signal.SIGINT, self._request)
+
+    def _request(self, *_: Any) -> None:
+        self.requested = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def asked(self) -> bool:
+        """Whether Ctrl-C was pressed."""
+        return self.requested
+
+
+def summary(metrics: dict[str, Any], folder: Path) -> str:
+    """The outcome of a run in two lines."""
+    test = metrics["test"]
+    if test is None:
+        return f"Interrupted {metrics['interrupted']}.\nThe weights so far are in {folder}; the test set was not opened."
+    return (
+        f"{metrics['recipe']}: {100 * test['accuracy']:.2f} % of the test images right ({test['correct']:,} correct, "
+        f"{test['incorrect']:,} incorrect), cross-entropy {test['cross_entropy']:.4f}.\n"
+        f"{metrics['epochs']} epochs in {metrics['training_seconds']:.1f} s, {metrics['parameters']:,} parameters. Everything is in {folder}."
+    )
+
+
+@app.command
+def recipes(*, json: Json = False) -> None:
+    """List the recipes.
+
+    Parameters
+    ----------
+    json
+        Print them with all their values as JSON.
+    """
+    from dataclasses import asdict
+
+    from tinygrad_mnist.training import Recipe, recipe_names
+
+    every = [Recipe.load(name) for name in recipe_names()]
+    if json:
+        print(json_module.dumps([asdict(recipe) for recipe in every]))
+    else:
+        print("\n".join(f"{recipe.name:<20}{recipe.description}" for recipe in every))
+
+
+@app.command(help_epilogue=examples("tinygrad-mnist reproduce default seed-a --out artifacts/results.json"))
+def reproduce(*recipes: str, seeds: Seeds = (0, 1, 2, 3, 4), out: Path | None = None) -> None:
+    """Train recipes over several seeds and print a table of mean ± standard deviation.
+
+    Parameters
+    ----------
+    recipes
+        Names of recipes; by default all of them.
+    seeds
+        One training each.
+    out
+        JSON file for the single results; replaced if it exists.
+    """
+    from tinygrad_mnist import training
+
+    chosen = [training.Recipe.load(name) for name in recipes or training.recipe_names()]
+    if out is not None:
+        training.runs.prepare(out.parent, empty=False)
+    results = training.reproduce(chosen, seeds, lambda line: print(line, file=sys.stderr, flush=True))
+    if out is not None:
+        training.runs.write(out, json_module.dumps(results, indent=1) + "\n")
+    print(training.results.table(results))
+
+
+@app.command(help_epilogue=examples("tinygrad-mnist compare seed-a-two-hidden"))
+def compare(recipe: str = "default", *, settings: Settings = (), json: Json = False) -> int:
+    """Hold the hand derivation against the tape, term by term, on one batch of digits in float64.
+
+    Parameters
+    ----------
+    recipe
+        Whose network, loss and L2 penalty to use; without dropout.
+    settings
+        key=value: replaces a value of the recipe. May be repeated.
+    json
+        Print the table as JSON.
+    """
+    import numpy as np
+
+    from tinygrad_mnist import bridge, byhand
+    from tinygrad_mnist.data import load_mnist
+    from tinygrad_mnist.training import Recipe
+
+    chosen = Recipe.load(recipe).changed(settings)
+    images, labels = load_mnist(chosen.normalize)
+    sizes = (images.shape[1], *chosen.hidden, 10)
+    rng = np.random.default_rng(chosen.seed)
+    paper = byhand.MLP(sizes, chosen.activation, chosen.loss, chosen.weight_decay, dtype=np.float64, rng=rng)
+    batch = slice(chosen.batch_size)
+    comparison = bridge.compare(paper, images[batch].astype(np.float64), labels[batch])
+    print(json_module.dumps([row._asdict() for row in comparison.rows]) if json else comparison)
+    return 0 if comparison.first_divergence is None else 1
+
+
+@app.command(help_epilogue=examples("tinygrad-mnist gradcheck my_ops.py:cube --shape 3,4"))
+def gradcheck(function: str, *, shape: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)], seed: int = 0) -> int:
+    """Check the derivative of a function of your own against central differences.
+
+    Parameters
+    ----------
+    function
+        FILE.py:NAME of a function that takes tensors and returns one.
+    shape
+        Shape of an argument, as 3,4; repeated for each argument. Values are drawn from a normal distribution.
+    seed
+        Decides the values.
+    """
+    import numpy as np
+
+    from tinygrad_mnist.autodiff import GradcheckError
+    from tinygrad_mnist.autodiff import gradcheck as check
+
+    called = load_function(function)
+    rng = np.random.default_rng(seed)
+    inputs = [rng.normal(size=parse_shape(text)) for text in shape]
+    try:
+        check(called, inputs, rng=rng)
+    except GradcheckError as error:
+        print(f"{function}: {error}")
+        return 1
+    except Exception as error:
+        raise UserFileError(f"{function} raised {type(error).__name__}: {error}") from error
+    print(f"{function}: every gradient agrees with central differences.")
+    return 0
+
+
+class UserFileError(Exception):
+    """Something in a file or value that the user named; the message says what."""
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """``"3,4"`` as (3, 4)."""
+    try:
+        return tuple(int(n) for n in text.split(",") if n)
+    except ValueError as error:
+        raise UserFileError(f"A shape is written as 3,4, but this is {text!r}.") from error
+
+
+def load_function(reference: str) -> Any:
+    """The function that ``FILE.py:NAME`` names; runs the file."""
+    import runpy
+
+    file, _, name = reference.rpartition(":")
+    if not Path(file).is_file():
+        raise UserFileError(f"Write FILE.py:NAME; there is no file {file or reference!r}.")
+    try:
+        found = runpy.run_path(file)
+    except Exception as error:
+        raise UserFileError(f"{file} raised {type(error).__name__} when it was run: {error}") from error
+    if not callable(found.get(name)):
+        own = [key for key, value in found.items() if getattr(getattr(value, "forward", value), "__module__", "") == "<run_path>"]
+        raise UserFileError(f"{file} has no function {name!r}. It has {', '.join(own) or 'none'}.")
+    return found[name]

@@ -1,0 +1,20 @@
+"""The main job: a recipe, the loop that follows it, and the folder that keeps the result."""
+
+from tinygrad_mnist.training.loop import DivergenceError, Epoch, Result, train
+from tinygrad_mnist.training.recipe import Recipe, RecipeError, recipe_names
+from tinygrad_mnist.training.results import reproduce
+from tinygrad_mnist.training.runs import RunFolderError, free_folder, run
+
+__all__ = [
+    "DivergenceError",
+    "Epoch",
+    "Recipe",
+    "RecipeError",
+    "Result",
+    "RunFolderError",
+    "free_folder",
+    "recipe_names",
+    "reproduce",
+    "run",
+    "train",
+]

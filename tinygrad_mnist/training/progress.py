@@ -1,0 +1,74 @@
+"""What a person sees of a running training: a live line on a terminal, one plain line an epoch elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from tinygrad_mnist.training.loop import Epoch
+    from tinygrad_mnist.training.recipe import Recipe
+
+HEADER = "epoch    loss   train %   val loss   val %   learning rate   images/s"
+
+
+def line(row: Epoch, images: int) -> str:
+    """An epoch over so many training images in one line, under `HEADER`."""
+    return (
+        f"{row.epoch:>5}{row.loss:>8.4f}{100 * row.accuracy:>10.2f}{row.validation_loss:>11.4f}"
+        f"{100 * row.validation_accuracy:>8.2f}{row.lr:>16.3g}{images / row.seconds:>11,.0f}"
+    )
+
+
+class PlainProgress:
+    """Prints each epoch as a line to `stream`."""
+
+    def __init__(self, images: int, stream: TextIO) -> None:
+        self.images, self.stream, self.started = images, stream, False
+
+    def on_batch(self, epoch: int, batch: int, batches: int) -> None:
+        """Print the header before the first epoch."""
+        if not self.started:
+            self.started = True
+            print(HEADER, file=self.stream, flush=True)
+
+    def on_epoch(self, row: Epoch) -> None:
+        """Print the epoch."""
+        print(line(row, self.images), file=self.stream, flush=True)
+
+    def close(self) -> None:
+        """Nothing to clear away."""
+
+
+class LiveProgress:
+    """The same lines, with a bar below them that shows the epoch under way and the time left."""
+
+    def __init__(self, images: int, stream: TextIO, epochs: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.images, self.epochs = images, epochs
+        columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn()]
+        self.bar = Progress(*columns, console=Console(file=stream, highlight=False), transient=True)
+        self.task = self.bar.add_task("", total=None)
+
+    def on_batch(self, epoch: int, batch: int, batches: int) -> None:
+        """Move the bar; before the first epoch, print the header."""
+        if not self.bar.live.is_started:
+            self.bar.start()
+            self.bar.console.print(HEADER, style="bold")
+        done = (epoch - 1) * batches + batch
+        self.bar.update(self.task, completed=done, total=self.epochs * batches, description=f"epoch {epoch} of {self.epochs}")
+
+    def on_epoch(self, row: Epoch) -> None:
+        """Print the epoch above the bar."""
+        self.bar.console.print(line(row, self.images))
+
+    def close(self) -> None:
+        """Take the bar away; the lines stay."""
+        self.bar.stop()
+
+
+def show(recipe: Recipe, stream: TextIO) -> PlainProgress | LiveProgress:
+    """Live on a terminal, plain elsewhere."""
+    images = round(60_000 * (1 - recipe.validation))
+    return LiveProgress(images, stream, recipe.epochs) if stream.isatty() else PlainProgress(images, stream)

@@ -1,0 +1,206 @@
+"""A recipe: everything that decides the outcome of a training run, as a frozen dataclass and as TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, fields, replace
+from difflib import get_close_matches
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FOLDER = Path(__file__).parent.parent / "recipes"
+
+CHOICES = {
+    "activation": ("sigmoid", "tanh", "relu"),
+    "loss": ("cross_entropy", "mse"),
+    "initialiser": ("xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "standard_normal"),
+    "normalize": ("unit", "seed", "standardize"),
+    "optimizer": ("sgd", "adam"),
+    "schedule": ("constant", "exponential", "one_cycle"),
+    "schedule_every": ("epoch", "batch"),
+}
+
+# Key -> smallest and largest allowed value.
+LIMITS = {
+    "dropout": (0.0, 0.99),
+    "lr": (0.0, 1e6),
+    "momentum": (0.0, 1.0),
+    "weight_decay": (0.0, 1e6),
+    "gamma": (0.0, 1.0),
+    "epochs": (1, 100_000),
+    "batch_size": (1, 60_000),
+    "validation": (0.001, 0.9),
+    "patience": (0, 100_000),
+    "min_delta": (0.0, 1e6),
+    "seed": (0, 2**63),
+}
+
+
+class RecipeError(ValueError):
+    """A recipe that does not exist or makes no sense; the message says what would."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train a network.
+
+    Attributes
+    ----------
+    name, description : str
+        For people.
+    hidden : tuple of int
+        Width of each hidden layer; empty for a linear classifier.
+    activation, initialiser : str
+        As for `nn.MLP`.
+    loss : {"cross_entropy", "mse"}
+        With softmax or with sigmoid outputs, respectively.
+    normalize : {"unit", "seed", "standardize"}
+        Range of the pixels.
+    dropout : float
+        Probability of dropping a hidden activation.
+    optimizer : {"sgd", "adam"}
+        The update rule.
+    lr : float
+        Learning rate: the highest one with the one-cycle schedule, otherwise the first.
+    momentum : float
+        Of SGD; Adam's first beta.
+    nesterov : bool
+        Of SGD.
+    weight_decay : float
+        λ of the L2 penalty λ/2 Σ W², on weights and not on biases.
+    schedule : {"constant", "exponential", "one_cycle"}
+        How the learning rate changes; one_cycle moves the momentum too.
+    schedule_every : {"epoch", "batch"}
+        When it changes.
+    gamma : float
+        Factor of the exponential schedule.
+    epochs, batch_size : int
+        Passes over the training examples, and examples a step.
+    validation : float
+        Fraction of the 60 000 training images held out to watch the training.
+    patience : int
+        Stop after so many epochs without a better validation loss, and go back to the best weights; 0: never stop.
+    min_delta : float
+        A validation loss is better if it is lower by more than this.
+    seed : int
+        Decides split, initial weights, order of examples, and dropout masks.
+    """
+
+    name: str
+    description: str = ""
+    hidden: tuple[int, ...] = (256,)
+    activation: str = "relu"
+    initialiser: str = "xavier_uniform"
+    loss: str = "cross_entropy"
+    normalize: str = "unit"
+    dropout: float = 0.0
+    optimizer: str = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    schedule_every: str = "epoch"
+    gamma: float = 1.0
+    epochs: int = 10
+    batch_size: int = 128
+    validation: float = 0.1
+    patience: int = 0
+    min_delta: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            object.__setattr__(self, field.name, _typed(field.name, field.type, getattr(self, field.name)))
+        for key, known in CHOICES.items():
+            if getattr(self, key) not in known:
+                raise RecipeError(f"{key} cannot be {getattr(self, key)!r}. Choose from {', '.join(known)}.")
+        for key, (low, high) in LIMITS.items():
+            if not low <= getattr(self, key) <= high:
+                raise RecipeError(f"{key} must lie between {low} and {high}, but is {getattr(self, key)}.")
+        if min(self.hidden, default=1) < 1:
+            raise RecipeError(f"hidden lists the widths of the hidden layers, each at least 1, but is {list(self.hidden)}.")
+        if self.schedule == "one_cycle" and (self.schedule_every != "batch" or self.patience):
+            raise RecipeError(
+                "one_cycle needs schedule_every = 'batch' and patience = 0: a cycle that is stopped early never reaches its end."
+            )
+        if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
+            raise RecipeError("nesterov needs optimizer = 'sgd' and a momentum above 0.")
+
+    @classmethod
+    def load(cls, name: str) -> Recipe:
+        """Read a recipe of the package by its name, or any by the path of its TOML file."""
+        path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+        if not name.endswith(".toml") and name not in recipe_names():
+            raise RecipeError(f"There is no recipe {name!r}. {_suggestion(name, recipe_names())}")
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RecipeError(f"{path}: cannot be read: {error.strerror}.") from error
+        except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError
+            raise RecipeError(f"{path}: not valid TOML: {error}.") from error
+        try:
+            return cls(**_known({"name": path.stem} | values))
+        except RecipeError as error:
+            raise RecipeError(f"{path}: {error}") from error
+
+    def changed(self, settings: Iterable[str]) -> Recipe:
+        """A copy with settings like ``"lr=0.05"`` or ``"hidden=[300, 100]"`` replaced."""
+        values = {}
+        for setting in settings:
+            key, equals, text = setting.partition("=")
+            if not equals:
+                raise RecipeError(f"A setting has the form key=value, but this is {setting!r}.")
+            values[key.strip()] = _parse(text.strip())
+        return replace(self, **_known(values))
+
+    def to_toml(self) -> str:
+        """The recipe as TOML text; `load` reads it back."""
+        import tomli_w
+
+        return tomli_w.dumps(asdict(self) | {"hidden": list(self.hidden)})
+
+
+def recipe_names() -> list[str]:
+    """The recipes in the package, by name."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def _known(values: dict[str, Any]) -> dict[str, Any]:
+    keys = [field.name for field in fields(Recipe)]
+    for key in values:
+        if key not in keys:
+            raise RecipeError(f"A recipe has no key {key!r}. {_suggestion(key, keys)}")
+    return values
+
+
+def _suggestion(word: str, known: list[str]) -> str:
+    near = get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"Did you mean {near[0]!r}?" if near else f"Choose from {', '.join(known)}."
+
+
+def _parse(text: str) -> Any:
+    """A TOML value; what is none is a bare word, so that quotes can be left out."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _typed(key: str, annotation: Any, value: Any) -> Any:
+    """The value in the type of its field, or an error that names the type in words."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if annotation == "float" and number and isfinite(value):
+        return float(value)
+    if annotation == "int" and number and value == int(value):
+        return int(value)
+    if (annotation == "str" and isinstance(value, str)) or (annotation == "bool" and isinstance(value, bool)):
+        return value
+    if annotation == "tuple[int, ...]" and isinstance(value, (list, tuple)) and all(type(n) is int for n in value):
+        return tuple(value)
+    expected = {"float": "a number", "int": "a whole number", "str": "a word", "bool": "true or false"}
+    raise RecipeError(f"{key} must be {expected.get(annotation, 'a list of whole numbers, as in [300, 100]')}, but is {value!r}.")
