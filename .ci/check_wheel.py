@@ -1,0 +1,21 @@
+"""Checks an installed wheel from outside the checkout: its files are there, and it trains."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import tinygrad_mnist
+
+package = Path(tinygrad_mnist.__file__).parent
+assert "site-packages" in package.parts, f"the checkout is imported, not the wheel: {package}"
+expected = ["py.typed", "recipes/default.toml", "data/mnist/NOTICE.md", "data/mnist/SHA256SUMS"]
+expected += [f"data/mnist/{part}-{kind}.gz" for part in ("train", "t10k") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+missing = [name for name in expected if not (package / name).is_file()]
+assert not missing, f"not in the wheel: {missing}"
+
+command = [sys.executable, "-m", "tinygrad_mnist", "train", "--set", "epochs=1", "--json"]
+metrics = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+accuracy = metrics["test"]["accuracy"]
+assert accuracy > 0.9, f"one epoch reached only {accuracy}"
+print(f"The wheel holds its files and reaches {100 * accuracy:.2f} % after one epoch.")

@@ -1,0 +1,45 @@
+"""What the README promises: its two commands, and no accuracy that was not measured."""
+
+import json
+import re
+from pathlib import Path
+
+from tinygrad_mnist.cli import summary
+from tinygrad_mnist.training import Recipe, recipe_names
+from tinygrad_mnist.training.results import table
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+RESULTS = json.loads((ROOT / "artifacts" / "results.json").read_text())
+
+
+def test_the_first_screen_has_both_commands():
+    first_screen = README[:1500]
+    assert "\npip install . && tinygrad-mnist train\n" in first_screen
+    assert '\npip install -e ".[test]" && pytest\n' in first_screen
+
+
+def test_its_result_is_that_of_a_measured_run():
+    (default,) = [result for result in RESULTS if result["recipe"] == "default"]
+    (run,) = [run for run in default["runs"] if run["seed"] == Recipe.load("default").seed]
+    assert f"```text\n{summary(run, Path('runs/default'))}\n```" in README
+
+
+def test_its_table_is_that_of_the_measured_runs():
+    assert table(RESULTS) in README
+
+
+def test_every_other_percentage_would_be_noticed():
+    rest = README.replace(table(RESULTS), "")
+    assert len(re.findall(r"\d+\.\d+ ?%", rest)) == 1  # the result of the run on the first screen
+
+
+def test_the_measured_runs_are_those_of_the_recipes():
+    assert [result["recipe"] for result in RESULTS] == recipe_names()
+    assert all(run["seed"] == seed for result in RESULTS for seed, run in enumerate(result["runs"]))
+
+
+def test_measured_accuracies_are_what_the_recipes_are_for():
+    means = {result["recipe"]: sum(run["test"]["accuracy"] for run in result["runs"]) / len(result["runs"]) for result in RESULTS}
+    assert means["default"] >= 0.982
+    assert means["seed-a"] >= 0.9764
