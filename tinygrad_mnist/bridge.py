@@ -12,7 +12,7 @@ from tinygrad_mnist.byhand.mlp import ACTIVATIONS, sigmoid_slope
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
     Array = NDArray[Any]
     Terms = dict[str, Array]
@@ -66,14 +66,14 @@ def to_module(paper: byhand.MLP) -> nn.MLP:
     return model
 
 
-def to_paper(model: nn.MLP, activation: str, l2: float = 0.0) -> byhand.MLP:
-    """The network on paper, with copies of a model's weights."""
+def to_paper(model: nn.MLP, activation: str, l2: float = 0.0, *, dtype: DTypeLike | None = None) -> byhand.MLP:
+    """The network on paper, with copies of a model's weights, in another `dtype` if one is given."""
     layers = [module for module in model if isinstance(module, nn.Linear)]
     loss = "cross_entropy" if model.output == "softmax" else "mse"
     paper = byhand.MLP([layers[0].weight.shape[0], *(m.weight.shape[1] for m in layers)], activation, loss, l2)
     for layer, module in enumerate(layers, start=1):
         for name, p in zip("Wb", module.parameters(), strict=True):
-            paper.params[f"{name}{layer}"] = p.data.copy()
+            paper.params[f"{name}{layer}"] = np.array(p.data, dtype=dtype)
     return paper
 
 

@@ -171,15 +171,14 @@ def compare(recipe: str = "default", *, settings: Settings = (), json: Json = Fa
     """
     import numpy as np
 
-    from tinygrad_mnist import bridge, byhand
+    from tinygrad_mnist import bridge
     from tinygrad_mnist.data import load_mnist
-    from tinygrad_mnist.training import Recipe
+    from tinygrad_mnist.training import Recipe, build_model
 
     chosen = Recipe.load(recipe).changed(settings)
     images, labels = load_mnist(chosen.normalize)
-    sizes = (images.shape[1], *chosen.hidden, 10)
-    rng = np.random.default_rng(chosen.seed)
-    paper = byhand.MLP(sizes, chosen.activation, chosen.loss, chosen.weight_decay, dtype=np.float64, rng=rng)
+    model = build_model(chosen, images.shape[1], np.random.default_rng(chosen.seed))
+    paper = bridge.to_paper(model, chosen.activation, chosen.weight_decay, dtype=np.float64)
     batch = slice(chosen.batch_size)
     comparison = bridge.compare(paper, images[batch].astype(np.float64), labels[batch])
     print(json_module.dumps([row._asdict() for row in comparison.rows]) if json else comparison)

@@ -1,6 +1,6 @@
 """The main job: a recipe, the loop that follows it, and the folder that keeps the result."""
 
-from tinygrad_mnist.training.loop import DivergenceError, Epoch, Result, train
+from tinygrad_mnist.training.loop import DivergenceError, Epoch, Result, build_model, train
 from tinygrad_mnist.training.recipe import Recipe, RecipeError, recipe_names
 from tinygrad_mnist.training.results import reproduce
 from tinygrad_mnist.training.runs import RunFolderError, free_folder, run
@@ -12,6 +12,7 @@ __all__ = [
     "RecipeError",
     "Result",
     "RunFolderError",
+    "build_model",
     "free_folder",
     "recipe_names",
     "reproduce",
