@@ -77,6 +77,16 @@ def test_parameters_without_gradient_stay():
     assert a.item() == 1.0
 
 
+@pytest.mark.parametrize("make", [lambda p: optim.SGD(p, lr=0.1, momentum=0.9), lambda p: optim.Adam(p, lr=0.1)])
+def test_a_step_leaves_the_gradient_alone(make):
+    x = tensor([1.0], requires_grad=True)
+    (x * 3).sum().backward()
+    optimizer = make([x])
+    optimizer.step()
+    optimizer.step()
+    assert x.grad.item() == 3.0
+
+
 def test_updates_keep_the_dtype():
     layer = nn.Linear(3, 2)
     for optimizer in (optim.SGD(layer.parameters(), lr=np.float64(0.1), momentum=0.9), optim.Adam(layer.parameters(), lr=np.float64(0.1))):
