@@ -34,7 +34,7 @@ MACHINE = {
     "graph": set(),
     "ops": {"graph"},
     "tensor": {"graph", "ops"},
-    "check": {"graph", "tensor"},
+    "check": {"graph", "ops", "tensor"},
     "__init__": {"graph", "tensor", "check"},
 }
 

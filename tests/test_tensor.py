@@ -133,6 +133,9 @@ def test_transposes_are_those_of_numpy(rng):
         (x.transpose(), a.transpose()),
         (x.transpose(2, 0, 1), a.transpose(2, 0, 1)),
         (x.reshape(4, -1), a.reshape(4, -1)),
+        (x.swapaxes(0, -1), a.swapaxes(0, -1)),
+        (x[:1].squeeze(), a[0]),
+        (x.unsqueeze(1), a[:, None]),
     ]:
         np.testing.assert_array_equal(ours.data, numpys)
 
@@ -140,16 +143,32 @@ def test_transposes_are_those_of_numpy(rng):
 # ---------------------------------------------------------------- NumPy code differentiates
 
 
-def test_numpy_functions_record(rng):
-    x = tensor(rng.uniform(0.5, 1, size=(2, 3)), requires_grad=True)
-    calls = [
-        np.exp(x), np.log(x), np.tanh(x), np.negative(x), np.add(1, x), np.subtract(x, 1), np.multiply(x, x), np.divide(1, x), np.power(x, 2),
-        np.maximum(0, x), np.sum(x, axis=0), np.sum(x, 1, keepdims=True), np.mean(x), np.reshape(x, (3, 2)), np.transpose(x, (1, 0)),
-        np.matmul(np.ones((4, 2)), x), np.ones((4, 2)) @ x,
-    ]  # fmt: skip
-    assert all(isinstance(y, Tensor) and y.requires_grad for y in calls)
-    np.testing.assert_array_equal(calls[0].data, np.exp(x.data))
-    np.testing.assert_array_equal(calls[-1].data, np.ones((4, 2)) @ x.data)
+NUMPY_CALLS = [
+    np.exp, np.log, np.tanh, np.negative, np.abs, np.sqrt, np.log1p, np.sin, np.cos, np.sum, np.mean, np.var, np.std, np.max, np.amin, np.transpose, np.squeeze,
+    lambda x: np.add(1, x), lambda x: np.subtract(x, 1), lambda x: np.multiply(x, x), lambda x: np.divide(1, x), lambda x: np.power(x, 2),
+    lambda x: np.power(2, x), lambda x: np.maximum(0.7, x), lambda x: np.minimum(x, 0.7), lambda x: np.clip(x, 0.6, None),
+    lambda x: np.where(np.eye(2, 3) > 0, x, 0), lambda x: np.sum(x, axis=0), lambda x: np.sum(x, 1, keepdims=True), lambda x: np.mean(x, (0, 1)),
+    lambda x: np.var(x, axis=0, ddof=1), lambda x: np.max(x, axis=0), lambda x: np.linalg.norm(x, axis=1), lambda x: np.reshape(x, (3, 2)),
+    lambda x: np.transpose(x, (1, 0)), lambda x: np.swapaxes(x, 0, 1), lambda x: np.expand_dims(x, 0), lambda x: np.broadcast_to(x, (4, 2, 3)),
+    lambda x: np.concatenate([x, np.ones((1, 3))]), lambda x: np.concatenate((np.ones((2, 1)), x), axis=1), lambda x: np.stack([x, x], axis=-1),
+    lambda x: np.matmul(np.ones((4, 2)), x), lambda x: np.ones((4, 2)) @ x, lambda x: np.ones((2, 3)) * x, lambda x: np.float64(2) - x,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call", NUMPY_CALLS)
+def test_numpy_functions_record_and_give_what_numpy_gives(call, rng):
+    array = rng.uniform(0.5, 1, size=(2, 3))
+    found = call(tensor(array, requires_grad=True))
+    assert isinstance(found, Tensor)
+    assert found.requires_grad
+    np.testing.assert_allclose(found.data, call(array), rtol=1e-15)
+
+
+def test_numpy_functions_without_derivative_give_plain_results(rng):
+    x = tensor(rng.normal(size=(2, 3)), requires_grad=True)
+    assert np.argmax(x, axis=1).data.tolist() == x.data.argmax(axis=1).tolist()
+    assert not np.sign(x).requires_grad
+    assert not np.greater(1, x).requires_grad
 
 
 def test_a_numpy_function_without_an_op_is_named():

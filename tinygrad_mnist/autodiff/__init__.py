@@ -1,7 +1,7 @@
 """Room 1, the machine: reverse-mode automatic differentiation over NumPy arrays."""
 
-from tinygrad_mnist.autodiff.check import GradcheckError, gradcheck
+from tinygrad_mnist.autodiff.check import GradcheckError, gradcheck, gradgradcheck
 from tinygrad_mnist.autodiff.graph import Op, no_grad, op
 from tinygrad_mnist.autodiff.tensor import Tensor, grad, tensor
 
-__all__ = ["GradcheckError", "Op", "Tensor", "grad", "gradcheck", "no_grad", "op", "tensor"]
+__all__ = ["GradcheckError", "Op", "Tensor", "grad", "gradcheck", "gradgradcheck", "no_grad", "op", "tensor"]

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygrad_mnist.autodiff import ops
 from tinygrad_mnist.autodiff.tensor import Tensor, grad
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tinygrad_mnist.autodiff.graph import Array
 
 
 class GradcheckError(AssertionError):
-    """A derivative does not agree with the function: says where, and both numbers."""
+    """A derivative does not agree with the function: says where, both numbers, and the likely cause."""
 
 
 def gradcheck(
@@ -29,14 +30,15 @@ def gradcheck(
 ) -> bool:
     """Compare the gradients of `fn` with central differences (f(x+h) - f(x-h)) / 2h, element by element.
 
-    The output is weighted with a random cotangent: with one of ones, many wrong rules pass.
+    The output is weighted with a random cotangent: with one of ones, many wrong rules pass. A cotangent of
+    zeros must give exact zeros, and a second run the same bits.
 
     Parameters
     ----------
     fn : callable
         Takes as many tensors as there are `inputs` and returns one tensor, of any shape.
     inputs : sequence of array_like
-        Float arrays; checked in float64. Keep them away from kinks by more than `eps`.
+        Numbers; checked in float64. Keep them away from kinks by more than `eps`.
     eps : float
         The step h.
     rtol, atol : float
@@ -52,30 +54,83 @@ def gradcheck(
     Raises
     ------
     GradcheckError
-        At the element with the largest error: names the input, the element and both numbers.
+        At the element with the largest error: names the input, the element, both numbers, and the likely cause.
+
+    Examples
+    --------
+    >>> from tinygrad_mnist.autodiff import Op, gradcheck
+    >>> forgetful = Op(lambda x: x**2, "forgetful").vjp(lambda g, out, x: 2 * x)
+    >>> gradcheck(forgetful, [[1.0, 2.0]])
+    Traceback (most recent call last):
+        ...
+    tinygrad_mnist.autodiff.check.GradcheckError: A cotangent of zeros gives input 0 a gradient that is not 0.
+    Likely cause: the rule forgot the cotangent g, or divides by 0.
     """
     rng = rng or np.random.default_rng(0)
-    arrays = [np.array(x, dtype=np.float64) for x in inputs]
-    tensors = [Tensor(a.copy(), requires_grad=True) for a in arrays]
-    out = fn(*tensors)
-    cotangent = rng.uniform(0.5, 1.5, out.shape) * rng.choice([-1.0, 1.0], out.shape)
-    analytic = grad(out, tensors, grad_outputs=cotangent, allow_unused=True)
+    arrays = [np.array(x.data if isinstance(x, Tensor) else x, dtype=np.float64) for x in inputs]
+    shape = fn(*_leaves(arrays)).shape
+    cotangent = rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
+    analytic = _gradients(fn, arrays, cotangent)
+    for i, (first, second, zero) in enumerate(
+        zip(analytic, _gradients(fn, arrays, cotangent), _gradients(fn, arrays, 0 * cotangent), strict=True)
+    ):
+        if not np.array_equal(zero, np.zeros_like(zero)):
+            raise GradcheckError(
+                f"A cotangent of zeros gives input {i} a gradient that is not 0.\n"
+                "Likely cause: the rule forgot the cotangent g, or divides by 0."
+            )
+        if not np.array_equal(first, second):
+            raise GradcheckError(f"Two runs give input {i} different gradients.\nLikely cause: the function draws random numbers.")
 
     def weighted() -> float:
-        return float((fn(*(Tensor(a, requires_grad=True) for a in arrays)).data * cotangent).sum())
+        return float((fn(*_leaves(arrays)).data * cotangent).sum())
 
-    for position, (array, found) in enumerate(zip(arrays, analytic, strict=True)):
+    for i, (array, ours) in enumerate(zip(arrays, analytic, strict=True)):
         numeric = central_differences(weighted, array, eps)
-        ours = np.zeros_like(array) if found is None else found.data
         error = np.abs(ours - numeric)
         if error.size and not error.max() <= atol + rtol * np.abs(numeric).max():
-            at = tuple(int(i) for i in np.unravel_index(error.argmax(), error.shape))
+            at = tuple(int(n) for n in np.unravel_index(error.argmax(), error.shape))
+            cause = next(_causes(fn, arrays, i, at, ours, numeric, cotangent, eps))
             raise GradcheckError(
-                f"Gradient of input {position} differs at element {at}: "
-                f"the rule gives {ours[at]:.9g}, central differences {numeric[at]:.9g} "
-                f"(relative error {error[at] / max(abs(numeric[at]), 1e-300):.2g})."
+                f"Gradient of input {i} differs at element {at}: the rule gives {ours[at]:.9g}, central differences "
+                f"{numeric[at]:.9g} (relative error {error[at] / max(abs(numeric[at]), 1e-300):.2g}).\nLikely cause: {cause}."
             )
     return True
+
+
+def gradgradcheck(fn: Callable[..., Tensor], inputs: Sequence[Any], **settings: Any) -> bool:
+    """Apply `gradcheck` to the gradients of `fn`, to see that its rules are right when differentiated themselves.
+
+    The gradients are taken as functions of the inputs and of the cotangent. What an op tucked away in its forward
+    pass is a constant to the second derivative: such a rule passes `gradcheck` and fails here.
+
+    Parameters
+    ----------
+    fn, inputs
+        As for `gradcheck`.
+    **settings
+        ``eps``, ``rtol``, ``atol`` and ``rng`` of `gradcheck`.
+
+    Returns
+    -------
+    bool
+        True. A wrong second derivative raises.
+
+    Raises
+    ------
+    GradcheckError
+        As `gradcheck`; the input after the last is the cotangent.
+    """
+    out = fn(*_leaves([np.array(x.data if isinstance(x, Tensor) else x, dtype=np.float64) for x in inputs]))
+    start = np.random.default_rng(1).uniform(0.5, 1.5, out.shape)
+
+    def gradients(*arguments: Tensor) -> Tensor:
+        *xs, g = arguments
+        found = grad(fn(*xs), xs, grad_outputs=g, create_graph=True, allow_unused=True)
+        parts = [Tensor(np.zeros(x.shape)) if part is None else part for x, part in zip(xs, found, strict=True)]
+        return ops.concatenate(*(part.reshape(-1) for part in parts))
+
+    return gradcheck(gradients, [*inputs, start], **settings)
 
 
 def central_differences(f: Callable[[], float], x: Array, eps: float = 1e-6) -> Array:
@@ -89,3 +144,54 @@ def central_differences(f: Callable[[], float], x: Array, eps: float = 1e-6) -> 
         slope[at] = (above - f()) / (2 * eps)
         x[at] = middle
     return slope
+
+
+def _leaves(arrays: Sequence[Array]) -> list[Tensor]:
+    return [Tensor(a.copy(), requires_grad=True) for a in arrays]
+
+
+def _gradients(fn: Callable[..., Tensor], arrays: Sequence[Array], cotangent: Array) -> list[Array]:
+    """The tape's gradients; zeros for an input that the output does not depend on."""
+    leaves = _leaves(arrays)
+    out = fn(*leaves)
+    if not out.requires_grad:
+        return [np.zeros_like(a) for a in arrays]
+    found = grad(out, leaves, grad_outputs=cotangent, allow_unused=True)
+    return [np.zeros_like(a) if g is None else g.data for a, g in zip(arrays, found, strict=True)]
+
+
+def _causes(
+    fn: Callable[..., Tensor], arrays: list[Array], i: int, at: tuple[int, ...], ours: Array, numeric: Array, cotangent: Array, eps: float
+) -> Iterator[str]:
+    """What may be behind a difference, the most telling first; the last always applies."""
+
+    def weighted(weights: Any = cotangent) -> float:
+        return float((fn(*_leaves(arrays)).data * weights).sum())
+
+    def close(a: Array, b: Array) -> bool:
+        return a.shape == b.shape and bool(np.abs(a - b).max() <= 1e-4 * np.abs(b).max())
+
+    if fn(*_leaves(arrays)).dtype != np.float64:
+        yield "the function computes in float32, too coarse for differences. Is there a float32 array, or a cast, inside?"
+    if not ours.any():
+        yield "no gradient reaches this input. Was it turned into an array (.data, .numpy(), .detach()) or compared, or is its rule None?"
+    middle, element = weighted(), arrays[i][at]
+    arrays[i][at] = element + eps
+    right = (weighted() - middle) / eps
+    arrays[i][at] = element - eps
+    left = (middle - weighted()) / eps
+    arrays[i][at] = element
+    if abs(right - left) > 1e-2 * (abs(right) + abs(left)):
+        yield f"a kink nearby: the slope is {left:.3g} to the left and {right:.3g} to the right. Move the input away from it"
+    largest = np.unravel_index(np.abs(numeric).argmax(), numeric.shape)
+    factor = ours[largest] / numeric[largest] if numeric[largest] else 0.0
+    if factor and close(ours, factor * numeric):
+        yield "the sign is wrong" if abs(factor + 1) < 1e-4 else f"a factor: the rule gives {factor:.6g} times the right gradient"
+    if numeric.ndim > 1 and close(ours.swapaxes(-1, -2), numeric):
+        yield "the gradient is transposed"
+    if close(ours, central_differences(lambda: weighted(1.0), arrays[i], eps)):
+        yield "the rule forgot the cotangent g"
+    for axis, length in enumerate(numeric.shape):
+        if length > 1 and close(ours, np.broadcast_to(numeric.sum(axis, keepdims=True), numeric.shape)):
+            yield f"summed over axis {axis}, along which this input was not repeated by broadcasting"
+    yield "none of the usual mistakes (factor, sign, transpose, forgotten cotangent, wrong axis) explains it. Compare the rule with the derivation"

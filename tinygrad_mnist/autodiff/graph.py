@@ -326,7 +326,7 @@ def sweep(roots: dict[Any, Any], *, retain_graph: bool, create_graph: bool = Fal
     targets = set(targets)
     useful = _leading_to(targets, order) if targets else None
     cotangents = dict(roots)
-    with _recording(create_graph):
+    with _recording(create_graph), np.errstate(all="ignore"):  # an infinite slope, as of sqrt at 0, is an answer
         for node in order:
             g = cotangents.get(node) if node in targets else cotangents.pop(node, None)
             if g is None:

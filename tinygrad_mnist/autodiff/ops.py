@@ -7,6 +7,8 @@ in an ordinary backward pass and on tensors when second derivatives are wanted, 
 
 from __future__ import annotations
 
+import builtins
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,6 +92,40 @@ maximum.vjp(
     lambda g, out, x, y: g * (y > x) + g * 0.5 * (x == y),
 )
 
+
+@op(numpy=np.minimum)
+def minimum(x: Array, y: Array) -> Array:
+    """The smaller of x and y, elementwise; where they are equal, each takes half of the cotangent."""
+    return np.minimum(x, y)
+
+
+minimum.vjp(
+    lambda g, out, x, y: g * (x < y) + g * 0.5 * (x == y),
+    lambda g, out, x, y: g * (y < x) + g * 0.5 * (x == y),
+)
+
+
+@op(numpy=np.where)
+def where(condition: Array, x: Array, y: Array) -> Array:
+    """x where the condition holds, elsewhere y; what is not chosen gets a cotangent of exactly 0."""
+    return np.where(condition, x, y)
+
+
+where.vjp(
+    None,
+    lambda g, out, condition, x, y: where(condition, g, 0),
+    lambda g, out, condition, x, y: where(condition, 0, g),
+)
+
+
+@op
+def clamp(x: Array, *, min: float | None = None, max: float | None = None) -> Array:
+    """x limited to [min, max]; its derivative is 1 inside, both bounds included, and 0 outside."""
+    return np.clip(x, min, max)
+
+
+clamp.vjp(lambda g, out, x, min=None, max=None: where(inside(x, min=min, max=max), g, 0))
+
 # ---------------------------------------------------------------- comparison: no derivative
 
 equal = op(np.equal, numpy=np.equal).vjp(None, None)
@@ -98,6 +134,17 @@ less = op(np.less, numpy=np.less).vjp(None, None)
 less_equal = op(np.less_equal, numpy=np.less_equal).vjp(None, None)
 greater = op(np.greater, numpy=np.greater).vjp(None, None)
 greater_equal = op(np.greater_equal, numpy=np.greater_equal).vjp(None, None)
+
+sign = op(np.sign, numpy=np.sign).vjp(None)
+
+
+@op
+def inside(x: Array, *, min: float | None, max: float | None) -> Array:
+    """Where min <= x <= max; None is no bound."""
+    return (True if min is None else x >= min) & (True if max is None else x <= max) & np.ones(x.shape, bool)
+
+
+inside.vjp(None)
 
 # ---------------------------------------------------------------- shape
 
@@ -153,6 +200,56 @@ def scatter(x: Array, *, shape: tuple[int, ...], key: Any) -> Array:
 
 scatter.vjp(lambda g, out, x, shape, key: index(g, key=key))
 
+
+@op
+def concatenate(*xs: Array, axis: int = 0) -> Array:
+    """Arrays one after the other along an existing axis."""
+    return np.concatenate(xs, axis)
+
+
+concatenate.vjp(each=lambda i, g, out, *xs, axis=0: index(g, key=section(xs, i, axis)))
+
+
+def section(xs: tuple[Any, ...], i: int, axis: int) -> tuple[slice, ...]:
+    """Where the i-th of the concatenated arrays lies in the result."""
+    start = builtins.sum(x.shape[axis] for x in xs[:i])
+    return (slice(None),) * (axis % xs[i].ndim) + (slice(start, start + xs[i].shape[axis]),)
+
+
+@op
+def stack(*xs: Array, axis: int = 0) -> Array:
+    """Arrays of one shape side by side along a new axis."""
+    return np.stack(xs, axis)
+
+
+stack.vjp(each=lambda i, g, out, *xs, axis=0: index(g, key=(slice(None),) * (axis % out.ndim) + (i,)))
+
+
+@op
+def sliding_windows(x: Array, *, window: tuple[int, ...], stride: int = 1) -> Array:
+    """Every window over the last axes: (..., h, w) -> (..., h', w', *window), h' = (h - window[0]) // stride + 1. A read-only view."""
+    axes = tuple(range(-len(window), 0))
+    views = np.lib.stride_tricks.sliding_window_view(x, window, axes)
+    steps: Any = (..., *(slice(None, None, stride) for _ in axes), *(slice(None) for _ in axes))
+    return views[steps]
+
+
+sliding_windows.vjp(lambda g, out, x, window, stride=1: overlap_add(g, shape=x.shape, window=window, stride=stride))
+
+
+@op
+def overlap_add(x: Array, *, shape: tuple[int, ...], window: tuple[int, ...], stride: int = 1) -> Array:
+    """Add every window back to where it was taken from: the adjoint of `sliding_windows`."""
+    out = np.zeros(shape, x.dtype)
+    counts = x.shape[-2 * len(window) : -len(window)]
+    for offset in np.ndindex(*window):
+        places: Any = (..., *(slice(o, o + stride * n, stride) for o, n in zip(offset, counts, strict=True)))
+        out[places] += x[(..., *offset)]
+    return out
+
+
+overlap_add.vjp(lambda g, out, x, shape, window, stride=1: sliding_windows(g, window=window, stride=stride))
+
 # ---------------------------------------------------------------- reduction
 
 
@@ -173,14 +270,107 @@ def sum(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool =
 sum.vjp(lambda g, out, x, axis=None, keepdims=False: unreduce(g, x, axis, keepdims))
 
 
+def reduced(x: Any, axis: Any) -> int:
+    """How many elements of x a reduction over `axis` brings together in one."""
+    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    return math.prod(x.shape[i] for i in axes)
+
+
 @op
 def mean(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
     """Arithmetic mean over `axis`, or over all elements."""
     return x.mean(axis=axis, keepdims=keepdims)
 
 
-# Every element has the weight out.size / x.size, one over the number of elements averaged.
-mean.vjp(lambda g, out, x, axis=None, keepdims=False: unreduce(g, x, axis, keepdims) * (out.size / x.size))
+mean.vjp(lambda g, out, x, axis=None, keepdims=False: unreduce(g, x, axis, keepdims) / reduced(x, axis))
+
+
+@op
+def center(x: Array, *, axis: int | tuple[int, ...] | None = None) -> Array:
+    """x minus its mean over `axis`; the second pass removes the rounding error of the first mean."""
+    d = x - x.mean(axis=axis, keepdims=True)
+    d -= d.mean(axis=axis, keepdims=True)
+    return d
+
+
+center.vjp(lambda g, out, x, axis=None: center(g, axis=axis))
+
+
+@op
+def var(x: Array, *, axis: int | tuple[int, ...] | None = None, ddof: float = 0, keepdims: bool = False) -> Array:
+    """Variance over `axis`: the sum of squared deviations from the mean, divided by n - ddof."""
+    d = center.forward(x, axis=axis)
+    return (d * d).sum(axis=axis, keepdims=keepdims) / (reduced(x, axis) - ddof)
+
+
+var.vjp(
+    lambda g, out, x, axis=None, ddof=0, keepdims=False: (
+        unreduce(g, x, axis, keepdims) * center(x, axis=axis) * 2 / (reduced(x, axis) - ddof)
+    )
+)
+
+
+@op
+def std(x: Array, *, axis: int | tuple[int, ...] | None = None, ddof: float = 0, keepdims: bool = False) -> Array:
+    """Standard deviation over `axis`; where it is 0, so is its derivative."""
+    return np.sqrt(var.forward(x, axis=axis, ddof=ddof, keepdims=keepdims))
+
+
+# out + (out == 0) is out, but 1 for out = 0: nothing is divided by 0, and x - mean is 0 there.
+std.vjp(
+    lambda g, out, x, axis=None, ddof=0, keepdims=False: (
+        unreduce(g / (out + (out == 0)), x, axis, keepdims) * center(x, axis=axis) / (reduced(x, axis) - ddof)
+    )
+)
+
+
+@op
+def norm(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
+    """Euclidean length over `axis`, without overflow; where it is 0, so is its derivative."""
+    largest = np.abs(x).max(axis=axis, keepdims=True, initial=0)
+    largest[(largest == 0) | np.isinf(largest)] = 1
+    length = np.sqrt(np.square(x / largest).sum(axis=axis, keepdims=True)) * largest
+    return length if keepdims else length.sum(axis=axis)
+
+
+norm.vjp(lambda g, out, x, axis=None, keepdims=False: unreduce(g, x, axis, keepdims) * (x / unreduce(out + (out == 0), x, axis, keepdims)))
+
+
+@op
+def max(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
+    """Largest element over `axis`; where several are, they share the cotangent evenly."""
+    return x.max(axis=axis, keepdims=keepdims)
+
+
+max.vjp(lambda g, out, x, axis=None, keepdims=False: unreduce(g, x, axis, keepdims) * shares(x, out, axis=axis, keepdims=keepdims))
+
+
+@op
+def min(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
+    """Smallest element over `axis`; where several are, they share the cotangent evenly."""
+    return x.min(axis=axis, keepdims=keepdims)
+
+
+min.vjp(lambda g, out, x, axis=None, keepdims=False: unreduce(g, x, axis, keepdims) * shares(x, out, axis=axis, keepdims=keepdims))
+
+
+@op
+def shares(x: Array, extreme: Array, *, axis: int | tuple[int, ...] | None, keepdims: bool) -> Array:
+    """1 / (how many elements equal the extreme) at those elements, elsewhere 0."""
+    equal_to_it = (x == unreduce(extreme, x, axis, keepdims)).astype(x.dtype)
+    return equal_to_it / equal_to_it.sum(axis=axis, keepdims=True)
+
+
+shares.vjp(None, None)
+
+
+@op
+def argmax(x: Any, *, axis: int | None = None, keepdims: bool = False) -> Array:
+    """Position of the (first) largest element along `axis`, or in the flattened array."""
+    return np.asarray(x.argmax(axis=axis, keepdims=keepdims))
+
+
+argmax.vjp(None)
 
 # ---------------------------------------------------------------- linear algebra
 
@@ -252,6 +442,51 @@ def log(x: Array) -> Array:
 log.vjp(lambda g, out, x: g / x)
 
 
+@op(numpy=np.log1p)
+def log1p(x: Array) -> Array:
+    """log(1 + x), elementwise, with all digits for small x."""
+    return np.log1p(x)
+
+
+log1p.vjp(lambda g, out, x: g / (1 + x))
+
+
+@op(numpy=np.sqrt)
+def sqrt(x: Array) -> Array:
+    """Square root, elementwise; its derivative at 0 is infinite."""
+    return np.sqrt(x)
+
+
+sqrt.vjp(lambda g, out, x: g / (2 * out))
+
+
+@op(numpy=np.absolute)
+def abs(x: Array) -> Array:
+    """Absolute value, elementwise; its derivative at 0 is 0."""
+    return np.abs(x)
+
+
+abs.vjp(lambda g, out, x: g * sign(x))
+
+
+@op(numpy=np.sin)
+def sin(x: Array) -> Array:
+    """Sine, elementwise."""
+    return np.sin(x)
+
+
+sin.vjp(lambda g, out, x: g * cos(x))
+
+
+@op(numpy=np.cos)
+def cos(x: Array) -> Array:
+    """Cosine, elementwise."""
+    return np.cos(x)
+
+
+cos.vjp(lambda g, out, x: -g * sin(x))
+
+
 @op(numpy=np.tanh)
 def tanh(x: Array) -> Array:
     """Hyperbolic tangent, elementwise."""
@@ -299,6 +534,33 @@ def relu(x: Array) -> Array:
 relu.vjp(lambda g, out, x: g * (x > 0))
 
 
+@op
+def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
+    """x where it is positive, elsewhere negative_slope * x; its derivative at 0 is negative_slope."""
+    return np.where(x > 0, x, x * negative_slope)
+
+
+leaky_relu.vjp(lambda g, out, x, negative_slope=0.01: where(x > 0, g, g * negative_slope))
+
+
+@op
+def softplus(x: Array) -> Array:
+    """log(1 + exp(x)), elementwise, without overflow: a smooth relu."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+softplus.vjp(lambda g, out, x: g * sigmoid(x))
+
+
+@op
+def logsigmoid(x: Array) -> Array:
+    """log(sigmoid(x)), elementwise, finite for every finite x."""
+    return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
+
+
+logsigmoid.vjp(lambda g, out, x: g * sigmoid(-x))
+
+
 def exponentials(x: Array, axis: int) -> tuple[Array, Array, Array]:
     """Split a sum of exponentials at its largest term: returns max, exp(x - max) with 0 at the maximum, and their sum.
 
@@ -319,7 +581,28 @@ def softmax(x: Array, *, axis: int = -1) -> Array:
     return e
 
 
-softmax.vjp(lambda g, out, x, axis=-1: out * (g - (g * out).sum(axis=axis, keepdims=True)))
+softmax.vjp(lambda g, out, x, axis=-1: softmax_jacobian(g, x, axis=axis))
+
+
+@op
+def softmax_jacobian(v: Array, x: Array, *, axis: int = -1) -> Array:
+    """J v with J = diag(p) - p p^T, p = softmax(x): p * (v - p.v), measured from v at the largest p, where nothing cancels."""
+    p = softmax.forward(x, axis=axis)
+    h = v - np.take_along_axis(v, p.argmax(axis=axis, keepdims=True), axis)
+    return p * (h - (p * h).sum(axis=axis, keepdims=True))
+
+
+# J is symmetric. With p.v short for the sum of p * v: the derivative of g.(J v) by x is J (g*v - (p.v) g - (p.g) v).
+softmax_jacobian.vjp(
+    lambda g, out, v, x, axis=-1: softmax_jacobian(g, x, axis=axis),
+    lambda g, out, v, x, axis=-1: softmax_jacobian(
+        g * v
+        - g * (v * softmax(x, axis=axis)).sum(axis=axis, keepdims=True)
+        - v * (g * softmax(x, axis=axis)).sum(axis=axis, keepdims=True),
+        x,
+        axis=axis,
+    ),
+)
 
 
 @op
@@ -329,7 +612,37 @@ def log_softmax(x: Array, *, axis: int = -1) -> Array:
     return (x - largest) - np.log1p(rest)
 
 
-log_softmax.vjp(lambda g, out, x, axis=-1: g - softmax(x, axis=axis) * g.sum(axis=axis, keepdims=True))
+log_softmax.vjp(lambda g, out, x, axis=-1: log_softmax_slope(g, x, axis=axis))
+
+
+@op
+def log_softmax_slope(v: Array, x: Array, *, axis: int = -1) -> Array:
+    """v - p sum(v) with p = softmax(x). Where p is largest, v (1 - p) minus p times the other v: 1 - p is not formed by subtraction."""
+    largest_at = x.argmax(axis=axis, keepdims=True)
+    _, e, rest = exponentials(x, axis)
+    slope = v - e / (1 + rest) * v.sum(axis=axis, keepdims=True)
+    others = v.copy()
+    np.put_along_axis(others, largest_at, 0, axis)
+    at_largest = (np.take_along_axis(v, largest_at, axis) * rest - others.sum(axis=axis, keepdims=True)) / (1 + rest)
+    np.put_along_axis(slope, largest_at, at_largest, axis)
+    return slope
+
+
+log_softmax_slope.vjp(
+    lambda g, out, v, x, axis=-1: g - (g * softmax(x, axis=axis)).sum(axis=axis, keepdims=True),
+    lambda g, out, v, x, axis=-1: -v.sum(axis=axis, keepdims=True) * softmax_jacobian(g, x, axis=axis),
+)
+
+
+@op
+def logsumexp(x: Array, *, axis: int = -1, keepdims: bool = False) -> Array:
+    """log(sum(exp(x))) along one axis, without overflow."""
+    largest, _, rest = exponentials(x, axis)
+    out = largest + np.log1p(rest)
+    return out if keepdims else out.squeeze(axis)
+
+
+logsumexp.vjp(lambda g, out, x, axis=-1, keepdims=False: unreduce(g, x, axis, keepdims) * softmax(x, axis=axis))
 
 # ---------------------------------------------------------------- loss
 
@@ -355,7 +668,7 @@ def cross_entropy_slope(x: Array, target: Array) -> Array:
     return p
 
 
-cross_entropy_slope.vjp(lambda g, out, x, target: softmax(x, axis=1) * (g - (g * softmax(x, axis=1)).sum(axis=1, keepdims=True)), None)
+cross_entropy_slope.vjp(lambda g, out, x, target: softmax_jacobian(g, x, axis=1), None)
 
 
 @op

@@ -221,6 +221,9 @@ class Tensor(Variable):
     def __neg__(self) -> Tensor:
         return ops.neg(self)
 
+    def __abs__(self) -> Tensor:
+        return ops.abs(self)
+
     def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
         return ops.equal(self, other)
 
@@ -260,6 +263,30 @@ class Tensor(Variable):
         """Arithmetic mean over `axis`, or over all elements."""
         return ops.mean(self, axis=axis, keepdims=keepdims)
 
+    def var(self, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
+        """Variance over `axis`: squared deviations from the mean, summed and divided by n - ddof."""
+        return ops.var(self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def std(self, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
+        """Square root of the variance over `axis`."""
+        return ops.std(self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def norm(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Euclidean length over `axis`."""
+        return ops.norm(self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Largest element over `axis`."""
+        return ops.max(self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Smallest element over `axis`."""
+        return ops.min(self, axis=axis, keepdims=keepdims)
+
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        """Position of the largest element along `axis`, or in the flattened array."""
+        return ops.argmax(self, axis=axis, keepdims=keepdims)
+
     def reshape(self, *shape: Any) -> Tensor:
         """The same elements in another shape; one length may be -1."""
         return ops.reshape(self, shape=_unpack(shape))
@@ -267,6 +294,24 @@ class Tensor(Variable):
     def transpose(self, *axes: Any) -> Tensor:
         """Permute the axes; without arguments, reverse them."""
         return ops.transpose(self, axes=_unpack(axes) or tuple(range(self.ndim))[::-1])
+
+    def squeeze(self, axis: Axis = None) -> Tensor:
+        """Without the axes of length 1, or without those named."""
+        return self.reshape(self._data.squeeze(axis).shape)
+
+    def unsqueeze(self, axis: int | tuple[int, ...]) -> Tensor:
+        """With new axes of length 1 at `axis`."""
+        return self.reshape(np.expand_dims(self._data, axis).shape)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+        """Two axes exchanged."""
+        axes = list(range(self.ndim))
+        axes[axis1], axes[axis2] = axes[axis2], axes[axis1]
+        return self.transpose(axes)
+
+    def clamp(self, min: float | None = None, max: float | None = None) -> Tensor:
+        """Each element limited to [min, max]; None is no bound."""
+        return ops.clamp(self, min=min, max=max)
 
     @property
     def T(self) -> Tensor:
@@ -286,6 +331,26 @@ class Tensor(Variable):
     def log(self) -> Tensor:
         """Natural logarithm of each element."""
         return ops.log(self)
+
+    def log1p(self) -> Tensor:
+        """log(1 + x) of each element."""
+        return ops.log1p(self)
+
+    def sqrt(self) -> Tensor:
+        """Square root of each element."""
+        return ops.sqrt(self)
+
+    def abs(self) -> Tensor:
+        """Absolute value of each element."""
+        return ops.abs(self)
+
+    def sin(self) -> Tensor:
+        """Sine of each element."""
+        return ops.sin(self)
+
+    def cos(self) -> Tensor:
+        """Cosine of each element."""
+        return ops.cos(self)
 
     def tanh(self) -> Tensor:
         """Hyperbolic tangent of each element."""
@@ -315,10 +380,19 @@ class Tensor(Variable):
         return _stand_in(function)(*args, **kwargs)
 
 
-NUMPY[np.sum] = Tensor.sum
-NUMPY[np.mean] = Tensor.mean
-NUMPY[np.reshape] = Tensor.reshape
-NUMPY[np.transpose] = Tensor.transpose
+NUMPY.update(
+    {
+        getattr(np, name): getattr(Tensor, name)
+        for name in ("sum", "mean", "var", "std", "max", "min", "argmax", "reshape", "transpose", "squeeze", "swapaxes")
+    }
+)
+NUMPY[np.amax], NUMPY[np.amin] = Tensor.max, Tensor.min
+NUMPY[np.expand_dims] = Tensor.unsqueeze
+NUMPY[np.clip] = Tensor.clamp
+NUMPY[np.linalg.norm] = lambda x, *, axis=None, keepdims=False: x.norm(axis, keepdims)
+NUMPY[np.broadcast_to] = lambda x, shape: ops.broadcast_to(x, shape=_unpack((shape,)))
+NUMPY[np.concatenate] = lambda arrays, axis=0: ops.concatenate(*arrays, axis=axis)
+NUMPY[np.stack] = lambda arrays, axis=0: ops.stack(*arrays, axis=axis)
 
 
 def _stand_in(function: Callable[..., Any]) -> Callable[..., Any]:
