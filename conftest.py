@@ -1,6 +1,7 @@
 """Test set-up: one BLAS thread (before NumPy is imported), Hypothesis profiles, and every example in the prose as a test."""
 
 import os
+import sys
 
 for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
@@ -27,3 +28,12 @@ pytest_collect_file = (
 def rng():
     """A seeded generator."""
     return np.random.default_rng(0)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print the kill matrix of the mutants if they were tested."""
+    mutants = sys.modules.get("test_mutants")
+    if mutants is not None and mutants.KILLED:
+        terminalreporter.section("wrong derivative rules and the checker that rejects them")
+        for line in mutants.kill_matrix():
+            terminalreporter.write_line(line)

@@ -187,7 +187,7 @@ def compare(recipe: str = "default", *, settings: Settings = (), json: Json = Fa
 
 @app.command(help_epilogue=examples("tinygrad-mnist gradcheck my_ops.py:cube --shape 3,4"))
 def gradcheck(function: str, *, shape: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)], seed: int = 0) -> int:
-    """Check the derivative of a function of your own against central differences.
+    """Check the first and second derivatives of a function of your own against central differences.
 
     Parameters
     ----------
@@ -200,20 +200,20 @@ def gradcheck(function: str, *, shape: Annotated[tuple[str, ...], Parameter(nega
     """
     import numpy as np
 
-    from tinygrad_mnist.autodiff import GradcheckError
-    from tinygrad_mnist.autodiff import gradcheck as check
+    from tinygrad_mnist import autodiff
 
     called = load_function(function)
     rng = np.random.default_rng(seed)
     inputs = [rng.normal(size=parse_shape(text)) for text in shape]
-    try:
-        check(called, inputs, rng=rng)
-    except GradcheckError as error:
-        print(f"{function}: {error}")
-        return 1
-    except Exception as error:
-        raise UserFileError(f"{function} raised {type(error).__name__}: {error}") from error
-    print(f"{function}: every gradient agrees with central differences.")
+    for derivatives, check in (("first", autodiff.gradcheck), ("second", autodiff.gradgradcheck)):
+        try:
+            check(called, inputs, rng=rng)
+        except autodiff.GradcheckError as error:
+            print(f"{function}: {derivatives} derivatives: {error}")
+            return 1
+        except Exception as error:
+            raise UserFileError(f"{function} raised {type(error).__name__}: {error}") from error
+        print(f"{function}: {derivatives} derivatives agree with central differences.")
     return 0
 
 

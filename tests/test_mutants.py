@@ -1,0 +1,113 @@
+"""Wrong twins of every derivative rule, each of which the package's own checker must reject."""
+
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from samples import MUTANTS, SAMPLES, STEADY_RULES
+from test_ops import call
+
+from tinygrad_mnist.autodiff import GradcheckError, Tensor, gradcheck, gradgradcheck
+
+
+def detached(x):
+    return x.detach() if isinstance(x, Tensor) else x
+
+
+# Kind -> a wrong twin made from any right rule.
+TWINS = {
+    "cotangent forgotten": lambda rule: lambda g, *rest, **params: rule(np.ones(g.shape), *rest, **params),
+    "sign": lambda rule: lambda g, *rest, **params: -rule(g, *rest, **params),
+    "half": lambda rule: lambda g, *rest, **params: rule(g, *rest, **params) * 0.5,
+    "double": lambda rule: lambda g, *rest, **params: rule(g, *rest, **params) * 2,
+    "stash": lambda rule: lambda g, *rest, **params: rule(g, *map(detached, rest), **params),
+}
+
+
+def rules(op):
+    """Position and rule of every argument that has one."""
+    positions = range(max(len(sample.arguments) for sample in SAMPLES[op])) if op.differentiable else ()
+    return [(i, op.rule(i)) for i in positions if op.rule(i) is not None]
+
+
+def catalogue():
+    """All mutants: op, argument, what is wrong, wrong rule."""
+    for op in SAMPLES:
+        for i, rule in rules(op):
+            for kind, twin in TWINS.items():
+                if kind != "stash" or (op, i) not in STEADY_RULES:
+                    yield op, i, kind, twin(rule)
+        yield from ((op, i, wrong, rule) for i, wrong, rule in MUTANTS.get(op, []))
+
+
+CATALOGUE = list(catalogue())
+KILLED = {}
+
+
+@contextmanager
+def planted(op, position, wrong):
+    """Replace one rule of an op for a while."""
+    right = op.rule
+    op.rule = lambda i: wrong if i == position else right(i)
+    try:
+        yield
+    finally:
+        del op.rule
+
+
+def rejected(op):
+    """Whether the checker finds fault with the op on one of its samples, and at which order."""
+    for order, check in ((1, gradcheck), (2, gradgradcheck)):
+        for sample in SAMPLES[op]:
+            try:
+                check(*call(op, sample))
+            except (GradcheckError, ValueError):  # ValueError: a cotangent that does not even have its input's shape
+                return order
+    return 0
+
+
+@pytest.mark.parametrize(("op", "position", "kind", "wrong"), CATALOGUE, ids=[f"{op.name}-{i}-{kind}" for op, i, kind, _ in CATALOGUE])
+def test_a_wrong_rule_is_rejected(op, position, kind, wrong):
+    with planted(op, position, wrong):
+        KILLED[op.name, position, kind] = rejected(op)
+    assert KILLED[op.name, position, kind]
+    assert kind != "stash" or KILLED[op.name, position, kind] == 2, "a stash is right to first order"
+
+
+@pytest.mark.parametrize("op", [op for op in SAMPLES if op.differentiable], ids=lambda op: op.name)
+def test_the_right_rules_pass_both_orders(op):
+    assert rejected(op) == 0
+
+
+@pytest.mark.parametrize(
+    ("op", "position"), sorted(STEADY_RULES, key=lambda pair: (pair[0].name, pair[1])), ids=lambda v: getattr(v, "name", v)
+)
+def test_a_steady_rule_does_not_move_with_its_inputs(op, position):
+    random = np.random.default_rng(0)
+    checked = 0
+    for sample in SAMPLES[op]:
+        if position not in sample.floats:
+            continue
+        moved = [x + 1e-3 * random.normal(size=np.shape(x)) if i in sample.floats else x for i, x in enumerate(sample.arguments)]
+        outs = [np.asarray(op(*arguments, **sample.params)) for arguments in (sample.arguments, moved)]
+        g = random.normal(size=outs[0].shape)
+        results = [op.rule(position)(g, out, *args, **sample.params) for out, args in zip(outs, (sample.arguments, moved), strict=True)]
+        np.testing.assert_array_equal(*results)
+        checked += 1
+    assert checked
+
+
+def test_every_differentiable_op_has_a_mutant_of_its_own_or_needs_none():
+    without = {op.name for op in SAMPLES if op.differentiable and op not in MUTANTS}
+    assert without == {"add", "neg", "sqrt", "cast"}  # a factor or a sign is all that can go wrong in their rules
+
+
+def kill_matrix():
+    """Lines of a table: op, and for each kind of mutant of its rules the order at which they were rejected."""
+    names = sorted({name for name, _, _ in KILLED})
+    yield f"{'op':<18}" + "".join(f"{kind:>21}" for kind in TWINS) + f"{'its own':>21}"
+    for name in names:
+        cells = [[order for (n, _, k), order in KILLED.items() if n == name and k == kind] for kind in TWINS]
+        cells.append([order for (n, _, k), order in KILLED.items() if n == name and k not in TWINS])
+        yield f"{name:<18}" + "".join(f"{' '.join(map(str, cell)) or '-':>21}" for cell in cells)
+    yield f"{sum(map(bool, KILLED.values()))} of {len(KILLED)} mutants rejected (1: by gradcheck, 2: by gradgradcheck, 0: survived)"
