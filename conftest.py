@@ -1,5 +1,7 @@
 """Test set-up: one BLAS thread (before NumPy is imported), Hypothesis profiles, and every example in the prose as a test."""
 
+import contextlib
+import io
 import os
 import sys
 
@@ -10,16 +12,41 @@ import hypothesis
 import numpy as np
 import pytest
 from sybil import Sybil
+from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.doctest import DocTestParser
-from sybil.parsers.markdown import PythonCodeBlockParser
+from sybil.parsers.markdown import CodeBlockParser
 
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("deep", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "default"))
 
+
+class PrintedEvaluator(PythonEvaluator):
+    """Runs a code block of the prose, and holds what it prints against the comments behind its prints.
+
+    A comment is the printed line, or that and an explanation: ``print(x > 0)  # True: it has grown``.
+    """
+
+    def __call__(self, example):
+        """Run the block and compare."""
+        printed, promised, prints = io.StringIO(), [], False
+        with contextlib.redirect_stdout(printed):
+            super().__call__(example)
+        for line in example.parsed.splitlines():
+            prints = prints or "print(" in line
+            if prints and line.startswith("# "):
+                promised.append(line[2:])
+            elif "print(" in line:
+                promised += line.split("  # ")[1:]
+        actual = printed.getvalue().splitlines()
+        assert len(promised) == len(actual), f"printed {actual}, promised {promised}"
+        for line, promise in zip(actual, promised, strict=True):
+            assert promise == line or promise.startswith(f"{line}: "), f"printed {line!r}, promised {promise!r}"
+
+
 pytest_collect_file = (
-    Sybil(parsers=[PythonCodeBlockParser(), DocTestParser()], patterns=["*.md"])
+    Sybil(parsers=[CodeBlockParser(language="python", evaluator=PrintedEvaluator())], patterns=["*.md"])
     + Sybil(parsers=[DocTestParser()], path="tinygrad_mnist", patterns=["**/*.py"])
 ).pytest()
 
