@@ -26,8 +26,8 @@ TWINS = {
 
 def rules(op, samples):
     """Position and rule of every argument that has one."""
-    positions = range(max(len(sample.arguments) for sample in samples)) if op.differentiable else ()
-    return [(i, op.rule(i)) for i in positions if op.rule(i) is not None]
+    count = max(len(sample.arguments) for sample in samples)
+    return [(i, rule) for i, rule in enumerate(op.rules_for(count)) if rule is not None]
 
 
 def mutants(op, samples, own=(), steady=STEADY_RULES):
@@ -40,12 +40,12 @@ def mutants(op, samples, own=(), steady=STEADY_RULES):
 @contextmanager
 def planted(op, position, wrong):
     """Replace one rule of an op for a while."""
-    right = op.rule
-    op.rule = lambda i: wrong if i == position else right(i)
+    right = op.rules_for
+    op.rules_for = lambda count: [wrong if i == position else rule for i, rule in enumerate(right(count))]
     try:
         yield
     finally:
-        del op.rule
+        del op.rules_for
 
 
 def rejected(op, samples):
@@ -99,7 +99,10 @@ def test_a_steady_rule_does_not_move_with_its_inputs(op, position):
         moved = [x + 1e-3 * random.normal(size=np.shape(x)) if i in sample.floats else x for i, x in enumerate(sample.arguments)]
         outs = [np.asarray(op(*arguments, **sample.params)) for arguments in (sample.arguments, moved)]
         g = random.normal(size=outs[0].shape)
-        results = [op.rule(position)(g, out, *args, **sample.params) for out, args in zip(outs, (sample.arguments, moved), strict=True)]
+        results = [
+            dict(rules(op, [sample]))[position](g, out, *args, **sample.params)
+            for out, args in zip(outs, (sample.arguments, moved), strict=True)
+        ]
         np.testing.assert_array_equal(*results)
         checked += 1
     assert checked

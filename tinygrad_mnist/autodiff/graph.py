@@ -94,15 +94,16 @@ def no_grad() -> Any:
 
 
 class Node:
-    """One recorded call: it holds the call's inputs and the array that came out, never its own tensor."""
+    """One recorded call: it holds the call's inputs, their arrays, and the array that came out, never its own tensor."""
 
-    __slots__ = ("age", "inputs", "op", "out", "params")
+    __slots__ = ("age", "arrays", "inputs", "op", "out", "params")
 
-    def __init__(self, op: Op, inputs: Sequence[Any], params: dict[str, Any], out: Array) -> None:
+    def __init__(self, op: Op, inputs: Sequence[Any], arrays: Sequence[Any], params: dict[str, Any], out: Array) -> None:
         self.op = op
-        self.inputs: Sequence[Any] | None = inputs
+        self.inputs: Any = inputs
+        self.arrays: Any = arrays
         self.params = params
-        self.out: Array | None = out
+        self.out: Any = out
         self.age = tick()
 
 
@@ -141,12 +142,15 @@ class Op:
         self.differentiable = each is not None or any(rules)
         return self
 
-    def rule(self, position: int) -> Rule | None:
-        """The derivative with respect to the argument at `position`."""
+    def rules_for(self, count: int) -> Sequence[Rule | None]:
+        """One rule for each of so many arguments; a missing one raises when it is called."""
+        if len(self.rules) >= count:
+            return self.rules
         if self.each is not None:
-            return partial(self.each, position)
-        if position < len(self.rules):
-            return self.rules[position]
+            return [partial(self.each, i) for i in range(count)]
+        return [*self.rules, *(partial(self._missing, i) for i in range(len(self.rules), count))]
+
+    def _missing(self, position: int, *_: Any, **__: Any) -> Any:
         raise NotImplementedError(
             f"{self.name} has no derivative rule for argument {position}. "
             f"Declare one with {self.name}.vjp(...), or pass None there if it has no derivative."
@@ -163,13 +167,16 @@ class Op:
         for x in args:
             if isinstance(x, Variable):
                 array = x._data
-                wanted = wanted or x._requires_grad
-                mixed = mixed or (dtype is not None and array.dtype is not dtype)
-                dtype = array.dtype
                 arrays.append(array)
+                if x._requires_grad:
+                    wanted = True
+                if array.dtype is not dtype:
+                    mixed = mixed or dtype is not None
+                    dtype = array.dtype
             else:
-                mixed = mixed or type(x) not in _SCALARS
                 arrays.append(x)
+                if type(x) not in _SCALARS:
+                    mixed = True
         if dtype is None:
             return self.forward(*args, **params)
         if mixed:
@@ -178,8 +185,9 @@ class Op:
         out = self.forward(*arrays, **params)
         if type(out) is not np.ndarray:
             out = np.asarray(out)
-        recorded = wanted and _mode.recording and self.differentiable
-        return wrap(out, Node(self, args, params, out) if recorded else None)
+        if wanted and _mode.recording and self.differentiable:
+            return wrap(out, Node(self, args, arrays, params, out))
+        return wrap(out)
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -255,9 +263,11 @@ def fit(g: Any, x: Any, op: Op) -> Any:
 
     Where `x` was repeated along an axis, every copy contributed, so their cotangents add up.
     """
-    if not hasattr(g, "shape"):
-        g = np.asarray(g)
-    if g.shape != x.shape:
+    shape = x.shape
+    if getattr(g, "shape", None) == shape and g.dtype is x.dtype:
+        return g
+    g = g if hasattr(g, "shape") else np.asarray(g)
+    if g.shape != shape:
         new = g.ndim - x.ndim
         repeated = tuple(i for i, n in enumerate(g.shape) if i < new or (x.shape[i - new] == 1 and n != 1))
         if new < 0 or tuple(1 if i in repeated else n for i, n in enumerate(g.shape))[new:] != x.shape:
@@ -331,12 +341,10 @@ def sweep(roots: dict[Any, Any], *, retain_graph: bool, create_graph: bool = Fal
             g = cotangents.get(node) if node in targets else cotangents.pop(node, None)
             if g is None:
                 continue
-            inputs: Any = node.inputs
-            out: Any = node.out
+            inputs, values, out = node.inputs, node.arrays, node.out
             if create_graph:
                 values, out = inputs, wrap(out, node)
-            else:
-                values = [x._data if isinstance(x, Variable) else x for x in inputs]
+            rules = node.op.rules_for(len(inputs))
             for i, x in enumerate(inputs):
                 if not isinstance(x, Variable):
                     continue
@@ -346,15 +354,14 @@ def sweep(roots: dict[Any, Any], *, retain_graph: bool, create_graph: bool = Fal
                         "so the gradient would be wrong. Call backward() before the update, or compute the loss anew."
                     )
                 place = x._node or x
-                if not x._requires_grad or (useful is not None and place not in useful):
+                rule = rules[i]
+                if rule is None or not x._requires_grad or (useful is not None and place not in useful):
                     continue
-                rule = node.op.rule(i)
-                if rule is not None:
-                    share = fit(rule(g, out, *values, **node.params), values[i], node.op)
-                    cotangents[place] = cotangents[place] + share if place in cotangents else share
+                share = fit(rule(g, out, *values, **node.params), values[i], node.op)
+                cotangents[place] = cotangents[place] + share if place in cotangents else share
     if not retain_graph:
         for node in order:
-            node.inputs = node.out = None
+            node.inputs = node.arrays = node.out = None
             node.params = {}
     return cotangents
 

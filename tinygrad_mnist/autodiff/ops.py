@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @op(numpy=np.add)
 def add(x: Array, y: Array) -> Array:
-    """X + y, elementwise."""
+    """x + y, elementwise."""
     return x + y
 
 
@@ -33,7 +33,7 @@ add.vjp(lambda g, out, x, y: g, lambda g, out, x, y: g)
 
 @op(numpy=np.subtract)
 def sub(x: Array, y: Array) -> Array:
-    """X - y, elementwise."""
+    """x - y, elementwise."""
     return x - y
 
 
@@ -42,7 +42,7 @@ sub.vjp(lambda g, out, x, y: g, lambda g, out, x, y: -g)
 
 @op(numpy=np.multiply)
 def mul(x: Array, y: Array) -> Array:
-    """X * y, elementwise."""
+    """x * y, elementwise."""
     return x * y
 
 
@@ -51,7 +51,7 @@ mul.vjp(lambda g, out, x, y: g * y, lambda g, out, x, y: g * x)
 
 @op(numpy=np.divide)
 def div(x: Array, y: Array) -> Array:
-    """X / y, elementwise."""
+    """x / y, elementwise."""
     return x / y
 
 
@@ -69,7 +69,7 @@ neg.vjp(lambda g, out, x: -g)
 
 @op(numpy=np.power)
 def power(x: Array, y: Array) -> Array:
-    """X ** y, elementwise."""
+    """x ** y, elementwise."""
     return x**y
 
 
@@ -377,7 +377,7 @@ argmax.vjp(None)
 
 @op(name="matmul")
 def matrix_product(x: Array, y: Array) -> Array:
-    """X @ y for matrices, or stacks of matrices."""
+    """x @ y for matrices, or stacks of matrices."""
     return x @ y
 
 
@@ -388,7 +388,7 @@ matrix_product.vjp(
 
 
 def matmul(x: Any, y: Any) -> Tensor:
-    """X @ y for everything NumPy accepts: a vector is a one-row matrix on the left, a one-column matrix on the right."""
+    """x @ y for everything NumPy accepts: a vector is a one-row matrix on the left, a one-column matrix on the right."""
     x, y = (v if hasattr(v, "reshape") else np.asarray(v) for v in (x, y))
     if x.ndim == 0 or y.ndim == 0:
         raise ValueError(f"matmul needs matrices or vectors, but was given shapes {x.shape} and {y.shape}. Use * to scale.")
@@ -409,7 +409,7 @@ NUMPY[np.matmul] = matmul
 
 @op
 def linear(x: Array, weight: Array, bias: Array) -> Array:
-    """X @ weight + bias: every row of x through the same affine map. (n, in), (in, out), (out,) -> (n, out)."""
+    """x @ weight + bias: every row of x through the same affine map. (n, in), (in, out), (out,) -> (n, out)."""
     out = x @ weight
     out += bias
     return out
