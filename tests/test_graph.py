@@ -98,11 +98,13 @@ def calls_during_backward(length):
         nonlocal calls
         calls += event in ("call", "c_call")
 
+    gc.disable()  # a collection would call what others have registered for it
     sys.setprofile(count)
     try:
         y.backward()
     finally:
         sys.setprofile(None)
+        gc.enable()
     return calls
 
 
@@ -379,7 +381,7 @@ def test_a_missing_rule_raises_when_its_gradient_is_wanted():
 
     x = tensor(1.0, requires_grad=True)
     y = plain(x)
-    with pytest.raises(NotImplementedError, match=r"plain has no derivative rule for argument 0.*plain\.vjp"):
+    with pytest.raises(NotImplementedError, match=r"plain has derivative rules for 0 of its arguments only.*plain\.vjp"):
         y.backward()
 
 

@@ -144,16 +144,14 @@ class Op:
 
     def rules_for(self, count: int) -> Sequence[Rule | None]:
         """One rule for each of so many arguments; a missing one raises when it is called."""
-        if len(self.rules) >= count:
-            return self.rules
         if self.each is not None:
             return [partial(self.each, i) for i in range(count)]
-        return [*self.rules, *(partial(self._missing, i) for i in range(len(self.rules), count))]
+        return self.rules if len(self.rules) >= count else [*self.rules, *[self._missing] * (count - len(self.rules))]
 
-    def _missing(self, position: int, *_: Any, **__: Any) -> Any:
+    def _missing(self, *_: Any, **__: Any) -> Any:
         raise NotImplementedError(
-            f"{self.name} has no derivative rule for argument {position}. "
-            f"Declare one with {self.name}.vjp(...), or pass None there if it has no derivative."
+            f"{self.name} has derivative rules for {len(self.rules)} of its arguments only. "
+            f"Declare all with {self.name}.vjp(...): None for an argument that has no derivative."
         )
 
     def __call__(self, *args: Any, **params: Any) -> Tensor:
