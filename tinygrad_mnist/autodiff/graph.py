@@ -7,7 +7,6 @@ Calling an `Op` on tensors computes an array and leaves a `Node` behind that rem
 from __future__ import annotations
 
 import itertools
-import sys
 import threading
 from contextlib import contextmanager
 from functools import partial
@@ -94,13 +93,17 @@ def no_grad() -> Any:
 
 
 class Node:
-    """One recorded call: it holds the call's inputs, their arrays, and the array that came out, never its own tensor."""
+    """One recorded call, and with it the place of its result in the graph.
 
-    __slots__ = ("age", "arrays", "inputs", "op", "out", "params")
+    It holds the array that came out, the arrays that went in, and the places these came from: a node, or the
+    tensor itself if it is a leaf, or None for what is no tensor. It never holds its own tensor.
+    """
 
-    def __init__(self, op: Op, inputs: Sequence[Any], arrays: Sequence[Any], params: dict[str, Any], out: Array) -> None:
+    __slots__ = ("age", "arrays", "op", "out", "params", "places")
+
+    def __init__(self, op: Op, places: Sequence[Any], arrays: Sequence[Any], params: dict[str, Any], out: Array) -> None:
         self.op = op
-        self.inputs: Any = inputs
+        self.places: Any = places
         self.arrays: Any = arrays
         self.params = params
         self.out: Any = out
@@ -159,13 +162,15 @@ class Op:
 
         Given no tensor, return a plain array: so that a derivative rule reads the same on both.
         """
-        arrays = []
+        arrays: list[Any] = []
+        places: list[Any] = []
         dtype = None
         mixed = wanted = False
         for x in args:
             if isinstance(x, Variable):
                 array = x._data
                 arrays.append(array)
+                places.append(x._node or x)
                 if x._requires_grad:
                     wanted = True
                 if array.dtype is not dtype:
@@ -173,6 +178,7 @@ class Op:
                     dtype = array.dtype
             else:
                 arrays.append(x)
+                places.append(None)
                 if type(x) not in _SCALARS:
                     mixed = True
         if dtype is None:
@@ -180,11 +186,12 @@ class Op:
         if mixed:
             args = settle(args, self.name)
             arrays = [x._data if isinstance(x, Variable) else x for x in args]
+            places = [x._node or x if isinstance(x, Variable) else None for x in args]
         out = self.forward(*arrays, **params)
         if type(out) is not np.ndarray:
             out = np.asarray(out)
         if wanted and _mode.recording and self.differentiable:
-            return wrap(out, Node(self, args, arrays, params, out))
+            return wrap(out, Node(self, places, arrays, params, out))
         return wrap(out)
 
     def __repr__(self) -> str:
@@ -286,17 +293,15 @@ def reachable(roots: Iterable[Node]) -> list[Node]:
     stack = list(found)
     while stack:
         node = stack.pop()
-        if node.inputs is None:
+        if node.places is None:
             raise RuntimeError(
                 f"The graph behind this tensor (at {node.op.name}) was freed by an earlier backward(). "
                 "Compute the loss anew, or pass retain_graph=True to the first call."
             )
-        for x in node.inputs:
-            if isinstance(x, Variable):
-                parent = x._node
-                if parent is not None and parent not in found:
-                    found.add(parent)
-                    stack.append(parent)
+        for place in node.places:
+            if type(place) is Node and place not in found:
+                found.add(place)
+                stack.append(place)
     return sorted(found, key=attrgetter("age"), reverse=True)
 
 
@@ -304,22 +309,24 @@ def _leading_to(targets: Iterable[Any], order: list[Node]) -> set[Any]:
     """The targets and all nodes computed from them: the only places a cotangent has to reach."""
     useful = set(targets)
     for node in reversed(order):
-        if any((x._node or x) in useful for x in node.inputs or () if isinstance(x, Variable)):
+        if not useful.isdisjoint(node.places):
             useful.add(node)
     return useful
+
+
+def _tensor_at(place: Any, array: Any) -> Any:
+    return wrap(array, place) if type(place) is Node else array if place is None else place
 
 
 def sweep(roots: dict[Any, Any], *, retain_graph: bool, create_graph: bool = False, targets: Iterable[Any] = ()) -> dict[Any, Any]:
     """Carry cotangents from the roots back to the leaves, applying the chain rule at every node.
 
-    A place in the graph is named by its node, or by the tensor itself if it is a leaf.
-
     Parameters
     ----------
     roots : dict
-        Place -> cotangent to start from. Arrays, or tensors with `create_graph`.
+        Place in the graph (a node, or a leaf itself) -> cotangent to start from. Arrays, or tensors with `create_graph`.
     retain_graph : bool
-        Keep the nodes' inputs, so that the same graph can be swept again.
+        Keep what the nodes hold, so that the same graph can be swept again.
     create_graph : bool
         Feed the rules tensors instead of arrays: the sweep is then recorded and can itself be swept.
     targets : iterable of places
@@ -339,47 +346,28 @@ def sweep(roots: dict[Any, Any], *, retain_graph: bool, create_graph: bool = Fal
             g = cotangents.get(node) if node in targets else cotangents.pop(node, None)
             if g is None:
                 continue
-            inputs, values, out = node.inputs, node.arrays, node.out
+            places, values, out = node.places, node.arrays, node.out
             if create_graph:
-                values, out = inputs, wrap(out, node)
-            rules = node.op.rules_for(len(inputs))
-            for i, x in enumerate(inputs):
-                if not isinstance(x, Variable):
+                values, out = [_tensor_at(place, array) for place, array in zip(places, values, strict=True)], wrap(out, node)
+            rules = node.op.rules_for(len(places))
+            for i, place in enumerate(places):
+                if place is None:
                     continue
-                if x._written > node.age:
-                    raise RuntimeError(
-                        f"A {type(x).__name__} of shape {values[i].shape} was written in place after {node.op.name} had used it, "
-                        "so the gradient would be wrong. Call backward() before the update, or compute the loss anew."
-                    )
-                place = x._node or x
+                if type(place) is not Node:
+                    if place._written > node.age:
+                        raise RuntimeError(
+                            f"A {type(place).__name__} of shape {values[i].shape} was written in place after {node.op.name} had used it, "
+                            "so the gradient would be wrong. Call backward() before the update, or compute the loss anew."
+                        )
+                    if not place._requires_grad:
+                        continue
                 rule = rules[i]
-                if rule is None or not x._requires_grad or (useful is not None and place not in useful):
+                if rule is None or (useful is not None and place not in useful):
                     continue
                 share = fit(rule(g, out, *values, **node.params), values[i], node.op)
                 cotangents[place] = cotangents[place] + share if place in cotangents else share
     if not retain_graph:
         for node in order:
-            node.inputs = node.arrays = node.out = None
+            node.places = node.arrays = node.out = None
             node.params = {}
     return cotangents
-
-
-def own(g: Any) -> Array:
-    """The array itself if nobody else holds it and it is its own memory; otherwise a copy."""
-    return g if isinstance(g, np.ndarray) and g.flags.owndata and sys.getrefcount(g) <= _SOLE else np.array(g)
-
-
-def _holders(g: Any) -> int:
-    return sys.getrefcount(g)
-
-
-_SOLE = _holders(np.empty(0))
-"""What getrefcount says of an array whose only holder is the function that asks."""
-
-
-def accumulate(roots: dict[Any, Any], *, retain_graph: bool) -> None:
-    """Sweep, then add what arrived at each leaf to its `.grad`. Nothing is changed if the sweep raises."""
-    arrived = sweep(roots, retain_graph=retain_graph)
-    for leaf in list(arrived):
-        g = own(arrived.pop(leaf))
-        leaf.grad = wrap(g) if leaf.grad is None else wrap(leaf.grad._data + g)

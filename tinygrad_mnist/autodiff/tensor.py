@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_mnist.autodiff import ops
-from tinygrad_mnist.autodiff.graph import NUMPY, Variable, _mode, accumulate, register_tensor, sweep, tick, wrap
+from tinygrad_mnist.autodiff.graph import NUMPY, Variable, _mode, register_tensor, sweep, tick, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -173,7 +174,10 @@ class Tensor(Variable):
             If there is no graph (nothing required grad, or it was freed), if a tensor with several elements
             comes without `gradient`, or if a tensor was written in place after it had been used.
         """
-        accumulate({self._place(): _cotangent(self, gradient)}, retain_graph=retain_graph)
+        arrived = sweep({self._place(): _cotangent(self, gradient)}, retain_graph=retain_graph)
+        for leaf in list(arrived):
+            g = own(arrived.pop(leaf))
+            leaf.grad = wrap(g) if leaf.grad is None else wrap(leaf.grad._data + g)
 
     def _place(self) -> Any:
         if not self._requires_grad:
@@ -437,6 +441,19 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     dtype('float32')
     """
     return Tensor(np.array(_as_array(data) if dtype is None else _plain(data), dtype=dtype), requires_grad)
+
+
+def own(g: Any) -> Array:
+    """The array itself if nobody else holds it and it is its own memory; otherwise a copy."""
+    return g if isinstance(g, np.ndarray) and g.flags.owndata and sys.getrefcount(g) <= _SOLE else np.array(g)
+
+
+def _holders(g: Any) -> int:
+    return sys.getrefcount(g)
+
+
+_SOLE = _holders(np.empty(0))
+"""What getrefcount says of an array whose only holder is the function that asks."""
 
 
 def _cotangent(output: Tensor, gradient: Any) -> Array:
