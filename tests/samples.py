@@ -109,8 +109,10 @@ SAMPLES = {
         Sample((draw(2, 7),), windows_by_loop, {"window": (3,)}),
     ],
     ops.overlap_add: [Sample((draw(2, 2, 3),), overlap_by_loop, {"shape": (2, 5), "window": (3,), "stride": 2})],
-    ops.sum: [Sample((draw(2, 3, 4),), np.sum, params) for params in ({}, {"axis": -1}, {"axis": (0, 2)}, {"axis": 1, "keepdims": True})],
-    ops.mean: [Sample((draw(2, 3, 4),), np.mean, params) for params in ({}, {"axis": -1}, {"axis": (0, 2)}, {"axis": 1, "keepdims": True})],
+    ops.sum: [Sample((draw(2, 3, 4),), np.sum, params) for params in ({}, {"axis": -1}, {"axis": (0, 2)}, {"axis": 1, "keepdims": True})]
+    + [Sample((draw(0, 3),), np.sum, params) for params in ({}, {"axis": 0}, {"axis": 1})],
+    ops.mean: [Sample((draw(2, 3, 4),), np.mean, params) for params in ({}, {"axis": -1}, {"axis": (0, 2)}, {"axis": 1, "keepdims": True})]
+    + [Sample((draw(0, 3),), np.mean, {"axis": 1})],
     ops.center: [Sample((draw(3, 4),), lambda x, axis=None: x - x.mean(axis, keepdims=True), params) for params in ({}, {"axis": 0})],
     ops.var: [Sample((draw(3, 4),), np.var, params) for params in ({}, {"axis": 0, "ddof": 1}, {"axis": (0, -1), "keepdims": True})],
     ops.std: [Sample((draw(3, 4),), np.std, params) for params in ({}, {"axis": 0, "ddof": 1}, {"axis": (0, -1), "keepdims": True})],
@@ -126,7 +128,9 @@ SAMPLES = {
     ops.matrix_product: elementwise(
         np.matmul, (draw(3, 3), draw(3, 3).T), (draw(2, 3), draw(3, 4)), (draw(5, 2, 3), draw(3, 4)), (draw(5, 2, 3), draw(1, 3, 1))
     ),
-    ops.linear: elementwise(lambda x, w, b: x @ w + b, (draw(2, 3), draw(3, 4), draw(4)), (draw(1, 3), draw(3, 1), draw(1))),
+    ops.linear: elementwise(
+        lambda x, w, b: x @ w + b, (draw(2, 3), draw(3, 4), draw(4)), (draw(1, 3), draw(3, 1), draw(1)), (draw(0, 3), draw(3, 2), draw(2))
+    ),
     ops.exp: elementwise(np.exp),
     ops.log: elementwise(np.log, (draw(2, 3, low=0.5),)),
     ops.log1p: elementwise(np.log1p, (draw(2, 3, low=-0.5),)),

@@ -130,6 +130,22 @@ def test_rules_use_only_what_means_the_same_on_arrays_and_tensors():
     assert all(hasattr(TensorClass, name) and hasattr(np.ndarray, name) for name in allowed)
 
 
+several = pytest.mark.parametrize(
+    ("op", "sample"),
+    [c for c in CASES if len(c[1].arguments) > 1],
+    ids=[n for n, c in zip(CASE_NAMES, CASES, strict=True) if len(c[1].arguments) > 1],
+)
+
+
+@several
+def test_what_is_no_number_is_refused_by_name(op, sample):
+    for position in range(len(sample.arguments)):
+        arguments = [Tensor(np.asarray(x)) for x in sample.arguments]
+        arguments[position] = "text"
+        with pytest.raises(TypeError, match=f"{op.name} works on numbers, but was given 'text', a str"):
+            op(*arguments, **sample.params)
+
+
 # ---------------------------------------------------------------- kinks and ties: specified values
 
 
