@@ -47,7 +47,7 @@ class PrintedEvaluator(PythonEvaluator):
 
 pytest_collect_file = (
     Sybil(parsers=[CodeBlockParser(language="python", evaluator=PrintedEvaluator())], patterns=["*.md"])
-    + Sybil(parsers=[DocTestParser()], path="tinygrad_mnist", patterns=["**/*.py"])
+    + Sybil(parsers=[DocTestParser()], path="tinygrad_mnist", patterns=["*.py", "**/*.py"])
 ).pytest()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,7 +12,7 @@ from tinygrad_mnist import autodiff, byhand, nn
 from tinygrad_mnist.byhand.mlp import ACTIVATIONS, sigmoid_slope
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     Terms = dict[str, Array]
 
 
-TINY = np.finfo(np.float64).tiny
+TINY = float(np.finfo(np.float64).tiny)
 
 
 class Row(NamedTuple):
@@ -30,28 +32,33 @@ class Row(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """All terms in the order of computation, and the largest error that counts as agreement."""
+    """All terms in the order of computation, the largest error that counts as agreement, and the likely mistake if a gradient differs."""
 
     rows: list[Row]
     tolerance: float
+    diagnosis: str | None = None
 
     @property
     def first_divergence(self) -> Row | None:
         """The first term on which the derivations disagree, or None."""
         return next((row for row in self.rows if not row.error <= self.tolerance), None)
 
+    @property
+    def verdict(self) -> str:
+        """One line: that all agree, or the first divergence and its diagnosis."""
+        bad = self.first_divergence
+        if bad is None:
+            return f"all {len(self.rows)} terms agree to {self.tolerance:.0e}"
+        return f"first divergence: {bad.name} (error {bad.error:.1e})" + (f": {self.diagnosis}" if self.diagnosis else "")
+
     def __str__(self) -> str:
         lines = [f"{'term':<6}{'shape':>14}{'max error':>14}"]
         lines += [f"{r.name:<6}{r.shape!s:>14}{r.error:>14.1e}{'' if r.error <= self.tolerance else '  differs'}" for r in self.rows]
-        bad = self.first_divergence
-        verdict = (
-            f"first divergence: {bad.name} (error {bad.error:.1e})" if bad else f"all {len(self.rows)} terms agree to {self.tolerance:.0e}"
-        )
-        return "\n".join([*lines, verdict])
+        return "\n".join([*lines, self.verdict])
 
     def _repr_html_(self) -> str:
         cells = "".join(f"<tr><td>{r.name}</td><td>{r.shape}</td><td>{r.error:.1e}</td></tr>" for r in self.rows)
-        return f"<table><tr><th>term</th><th>shape</th><th>max error</th></tr>{cells}</table><p>{str(self).splitlines()[-1]}</p>"
+        return f"<table><tr><th>term</th><th>shape</th><th>max error</th></tr>{cells}</table><p>{html.escape(self.verdict)}</p>"
 
 
 def to_module(paper: byhand.MLP) -> nn.MLP:
@@ -106,10 +113,12 @@ def magnitudes(paper: byhand.MLP, t: Terms, d: Terms, labels: Array) -> dict[str
     """
     L, slope = paper.depth, ACTIVATIONS[paper.activation][1]
     B, C = t[f"A{L}"].shape
-    size = {name: np.abs(value) for name, value in (paper.params | t).items()} | {"loss": np.abs(paper.loss(t, labels))}
+    size = {name: np.abs(value) for name, value in (paper.params | t).items()}
     for layer in range(1, L + 1):
         size[f"Z{layer}"] = size[f"A{layer - 1}"] @ size[f"W{layer}"] + size[f"b{layer}"]
     error = size[f"A{L}"] + np.eye(C)[labels]
+    least = 1.0 if paper.loss_name == "cross_entropy" else (error**2).mean()  # 1: e^0 is in the sum under the logarithm
+    size["loss"] = np.abs(paper.loss(t, labels)) + least
     size[f"dA{L}"] = 2 * error / (B * C)
     size[f"dZ{L}"] = error / B if paper.loss_name == "cross_entropy" else size[f"dA{L}"] * sigmoid_slope(t[f"Z{L}"])
     for layer in range(L, 0, -1):
@@ -120,6 +129,148 @@ def magnitudes(paper: byhand.MLP, t: Terms, d: Terms, labels: Array) -> dict[str
             size[f"dA{layer - 1}"] = dZ @ W.T
             size[f"dZ{layer - 1}"] = size[f"dA{layer - 1}"] * slope(t[f"Z{layer - 1}"])
     return {name: float(size[name].max()) for name in [*t, "loss", *d]}
+
+
+class Right(NamedTuple):
+    """The right terms around one gradient of layer l. A term that does not exist there is NaN, which equals nothing."""
+
+    value: Array  # the gradient itself
+    X: Array  # A of the layer below
+    W: Array
+    b: Array
+    slope: Array  # f'(Z)
+    slope_at_A: Array
+    dA: Array
+    dZ: Array
+    dA_above: Array
+    dZ_above: Array
+    W_above: Array
+    l2: float
+
+
+NOTHING = np.full((1, 1), np.nan)
+
+# The gradients in which a mistake is made, what it is, and the value it gives in place of the right one.
+MISTAKES: tuple[tuple[str, str, Callable[[Right], Array]], ...] = (
+    ("dA dZ dW db", "it is 0 everywhere", lambda r: np.zeros_like(r.value)),
+    ("dA dZ dW", "it is transposed", lambda r: r.value.T),
+    ("dA", "W{above} was not transposed", lambda r: r.dZ_above @ r.W_above if len(set(r.W_above.shape)) == 1 else NOTHING),
+    ("dA", "dA{above} was used in place of dZ{above}, without the slope f'(Z{above})", lambda r: r.dA_above @ r.W_above.T),
+    ("dA", "the upstream gradient dZ{above} is missing", lambda r: np.ones_like(r.dZ_above) @ r.W_above.T),
+    ("dZ", "it equals dA{l}: the slope f'(Z{l}), the activation's derivative, is missing", lambda r: r.dA),
+    ("dZ", "the slope f' was taken at A{l} instead of Z{l}", lambda r: r.dA * r.slope_at_A),
+    ("dZ", "the slope f'(Z{l}) was applied once too often", lambda r: r.dZ * r.slope),
+    ("dZ", "the upstream gradient dA{l} is missing, it is the slope f'(Z{l}) alone", lambda r: r.slope),
+    ("dW", "dA{l} was used in place of dZ{l}, without the slope f'(Z{l})", lambda r: r.X.T @ r.dA + r.l2 * r.W),
+    ("dW", "the upstream gradient dZ{l} is missing", lambda r: r.X.T @ np.ones_like(r.dZ) + r.l2 * r.W),
+    ("dW", "λW{l}, the derivative of the L2 penalty, is missing", lambda r: r.value - r.l2 * r.W),
+    ("dW", "λW{l} was added twice, as for a penalty of λW² instead of λ/2 W²", lambda r: r.value + r.l2 * r.W),
+    ("dW", "λW{l} was subtracted instead of added", lambda r: r.value - 2 * r.l2 * r.W),
+    ("dW", "λW{l} was divided by B, the batch size", lambda r: r.value - r.l2 * r.W + r.l2 * r.W / len(r.X)),
+    ("db", "dA{l} was used in place of dZ{l}, without the slope f'(Z{l})", lambda r: r.dA.sum(axis=0)),
+    ("db", "the upstream gradient dZ{l} is missing", lambda r: np.ones_like(r.dZ).sum(axis=0)),
+    ("db", "it was summed over axis 1, the units, instead of axis 0, the batch", lambda r: r.dZ.sum(axis=1)),
+    ("db", "it was not summed over axis 0, the batch", lambda r: r.dZ),
+    ("db", "its shape is (1, n) instead of (n,), as with keepdims", lambda r: r.value[None]),
+    ("db", "λb{l} was added, but L2 holds for weights only", lambda r: r.value + r.l2 * r.b),
+)
+
+# Factors that get lost or come twice, what they may come from, and their value with B examples and C classes.
+FACTORS: tuple[tuple[str, str, Callable[[int, int], float]], ...] = (
+    ("B, the batch size", "Was 1/B forgotten?", lambda B, C: B),
+    ("1/B, B the batch size", "Was it divided by B twice?", lambda B, C: 1 / B),
+    ("2", "Is there a 2 too many?", lambda B, C: 2),
+    ("1/2", "Was a 2 forgotten, or a slope (the mask of relu) scaled by 0.5?", lambda B, C: 1 / 2),
+    ("C, the number of classes", "Was 1/C forgotten?", lambda B, C: C),
+    ("1/C, C the number of classes", "Was it divided by C once too often?", lambda B, C: 1 / C),
+    ("C/2, C the number of classes", "Was the 2/C of a mean squared error forgotten?", lambda B, C: C / 2),
+    ("2/C, C the number of classes", "Does it have the 2/C of a mean squared error once too often?", lambda B, C: 2 / C),
+    ("BC, batch size times classes", "Was 1/(BC) forgotten?", lambda B, C: B * C),
+    ("BC/2, half of batch size times classes", "Was the 2/(BC) of a mean squared error forgotten?", lambda B, C: B * C / 2),
+)
+
+
+def right_terms(paper: byhand.MLP, terms: Terms, name: str) -> Right:
+    """What surrounds the gradient `name`, such as dW2, among the `terms` of the tape."""
+    l, L = int(name[2:]), paper.depth
+    f_slope = ACTIVATIONS[paper.activation][1] if l < L else sigmoid_slope
+    A, Z, dZ = terms[f"A{l}"], terms[f"Z{l}"], terms[f"dZ{l}"]
+    dZ_above = terms.get(f"dZ{l + 1}", NOTHING)
+    return Right(
+        value=terms[name],
+        X=terms[f"A{l - 1}"],
+        W=terms[f"W{l}"],
+        b=terms[f"b{l}"],
+        slope=A * (1 - A) if l == L and paper.loss_name == "cross_entropy" else f_slope(Z),
+        slope_at_A=f_slope(A),
+        dA=terms.get(f"dA{l}", dZ * np.nan),
+        dZ=dZ,
+        dA_above=terms.get(f"dA{l + 1}", dZ_above * np.nan),
+        dZ_above=dZ_above,
+        W_above=terms.get(f"W{l + 1}", NOTHING),
+        l2=paper.l2,
+    )
+
+
+@np.errstate(all="ignore")
+def diagnose(paper: byhand.MLP, terms: Terms, name: str, value: Array, rounding: float) -> str:
+    """The mistake that makes the gradient `name` this `value`; all of them if several would, the simplest only.
+
+    Each known mistake, alone and with a wrong sign or factor on top, is tried on the right terms. It counts as the
+    cause if what it gives is the value, up to a millionth of the difference that is to be explained.
+
+    Parameters
+    ----------
+    paper : byhand.MLP
+        The network.
+    terms : dict of str to ndarray
+        Every right term and gradient, from `tape_terms`.
+    name : str
+        Of the gradient: dW2.
+    value : ndarray
+        The wrong gradient.
+    rounding : float
+        Difference that rounding alone may make.
+    """
+    if not np.isfinite(value).all():
+        wrong = int((~np.isfinite(value)).sum())
+        return f"{wrong} of {value.size} elements are NaN or infinite. Was there an overflow, a division by 0 or a logarithm of 0?"
+    kind, l, r = name[:2], int(name[2:]), right_terms(paper, terms, name)
+    B, C = terms[f"A{paper.depth}"].shape
+    limit = 1e-6 * np.abs(value - r.value if value.shape == r.value.shape else value).max(initial=0.0) + rounding
+
+    def explains(guess: Array, given: Array) -> bool:
+        return guess.shape == given.shape and bool(np.abs(guess - given).max(initial=0.0) <= limit)
+
+    scaled = [("", "", r.value, value)]
+    if kind == "dW" and r.l2 and value.shape == r.W.shape:
+        scaled.append((f"apart from λW{l}, ", "", r.value - r.l2 * r.W, value - r.l2 * r.W))
+    mistaken = [("", text.format(l=l, above=l + 1), make(r), value) for kinds, text, make in MISTAKES if kind in kinds]
+    factors = [("", 1.0)]
+    for label, hint, of in FACTORS:
+        size = f"{of(B, C):.6g} times too large" if of(B, C) > 1 else f"{1 / of(B, C):.6g} times too small"
+        factors.append((f"it is {size}: a factor {label}. {hint}", of(B, C)))
+    causes: dict[str, int] = {}  # what explains the value -> how many mistakes that takes
+    signs = [("", 1), ("its sign is wrong", -1)]
+    for (apart, mistake, guess, given), (sign, s), (factor, c) in product(scaled + mistaken, signs, factors):
+        if explains(s * c * guess, given):
+            parts = [part for part in (mistake, sign, factor) if part]
+            causes[apart + ", ".join(parts)] = len(parts)
+    if not causes:
+        for apart, _, guess, given in scaled:
+            if np.count_nonzero(guess) > 1 and guess.shape == given.shape:
+                largest = np.abs(guess).argmax()
+                c = given.flat[largest] / guess.flat[largest]
+                if explains(c * guess, given):
+                    causes[f"{apart}it is {c:.10g} times the right value"] = 1
+    if causes:
+        simplest = [text for text, mistakes in causes.items() if mistakes == min(causes.values())]
+        return " Or: ".join(f"{text}." if text[-1] != "?" else text for text in simplest)
+    if value.shape != r.value.shape:
+        return f"its shape is {value.shape}, expected {r.value.shape}."
+    if value.dtype == np.float32 and np.allclose(value, r.value, rtol=0, atol=1e-5 * np.abs(r.value).max()):
+        return "it is rounded to float32. Compare in float64, or with a larger tolerance."
+    return "no known mistake (factor, sign, transpose, axis, slope, upstream gradient, L2) explains it. Compare it with its equation."
 
 
 def compare(
@@ -136,12 +287,39 @@ def compare(
     labels : ndarray of int, (B,)
         Class numbers.
     gradients : mapping of str to ndarray, optional
-        Your own dZ2, dW2, ... to be compared instead of those of ``paper.backward``.
+        Your own dZ2, dW2, ..., all or some of them, to be compared instead of those of ``paper.backward``.
     tolerance : float
         Largest error that counts as agreement: max |a - b| over the largest sum of absolute terms in that array.
+
+    Returns
+    -------
+    Comparison
+        A row a term in the order of computation. If the first divergence is a gradient, with its diagnosis: a mistake
+        spreads to all that is computed from it, so later divergences say little.
+
+    Raises
+    ------
+    ValueError
+        If `gradients` has a name that is none of this network's gradients.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinygrad_mnist import bridge, byhand
+    >>> paper = byhand.MLP((3, 5, 4), dtype=np.float64, rng=np.random.default_rng(0))
+    >>> X, labels = np.eye(3), np.array([0, 3, 1])
+    >>> mine = paper.backward(paper.forward(X), labels)
+    >>> mine["dW2"] = mine["dW2"] * 3
+    >>> bridge.compare(paper, X, labels, gradients=mine).diagnosis
+    'it is 3 times too large: a factor B, the batch size. Was 1/B forgotten?'
     """
     t = paper.forward(X)
-    d = dict(gradients) if gradients is not None else paper.backward(t, labels)
+    d = paper.backward(t, labels)
+    if gradients is not None:
+        unknown = [name for name in gradients if name not in d]
+        if unknown:
+            raise ValueError(f"There is no gradient {', '.join(map(str, unknown))}. Those of this network are {', '.join(d)}.")
+        d = {name: np.asarray(gradients[name]) for name in d if name in gradients}
     ours: dict[str, Any] = t | {"loss": np.asarray(paper.loss(t, labels))} | d
     theirs = tape_terms(paper, X, labels)
     scale = magnitudes(paper, t, d, labels)
@@ -150,4 +328,9 @@ def compare(
         same_shape = value.shape == theirs[name].shape
         difference = np.abs(value - theirs[name]).max(initial=0.0) if same_shape else np.inf
         rows.append(Row(name, value.shape, float(difference) / max(scale[name], TINY)))
-    return Comparison(rows, tolerance)
+    comparison = Comparison(rows, tolerance)
+    bad = comparison.first_divergence
+    if bad is None or bad.name not in d:
+        return comparison
+    rounding = 0.01 * tolerance * scale[bad.name]
+    return comparison._replace(diagnosis=diagnose(paper, theirs, bad.name, d[bad.name], rounding))
