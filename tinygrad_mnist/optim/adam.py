@@ -1,8 +1,8 @@
-"""Adam: steps scaled by running averages of the gradient and of its square."""
+"""Adam and AdamW: steps scaled by running averages of the gradient and of its square."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from tinygrad_mnist.optim.optimizer import Optimizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from tinygrad_mnist.autodiff import Tensor
+    from tinygrad_mnist.autodiff.graph import Array
 
 
 class Adam(Optimizer):
@@ -26,12 +29,19 @@ class Adam(Optimizer):
     eps : float
         Keeps the division finite.
     weight_decay : float
-        Adds weight_decay * p to the gradient.
+        Adds weight_decay * p to the gradient, so it is averaged and scaled with it. See `AdamW`.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
 
     References
     ----------
     Kingma and Ba, "Adam", ICLR 2015, algorithm 1.
     """
+
+    remembers: ClassVar = ("step", "exp_avg", "exp_avg_sq")
 
     def __init__(
         self,
@@ -42,27 +52,54 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
-        for group in self.param_groups:
-            group["steps"] = [0] * len(group["params"])
-            group["m"] = [np.zeros_like(p.data) for p in group["params"]]
-            group["v"] = [np.zeros_like(p.data) for p in group["params"]]
 
-    def step(self) -> None:
-        """Update every parameter that has a gradient."""
-        for group in self.param_groups:
-            beta1, beta2 = group["betas"]
-            for i, (p, m, v) in enumerate(zip(group["params"], group["m"], group["v"], strict=True)):
-                if p.grad is None:
-                    continue
-                group["steps"][i] += 1
-                t = group["steps"][i]
-                g = p.grad.data
-                if group["weight_decay"]:
-                    g = g + group["weight_decay"] * p.data
-                m *= beta1
-                m += (1 - beta1) * g
-                v *= beta2
-                v += (1 - beta2) * g * g
-                m_hat_scale = 1 / (1 - beta1**t)
-                v_hat_scale = 1 / (1 - beta2**t)
-                p.data -= group["lr"] * m_hat_scale * m / (np.sqrt(v * v_hat_scale) + group["eps"])
+    def update(self, p: Tensor, g: Array, group: dict[str, Any], state: dict[str, Any]) -> None:
+        """The averages m and v, then a step along their quotient."""
+        if not state:
+            state.update(step=0, exp_avg=np.zeros_like(p.data), exp_avg_sq=np.zeros_like(p.data))
+        state["step"] += 1
+        t, m, v = state["step"], state["exp_avg"], state["exp_avg_sq"]
+        beta1, beta2 = group["betas"]
+        if group["weight_decay"]:
+            g = g + group["weight_decay"] * p.data
+        m *= beta1
+        m += (1 - beta1) * g
+        v *= beta2
+        v += (1 - beta2) * g * g
+        m_hat_scale = 1 / (1 - beta1**t)
+        v_hat_scale = 1 / (1 - beta2**t)
+        p.data -= group["lr"] * m_hat_scale * m / (np.sqrt(v * v_hat_scale) + group["eps"])
+
+
+class AdamW(Adam):
+    """Shrink p by the factor 1 - lr * weight_decay, then step as Adam without weight decay.
+
+    So all weights decay alike, while in `Adam` the decay of those with large gradients is scaled down.
+
+    Parameters
+    ----------
+    params, lr, betas, eps
+        As for `Adam`.
+    weight_decay : float
+        Part of p that is lost at a step, per unit of learning rate.
+
+    References
+    ----------
+    Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2; as in PyTorch, the decay
+    is scaled by the learning rate.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+    def update(self, p: Tensor, g: Array, group: dict[str, Any], state: dict[str, Any]) -> None:
+        """The decay, then Adam's step."""
+        p.data *= 1 - group["lr"] * group["weight_decay"]
+        super().update(p, g, group | {"weight_decay": 0.0}, state)

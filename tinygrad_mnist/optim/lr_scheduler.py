@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from math import cos, pi
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_mnist.optim.optimizer import Optimizer, python_numbers
 
 if TYPE_CHECKING:
-    from tinygrad_mnist.optim.optimizer import Optimizer
+    from collections.abc import Mapping
 
 
 class LRScheduler:
-    """Sets every group's ``lr`` to `rate` of the steps taken so far; a schedule defines `rate`."""
+    """Sets every group's ``lr`` to `rate` of the steps taken so far; a schedule defines `rate`.
+
+    The rate is a formula in the number of steps and the first rate, which the groups keep as ``initial_lr``. So of two
+    schedules of one optimizer the last has its way, where PyTorch's would multiply.
+    """
 
     def __init__(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"A schedule changes the learning rate of an optimizer, but was given a {type(optimizer).__name__}.")
         self.optimizer = optimizer
-        for group in optimizer.param_groups:
-            group.setdefault("initial_lr", group["lr"])
         self.last_epoch = 0
         self._apply()
 
@@ -32,9 +38,50 @@ class LRScheduler:
         """The current learning rate of each group."""
         return [group["lr"] for group in self.optimizer.param_groups]
 
+    def state_dict(self) -> dict[str, Any]:
+        """The steps taken and the schedule's settings, in numbers; the learning rates are in the optimizer's `state_dict`."""
+        return {name: value for name, value in vars(self).items() if name != "optimizer"}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was taken; on any error nothing has changed.
+
+        The optimizer is left alone: load its own `state_dict` too, or the rate changes only at the next `step`.
+
+        Raises
+        ------
+        KeyError
+            If the state is that of another kind of schedule.
+        """
+        own = self.state_dict().keys()
+        if own != state_dict.keys():
+            raise KeyError(
+                f"The state_dict is not of a {type(self).__name__}: missing {sorted(own - state_dict.keys())}, "
+                f"unexpected {sorted(state_dict.keys() - own)}."
+            )
+        vars(self).update({name: python_numbers(value) for name, value in state_dict.items()})
+
     def _apply(self) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(self.last_epoch, group["initial_lr"])
+            group.setdefault("initial_lr", group["lr"])
+            group["lr"] = float(self.rate(self.last_epoch, group["initial_lr"]))
+
+
+class StepLR(LRScheduler):
+    """Multiply the learning rate by `gamma` every `step_size` steps.
+
+    Raises ValueError if `step_size` is not positive.
+    """
+
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
+        if step_size < 1:
+            raise ValueError(f"step_size is how many steps the rate stays the same, at least 1, but is {step_size}.")
+        self.step_size = step_size
+        self.gamma = gamma
+        super().__init__(optimizer)
+
+    def rate(self, step: int, initial_lr: float) -> float:
+        """initial_lr * gamma^floor(step / step_size)."""
+        return initial_lr * self.gamma ** (step // self.step_size)
 
 
 class ExponentialLR(LRScheduler):
@@ -49,6 +96,28 @@ class ExponentialLR(LRScheduler):
         return initial_lr * self.gamma**step
 
 
+class CosineAnnealingLR(LRScheduler):
+    """Fall from the first learning rate to `eta_min` along half a cosine of `T_max` steps, then up again, and so on.
+
+    Raises ValueError if `T_max` is not positive.
+
+    References
+    ----------
+    Loshchilov and Hutter, "SGDR", ICLR 2017, equation 5, with the cosine going on where the paper restarts.
+    """
+
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
+        if T_max < 1:
+            raise ValueError(f"T_max is the number of steps down to eta_min, at least 1, but is {T_max}.")
+        self.T_max = T_max
+        self.eta_min = eta_min
+        super().__init__(optimizer)
+
+    def rate(self, step: int, initial_lr: float) -> float:
+        """eta_min + (initial_lr - eta_min) (1 + cos(pi step / T_max)) / 2."""
+        return _half_cosine(initial_lr, self.eta_min, step / self.T_max)
+
+
 class OneCycleLR(LRScheduler):
     """Rise from max_lr / div_factor to max_lr, then fall to a tiny rate, along two half cosines.
 
@@ -61,10 +130,12 @@ class OneCycleLR(LRScheduler):
         Whose groups are scheduled.
     max_lr : float
         The highest learning rate.
-    total_steps : int
+    total_steps : int, optional
         Number of optimizer steps of the whole training.
+    epochs, steps_per_epoch : int, optional
+        Their product is `total_steps`, if that is not given.
     pct_start : float
-        Fraction of the steps spent rising.
+        Fraction of the steps spent rising, below 1.
     cycle_momentum : bool
         Whether momentum moves too.
     base_momentum, max_momentum : float
@@ -73,6 +144,11 @@ class OneCycleLR(LRScheduler):
         max_lr / first learning rate.
     final_div_factor : float
         First / last learning rate.
+
+    Raises
+    ------
+    ValueError
+        If the number of steps is not given or not positive, or `pct_start` is out of range.
 
     References
     ----------
@@ -83,20 +159,28 @@ class OneCycleLR(LRScheduler):
         self,
         optimizer: Optimizer,
         max_lr: float,
-        total_steps: int,
+        total_steps: int | None = None,
+        epochs: int | None = None,
+        steps_per_epoch: int | None = None,
         pct_start: float = 0.3,
+        *,
         cycle_momentum: bool = True,
         base_momentum: float = 0.85,
         max_momentum: float = 0.95,
         div_factor: float = 25.0,
         final_div_factor: float = 1e4,
     ) -> None:
-        if not 0 < pct_start < 1 or total_steps < 1:
-            raise ValueError(f"A cycle needs total_steps >= 1 and 0 < pct_start < 1, but was given {total_steps} and {pct_start}.")
+        if total_steps is None:
+            if epochs is None or steps_per_epoch is None:
+                raise ValueError("A cycle needs to know its length: pass total_steps, or epochs and steps_per_epoch.")
+            total_steps = epochs * steps_per_epoch
+        if not 0 <= pct_start < 1 or total_steps < 1:
+            raise ValueError(f"A cycle needs total_steps >= 1 and 0 <= pct_start < 1, but was given {total_steps} and {pct_start}.")
         self.total_steps = total_steps
         self.peak = pct_start * total_steps - 1
         self.rates = (max_lr / div_factor, max_lr, max_lr / div_factor / final_div_factor)
-        self.momenta = (max_momentum, base_momentum, max_momentum) if cycle_momentum else None
+        self.cycle_momentum = cycle_momentum
+        self.momenta = (max_momentum, base_momentum, max_momentum)
         super().__init__(optimizer)
 
     def _cycle(self, step: int, start: float, middle: float, end: float) -> float:
@@ -112,7 +196,7 @@ class OneCycleLR(LRScheduler):
 
     def _apply(self) -> None:
         super()._apply()
-        if self.momenta is None:
+        if not self.cycle_momentum:
             return
         momentum = self._cycle(self.last_epoch, *self.momenta)
         for group in self.optimizer.param_groups:

@@ -1,17 +1,24 @@
-"""What the optimizers share: groups of parameters, each with its own settings."""
+"""What the optimizers share: groups of parameters with their own settings, and what is remembered of each parameter."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from tinygrad_mnist.autodiff import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from tinygrad_mnist.autodiff.graph import Array
+
+    Group = dict[str, Any]
+    State = dict[str, Any]
 
 
 class Optimizer:
-    """Parameters in groups. A group is a dict of its ``params`` and its settings; state lies in lists beside them.
+    """Parameters in groups, each a dict of its ``params`` and its settings. An update rule defines `update`.
 
     Parameters
     ----------
@@ -19,30 +26,200 @@ class Optimizer:
         The parameters, or groups ``{"params": [...], "lr": ...}`` whose settings replace the defaults.
     defaults : dict
         The settings of groups that do not name them.
+
+    Attributes
+    ----------
+    param_groups : list of dict
+        The groups. Write to ``param_groups[0]["lr"]`` to change a learning rate.
+    state : list of dict
+        What is remembered of each parameter, in the order of the groups; empty before its first step.
+    remembers : tuple of str
+        Names of the entries of `state`: "step" is a number, everything else an array of the parameter's shape.
+
+    Raises
+    ------
+    TypeError
+        If there is something else than tensors, or a set, which has no order.
+    ValueError
+        If there are no parameters, one comes twice or was computed from others, or a setting is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinygrad_mnist import optim, tensor
+    >>> class SignDescent(optim.Optimizer):
+    ...     def __init__(self, params, lr=0.1):
+    ...         super().__init__(params, {"lr": lr})
+    ...     def update(self, p, g, group, state):
+    ...         p.data -= group["lr"] * np.sign(g)
+    >>> x = tensor([1.0, -2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> SignDescent([x], lr=0.5).step()
+    >>> x
+    Tensor([ 0.5 -1.5], requires_grad)
     """
 
+    remembers: ClassVar[tuple[str, ...]] = ()
+
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
-        entries = list(params)
+        entries = _in_order(params)
         if not entries:
             raise ValueError("The optimizer was given no parameters. Was a generator such as model.parameters() used up before?")
-        groups = entries if isinstance(entries[0], dict) else [{"params": entries}]
-        self.param_groups = [defaults | group | {"params": list(group["params"])} for group in groups]
-        every = [p for group in self.param_groups for p in group["params"]]
-        for p in every:
+        self.defaults = defaults
+        self.param_groups: list[Group] = []
+        self.state: list[State] = []
+        for group in entries if isinstance(entries[0], dict) else [{"params": entries}]:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Update more parameters from now on; settings that the group does not name are the defaults."""
+        if not isinstance(param_group, dict):
+            raise TypeError(f"A group is a dict such as {{'params': [...], 'lr': 0.1}}, but this is a {type(param_group).__name__}.")
+        given = param_group["params"]
+        params = [given] if isinstance(given, Tensor) else _in_order(given)
+        for p in params:
             if not isinstance(p, Tensor):
                 raise TypeError(f"An optimizer updates tensors, but was given a {type(p).__name__}. Pass model.parameters().")
+            if p._node is not None:
+                raise ValueError(
+                    f"A tensor of shape {p.shape} was computed by {p._node.op.name}, so it never gets a gradient to follow. "
+                    "Pass the tensor it was computed from, or make it anew: tensor(t.data, requires_grad=True)."
+                )
+        every = [p for _, p in self._parameters()] + params
         if len(set(every)) < len(every):
             raise ValueError("A parameter was given twice: it would be updated twice a step.")
-        for name, value in ((name, group[name]) for group in self.param_groups for name in ("lr", "weight_decay")):
-            if value < 0:
-                raise ValueError(f"{name} must not be negative, but is {value}.")
+        self.param_groups.append(_checked(self.defaults | param_group) | {"params": params})
+        self.state += [{} for _ in params]
 
-    def zero_grad(self) -> None:
-        """Forget all gradients. Without this, `backward` adds to those of the last step."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                p.grad = None
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients. Without this, `backward` adds to those of the last step.
+
+        Parameters
+        ----------
+        set_to_none : bool
+            Whether ``p.grad`` becomes None, so that `step` passes p over, or zeros, along which momentum and
+            weight decay still move it.
+        """
+        for _, p in self._parameters():
+            p.grad = None if set_to_none or p.grad is None else Tensor(np.zeros_like(p.data))
 
     def step(self) -> None:
         """Update every parameter that has a gradient."""
-        raise NotImplementedError(f"{type(self).__name__} has no step method.")
+        for (group, p), state in zip(self._parameters(), self.state, strict=True):
+            if p.grad is not None:
+                self.update(p, p.grad.data, group, state)
+
+    def update(self, p: Tensor, g: Array, group: dict[str, Any], state: dict[str, Any]) -> None:
+        """Move one parameter: the update equation, which every optimizer defines.
+
+        Parameters
+        ----------
+        p : Tensor
+            The parameter. Write to it by ``p.data -= ...``, so that `backward` notices.
+        g : ndarray, shape and dtype of p
+            Its gradient, to be left as it is.
+        group : dict
+            The settings.
+        state : dict
+            What is remembered of p: empty at first, then what `update` left in it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no update method. Define update(self, p, g, group, state) in the class.")
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next step depends on, beside the parameters and gradients, in numbers and copied arrays.
+
+        Returns
+        -------
+        dict
+            ``{"state": {0: {...}, ...}, "param_groups": [{"lr": ..., "params": [0, ...]}, ...]}``, where
+            parameters are numbered through all groups. Those that never took a step have no state.
+        """
+        numbers = iter(range(len(self.state)))
+        return {
+            "state": {i: {name: _copied(value) for name, value in state.items()} for i, state in enumerate(self.state) if state},
+            "param_groups": [group | {"params": [next(numbers) for _ in group["params"]]} for group in self.param_groups],
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was taken: copies settings and state; on any error nothing has changed.
+
+        The optimizer must have been built over the same parameters in the same groups. Build a schedule before
+        this, since a new schedule sets the learning rate.
+
+        Raises
+        ------
+        KeyError
+            If a setting or an entry of the state is missing, as in the state of another kind of optimizer.
+        ValueError
+            If groups or parameters differ in number or shape, or a setting is out of range.
+        """
+        absent = {"state", "param_groups"} - state_dict.keys()
+        if absent:
+            raise KeyError(f"An optimizer's state_dict has 'state' and 'param_groups', but this lacks {sorted(absent)}.")
+        saved_groups, saved_state = state_dict["param_groups"], state_dict["state"]
+        own, saved = ([len(group["params"]) for group in groups] for groups in (self.param_groups, saved_groups))
+        if own != saved:
+            raise ValueError(
+                f"The state_dict has groups of {saved} parameters, but this optimizer has groups of {own}. Was it built for another model?"
+            )
+        numbers = [i for group in saved_groups for i in group["params"]]
+        if stray := set(saved_state) - set(numbers):
+            raise KeyError(f"The state_dict has state for parameters {sorted(stray, key=str)}, which are in none of its groups.")
+        groups = [
+            _checked(_complete(saved, self.defaults, f"group {i}")) | {"params": group["params"]}
+            for i, (group, saved) in enumerate(zip(self.param_groups, saved_groups, strict=True))
+        ]
+        state = [self._restored(i, p, saved_state.get(i)) for i, (_, p) in zip(numbers, self._parameters(), strict=True)]
+        self.param_groups, self.state = groups, state
+
+    def _restored(self, number: int, p: Tensor, saved: Mapping[str, Any] | None) -> State:
+        if not saved:
+            return {}
+        _complete(saved, self.remembers, f"the state of parameter {number}")
+        state: State = {}
+        for name in self.remembers:
+            value, shape = np.asarray(saved[name]), () if name == "step" else p.shape
+            if value.shape != shape:
+                raise ValueError(f"{name} of parameter {number} has shape {value.shape}, but this optimizer needs {shape}.")
+            state[name] = int(value) if name == "step" else np.array(value, dtype=p.dtype)
+        return state
+
+    def _parameters(self) -> Iterator[tuple[Group, Tensor]]:
+        return ((group, p) for group in self.param_groups for p in group["params"])
+
+
+def python_numbers(setting: Any) -> Any:
+    """A setting in Python's numbers: NumPy's own would turn the update of float32 parameters into float64 arithmetic."""
+    plain = np.asarray(setting).tolist()
+    return tuple(plain) if isinstance(plain, list) else plain
+
+
+def _in_order(params: Iterable[Any]) -> list[Any]:
+    if isinstance(params, Tensor | set | frozenset):
+        raise TypeError(
+            f"An optimizer takes its parameters in a list, but was given a {type(params).__name__}. "
+            "Pass model.parameters(), or [p] for one tensor; a set has no order to find their state by."
+        )
+    return list(params)
+
+
+def _checked(group: Group) -> Group:
+    """The settings of a group, if they are in range."""
+    settings = {name: python_numbers(value) for name, value in group.items() if name != "params"}
+    for name in ("lr", "momentum", "weight_decay", "eps"):
+        if name in settings and not settings[name] >= 0:
+            raise ValueError(f"{name} must not be negative or NaN, but is {settings[name]}.")
+    if not all(0 <= beta < 1 for beta in settings.get("betas", ())):
+        raise ValueError(f"betas are the parts of the averages that stay at a step, from 0 up to below 1, but are {settings['betas']}.")
+    return settings
+
+
+def _complete(saved: Mapping[str, Any], names: Iterable[str], where: str) -> Any:
+    """What was saved, if all names are in it."""
+    if missing := set(names) - saved.keys():
+        raise KeyError(f"The state_dict lacks {sorted(missing)} in {where}. Was it saved by another kind of optimizer?")
+    return saved
+
+
+def _copied(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray) else value

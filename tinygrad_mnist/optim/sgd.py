@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from tinygrad_mnist.optim.optimizer import Optimizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from tinygrad_mnist.autodiff import Tensor
+    from tinygrad_mnist.autodiff.graph import Array
 
 
 class SGD(Optimizer):
@@ -33,10 +36,17 @@ class SGD(Optimizer):
     nesterov : bool
         Look ahead along the velocity. Needs momentum, and no dampening.
 
+    Raises
+    ------
+    ValueError
+        If a setting is out of range, or `nesterov` has nothing to look ahead along.
+
     References
     ----------
     Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013.
     """
+
+    remembers: ClassVar = ("momentum_buffer",)
 
     def __init__(
         self,
@@ -51,24 +61,18 @@ class SGD(Optimizer):
             raise ValueError("Nesterov looks ahead along the velocity: it needs momentum > 0 and dampening = 0.")
         settings = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov}
         super().__init__(params, settings)
-        for group in self.param_groups:
-            group["velocity"] = [None] * len(group["params"])
 
-    def step(self) -> None:
-        """Update every parameter that has a gradient."""
-        for group in self.param_groups:
-            lr, momentum, velocity = group["lr"], group["momentum"], group["velocity"]
-            for i, p in enumerate(group["params"]):
-                if p.grad is None:
-                    continue
-                g = p.grad.data
-                if group["weight_decay"]:
-                    g = g + group["weight_decay"] * p.data
-                if momentum:
-                    if velocity[i] is None:
-                        velocity[i] = np.array(g)
-                    else:
-                        velocity[i] *= momentum
-                        velocity[i] += (1 - group["dampening"]) * g
-                    g = g + momentum * velocity[i] if group["nesterov"] else velocity[i]
-                p.data -= lr * g
+    def update(self, p: Tensor, g: Array, group: dict[str, Any], state: dict[str, Any]) -> None:
+        """The velocity, then a step along it."""
+        momentum = group["momentum"]
+        if group["weight_decay"]:
+            g = g + group["weight_decay"] * p.data
+        if momentum:
+            if "momentum_buffer" in state:
+                v = state["momentum_buffer"]
+                v *= momentum
+                v += (1 - group["dampening"]) * g
+            else:
+                v = state["momentum_buffer"] = np.array(g)
+            g = g + momentum * v if group["nesterov"] else v
+        p.data -= group["lr"] * g

@@ -1,0 +1,66 @@
+"""Work on the gradients of a whole model, between `backward` and the optimizer's step. The name is PyTorch's."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinygrad_mnist.autodiff import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def clip_grad_norm_(parameters: Iterable[Tensor] | Tensor, max_norm: float, norm_type: float = 2.0) -> Tensor:
+    """Scale all gradients in place by min(1, max_norm / (norm + 1e-6)), where norm is that of all of them in one vector.
+
+    Their direction stays. The formula is PyTorch's, also where it cannot help: an infinite norm makes finite
+    gradients 0 and infinite ones NaN, and NaN makes all NaN.
+
+    Parameters
+    ----------
+    parameters : iterable of Tensor, or Tensor
+        Those without a gradient are passed over.
+    max_norm : float
+        The largest norm to let pass.
+    norm_type : float
+        2 for the Euclidean length, inf for the largest absolute value, or another order p.
+
+    Returns
+    -------
+    Tensor, ()
+        The norm before clipping, in the dtype of the gradients; 0 if there are none.
+
+    Raises
+    ------
+    ValueError
+        If `max_norm` is negative, which would turn the gradients around.
+
+    Examples
+    --------
+    >>> from tinygrad_mnist import nn, tensor
+    >>> x = tensor([3.0, 4.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> nn.utils.clip_grad_norm_([x], max_norm=1.0)
+    Tensor(10.)
+    >>> x.grad.data.round(3)
+    array([0.6, 0.8], dtype=float32)
+    """
+    if max_norm < 0:
+        raise ValueError(f"max_norm is the largest length of the gradient, so it cannot be negative, but is {max_norm}.")
+    listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    if not listed and isinstance(parameters, Iterator):
+        warnings.warn("No gradient was clipped: the generator of parameters is used up. Call model.parameters() anew.", stacklevel=2)
+    gradients = [p.grad for p in listed if p.grad is not None]
+    if not gradients:
+        return Tensor(0.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        together = np.concatenate([g.data.ravel() for g in gradients], dtype=np.float64)
+        norm = float(np.linalg.norm(together, float(norm_type)))
+        factor = float(np.minimum(max_norm / (norm + 1e-6), 1.0))
+        for g in gradients:
+            g.data *= factor
+        return Tensor(np.array(norm, dtype=np.result_type(*[g.dtype for g in gradients])))
