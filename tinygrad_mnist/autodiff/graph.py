@@ -355,8 +355,10 @@ def sweep(roots: dict[Any, Any], *, retain_graph: bool, create_graph: bool = Fal
                     continue
                 if type(place) is not Node:
                     if place._written > node.age:
+                        name = getattr(place, "name", None)
+                        who = f"{type(place).__name__} {name!r}" if name else f"A {type(place).__name__}"
                         raise RuntimeError(
-                            f"A {type(place).__name__} of shape {values[i].shape} was written in place after {node.op.name} had used it, "
+                            f"{who} of shape {values[i].shape} was written in place after {node.op.name} had used it, "
                             "so the gradient would be wrong. Call backward() before the update, or compute the loss anew."
                         )
                     if not place._requires_grad:

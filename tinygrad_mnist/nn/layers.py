@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_mnist.autodiff import Tensor, ops
+from tinygrad_mnist.nn import functional as F
 from tinygrad_mnist.nn.module import Module, Parameter
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
+
+    from tinygrad_mnist.autodiff import Tensor
 
 
 class Linear(Module):
@@ -52,18 +54,7 @@ class Linear(Module):
 
     def forward(self, x: Any) -> Tensor:
         """(..., in_features) -> (..., out_features)."""
-        features = self.weight.shape[0]
-        if x.shape[-1:] != (features,):
-            hint = " Flatten 28x28 images with nn.Flatten() first?" if x.ndim > 1 and features == x.shape[-2] * x.shape[-1] else ""
-            raise ValueError(
-                f"x of shape {x.shape} has {x.shape[-1] if x.ndim else 'no'} features, "
-                f"but this Linear expects {features} (weight is {self.weight.shape}).{hint}"
-            )
-        if self.bias is None:
-            return ops.matmul(x, self.weight)
-        if x.ndim == 1:
-            return ops.linear(x.reshape((1, -1)), self.weight, self.bias).reshape(self.bias.shape)
-        return ops.linear(x, self.weight, self.bias)
+        return F.linear(x, self.weight, self.bias)
 
 
 class ReLU(Module):
@@ -71,7 +62,28 @@ class ReLU(Module):
 
     def forward(self, x: Any) -> Tensor:
         """Any shape, kept."""
-        return ops.relu(x)
+        return F.relu(x)
+
+
+class LeakyReLU(Module):
+    """x where it is positive, elsewhere negative_slope * x.
+
+    Parameters
+    ----------
+    negative_slope : float
+        Slope on the left of 0, and at 0.
+    """
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Any) -> Tensor:
+        """Any shape, kept."""
+        return F.leaky_relu(x, self.negative_slope)
+
+    def extra_repr(self) -> str:
+        """The slope."""
+        return f"negative_slope={self.negative_slope}"
 
 
 class Sigmoid(Module):
@@ -79,7 +91,7 @@ class Sigmoid(Module):
 
     def forward(self, x: Any) -> Tensor:
         """Any shape, kept."""
-        return ops.sigmoid(x)
+        return F.sigmoid(x)
 
 
 class Tanh(Module):
@@ -87,7 +99,57 @@ class Tanh(Module):
 
     def forward(self, x: Any) -> Tensor:
         """Any shape, kept."""
-        return ops.tanh(x)
+        return F.tanh(x)
+
+
+class Softmax(Module):
+    """exp(x) / sum(exp(x)) along an axis. For training use CrossEntropyLoss on the logits: it contains its own softmax.
+
+    Parameters
+    ----------
+    dim : int
+        The axis along which the results add up to 1.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def forward(self, x: Any) -> Tensor:
+        """Any shape, kept."""
+        return F.softmax(x, self.dim)
+
+    def extra_repr(self) -> str:
+        """The axis."""
+        return f"dim={self.dim}"
+
+
+class LogSoftmax(Module):
+    """log(softmax(x)) along an axis, finite for every finite x.
+
+    Parameters
+    ----------
+    dim : int
+        The axis along which the exponentials of the results add up to 1.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def forward(self, x: Any) -> Tensor:
+        """Any shape, kept."""
+        return F.log_softmax(x, self.dim)
+
+    def extra_repr(self) -> str:
+        """The axis."""
+        return f"dim={self.dim}"
+
+
+class Identity(Module):
+    """What comes in: the place of a layer that is switched off."""
+
+    def forward(self, x: Any) -> Any:
+        """Anything, kept."""
+        return x
 
 
 class Flatten(Module):
@@ -114,17 +176,13 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, rng: np.random.Generator | None = None) -> None:
-        if not 0 <= p < 1:
-            raise ValueError(f"Dropout drops a fraction p of the elements, 0 <= p < 1, but p is {p}.")
+        F.dropout(np.zeros(0), p, training=False)  # a wrong p is refused here, not first in training
         self.p = p
         self.rng = rng or np.random.default_rng()
 
     def forward(self, x: Any) -> Any:
         """Any shape, kept."""
-        if not self.training or self.p == 0:
-            return x
-        keep = self.rng.random(x.shape, dtype=np.float32) >= self.p
-        return ops.mul(x, keep * np.asarray(1 / (1 - self.p), x.dtype))
+        return F.dropout(x, self.p, self.training, rng=self.rng)
 
     def extra_repr(self) -> str:
         """The probability."""

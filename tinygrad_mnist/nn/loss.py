@@ -2,46 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tinygrad_mnist.autodiff import Tensor, ops
+from tinygrad_mnist.nn import functional as F
 from tinygrad_mnist.nn.module import Module
+
+if TYPE_CHECKING:
+    from tinygrad_mnist.autodiff import Tensor
 
 
 class CrossEntropyLoss(Module):
-    """Mean over the examples of -log softmax(logits)[target]: softmax is part of the loss.
+    """-log softmax(logits)[target], averaged over the examples: softmax is part of the loss.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none"}
+        What becomes of the losses of the examples.
+    label_smoothing : float
+        Share of each label, 0 to 1, that is spread evenly over all classes.
 
     Raises
     ------
     ValueError
-        When the shapes are not (n, classes) and (n,), or a target is not a class.
+        When called, as `functional.cross_entropy`.
     """
 
-    def forward(self, logits: Any, target: Any) -> Tensor:
-        """Logits (n, classes), class numbers (n,) -> one number."""
-        target = target.data if isinstance(target, Tensor) else np.asarray(target)
-        if logits.ndim != 2 or target.shape != logits.shape[:1]:
-            raise ValueError(
-                f"Cross-entropy takes logits (n, classes) and class numbers (n,), but was given {logits.shape} and {target.shape}."
-            )
-        if target.dtype.kind not in "iu" or (target.size and not 0 <= target.min() <= target.max() < logits.shape[1]):
-            raise ValueError(f"Targets must be whole class numbers from 0 to {logits.shape[1] - 1}, but the first few are {target[:5]}.")
-        return ops.cross_entropy(logits, target).mean()
+    def __init__(self, *, reduction: str = "mean", label_smoothing: float = 0.0) -> None:
+        self.reduction = reduction
+        self.label_smoothing = label_smoothing
+
+    def forward(self, input: Any, target: Any) -> Tensor:
+        """Logits (n, classes), class numbers (n,) -> one number, or with "none" (n,)."""
+        return F.cross_entropy(input, target, reduction=self.reduction, label_smoothing=self.label_smoothing)
 
 
 class MSELoss(Module):
-    """Mean over all elements of (input - target)^2.
+    """(input - target)^2, averaged over all elements.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none"}
+        What becomes of the squares.
 
     Raises
     ------
     ValueError
-        When the shapes differ: broadcasting here is nearly always a mistake.
+        When called, as `functional.mse_loss`.
     """
 
+    def __init__(self, *, reduction: str = "mean") -> None:
+        self.reduction = reduction
+
     def forward(self, input: Any, target: Any) -> Tensor:
-        """Two arrays of the same shape -> one number."""
-        if input.shape != target.shape:
-            raise ValueError(f"The input has shape {input.shape} but the target {target.shape}. Are class numbers to be one-hot rows?")
-        return ops.squared_error(input, target).mean()
+        """Two arrays of the same shape -> one number, or with "none" that shape."""
+        return F.mse_loss(input, target, reduction=self.reduction)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_mnist.autodiff import no_grad, ops
+from tinygrad_mnist.autodiff import no_grad
+from tinygrad_mnist.nn import functional as F
 from tinygrad_mnist.nn import init
 from tinygrad_mnist.nn.layers import Dropout, Linear, ReLU, Sigmoid, Tanh
 from tinygrad_mnist.nn.module import Module, Sequential
@@ -83,7 +84,7 @@ class MLP(Sequential):
         with no_grad():
             scores = self(images)
             if self.output == "softmax":
-                scores = ops.softmax(scores)
+                scores = F.softmax(scores, dim=-1)
         self.train(training)
         return np.asarray(scores)
 
