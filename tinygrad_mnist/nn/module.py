@@ -97,7 +97,7 @@ class Module:
         if hasattr(self, name) and name not in self._buffers:
             raise KeyError(f"{type(self).__name__} has an attribute {name} already. Choose another name for the buffer.")
         setattr(self, name, tensor if tensor is None or type(tensor) is Tensor else Tensor(tensor))
-        self._buffers = tuple(dict.fromkeys((*self._buffers, name)))
+        self._buffers += (name,)
 
     def _children(self) -> Iterator[tuple[str, Module]]:
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
