@@ -115,8 +115,10 @@ SAMPLES = {
     + [Sample((draw(0, 3),), np.mean, {"axis": 1})],
     ops.center: [Sample((draw(3, 4),), lambda x, axis=None: x - x.mean(axis, keepdims=True), params) for params in ({}, {"axis": 0})],
     ops.var: [Sample((draw(3, 4),), np.var, params) for params in ({}, {"axis": 0, "ddof": 1}, {"axis": (0, -1), "keepdims": True})],
-    ops.std: [Sample((draw(3, 4),), np.std, params) for params in ({}, {"axis": 0, "ddof": 1}, {"axis": (0, -1), "keepdims": True})],
-    ops.norm: [Sample((draw(3, 4),), np.linalg.norm, params) for params in ({}, {"axis": 0}, {"axis": -1, "keepdims": True})],
+    ops.std: [Sample((draw(3, 4),), np.std, params) for params in ({}, {"axis": 0, "ddof": 1}, {"axis": (0, -1), "keepdims": True})]
+    + [Sample((draw(),), np.std)],
+    ops.norm: [Sample((draw(3, 4),), np.linalg.norm, params) for params in ({}, {"axis": 0}, {"axis": -1, "keepdims": True})]
+    + [Sample((draw(),), np.linalg.norm)],
     ops.max: [Sample((draw(3, 4),), np.max, params) for params in ({}, {"axis": 0}, {"axis": (0, -1), "keepdims": True})],
     ops.min: [Sample((draw(3, 4),), np.min, params) for params in ({}, {"axis": 0}, {"axis": (0, -1), "keepdims": True})],
     ops.argmax: [Sample((draw(3, 4),), np.argmax, params) for params in ({}, {"axis": 0}, {"axis": -1, "keepdims": True})],
@@ -153,6 +155,14 @@ SAMPLES = {
         Sample(
             (draw(3, 4), draw(3, 4) * 0.7),
             lambda v, x, axis=-1: (p := np.exp(_log_softmax(x, axis))) * (v - (p * v).sum(axis, keepdims=True)),
+            params,
+        )
+        for params in ({}, {"axis": 0})
+    ],
+    ops.softmax_deviation: [
+        Sample(
+            (draw(3, 4), draw(3, 4) * 0.7),
+            lambda v, x, axis=-1: v - (np.exp(_log_softmax(x, axis)) * v).sum(axis, keepdims=True),
             params,
         )
         for params in ({}, {"axis": 0})
@@ -250,6 +260,7 @@ MUTANTS = {
         (0, "other classes forgotten", lambda g, out, x, axis=-1: out * g),
     ],
     ops.softmax_jacobian: [(1, "one term of three", lambda g, out, v, x, axis=-1: ops.softmax_jacobian(g * v, x, axis=axis))],
+    ops.softmax_deviation: [(0, "not transposed", lambda g, out, v, x, axis=-1: ops.softmax_deviation(g, x, axis=axis))],
     ops.log_softmax: [
         (0, "sum of g forgotten", lambda g, out, x, axis=-1: g - ops.softmax(x, axis=axis)),
         (0, "wrong axis", lambda g, out, x, axis=-1: g - ops.softmax(x, axis=axis) * g.sum(axis=-1 - axis % 2, keepdims=True)),

@@ -312,14 +312,15 @@ var.vjp(
 
 @op
 def std(x: Array, *, axis: int | tuple[int, ...] | None = None, ddof: float = 0, keepdims: bool = False) -> Array:
-    """Standard deviation over `axis`; where it is 0, so is its derivative."""
-    return np.sqrt(var.forward(x, axis=axis, ddof=ddof, keepdims=keepdims))
+    """Standard deviation over `axis`, also where the variance overflows or underflows; where it is 0, so is its derivative."""
+    length = norm.forward(center.forward(x, axis=axis), axis=axis, keepdims=keepdims)
+    return length / float(np.sqrt(reduced(x, axis) - ddof))
 
 
 # out + (out == 0) is out, but 1 for out = 0: nothing is divided by 0, and x - mean is 0 there.
 std.vjp(
     lambda g, out, x, axis=None, ddof=0, keepdims=False: (
-        unreduce(g / (out + (out == 0)), x, axis, keepdims) * center(x, axis=axis) / (reduced(x, axis) - ddof)
+        unreduce(g, x, axis, keepdims) * (center(x, axis=axis) / unreduce(out + (out == 0), x, axis, keepdims)) / (reduced(x, axis) - ddof)
     )
 )
 
@@ -328,8 +329,8 @@ std.vjp(
 def norm(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
     """Euclidean length over `axis`, without overflow; where it is 0, so is its derivative."""
     largest = np.abs(x).max(axis=axis, keepdims=True, initial=0)
-    largest[(largest == 0) | np.isinf(largest)] = 1
-    length = np.sqrt(np.square(x / largest).sum(axis=axis, keepdims=True)) * largest
+    scale = np.where((largest == 0) | np.isinf(largest), 1, largest)
+    length = np.sqrt(np.square(x / scale).sum(axis=axis, keepdims=True)) * scale
     return length if keepdims else length.sum(axis=axis)
 
 
@@ -584,24 +585,35 @@ def softmax(x: Array, *, axis: int = -1) -> Array:
 softmax.vjp(lambda g, out, x, axis=-1: softmax_jacobian(g, x, axis=axis))
 
 
+def from_mean(v: Array, p: Array, axis: int) -> Array:
+    """v - p.v, its distance from its mean under the weights p: measured from v at the largest p, where nothing cancels."""
+    h = v - np.take_along_axis(v, p.argmax(axis=axis, keepdims=True), axis)
+    return h - (p * h).sum(axis=axis, keepdims=True)
+
+
 @op
 def softmax_jacobian(v: Array, x: Array, *, axis: int = -1) -> Array:
-    """J v with J = diag(p) - p p^T, p = softmax(x): p * (v - p.v), measured from v at the largest p, where nothing cancels."""
+    """J v with J = diag(p) - p p^T, p = softmax(x): p * (v - p.v)."""
     p = softmax.forward(x, axis=axis)
-    h = v - np.take_along_axis(v, p.argmax(axis=axis, keepdims=True), axis)
-    return p * (h - (p * h).sum(axis=axis, keepdims=True))
+    return p * from_mean(v, p, axis)
 
 
-# J is symmetric. With p.v short for the sum of p * v: the derivative of g.(J v) by x is J (g*v - (p.v) g - (p.g) v).
+# J is symmetric, and the derivative of g.(J v) by x is J ((g - p.g) * (v - p.v)).
 softmax_jacobian.vjp(
     lambda g, out, v, x, axis=-1: softmax_jacobian(g, x, axis=axis),
-    lambda g, out, v, x, axis=-1: softmax_jacobian(
-        g * v
-        - g * (v * softmax(x, axis=axis)).sum(axis=axis, keepdims=True)
-        - v * (g * softmax(x, axis=axis)).sum(axis=axis, keepdims=True),
-        x,
-        axis=axis,
-    ),
+    lambda g, out, v, x, axis=-1: softmax_jacobian(softmax_deviation(g, x, axis=axis) * softmax_deviation(v, x, axis=axis), x, axis=axis),
+)
+
+
+@op
+def softmax_deviation(v: Array, x: Array, *, axis: int = -1) -> Array:
+    """v - p.v with p = softmax(x): the adjoint of `log_softmax_slope`."""
+    return from_mean(v, softmax.forward(x, axis=axis), axis)
+
+
+softmax_deviation.vjp(
+    lambda g, out, v, x, axis=-1: log_softmax_slope(g, x, axis=axis),
+    lambda g, out, v, x, axis=-1: -g.sum(axis=axis, keepdims=True) * softmax_jacobian(v, x, axis=axis),
 )
 
 
@@ -629,7 +641,7 @@ def log_softmax_slope(v: Array, x: Array, *, axis: int = -1) -> Array:
 
 
 log_softmax_slope.vjp(
-    lambda g, out, v, x, axis=-1: g - (g * softmax(x, axis=axis)).sum(axis=axis, keepdims=True),
+    lambda g, out, v, x, axis=-1: softmax_deviation(g, x, axis=axis),
     lambda g, out, v, x, axis=-1: -v.sum(axis=axis, keepdims=True) * softmax_jacobian(g, x, axis=axis),
 )
 
