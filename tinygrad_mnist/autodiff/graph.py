@@ -1,7 +1,7 @@
-"""The tape: operations with their derivative rules, the nodes they record, and the backward sweep.
+"""The tape: operations with their derivative rules, what they record, and the backward sweep.
 
-Calling an `Op` on tensors computes an array and leaves a `Node` behind that remembers the inputs.
-`sweep` walks those nodes from the youngest to the oldest and applies the chain rule at each.
+Calling an `Op` on tensors computes an array and returns it as a tensor that remembers the op and its inputs.
+`sweep` walks back along those memories, from the youngest tensor to the oldest, and applies the chain rule at each.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import itertools
 import threading
 from contextlib import contextmanager
 from functools import partial
+from heapq import heapify, heappop, heappush
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, overload
 
@@ -25,20 +26,25 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Rule = Callable[..., Any]
 
-# One clock for the whole tape: it ages nodes, and it stamps tensors that are written in place.
+# One clock for the whole tape: it ages what is computed, and it stamps tensors that are written in place.
 tick = itertools.count(1).__next__
 
 
 class Variable:
-    """What the tape needs to know of a tensor; `Tensor` adds everything a user sees.
+    """A tensor as the tape sees it: an array and its place in the graph. `Tensor` adds everything a user sees.
 
-    `_node` is the node that computed it (None for a leaf), `_written` the time of its last in-place write.
+    A leaf has no `_op`. Any other was computed by `_op` from `_inputs` and `_params` at time `_age`, and is younger than
+    all its inputs; they are forgotten, and `_inputs` is None, once `backward` has freed the graph. References point to
+    older tensors only, so there are no cycles. `_written` is the time of a leaf's last in-place write.
     """
 
-    __slots__ = ("_data", "_node", "_requires_grad", "_written", "grad")
+    __slots__ = ("_age", "_data", "_inputs", "_op", "_params", "_requires_grad", "_written", "grad")
 
     _data: Array
-    _node: Node | None
+    _op: Op | None
+    _inputs: Sequence[Any] | None
+    _params: dict[str, Any]
+    _age: int
     _requires_grad: bool
     _written: int
     grad: Tensor | None
@@ -54,12 +60,12 @@ def register_tensor(cls: type[Variable]) -> type[Variable]:
     return cls
 
 
-def wrap(data: Array, node: Node | None = None) -> Tensor:
-    """Put a tensor around an array, at the place of `node` in the graph."""
+def wrap(data: Array) -> Tensor:
+    """Put a tensor around an array: a leaf that does not require grad."""
     t: Any = _tensor_type.__new__(_tensor_type)
     t._data = data
-    t._node = node
-    t._requires_grad = node is not None
+    t._op = None
+    t._requires_grad = False
     t._written = 0
     t.grad = None
     return t
@@ -90,24 +96,6 @@ def no_grad() -> Any:
     Each thread has its own state, and an exception restores it.
     """
     return _recording(False)
-
-
-class Node:
-    """One recorded call, and with it the place of its result in the graph.
-
-    It holds the array that came out, the arrays that went in, and the places these came from: a node, or the
-    tensor itself if it is a leaf, or None for what is no tensor. It never holds its own tensor.
-    """
-
-    __slots__ = ("age", "arrays", "op", "out", "params", "places")
-
-    def __init__(self, op: Op, places: Sequence[Any], arrays: Sequence[Any], params: dict[str, Any], out: Array) -> None:
-        self.op = op
-        self.places: Any = places
-        self.arrays: Any = arrays
-        self.params = params
-        self.out: Any = out
-        self.age = tick()
 
 
 _SCALARS = (float, int, bool)
@@ -163,14 +151,12 @@ class Op:
         Given no tensor, return a plain array: so that a derivative rule reads the same on both.
         """
         arrays: list[Any] = []
-        places: list[Any] = []
         dtype = None
         mixed = wanted = False
         for x in args:
             if isinstance(x, Variable):
                 array = x._data
                 arrays.append(array)
-                places.append(x._node or x)
                 if x._requires_grad:
                     wanted = True
                 if array.dtype is not dtype:
@@ -178,7 +164,6 @@ class Op:
                     dtype = array.dtype
             else:
                 arrays.append(x)
-                places.append(None)
                 if type(x) not in _SCALARS:
                     mixed = True
         if dtype is None:
@@ -186,13 +171,11 @@ class Op:
         if mixed:
             args = settle(args, self.name)
             arrays = [x._data if isinstance(x, Variable) else x for x in args]
-            places = [x._node or x if isinstance(x, Variable) else None for x in args]
         out = self.forward(*arrays, **params)
-        if type(out) is not np.ndarray:
-            out = np.asarray(out)
+        t: Any = wrap(out if type(out) is np.ndarray else np.asarray(out))
         if wanted and _mode.recording and self.differentiable:
-            return wrap(out, Node(self, places, arrays, params, out))
-        return wrap(out)
+            t._op, t._inputs, t._params, t._age, t._requires_grad = self, args, params, tick(), True
+        return t
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -284,92 +267,85 @@ def fit(g: Any, x: Any, op: Op) -> Any:
     return g if g.dtype == x.dtype else cast(g, dtype=x.dtype)
 
 
-def reachable(roots: Iterable[Node]) -> list[Node]:
-    """Every node the roots were computed from, youngest first.
-
-    A node is younger than all its inputs, so this order visits it after everything that used it.
-    """
-    found = set(roots)
-    stack = list(found)
+def _leading_to(targets: set[Any], roots: Iterable[Any]) -> set[Any]:
+    """The targets, and all that was computed from them on the way to the roots: where a cotangent has to pass."""
+    found: set[Any] = set()
+    stack = list(roots)
     while stack:
-        node = stack.pop()
-        if node.places is None:
-            raise RuntimeError(
-                f"The graph behind this tensor (at {node.op.name}) was freed by an earlier backward(). "
-                "Compute the loss anew, or pass retain_graph=True to the first call."
-            )
-        for place in node.places:
-            if type(place) is Node and place not in found:
-                found.add(place)
-                stack.append(place)
-    return sorted(found, key=attrgetter("age"), reverse=True)
-
-
-def _leading_to(targets: Iterable[Any], order: list[Node]) -> set[Any]:
-    """The targets and all nodes computed from them: the only places a cotangent has to reach."""
+        y = stack.pop()
+        if isinstance(y, Variable) and y._op is not None and y not in found:
+            found.add(y)
+            stack.extend(y._inputs or ())
     useful = set(targets)
-    for node in reversed(order):
-        if not useful.isdisjoint(node.places):
-            useful.add(node)
+    for y in sorted(found, key=attrgetter("_age")):
+        if not useful.isdisjoint(x for x in y._inputs or () if isinstance(x, Variable)):
+            useful.add(y)
     return useful
 
 
-def _tensor_at(place: Any, array: Any) -> Any:
-    return wrap(array, place) if type(place) is Node else array if place is None else place
-
-
 def sweep(roots: dict[Any, Any], *, retain_graph: bool, create_graph: bool = False, targets: Iterable[Any] = ()) -> dict[Any, Any]:
-    """Carry cotangents from the roots back to the leaves, applying the chain rule at every node.
+    """Carry cotangents from the roots back to the leaves, applying the chain rule at every tensor on the way.
+
+    Always the youngest tensor whose cotangent has arrived comes next. All that was computed from it is younger still and
+    has already passed on its share, so the cotangent is complete.
 
     Parameters
     ----------
     roots : dict
-        Place in the graph (a node, or a leaf itself) -> cotangent to start from. Arrays, or tensors with `create_graph`.
+        Tensor -> cotangent to start from. Arrays, or tensors with `create_graph`.
     retain_graph : bool
-        Keep what the nodes hold, so that the same graph can be swept again.
+        Keep what the tensors remember, so that the same graph can be swept again.
     create_graph : bool
         Feed the rules tensors instead of arrays: the sweep is then recorded and can itself be swept.
-    targets : iterable of places
+    targets : iterable of Tensor
         Where cotangents are wanted; if none is named, at every leaf.
 
     Returns
     -------
     dict
-        Place -> cotangent, for every leaf or target that was reached.
+        Tensor -> cotangent, for every leaf or target that was reached.
     """
-    order = reachable(place for place in roots if isinstance(place, Node))
     targets = set(targets)
-    useful = _leading_to(targets, order) if targets else None
+    useful = _leading_to(targets, roots) if targets else None
     cotangents = dict(roots)
+    waiting = [(-y._age, y) for y in roots if y._op is not None]
+    heapify(waiting)
+    done = []
     with _recording(create_graph), np.errstate(all="ignore"):  # an infinite slope, as of sqrt at 0, is an answer
-        for node in order:
-            g = cotangents.get(node) if node in targets else cotangents.pop(node, None)
-            if g is None:
-                continue
-            places, values, out = node.places, node.arrays, node.out
-            if create_graph:
-                values, out = [_tensor_at(place, array) for place, array in zip(places, values, strict=True)], wrap(out, node)
-            rules = node.op.rules_for(len(places))
-            for i, place in enumerate(places):
-                if place is None:
+        while waiting:
+            y = heappop(waiting)[1]
+            inputs, op, params = y._inputs, y._op, y._params
+            if inputs is None:
+                raise RuntimeError(
+                    f"The graph behind this tensor (at {op.name}) was freed by an earlier backward(). "
+                    "Compute the loss anew, or pass retain_graph=True to the first call."
+                )
+            done.append(y)
+            g = cotangents[y] if y in targets else cotangents.pop(y)
+            values = inputs if create_graph else [x._data if isinstance(x, Variable) else x for x in inputs]
+            out = y if create_graph else y._data
+            rules = op.rules_for(len(inputs))
+            for i, x in enumerate(inputs):
+                if not isinstance(x, Variable):
                     continue
-                if type(place) is not Node:
-                    if place._written > node.age:
-                        name = getattr(place, "name", None)
-                        who = f"{type(place).__name__} {name!r}" if name else f"A {type(place).__name__}"
-                        raise RuntimeError(
-                            f"{who} of shape {values[i].shape} was written in place after {node.op.name} had used it, "
-                            "so the gradient would be wrong. Call backward() before the update, or compute the loss anew."
-                        )
-                    if not place._requires_grad:
-                        continue
+                if x._written > y._age:
+                    name = getattr(x, "name", None)
+                    raise RuntimeError(
+                        f"{f'{type(x).__name__} {name!r}' if name else f'A {type(x).__name__}'} of shape {x._data.shape} was written in "
+                        f"place after {op.name} had used it, so the gradient would be wrong. Call backward() before the update, "
+                        "or compute the loss anew."
+                    )
                 rule = rules[i]
-                if rule is None or (useful is not None and place not in useful):
+                if not x._requires_grad or rule is None or (useful is not None and x not in useful):
                     continue
-                share = fit(rule(g, out, *values, **node.params), values[i], node.op)
-                cotangents[place] = cotangents[place] + share if place in cotangents else share
+                share = fit(rule(g, out, *values, **params), values[i], op)
+                if x in cotangents:
+                    cotangents[x] = cotangents[x] + share
+                else:
+                    cotangents[x] = share
+                    if x._op is not None:
+                        heappush(waiting, (-x._age, x))
     if not retain_graph:
-        for node in order:
-            node.places = node.arrays = node.out = None
-            node.params = {}
+        for y in done:
+            y._inputs, y._params = None, {}
     return cotangents

@@ -53,7 +53,7 @@ class Tensor(Variable):
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         self._data = _as_array(data)
-        self._node = None
+        self._op = None
         self._written = 0
         self._requires_grad = False
         self.grad = None
@@ -68,9 +68,9 @@ class Tensor(Variable):
 
     @data.setter
     def data(self, value: Any) -> None:
-        if self._node is not None:
+        if self._op is not None:
             raise RuntimeError(
-                f"This tensor was computed by {self._node.op.name}, whose derivative may need the array: it must stay as it is. "
+                f"This tensor was computed by {self._op.name}, whose derivative may need the array: it must stay as it is. "
                 "Write in place only to leaves, or to a copy: tensor(t.data)."
             )
         self._data = _as_array(value)
@@ -117,8 +117,8 @@ class Tensor(Variable):
         notes = [np.array2string(self._data, prefix="Tensor(")]
         if self.dtype != np.float32:
             notes.append(f"dtype={self.dtype}")
-        if self._node is not None:
-            notes.append(f"from {self._node.op.name}")
+        if self._op is not None:
+            notes.append(f"from {self._op.name}")
         if self._requires_grad:
             notes.append("requires_grad")
         return f"{type(self).__name__}({', '.join(notes)})"
@@ -149,7 +149,7 @@ class Tensor(Variable):
     def requires_grad(self, value: bool) -> None:
         if value and self._data.dtype.kind != "f":
             raise TypeError(f"Only floating-point tensors can require grad, this one is {self.dtype}. Make it from floats: [1.0, 2.0].")
-        if self._node is not None and not value:
+        if self._op is not None and not value:
             raise RuntimeError("This tensor was computed from others that require grad. Use .detach() for a copy that does not.")
         self._requires_grad = value
 
@@ -174,15 +174,15 @@ class Tensor(Variable):
             If there is no graph (nothing required grad, or it was freed), if a tensor with several elements
             comes without `gradient`, or if a tensor was written in place after it had been used.
         """
-        arrived = sweep({self._place(): _cotangent(self, gradient)}, retain_graph=retain_graph)
+        arrived = sweep({self._differentiable(): _cotangent(self, gradient)}, retain_graph=retain_graph)
         for leaf in list(arrived):
             g = own(arrived.pop(leaf))
             leaf.grad = wrap(g) if leaf.grad is None else wrap(leaf.grad._data + g)
 
-    def _place(self) -> Any:
+    def _differentiable(self) -> Tensor:
         if not self._requires_grad:
             raise RuntimeError("Nothing to differentiate: no tensor that led here requires grad, or it was computed under no_grad().")
-        return self._node or self
+        return self
 
     # ------------------------------------------------------------ operators
 
@@ -520,14 +520,15 @@ def grad(
         g: Any = _cotangent(y, start)
         if create_graph:
             g = start if isinstance(start, Tensor) else wrap(g)
-        roots[y._place()] = roots[y._place()] + g if y._place() in roots else g
-    places = [x._place() for x in inputs]
+        roots[y._differentiable()] = roots[y] + g if y in roots else g
+    for x in inputs:
+        x._differentiable()
     retain = create_graph if retain_graph is None else retain_graph
-    arrived = sweep(roots, retain_graph=retain, create_graph=create_graph, targets=places)
-    for i, place in enumerate(places):
-        if place not in arrived and not allow_unused:
+    arrived = sweep(roots, retain_graph=retain, create_graph=create_graph, targets=inputs)
+    for i, x in enumerate(inputs):
+        if x not in arrived and not allow_unused:
             raise RuntimeError(
-                f"The outputs do not depend on input {i} of shape {inputs[i].shape}. Pass allow_unused=True to get None for it."
+                f"The outputs do not depend on input {i} of shape {x.shape}. Pass allow_unused=True to get None for it."
             )
-    found = [arrived.get(place) for place in places]
+    found = map(arrived.get, inputs)
     return tuple(g if g is None or isinstance(g, Tensor) else Tensor(g) for g in found)

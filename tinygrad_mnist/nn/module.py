@@ -242,7 +242,7 @@ def _copy(value: Any, target: Tensor) -> Array:
         transposed = copied.ndim == 2 and copied.shape == target.shape[::-1]
         hint = " (PyTorch's Linear.weight is the transpose of ours: pass it with .T)" if transposed else ""
         raise ValueError(f"shape {target.shape} here, but {copied.shape} in the state_dict{hint}")
-    if target._node is not None:
+    if target._op is not None:
         raise ValueError("computed from tensors that require grad, so not to be written to (update buffers under no_grad())")
     return copied
 

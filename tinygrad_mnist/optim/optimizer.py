@@ -80,9 +80,9 @@ class Optimizer:
         for p in params:
             if not isinstance(p, Tensor):
                 raise TypeError(f"An optimizer updates tensors, but was given a {type(p).__name__}. Pass model.parameters().")
-            if p._node is not None:
+            if p._op is not None:
                 raise ValueError(
-                    f"A tensor of shape {p.shape} was computed by {p._node.op.name}, so it never gets a gradient to follow. "
+                    f"A tensor of shape {p.shape} was computed by {p._op.name}, so it never gets a gradient to follow. "
                     "Pass the tensor it was computed from, or make it anew: tensor(t.data, requires_grad=True)."
                 )
         every = [p for _, p in self._parameters()] + params
