@@ -174,15 +174,15 @@ class Tensor(Variable):
             If there is no graph (nothing required grad, or it was freed), if a tensor with several elements
             comes without `gradient`, or if a tensor was written in place after it had been used.
         """
-        arrived = sweep({self._differentiable(): _cotangent(self, gradient)}, retain_graph=retain_graph)
+        self._check_differentiable()
+        arrived = sweep({self: _cotangent(self, gradient)}, retain_graph=retain_graph)
         for leaf in list(arrived):
             g = own(arrived.pop(leaf))
             leaf.grad = wrap(g) if leaf.grad is None else wrap(leaf.grad._data + g)
 
-    def _differentiable(self) -> Tensor:
+    def _check_differentiable(self) -> None:
         if not self._requires_grad:
             raise RuntimeError("Nothing to differentiate: no tensor that led here requires grad, or it was computed under no_grad().")
-        return self
 
     # ------------------------------------------------------------ operators
 
@@ -520,15 +520,14 @@ def grad(
         g: Any = _cotangent(y, start)
         if create_graph:
             g = start if isinstance(start, Tensor) else wrap(g)
-        roots[y._differentiable()] = roots[y] + g if y in roots else g
+        y._check_differentiable()
+        roots[y] = roots[y] + g if y in roots else g
     for x in inputs:
-        x._differentiable()
+        x._check_differentiable()
     retain = create_graph if retain_graph is None else retain_graph
     arrived = sweep(roots, retain_graph=retain, create_graph=create_graph, targets=inputs)
     for i, x in enumerate(inputs):
         if x not in arrived and not allow_unused:
-            raise RuntimeError(
-                f"The outputs do not depend on input {i} of shape {x.shape}. Pass allow_unused=True to get None for it."
-            )
+            raise RuntimeError(f"The outputs do not depend on input {i} of shape {x.shape}. Pass allow_unused=True to get None for it.")
     found = map(arrived.get, inputs)
     return tuple(g if g is None or isinstance(g, Tensor) else Tensor(g) for g in found)
