@@ -449,6 +449,19 @@ def test_initial_values_have_the_promised_spread(initialise, std, bound, rng):
     assert bound is None or np.abs(w.data).max() <= bound
 
 
+def test_a_layer_without_inputs_is_its_bias():
+    layer = nn.Linear(0, 3)
+    assert np.array_equal(layer(np.zeros((2, 0), np.float32)).data, [layer.bias.data] * 2)
+
+
+def test_the_loss_of_an_empty_batch_is_nan_without_a_warning():
+    logits = tensor(np.zeros((0, 10)), requires_grad=True)
+    loss = nn.CrossEntropyLoss()(logits, np.zeros(0, int))
+    loss.backward()
+    assert np.isnan(loss.item())
+    assert logits.grad.shape == (0, 10)
+
+
 def test_initialising_between_forward_and_backward_raises():
     layer = nn.Linear(3, 2)
     loss = layer(np.ones((1, 3), np.float32)).sum()

@@ -278,8 +278,8 @@ def reduced(x: Any, axis: Any) -> int:
 
 @op
 def mean(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
-    """Arithmetic mean over `axis`, or over all elements."""
-    return x.mean(axis=axis, keepdims=keepdims)
+    """Arithmetic mean over `axis`, or over all elements; the mean of nothing is NaN."""
+    return x.sum(axis=axis, keepdims=keepdims) / (reduced(x, axis) or math.nan)
 
 
 mean.vjp(lambda g, out, x, axis=None, keepdims=False: unreduce(g, x, axis, keepdims) / reduced(x, axis))

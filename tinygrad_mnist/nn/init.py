@@ -120,4 +120,4 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> floa
     fans = dict(zip(("fan_in", "fan_out"), _fans(tensor), strict=True))
     if mode not in fans:
         raise ValueError(f"mode must be 'fan_in' or 'fan_out', but is {mode!r}.")
-    return calculate_gain(nonlinearity, a) / sqrt(fans[mode])
+    return calculate_gain(nonlinearity, a) / sqrt(max(fans[mode], 1))
