@@ -158,22 +158,21 @@ class Op:
         else:
             arrays: list[Any] = []
             dtype = None
-            mixed = wanted = False
+            tensors = mixed = wanted = False
             for x in args:
                 if isinstance(x, Variable):
-                    array = x._data
-                    arrays.append(array)
-                    if x._requires_grad:
-                        wanted = True
-                    if array.dtype is not dtype:
-                        if dtype is not None:
-                            mixed = True
-                        dtype = array.dtype
+                    tensors, array = True, x._data
+                    wanted = wanted or x._requires_grad
+                elif type(x) is np.ndarray and x.ndim:
+                    array = x
                 else:
                     arrays.append(x)
-                    if type(x) not in _SCALARS:
-                        mixed = True
-            if dtype is None:
+                    mixed = mixed or type(x) not in _SCALARS
+                    continue
+                arrays.append(array)
+                mixed = mixed or array.dtype is not (dtype or array.dtype)
+                dtype = array.dtype
+            if not tensors:
                 return self.forward(*args, **params)
             if mixed:
                 args = settle(args, self.name)
