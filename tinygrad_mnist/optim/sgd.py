@@ -71,7 +71,7 @@ class SGD(Optimizer):
             if "momentum_buffer" in state:
                 v = state["momentum_buffer"]
                 v *= momentum
-                v += (1 - group["dampening"]) * g
+                v += (1 - group["dampening"]) * g if group["dampening"] else g
             else:
                 v = state["momentum_buffer"] = np.array(g)
             g = g + momentum * v if group["nesterov"] else v
