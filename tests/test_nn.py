@@ -69,6 +69,14 @@ def test_a_module_can_be_frozen():
     assert [p.requires_grad for p in model.parameters()] == [False, False, False, True]
 
 
+def test_a_pickle_forgets_when_its_tensors_were_written():
+    p = nn.Parameter([1.0, 2.0])
+    p._written = 10**9  # by the clock of a process that has run for long
+    copy = pickle.loads(pickle.dumps(p))
+    (copy * copy).sum().backward()
+    assert np.array_equal(copy.grad.data, [2, 4])
+
+
 def test_a_copy_and_a_pickle_of_a_model_stand_alone():
     model = Two()
     model.register_buffer("seen", [1.0])

@@ -49,6 +49,11 @@ class Variable:
     _written: int
     grad: Tensor | None
 
+    def __setstate__(self, state: tuple[Any, dict[str, Any]]) -> None:
+        """Copied or unpickled, a tensor counts as not written since: its stamp is of another clock."""
+        for name, value in {**(state[0] or {}), **state[1], "_written": 0}.items():
+            setattr(self, name, value)
+
 
 _tensor_type: type[Variable] = Variable
 
