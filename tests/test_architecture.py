@@ -23,7 +23,8 @@ ARROWS = {
     "export": {"nn"},
     "recipes": set(),
     "training": {"autodiff", "nn", "optim", "data", "evaluation", "export"},
-    "cli": {"autodiff", "bridge", "data", "training"},
+    "benchmark": {"autodiff", "nn", "optim", "bridge"},
+    "cli": {"autodiff", "benchmark", "bridge", "data", "training"},
     "__init__": {"autodiff", "nn", "optim"},
     "__main__": {"cli"},
 }

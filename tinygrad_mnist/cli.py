@@ -217,6 +217,26 @@ def gradcheck(function: str, *, shape: Annotated[tuple[str, ...], Parameter(nega
     return 0
 
 
+@app.command(help_epilogue=examples("tinygrad-mnist bench", "tinygrad-mnist bench --rounds 3 --json"))
+def bench(*, rounds: int = 7, json: Json = False) -> None:
+    """Measure the speed on this machine: an epoch of training, one op, the import, an answer. Takes about half a minute.
+
+    Parameters
+    ----------
+    rounds
+        How often each is measured; the median counts.
+    json
+        Print the measurements as JSON.
+    """
+    from tinygrad_mnist import benchmark
+    from tinygrad_mnist.data import load_mnist
+
+    if rounds < 1:
+        raise UserFileError(f"At least one round is needed for a median, but --rounds is {rounds}.")
+    measured = benchmark.report(benchmark.Training(*load_mnist()), rounds)
+    print(json_module.dumps(measured, indent=1) if json else benchmark.text(measured))
+
+
 class UserFileError(Exception):
     """Something in a file or value that the user named; the message says what."""
 

@@ -1,0 +1,46 @@
+"""How long does a Hessian-vector product take? The second derivative of the loss of 784-256-10 along a direction, against PyTorch."""
+
+from statistics import median
+
+import numpy as np
+import torch
+from results import ROUNDS, compared, save
+
+from tinygrad_mnist import grad, nn, tensor
+from tinygrad_mnist.benchmark import Training, model_of, race, timed
+from tinygrad_mnist.data import load_mnist
+
+
+def main():
+    images, labels = load_mnist()
+    training = Training(images, labels)
+    X, y = images[:128], labels[:128]
+    rng = np.random.default_rng(0)
+    directions = [rng.normal(size=w.shape).astype(np.float32) for w in training.weights()]
+    model, loss_fn = model_of(training), nn.CrossEntropyLoss()
+    along = [tensor(v) for v in directions]
+
+    def ours():
+        gradients = grad(loss_fn(model(X), y), model.parameters(), create_graph=True)
+        slope = sum((g * v).sum() for g, v in zip(gradients, along, strict=True))
+        return grad(slope, model.parameters())
+
+    peer = torch.nn.Sequential(torch.nn.Linear(784, 256), torch.nn.Sigmoid(), torch.nn.Linear(256, 10))
+    with torch.no_grad():
+        for p, values in zip(peer.parameters(), training.weights(), strict=True):
+            p.copy_(torch.from_numpy(values.T))
+    tX, ty, tv = torch.from_numpy(X), torch.from_numpy(y), [torch.from_numpy(v.T.copy()) for v in directions]
+
+    def theirs():
+        gradients = torch.autograd.grad(torch.nn.functional.cross_entropy(peer(tX), ty), list(peer.parameters()), create_graph=True)
+        slope = sum((g * v).sum() for g, v in zip(gradients, tv, strict=True))
+        return torch.autograd.grad(slope, list(peer.parameters()))
+
+    for a, b in zip(ours(), theirs(), strict=True):
+        assert np.abs(a.data - b.numpy().T).max() <= 1e-4 * np.abs(a.data).max(), "the products differ"
+    times = race({"tape": lambda number: timed(ours), "PyTorch": lambda number: timed(theirs)}, 10 * ROUNDS)
+    save("curvature", [{"contestant": name, "ms": 1e3 * median(of)} | compared(times, name, "PyTorch") for name, of in times.items()])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Writes docs/performance.md and its figure from the measurements: `python benchmarks/page.py`."""
+
+from pathlib import Path
+
+from results import load
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def table(columns, rows):
+    """Rows of values as Markdown: numbers with three digits, nothing for None."""
+    cells = [["" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value) for value in row] for row in rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [columns, ["---"] * len(columns), *cells])
+
+
+def ratio(row, peer=""):
+    """Median ratio to a peer, with the lowest and the highest of the rounds."""
+    name = f" to {peer}" if peer else ""
+    return f"{row['ratio' + name]:.2f} ({row['lowest' + name]:.2f} to {row['highest' + name]:.2f})"
+
+
+def epochs(rows):
+    """The cell that all contestants ran."""
+    of_it = [row for row in rows if (row["batch"], row["hidden"]) == (128, 256)]
+    columns = ["contestant", "an epoch, s", "to PyTorch", "to the matrix products"]
+    return table(columns, [[row["contestant"], row["seconds"], ratio(row, "PyTorch"), ratio(row, "products (NumPy)")] for row in of_it])
+
+
+def grid(rows):
+    """Ratio to PyTorch in every cell of the grid."""
+    cells = {(row["batch"], row["hidden"], row["contestant"]): row for row in rows}
+    columns = [
+        "batch",
+        "hidden",
+        "PyTorch, s",
+        "tape to PyTorch",
+        "by hand to PyTorch",
+        "tape to NumPy's products",
+        "NumPy's products to PyTorch's",
+    ]
+    lines = []
+    for batch, hidden in sorted({key[:2] for key in cells}):
+        theirs, tape, hand, products, torch_products = (
+            cells[batch, hidden, name] for name in ("PyTorch", "tape", "by hand", "products (NumPy)", "products (PyTorch)")
+        )
+        of_products = products["seconds"] / torch_products["seconds"]
+        lines.append(
+            [
+                batch,
+                hidden,
+                theirs["seconds"],
+                ratio(tape, "PyTorch"),
+                ratio(hand, "PyTorch"),
+                f"{tape['ratio to products (NumPy)']:.2f}",
+                of_products,
+            ]
+        )
+    return table(columns, lines)
+
+
+def contestants(question, first, measure):
+    """A table of a question whose rows are contestants, compared with one of them."""
+    rows = load(question)["rows"]
+    return table([*first, measure, "ratio"], [[*(row[name] for name in first), row[measure], ratio(row)] for row in rows])
+
+
+def growth():
+    """Times over sizes, and the exponent at the end of each."""
+    rows = load("growth")["rows"]
+    lines = []
+    for what in dict.fromkeys(row["over"] for row in rows):
+        of_it = [row for row in rows if row["over"] == what]
+        lines.append(
+            [
+                what,
+                ", ".join(str(row["size"]) for row in of_it),
+                ", ".join(f"{row['ms']:.3g}" for row in of_it),
+                f"{of_it[-1]['exponent']:.2f}",
+            ]
+        )
+    return table(["over", "sizes", "ms", "exponent"], lines)
+
+
+def processes():
+    """Whole processes: time, accuracy, memory."""
+    rows = load("process")["rows"]
+    return table(
+        ["process", "seconds", "ratio", "lowest test accuracy", "peak memory, MB"],
+        [[r["process"], r["seconds"], ratio(r), r.get("lowest test accuracy"), r.get("peak memory, MB")] for r in rows],
+    )
+
+
+def page():
+    """The text of docs/performance.md."""
+    measured = load("epoch")
+    on = measured["machine"]
+    return f"""# Performance
+
+<!-- Written by benchmarks/page.py from benchmarks/results/*.json. -->
+
+Every figure comes from one run in which the contestants took turns, each doing the same work, {measured["rounds"]} rounds or more.
+A time is the median; a ratio is formed round by round, and given as its median with the lowest and the highest in brackets.
+Measured on: {on["processor"]}, {on["cores"]} cores, {on["system"]}, Python {on["python"]}, NumPy {on["numpy"]} with {on["blas"]}.
+Measure your own machine with `tinygrad-mnist bench`, or everything with `pip install -r benchmarks/requirements.txt` and the
+commands below.
+
+## An epoch of training
+
+60 000 images through 784-256-10: sigmoid, softmax with cross-entropy, batches of 128, float32, SGD with momentum and weight
+decay; the rows of each batch are gathered from the shuffled images. All contestants start from the same weights and see the
+same batches, and their accuracies afterwards are equal to 0.001. `{measured["command"]}`
+
+{epochs(measured["rows"])}
+
+![Seconds an epoch, by contestant](figures/epoch.svg)
+
+The matrix products alone bound what any program over the same BLAS can reach. PyTorch's are those of MKL, NumPy's those of
+OpenBLAS.
+
+## Other batches and widths
+
+{grid(measured["rows"])}
+
+## One op
+
+The chain y = y * b + a, 4000 times on 4 elements, forward and backward, on one thread. `{load("op")["command"]}`
+
+{contestants("op", ["b and a", "contestant"], "µs an op")}
+
+What bounds it: NumPy's own arithmetic is the last row of each group. The rest is Python: creating the tensor, remembering its op
+and inputs, and one call of a derivative rule an input. A tape in C++ pays less for these, and more for its generality.
+
+## From the start of the process to 98 %
+
+One training program, `benchmarks/cold_start.py`, run under both packages: start Python, import, load the data, train, look at the
+test set. `{load("process")["command"]}`
+
+{processes()}
+
+## Second derivatives
+
+The product of the Hessian of the loss with a direction, for a batch of 128 in 784-256-10. `{load("curvature")["command"]}`
+
+{contestants("curvature", ["contestant"], "ms")}
+
+## Answers
+
+The logits of 784-256-10. `{load("inference")["command"]}`
+
+{contestants("inference", ["images", "contestant"], "µs")}
+
+## Growth
+
+Time of a training step over batch size, width (of the hidden layer) and depth (hidden layers of 64), and of a chain of ops forward
+and backward over its length. The exponent is the slope of log time over log size between the two largest sizes.
+`{load("growth")["command"]}`
+
+{growth()}
+"""
+
+
+def figure():
+    """Bars of the epoch's seconds, as SVG."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams.update({"svg.hashsalt": "epoch", "svg.fonttype": "none", "font.family": "sans-serif"})
+    rows = [row for row in load("epoch")["rows"] if (row["batch"], row["hidden"]) == (128, 256)]
+    rows.sort(key=lambda row: row["seconds"], reverse=True)
+    names, seconds = [row["contestant"] for row in rows], [row["seconds"] for row in rows]
+    ours = {"tape", "by hand"}
+    chart = Figure(figsize=(7, 3), layout="constrained")
+    chart.patch.set_facecolor("white")
+    axes = chart.add_subplot()
+    bars = axes.barh(
+        names, seconds, color=["#0072B2" if n in ours else "#BBBBBB" if n.startswith("products") else "#E69F00" for n in names]
+    )
+    axes.bar_label(bars, fmt="%.2f", padding=3)
+    axes.set(xlabel="seconds an epoch", xlim=(0, 1.1 * max(seconds)))
+    axes.spines[["top", "right"]].set_visible(False)
+    (DOCS / "figures").mkdir(exist_ok=True)
+    chart.savefig(DOCS / "figures/epoch.svg", metadata={"Date": None})
+
+
+def main():
+    (DOCS / "performance.md").write_text(page(), encoding="utf-8")
+    figure()
+
+
+if __name__ == "__main__":
+    main()

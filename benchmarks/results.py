@@ -1,0 +1,29 @@
+"""Where the measurements are kept: one JSON file a question, with the machine and the command that made it."""
+
+import json
+from pathlib import Path
+
+from tinygrad_mnist.benchmark import machine, ratios
+
+FOLDER = Path(__file__).parent / "results"
+ROUNDS = 7
+
+
+def save(question, rows, **notes):
+    """Write the rows of a table, each a dict, and print them."""
+    FOLDER.mkdir(exist_ok=True)
+    content = {"machine": machine(), "command": f"python benchmarks/{question}.py", "rounds": ROUNDS, **notes, "rows": rows}
+    (FOLDER / f"{question}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    for row in rows:
+        print("  ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()))
+
+
+def load(question):
+    """What `save` wrote."""
+    return json.loads((FOLDER / f"{question}.json").read_text(encoding="utf-8"))
+
+
+def compared(times, name, peer):
+    """Median, lowest and highest ratio of two contestants' times."""
+    every = ratios(times, name, peer)
+    return {"ratio": every[len(every) // 2], "lowest": every[0], "highest": every[-1]}

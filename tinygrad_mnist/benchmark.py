@@ -1,0 +1,236 @@
+"""How fast the package is on this machine: contestants take turns at the same work, and only times of one round are compared."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_mnist import bridge, nn, optim
+from tinygrad_mnist.autodiff import no_grad, tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    Seconds = float
+    Predict = Callable[[NDArray[np.float32]], NDArray[np.intp]]
+
+LR, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 1e-4
+
+
+def race(contestants: Mapping[str, Callable[[int], Seconds]], rounds: int) -> dict[str, list[Seconds]]:
+    """Let each contestant run once a round, after one round that does not count.
+
+    Parameters
+    ----------
+    contestants : mapping of str to callable
+        Given the number of the round, each does its work and returns the seconds it took.
+    rounds : int
+        How many rounds count.
+
+    Returns
+    -------
+    dict of str to list of float
+        The seconds of each, a round after the other.
+    """
+    times: dict[str, list[Seconds]] = {name: [] for name in contestants}
+    for number in range(rounds + 1):
+        for name, run in contestants.items():
+            seconds = run(number)
+            if number:
+                times[name].append(seconds)
+    return times
+
+
+def ratios(times: Mapping[str, list[Seconds]], name: str, peer: str) -> list[float]:
+    """The times of one contestant divided by those of another, round by round, in ascending order."""
+    return sorted(a / b for a, b in zip(times[name], times[peer], strict=True))
+
+
+def timed(work: Callable[[], object]) -> Seconds:
+    """The seconds that a call takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on: processor, cores, and the versions of what does the arithmetic."""
+    blas = np.show_config("dicts")["Build Dependencies"]["blas"]
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next((line.split(": ")[1] for line in lines if line.startswith("model name")), model)
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "blas": f"{blas['name']} {blas['version']}",
+    }
+
+
+# ---------------------------------------------------------------- an epoch of training
+
+
+@dataclass(frozen=True)
+class Training:
+    """An epoch of 784-hidden-10 with sigmoid units, softmax, cross-entropy, SGD with momentum and weight decay.
+
+    The same for every contestant: images (n, 784) in [0, 1] and labels (n,), initial weights, and the order of a round.
+    """
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    hidden: int = 256
+    batch_size: int = 128
+    examples: int = 60_000
+
+    def weights(self) -> list[NDArray[np.float32]]:
+        """W1, b1, W2, b2 before training."""
+        rng = np.random.default_rng(0)
+        shapes = (self.images.shape[1], self.hidden), (self.hidden, 10)
+        matrices = [rng.uniform(-1, 1, shape).astype(np.float32) * np.float32((6 / sum(shape)) ** 0.5) for shape in shapes]
+        return [array for W in matrices for array in (W, np.zeros(W.shape[1], np.float32))]
+
+    def batches(self, number: int) -> list[NDArray[np.intp]]:
+        """Row numbers, batch by batch, for one round."""
+        order = np.random.default_rng(number).permutation(len(self.images))[: self.examples]
+        return [order[i : i + self.batch_size] for i in range(0, self.examples, self.batch_size)]
+
+
+def model_of(training: Training) -> nn.MLP:
+    """The network built from modules, with the initial weights."""
+    model = nn.MLP((training.images.shape[1], training.hidden, 10), "sigmoid")
+    for p, values in zip(model.parameters(), training.weights(), strict=True):
+        p.data = values
+    return model
+
+
+def train_by_tape(training: Training, number: int) -> tuple[Seconds, Predict]:
+    """The epoch with modules, loss and optimizer; then what tells the digits apart."""
+    model = model_of(training)
+    optimizer = optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
+    loss_fn = nn.CrossEntropyLoss()
+    batches = training.batches(number)
+
+    def epoch() -> None:
+        for rows in batches:
+            loss = loss_fn(model(training.images[rows]), training.labels[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return timed(epoch), lambda images: model(images).data.argmax(axis=1)
+
+
+def train_by_hand(training: Training, number: int) -> tuple[Seconds, Predict]:
+    """The epoch with the hand derivation; then what tells the digits apart."""
+    paper = bridge.to_paper(model_of(training), "sigmoid", WEIGHT_DECAY)
+    batches = training.batches(number)
+
+    def epoch() -> None:
+        for rows in batches:
+            gradients = paper.backward(paper.forward(training.images[rows]), training.labels[rows])
+            paper.step(gradients, LR, MOMENTUM)
+
+    return timed(epoch), paper.predict_label
+
+
+def multiply_matrices(training: Training, number: int) -> Seconds:
+    """The five matrix products of each step of the epoch and nothing else: no program over the same BLAS can be faster."""
+    W1, _, W2, _ = training.weights()
+    steps = len(training.batches(number))
+    X = training.images[: training.batch_size]
+    Z1, Z2 = X @ W1, X @ W1 @ W2
+
+    def epoch() -> None:
+        for _ in range(steps):
+            X @ W1, Z1 @ W2, Z1.T @ Z2, Z2 @ W2.T, X.T @ Z1
+
+    return timed(epoch)
+
+
+# ---------------------------------------------------------------- one op, one import, one image
+
+
+def chain(number: int = 0, length: int = 4000) -> tuple[Seconds, Seconds]:
+    """Forward and backward seconds of one op in a chain of x * b + a on 4 elements."""
+    del number
+    x = tensor(np.ones(4, np.float32), requires_grad=True)
+    b, a = tensor(np.full(4, 1.0001, np.float32)), tensor(np.full(4, 1e-6, np.float32))
+    start, y = time.perf_counter(), x
+    for _ in range(length):
+        y = y * b + a
+    middle = time.perf_counter()
+    y.sum().backward()
+    return (middle - start) / (2 * length), (time.perf_counter() - middle) / (2 * length)
+
+
+def start_python(statement: str) -> Seconds:
+    """The seconds that a new Python process takes for a statement, start and end included."""
+    return timed(lambda: subprocess.run([sys.executable, "-c", statement], check=True))
+
+
+def answer(model: nn.MLP, images: NDArray[np.float32]) -> Seconds:
+    """The seconds for the logits of some images."""
+    with no_grad():
+        return timed(lambda: model(images))
+
+
+def report(training: Training, rounds: int) -> dict[str, Any]:
+    """Everything that needs no other package: medians over the rounds.
+
+    Returns
+    -------
+    dict
+        ``epoch``: seconds for 60 000 examples by tape, by hand, and of the matrix products alone; ``op``: microseconds forward and
+        backward; ``import``: seconds of a process importing NumPy and this package; ``inference``: milliseconds for one and for
+        10 000 images; ``machine``.
+    """
+    model = model_of(training)
+    epochs = race(
+        {
+            "tape": lambda number: train_by_tape(training, number)[0],
+            "by hand": lambda number: train_by_hand(training, number)[0],
+            "matrix products": lambda number: multiply_matrices(training, number),
+        },
+        rounds,
+    )
+    imports = race({name: lambda _, name=name: start_python(f"import {name}") for name in ("numpy", "tinygrad_mnist")}, rounds)  # type: ignore[misc]
+    ops = [chain() for _ in range(rounds)]
+    answers = {n: [answer(model, training.images[:n]) for _ in range(50)] for n in (1, 10_000)}
+    return {
+        "machine": machine(),
+        "epoch": {name: median(times) * 60_000 / training.examples for name, times in epochs.items()},
+        "op": dict(zip(("forward", "backward"), (1e6 * median(column) for column in zip(*ops, strict=True)), strict=True)),
+        "import": {name: median(times) for name, times in imports.items()},
+        "inference": {str(n): 1e3 * median(times) for n, times in answers.items()},
+    }
+
+
+def text(measured: Mapping[str, Any]) -> str:
+    """What `report` measured, for reading."""
+    epoch, products = measured["epoch"], measured["epoch"]["matrix products"]
+    on = measured["machine"]
+    return "\n".join(
+        [
+            f"{on['processor']}, {on['cores']} cores, {on['system']}, Python {on['python']}, NumPy {on['numpy']} with {on['blas']}",
+            "one epoch of 784-256-10, batch 128:",
+            *(f"  {name:<16}{seconds:6.2f} s, {seconds / products:.2f} times the matrix products" for name, seconds in epoch.items()),
+            f"one op on 4 elements: {measured['op']['forward']:.1f} µs forward, {measured['op']['backward']:.1f} µs backward",
+            f"import: {measured['import']['tinygrad_mnist'] / measured['import']['numpy']:.2f} times NumPy's, process included",
+            f"an answer: {measured['inference']['1']:.3f} ms for one image, {measured['inference']['10000']:.1f} ms for 10 000",
+        ]
+    )
