@@ -86,7 +86,7 @@ def reliability_diagram(bins: Sequence[Bin]) -> Figure:
     full = [b for b in bins if b.predictions]
     lows, highs, counts, confidence, accuracy = (np.array(column) for column in zip(*full, strict=True))
     upper.bar(lows, accuracy, highs - lows, align="edge", color=SKY, edgecolor="white", label="accuracy")
-    upper.plot(confidence, accuracy, "o", color=ORANGE, ms=5, mec="white", label="at mean confidence")
+    upper.plot(confidence, accuracy, "o", color=ORANGE, ms=5, mec="white", clip_on=False, label="at mean confidence")
     upper.plot([0, 1], [0, 1], color="black", ls="--", lw=1, label="calibrated")
     upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
     upper.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, columnspacing=1, handlelength=1.5)
