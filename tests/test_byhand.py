@@ -52,6 +52,25 @@ def test_every_term_of_the_hand_derivation_equals_the_tapes(drawn):
     assert comparison.first_divergence is None, str(comparison)
 
 
+@given(PROBLEMS)
+def test_saliency_agrees_with_central_differences_of_the_logits(drawn):
+    paper, X, classes = drawn
+    terms = paper.forward(X)
+    hidden = [terms[f"Z{layer}"] for layer in range(1, paper.depth)]
+    assume(paper.activation != "relu" or all(np.abs(Z).min() > 1e-4 for Z in hidden))
+    chosen = np.arange(len(X)), classes
+    numeric = central_differences(lambda: paper.forward(X)[f"Z{paper.depth}"][chosen].sum(), X)
+    np.testing.assert_allclose(paper.saliency(X, classes), np.abs(numeric), rtol=1e-6, atol=1e-7)
+
+
+@given(PROBLEMS)
+def test_saliency_by_hand_equals_the_tapes(drawn):
+    paper, X, classes = drawn
+    by_hand, by_tape = paper.saliency(X, classes), bridge.to_module(paper).saliency(X, classes)
+    assert by_hand.shape == by_tape.shape == X.shape
+    assert np.abs(by_hand - by_tape).max() <= 1e-12 * max(by_hand.max(), 1)
+
+
 def train_by_hand(paper, batches, lr, momentum):
     for X, labels in batches:
         paper.step(paper.backward(paper.forward(X), labels), lr, momentum)

@@ -1,12 +1,13 @@
 """Recipes, the loop that follows them, and the folder that keeps the result."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 from tinygrad_mnist import byhand, data
-from tinygrad_mnist.evaluation import evaluate, score
+from tinygrad_mnist.evaluation import evaluate
 from tinygrad_mnist.export import write_npz
 from tinygrad_mnist.training import DivergenceError, Recipe, RecipeError, RunFolderError, free_folder, recipe_names, run, train
 from tinygrad_mnist.training.loop import build_model, build_optimizer
@@ -167,21 +168,6 @@ def test_divergence_names_epoch_batch_and_rate(digits):
         train(SMALL.changed(["lr=1e6", "activation=relu", "hidden=[16, 16]"]), *digits)
 
 
-# ---------------------------------------------------------------- evaluation
-
-
-def test_score_counts():
-    probabilities = np.array([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.0, 1.0, 0.0]])
-    found = score(probabilities, np.array([0, 1, 2]))
-    assert (found["correct"], found["incorrect"], found["accuracy"]) == (2, 1, 2 / 3)
-    np.testing.assert_allclose(found["cross_entropy"], -(np.log(0.5) + np.log(0.8) + np.log(np.finfo(float).tiny)) / 3)
-
-
-def test_evaluate_works_on_both_derivations(digits):
-    paper = byhand.MLP((784, 16, 10), rng=np.random.default_rng(0))
-    assert set(evaluate(paper, *digits)) == {"accuracy", "correct", "incorrect", "cross_entropy"}
-
-
 # ---------------------------------------------------------------- runs
 
 
@@ -195,7 +181,11 @@ def small_data(digits, monkeypatch):
 @pytest.mark.usefixtures("small_data")
 def test_a_run_leaves_a_folder_that_reads_back(tmp_path, digits):
     metrics = run(SMALL, tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["config.toml", "history.json", "metrics.json", "weights.npz"]
+    figures = [f"figures/{name}.png" for name in ("confusion", "curves", "first_layer", "mistakes", "reliability", "saliency")]
+    plain = ["MODEL_CARD.md", "config.toml", *figures, "history.json", "metrics.json", "model_card.json", "report.html", "weights.npz"]
+    written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert sorted(path.relative_to(tmp_path / "out").as_posix() for path in written) == sorted(plain)
+    assert sum(path.stat().st_size for path in written) < 2e6
     assert Recipe.load(str(tmp_path / "out" / "config.toml")) == SMALL
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == metrics
     assert len(json.loads((tmp_path / "out" / "history.json").read_text())) == SMALL.epochs
@@ -205,12 +195,46 @@ def test_a_run_leaves_a_folder_that_reads_back(tmp_path, digits):
 
 
 @pytest.mark.usefixtures("small_data")
+def test_a_run_opens_the_test_set_once(tmp_path, digits, monkeypatch):
+    opened = []
+    monkeypatch.setattr(
+        "tinygrad_mnist.training.runs.load_mnist_test", lambda how: opened.append(how) or (digits[0][:100], digits[1][:100])
+    )
+    run(SMALL, tmp_path / "out")
+    assert opened == [None]
+
+
+@pytest.mark.usefixtures("small_data")
+def test_numbers_in_a_run_folder_agree(tmp_path):
+    test = run(SMALL, tmp_path / "out")["test"]
+    card = json.loads((tmp_path / "out" / "model_card.json").read_text())
+    assert {name: test[name] for name in card["test"] if name != "images"} == {k: v for k, v in card["test"].items() if k != "images"}
+    assert np.trace(test["confusion_matrix"]) == test["correct"]
+    assert np.sum(test["confusion_matrix"]) == card["test"]["images"] == 100
+    assert sum(b["predictions"] for b in test["reliability"]) == 100
+
+
+@pytest.mark.usefixtures("small_data")
+@pytest.mark.parametrize("settings", [["hidden=[]"], ["hidden=[16, 12]", "activation=tanh", "loss=mse", "normalize=seed"]])
+def test_the_model_cards_example_runs_in_the_folder(tmp_path, monkeypatch, digits, settings):
+    run(SMALL.changed(["epochs=1", *settings]), tmp_path / "out")
+    monkeypatch.chdir(tmp_path / "out")
+    (code,) = re.findall(r"```python\n(.*?)```", (tmp_path / "out" / "MODEL_CARD.md").read_text(), re.DOTALL)
+    found = {}
+    exec(code, found)
+    test = json.loads((tmp_path / "out" / "metrics.json").read_text())["test"]
+    found = evaluate(found["model"], found["images"][:100], digits[1][:100], SMALL.changed(settings).normalize)
+    assert found == pytest.approx({name: test[name] for name in found}, rel=1e-5)
+
+
+@pytest.mark.usefixtures("small_data")
 def test_an_interrupted_run_keeps_its_weights_and_leaves_the_test_set_closed(tmp_path, monkeypatch):
     monkeypatch.setattr("tinygrad_mnist.training.runs.load_mnist_test", lambda how: pytest.fail("opened"))
     metrics = run(SMALL, tmp_path / "out", should_stop=lambda: True)
     assert metrics["test"] is None
     assert metrics["interrupted"] == "in epoch 1 after batch 1 of 18"
     assert (tmp_path / "out" / "weights.npz").exists()
+    assert not (tmp_path / "out" / "report.html").exists()
 
 
 @pytest.mark.usefixtures("small_data")

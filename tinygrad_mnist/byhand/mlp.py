@@ -184,6 +184,17 @@ class MLP:
         """The most probable class: (B, in) -> (B,)."""
         return self.predict_proba(X).argmax(axis=1)
 
+    def saliency(self, X: Array, classes: Array) -> Array:
+        """How strongly each input moves the pre-activation z_c of a class: |∂z_c/∂x|, (B, in), (B,) -> (B, in)."""
+        _, slope = ACTIVATIONS[self.activation]
+        t = self.forward(X)
+        dZ = self._one_hot(classes)  # (16)
+        dA = dZ @ self.params[f"W{self.depth}"].T  # (12)
+        for layer in range(self.depth - 1, 0, -1):
+            dZ = dA * slope(t[f"Z{layer}"])  # (13)
+            dA = dZ @ self.params[f"W{layer}"].T  # (12)
+        return np.abs(dA)  # (17)
+
     def save(self, path: str | PathLike[str]) -> None:
         """Write the parameters as npz with the keys W1, b1, W2, b2, ..."""
         with Path(path).open("wb") as file:

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_mnist.data import minibatches, normalize
+from tinygrad_mnist.evaluation.calibration import expected_calibration_error, reliability
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+class Predictions(NamedTuple):
+    """Images (n, 784), their true classes (n,), and the probabilities (n, classes) that a model gave."""
+
+    images: NDArray[Any]
+    labels: NDArray[Any]
+    probabilities: NDArray[Any]
+
+
+def predict(model: Any, images: NDArray[Any], how: str = "unit") -> NDArray[Any]:
+    """The probability of each class, a thousand images at a time: (n, 784) -> (n, classes).
+
+    Parameters
+    ----------
+    model : object
+        Has ``predict_proba``, as both derivations' networks do.
+    images : ndarray, (n, 784)
+        Bytes or floats.
+    how : {"unit", "seed", "standardize"}
+        The normalisation the model was trained with, see `tinygrad_mnist.data.normalize`.
+    """
+    return np.concatenate([model.predict_proba(normalize(images[rows], how)) for rows in minibatches(len(images), 1000)])
 
 
 def score(probabilities: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
@@ -26,19 +50,73 @@ def score(probabilities: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]
     -------
     dict
         ``accuracy`` in [0, 1], counts ``correct`` and ``incorrect``, and ``cross_entropy``, the mean of
-        -log(probability of the true class) in nats, without any penalty on weights.
+        -log(probability of the true class) in nats, without any penalty on weights. A probability of 0 counts as
+        the smallest positive number of the dtype.
     """
     correct = int((probabilities.argmax(axis=1) == labels).sum())
-    p = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    p = probabilities[np.arange(len(labels)), labels]
     return {
         "accuracy": correct / len(labels),
         "correct": correct,
         "incorrect": len(labels) - correct,
-        "cross_entropy": float(-np.log(np.maximum(p, np.finfo(np.float64).tiny)).mean()),
+        "cross_entropy": float(-np.log(np.maximum(p, np.finfo(p.dtype).smallest_subnormal).astype(np.float64)).mean()),
+    }
+
+
+def confusion_matrix(predicted: NDArray[Any], labels: NDArray[Any], classes: int = 10) -> NDArray[np.intp]:
+    """How often each class was taken for each: (n,), (n,) -> (classes, classes), the true class down, the predicted one across."""
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def classification_report(confusion: NDArray[Any]) -> dict[str, Any]:
+    """Precision, recall and F1 of every class, and their averages.
+
+    Precision is the part of the images read as a class that belong to it, recall the part of the images of a class
+    that were read as it, F1 = 2 precision recall / (precision + recall). 0 / 0 counts as 0.
+
+    Parameters
+    ----------
+    confusion : ndarray of int, (classes, classes)
+        As `confusion_matrix` makes it.
+
+    Returns
+    -------
+    dict
+        ``per_class``, a list of dicts with ``class, precision, recall, f1, support``; and ``macro`` and ``weighted``,
+        dicts with the means of ``precision, recall, f1`` over classes, all alike or weighted by their support.
+    """
+    hits, support = confusion.diagonal(), confusion.sum(axis=1)
+    read_as = confusion.sum(axis=0)
+    measures = {
+        "precision": hits / np.maximum(read_as, 1),
+        "recall": hits / np.maximum(support, 1),
+        "f1": 2 * hits / np.maximum(read_as + support, 1),
+    }
+    columns = {name: values.tolist() for name, values in measures.items()} | {"support": support.tolist()}
+    return {
+        "per_class": [{"class": c, **{name: values[c] for name, values in columns.items()}} for c in range(len(confusion))],
+        "macro": {name: float(values.mean()) for name, values in measures.items()},
+        "weighted": {name: float(values @ support / max(support.sum(), 1)) for name, values in measures.items()},
     }
 
 
 def evaluate(model: Any, images: NDArray[Any], labels: NDArray[Any], how: str = "unit") -> dict[str, float]:
-    """`score` of a model on images (n, 784), normalised as `how` says, a thousand at a time."""
-    rows = minibatches(len(images), 1000)
-    return score(np.concatenate([model.predict_proba(normalize(images[batch], how)) for batch in rows]), labels)
+    """`score` of what a model says of images: arguments as for `predict`."""
+    return score(predict(model, images, how), labels)
+
+
+def examine(probabilities: NDArray[Any], labels: NDArray[Any]) -> dict[str, Any]:
+    """Everything there is to say of predictions, ready for JSON.
+
+    Parameters and first entries are those of `score`. To them come ``ece`` and ``reliability`` (see `calibration`),
+    ``confusion_matrix``, and the entries of `classification_report`.
+    """
+    confusion = confusion_matrix(probabilities.argmax(axis=1), labels, probabilities.shape[1])
+    bins = reliability(probabilities, labels)
+    return {
+        **score(probabilities, labels),
+        "ece": expected_calibration_error(bins),
+        **classification_report(confusion),
+        "confusion_matrix": confusion.tolist(),
+        "reliability": [b._asdict() for b in bins],
+    }

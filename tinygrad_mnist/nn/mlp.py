@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_mnist.autodiff import no_grad
+from tinygrad_mnist.autodiff import grad, no_grad, tensor
 from tinygrad_mnist.nn import functional as F
 from tinygrad_mnist.nn import init
 from tinygrad_mnist.nn.layers import Dropout, Linear, ReLU, Sigmoid, Tanh
@@ -91,3 +91,17 @@ class MLP(Sequential):
     def predict_label(self, images: NDArray[Any]) -> NDArray[np.intp]:
         """The most probable class: (n, in) -> (n,)."""
         return self.predict_proba(images).argmax(axis=1)
+
+    def saliency(self, images: NDArray[Any], classes: NDArray[np.integer[Any]]) -> NDArray[Any]:
+        """How strongly each pixel moves the logit of a class, without dropout: |∂logit_c/∂x|, (n, in), (n,) -> (n, in).
+
+        With sigmoid outputs the logit is what goes into the last sigmoid.
+        """
+        training = self.training
+        self.eval()
+        x = logits = tensor(images, requires_grad=True)
+        for module in list(self)[: -1 if self.output == "sigmoid" else None]:
+            logits = module(logits)
+        self.train(training)
+        (slope,) = grad(logits, x, grad_outputs=np.eye(logits.shape[1], dtype=logits.dtype)[classes])
+        return np.abs(np.asarray(slope))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist.data import load_mnist
 from tinygrad_mnist.training.loop import train
-from tinygrad_mnist.training.runs import measure
+from tinygrad_mnist.training.runs import measure, open_test_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -39,7 +39,8 @@ def reproduce(recipes: Iterable[Recipe], seeds: Sequence[int], report: Callable[
         runs = []
         for seed in seeds:
             seeded = replace(recipe, seed=seed)
-            runs.append(measure(seeded, train(seeded, images, labels)))
+            result = train(seeded, images, labels)
+            runs.append(measure(seeded, result, open_test_set(seeded, result)))
             report(f"{recipe.name}, seed {seed}: {100 * runs[-1]['test']['accuracy']:.2f} % in {runs[-1]['training_seconds']:.1f} s")
         results.append({"recipe": recipe.name, "runs": runs})
     return results

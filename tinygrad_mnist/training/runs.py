@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import tempfile
 from contextlib import suppress
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tinygrad_mnist.data import load_mnist, load_mnist_test
-from tinygrad_mnist.evaluation import evaluate
+from tinygrad_mnist.evaluation import Predictions, examine, figures, html_report, model_card, predict, score, to_markdown
 from tinygrad_mnist.export import write_npz
 from tinygrad_mnist.training.loop import Result, train
 
@@ -52,12 +56,12 @@ def prepare(folder: Path, *, empty: bool = True) -> None:
         raise RunFolderError(f"{folder}: cannot be written to: {error.strerror}. Choose another --out.") from error
 
 
-def write(path: Path, content: Callable[[Any], object] | str) -> None:
+def write(path: Path, content: Callable[[Any], object] | str | bytes) -> None:
     """Write a file whole or not at all: beside its place first, then moved there."""
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         with unfinished.open("wb") as file:
-            content(file) if callable(content) else file.write(content.encode())
+            content(file) if callable(content) else file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
@@ -74,7 +78,10 @@ def run(
     on_epoch: Callable[..., object] = lambda *_: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
-    """Train by a recipe and write ``config.toml, history.json, weights.npz, metrics.json`` to a new folder.
+    """Train by a recipe, look at the test set, and write all that came of it to a new folder.
+
+    The folder gets ``config.toml, history.json, weights.npz, metrics.json`` and, if the training was not interrupted,
+    ``figures/*.png, report.html, MODEL_CARD.md, model_card.json``.
 
     Parameters
     ----------
@@ -100,11 +107,16 @@ def run(
     prepare(folder)
     try:
         result = train(recipe, *load_mnist(None), on_batch=on_batch, on_epoch=on_epoch, should_stop=should_stop)
-        metrics = measure(recipe, result)
+        test = open_test_set(recipe, result)
+        metrics = measure(recipe, result, test)
+        if test is not None:
+            metrics["test"] = examine(test.probabilities, test.labels)
         write(folder / "config.toml", recipe.to_toml())
         write(folder / "history.json", json.dumps([asdict(epoch) for epoch in result.history], indent=1) + "\n")
         write(folder / "weights.npz", lambda file: write_npz(result.model, file))
         write(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+        if test is not None:
+            present(folder, recipe, result, metrics, test)
     except BaseException:
         with suppress(OSError):
             folder.rmdir()
@@ -112,8 +124,16 @@ def run(
     return metrics
 
 
-def measure(recipe: Recipe, result: Result) -> dict[str, Any]:
-    """What there is to say of a training, with one look at the test set unless it was interrupted."""
+def open_test_set(recipe: Recipe, result: Result) -> Predictions | None:
+    """The one look at the test set, or None if the training was interrupted: it stays closed then."""
+    if result.interrupted:
+        return None
+    images, labels = load_mnist_test(None)
+    return Predictions(images, labels, predict(result.model, images, recipe.normalize))
+
+
+def measure(recipe: Recipe, result: Result, test: Predictions | None) -> dict[str, Any]:
+    """What there is to say of a training in a few numbers."""
     kept = result.history[result.kept_epoch - 1] if result.kept_epoch else None
     return {
         "recipe": recipe.name,
@@ -124,5 +144,33 @@ def measure(recipe: Recipe, result: Result) -> dict[str, Any]:
         "kept_epoch": result.kept_epoch,
         "training_seconds": round(sum(epoch.seconds for epoch in result.history), 3),
         "validation": kept and {"accuracy": kept.validation_accuracy, "loss": kept.validation_loss},
-        "test": None if result.interrupted else evaluate(result.model, *load_mnist_test(None), recipe.normalize),
+        "test": test and score(test.probabilities, test.labels),
+    }
+
+
+def present(folder: Path, recipe: Recipe, result: Result, metrics: dict[str, Any], test: Predictions) -> None:
+    """Write what people look at: figures, report, model card."""
+    values, where = asdict(recipe), environment()
+    pictures = figures.draw(result.model, recipe.normalize, [asdict(epoch) for epoch in result.history], metrics, test)
+    (folder / "figures").mkdir()
+    for name, png in pictures.items():
+        write(folder / "figures" / f"{name}.png", png)
+    write(folder / "report.html", html_report(values, metrics, where, pictures))
+    card = model_card(values, metrics, where)
+    write(folder / "model_card.json", json.dumps(card, indent=1) + "\n")
+    write(folder / "MODEL_CARD.md", to_markdown(card))
+
+
+def environment() -> dict[str, Any]:
+    """Software and machine, as far as a result may depend on them."""
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    limits = (os.environ.get(name) for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"))
+    return {
+        "tinygrad_mnist": version("tinygrad-mnist"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "blas": " ".join(str(blas[key]) for key in ("name", "version") if key in blas),
+        "blas threads": next(filter(None, limits), "not limited"),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processors": os.cpu_count(),
     }

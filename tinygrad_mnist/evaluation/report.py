@@ -1,0 +1,150 @@
+"""One run as one HTML page: everything is inside it, it asks for nothing from elsewhere, and it adapts to screen and theme."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+FIGURES = {
+    "curves": (
+        "Training",
+        "After each epoch. Training values are means over the epoch, while the weights changed and with dropout if any.",
+    ),
+    "confusion": ("Confusion matrix", "How many of each digit were read as each. Colours are logarithmic, so that rare confusions show."),
+    "reliability": (
+        "Reliability",
+        "On the dashed line, predictions are right as often as they are sure. Below: how many there are; few say little.",
+    ),
+    "mistakes": ("Most confident mistakes", "The test images that were read wrongly with the highest confidence."),
+    "saliency": (
+        "Saliency",
+        "The first test image of each digit; below it, how strongly each pixel moves that digit's logit: most where it is yellow.",
+    ),
+    "first_layer": ("First-layer weights", "What units of the first layer respond to. Purple: a bright pixel adds. Orange: it subtracts."),
+}
+"""Name of a figure -> its title and caption."""
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --paper: #fff; --card: #f5f7f9; --line: #d5dade; --accent: #0072b2 }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6e8ea; --soft: #a3acb5; --paper: #14171a; --card: #1e2327; --line: #3a4249; --accent: #56b4e9 }
+}
+* { box-sizing: border-box }
+body { margin: 0 auto; max-width: 72rem; padding: 1.5rem 1rem 4rem; font: 1rem/1.5 system-ui, sans-serif;
+  color: var(--ink); background: var(--paper) }
+h1 { margin: 0; font-size: 1.5rem; overflow-wrap: anywhere }
+h2 { margin: 0 0 .5rem; font-size: 1.15rem }
+p { margin: .25rem 0 }
+.soft, figcaption { color: var(--soft) }
+.headline { font-size: 1.15rem; margin: 1rem 0 }
+.headline b { display: block; font-size: 3rem; line-height: 1.1; color: var(--accent) }
+dl { display: grid; grid-template-columns: repeat(4, 1fr); gap: .75rem; margin: 1rem 0 2rem }
+@media (max-width: 40rem) { dl { grid-template-columns: 1fr 1fr } }
+dl div { background: var(--card); border-radius: .5rem; padding: .6rem .8rem }
+dt { font-size: .85rem; color: var(--soft) }
+dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums }
+main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 2.5rem 2rem }
+section { min-width: 0 }
+figure { margin: 0 }
+figcaption { font-size: .9rem; margin-top: .4rem }
+img { display: block; width: 100%; height: auto; background: #fff; border-radius: .5rem; border: 1px solid var(--line); padding: .4rem }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
+th, td { text-align: left; padding: .25rem .5rem .25rem 0; border-bottom: 1px solid var(--line) }
+th { font-weight: 600 }
+.numbers th, .numbers td { text-align: right }
+.numbers :is(th, td):first-child { text-align: left }
+.numbers tr.rule td { border-top: 2px solid var(--line) }
+code { font-family: ui-monospace, monospace; font-size: .9em }
+"""
+
+
+def html_report(recipe: Mapping[str, Any], metrics: Mapping[str, Any], environment: Mapping[str, Any], figures: Mapping[str, bytes]) -> str:
+    """The page ``report.html``.
+
+    Parameters
+    ----------
+    recipe : mapping
+        Every value of the recipe.
+    metrics : mapping
+        What ``metrics.json`` holds, with the test set opened.
+    environment : mapping
+        Software and machine.
+    figures : mapping of str to bytes
+        PNG files by name, as `figures.draw` makes them.
+    """
+    test = metrics["test"]
+    images = test["correct"] + test["incorrect"]
+    title = f"{recipe['name']}: {100 * test['accuracy']:.2f} % of {images:,} test images"
+    tiles = {
+        "mistakes": f"{test['incorrect']:,}",
+        "cross-entropy": f"{test['cross_entropy']:.4f}",
+        "calibration error": f"{100 * test['ece']:.2f} %",
+        "macro F1": f"{test['macro']['f1']:.4f}",
+        "validation accuracy": f"{100 * metrics['validation']['accuracy']:.2f} %",
+        "parameters": f"{metrics['parameters']:,}",
+        "epochs": f"{metrics['epochs']}",
+        "training time": f"{metrics['training_seconds']:.1f} s",
+    }
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{escape(title)}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<header>
+<h1>{escape(recipe["name"])}</h1>
+<p class="soft">{escape(recipe["description"])}</p>
+<p class="headline"><b>{100 * test["accuracy"]:.2f} %</b> of {images:,} test images right</p>
+<dl>{"".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles.items())}</dl>
+</header>
+<main>
+{"".join(_figure(name, png) for name, png in figures.items())}
+<section><h2>Each digit</h2>{_per_class(test)}
+<p class="soft">In %. Precision: of the images read as this digit, those that are. Recall: of the images of this digit, those read as it.</p>
+</section>
+<section><h2>Recipe</h2>{_table((key, recipe[key]) for key in recipe if key not in ("name", "description"))}
+<p class="soft">To train it again: <code>tinygrad-mnist train config.toml</code></p></section>
+<section><h2>Environment</h2>{_table(environment.items())}</section>
+</main>
+</body>
+</html>
+"""
+
+
+def _figure(name: str, png: bytes) -> str:
+    title, caption = (escape(text) for text in FIGURES[name])
+    data = base64.b64encode(png).decode()
+    return f"""<section><h2>{title}</h2>
+<figure><img alt="{title}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure></section>
+"""
+
+
+def _table(rows: Iterable[tuple[str, Any]]) -> str:
+    cells = "".join(f"<tr><th scope='row'>{escape(name)}</th><td>{escape(_text(value))}</td></tr>" for name, value in rows)
+    return f"<table>{cells}</table>"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def _per_class(test: Mapping[str, Any]) -> str:
+    """Percentages of every class, then their averages."""
+    names = "precision", "recall", "f1"
+    rows = [(row["class"], *(f"{100 * row[name]:.2f}" for name in names), f"{row['support']:,}") for row in test["per_class"]]
+    rows += [(average, *(f"{100 * test[average][name]:.2f}" for name in names), "") for average in ("macro", "weighted")]
+    head = "".join(f"<th scope='col'>{name}</th>" for name in ("digit", "precision", "recall", "F1", "images"))
+    body = "".join(
+        f"<tr{' class=rule' * (row[0] == 'macro')}>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows
+    )
+    return f"<table class='numbers'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,40 @@
+"""Which pixels a prediction hangs on: the slope of a logit along each pixel, for one image of each digit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_mnist.data import normalize
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Saliency(NamedTuple):
+    """Images (n, 784), their classes (n,), and |∂logit of that class/∂pixel| (n, 784)."""
+
+    images: NDArray[Any]
+    classes: NDArray[Any]
+    slopes: NDArray[Any]
+
+
+def first_of_each_class(model: Any, images: NDArray[Any], labels: NDArray[Any], how: str = "unit") -> Saliency:
+    """The first image of every class, and how strongly each pixel moves the logit of that class.
+
+    Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2013, section 3.
+
+    Parameters
+    ----------
+    model : object
+        Has ``saliency(images, classes)``, as both derivations' networks do.
+    images : ndarray, (n, 784)
+        Bytes or floats.
+    labels : ndarray of int, (n,)
+        The true classes.
+    how : {"unit", "seed", "standardize"}
+        The normalisation the model was trained with.
+    """
+    classes, rows = np.unique(labels, return_index=True)
+    return Saliency(images[rows], classes, model.saliency(normalize(images[rows], how), classes))
