@@ -110,6 +110,8 @@ def _bytes_or_floats(pixels: NDArray[Any]) -> NDArray[Any]:
     """Pixels from 0 to 255 of any type, as bytes if they are whole, otherwise as floats from 0 to 1."""
     if pixels.max() <= 1:
         return pixels.astype(np.float32)
+    if pixels.dtype == np.uint8:
+        return pixels
     whole = pixels.astype(np.uint8)
     return whole if (whole == pixels).all() else (pixels / 255).astype(np.float32)
 
