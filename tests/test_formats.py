@@ -19,7 +19,6 @@ from tinygrad_mnist.training import Recipe, train
 
 IMAGES, LABELS = (array[:300] for array in data.load_mnist(None))
 NAMES = [f"pixel{n}" for n in range(784)]
-ZEROS = ["0"] * 784
 
 
 def text(images, labels=None, header=None):
@@ -37,6 +36,19 @@ def npz_bytes(save=np.savez, **arrays):
     file = io.BytesIO()
     save(file, **arrays)
     return file.getvalue()
+
+
+def npz_with_header(header, body=b""):
+    """An npz file whose images have this header."""
+    padded = header.encode() + b"\n"
+    file = io.BytesIO(npz_bytes(labels=LABELS))
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(padded)) + padded + body)
+    return file.getvalue()
+
+
+def descr(dtype, shape):
+    return f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {shape}, }}"
 
 
 def write(folder, *contents):
@@ -68,7 +80,9 @@ FILES = {
     "csv with header of pandas": (text(IMAGES, LABELS, ["label", *range(784)]),),
     "csv with header of numbers only": (text(IMAGES, LABELS, range(785)),),
     "csv with quoted header": (text(IMAGES, LABELS, [f'"{name}"' for name in ("label", *NAMES)]),),
-    "csv of OpenML, labels last": (",".join([*NAMES, "class"]) + "\n" + text(np.hstack([IMAGES, LABELS[:, None]])),),
+    "csv of OpenML, labels last": (
+        ",".join(f'"{name}"' for name in [*NAMES, "class"]) + "\n" + text(np.hstack([IMAGES, LABELS[:, None]])),
+    ),
     "csv and csv": (text(IMAGES), ONE_COLUMN),
     "csv and csv with headers": (text(IMAGES, header=NAMES), "label\n" + ONE_COLUMN),
     "csv with CRLF": (CSV.replace("\n", "\r\n"),),
@@ -100,6 +114,11 @@ def test_real_digits_read_back_as_they_were_written(tmp_path, contents):
     assert (images.dtype, labels.dtype) == (np.uint8, np.int64)
     np.testing.assert_array_equal(images, IMAGES)
     np.testing.assert_array_equal(labels, LABELS)
+
+
+def test_headers_of_python_2_are_read(tmp_path):
+    (path,) = write(tmp_path, npz_with_header(descr("|u1", "(300L, 784L)"), IMAGES.tobytes()))
+    np.testing.assert_array_equal(data.load(path)[0], IMAGES)
 
 
 def test_an_npz_file_of_keras_has_two_parts(tmp_path):
@@ -178,6 +197,7 @@ def test_a_label_is_a_digit(tmp_path, value):
         ((gzip.compress(b""),), "images: empty."),
         ((b"\xef\xbb\xbf",), "images: empty."),
         ((",".join(["label", *NAMES]),), "images: a header, and no line below it."),
+        ((",".join(["label", *NAMES]) + "\n" + text(IMAGES),), "line 2 has 784 columns, but the first line has 785"),
         ((with_cell(2, 7, "1,2"),), "line 2 has 786 columns, but the first line has 785"),
         ((CSV[:-50],), "line 300 has"),
         ((CSV + "1,2\n",), "line 301 has 2 columns, but the first line has 785"),
@@ -228,19 +248,6 @@ class Boom:
         return pytest.fail, ("unpickled",)
 
 
-def damaged_npz(header, body=b""):
-    """An npz file whose images have this header."""
-    padded = header.encode() + b"\n"
-    file = io.BytesIO(npz_bytes(labels=LABELS))
-    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("images.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(padded)) + padded + body)
-    return file.getvalue()
-
-
-def descr(dtype, shape):
-    return f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {shape}, }}"
-
-
 def other_zip(compression):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", compression) as archive:
@@ -280,14 +287,15 @@ def changed(array, index, value):
         (npz_bytes(images=IMAGES, labels=LABELS)[:-100], "damaged, or not written by NumPy: "),
         (gzip.compress(npz_bytes(images=IMAGES, labels=LABELS)), "damaged, or not written by NumPy: "),
         (other_zip(zipfile.ZIP_BZIP2), "images.npy is compressed in a way that NumPy does not use"),
-        (damaged_npz(descr("|u1", (10, 784)), bytes(10)), "announces 7840 bytes, but 7830 of them are missing"),
-        (damaged_npz(descr("|u1", (10, 784)), bytes(7841)), "more data follows the 7840 bytes"),
-        (damaged_npz(descr("|u1", (-10, -784)), bytes(7840)), "damaged, or not written by NumPy: "),
-        (damaged_npz(descr("|u1", (1 << 40, 784))), "images.npy announces 1099511627776 x 784 elements, which cannot be right"),
-        (damaged_npz(descr("|u1", "[" * 5000)), "damaged, or not written by NumPy: "),
-        (damaged_npz("-" * 9000 + "1"), "damaged, or not written by NumPy: "),
-        (damaged_npz("{'descr': 'Q\\d', 'shape': 1is 2}"), "damaged, or not written by NumPy: "),
-        (damaged_npz(descr([("a", "|u1")], (10, 784)), bytes(7840)), "expected numbers"),
+        (npz_with_header(descr("|u1", (10, 784)), bytes(10)), "announces 7840 bytes, but 7830 of them are missing"),
+        (npz_with_header(descr("|u1", (10, 784)), bytes(7841)), "more data follows the 7840 bytes"),
+        (npz_with_header(descr("|u1", (-10, -784)), bytes(7840)), "damaged, or not written by NumPy: "),
+        (npz_with_header(descr("|u1", (1 << 40, 784))), "images.npy announces 1099511627776 x 784 elements, which cannot be right"),
+        (npz_with_header(descr("|u1", "[" * 5000)), "damaged, or not written by NumPy: "),
+        (npz_with_header(" " * 20_000), "damaged, or not written by NumPy: "),
+        (npz_with_header("-" * 9000 + "1"), "damaged, or not written by NumPy: "),
+        (npz_with_header("{'descr': 'Q\\d', 'shape': 1is 2}"), "damaged, or not written by NumPy: "),
+        (npz_with_header(descr([("a", "|u1")], (10, 784)), bytes(7840)), "expected numbers"),
     ],
 )
 def test_what_is_wrong_with_an_npz_file_is_said(tmp_path, content, message):
@@ -331,10 +339,10 @@ def test_a_gzip_bomb_stops_early(tmp_path, bomb, byte, message):
 @pytest.mark.parametrize(
     "content",
     [
-        damaged_npz(descr("|u1", (10, 784)), bytes(1 << 26)),
-        damaged_npz(descr("|u1", (1 << 40, 784)), bytes(1 << 26)),
-        damaged_npz(descr("|O", (10, 784)), bytes(1 << 26)),
-        damaged_npz(descr("|V99999999", ()), bytes(1 << 26)),
+        npz_with_header(descr("|u1", (10, 784)), bytes(1 << 26)),
+        npz_with_header(descr("|u1", (1 << 40, 784)), bytes(1 << 26)),
+        npz_with_header(descr("|O", (10, 784)), bytes(1 << 26)),
+        npz_with_header(descr("|V99999999", ()), bytes(1 << 26)),
     ],
 )
 def test_a_zip_bomb_stops_early(tmp_path, content):
@@ -404,7 +412,7 @@ def test_a_damaged_file_gives_one_kind_of_error(tmp_path_factory, content, patch
 def test_an_image_in_both_sets_is_refused_and_counted():
     test = IMAGES[200:].copy()
     test[[4, 9]] = IMAGES[[0, 199]]
-    for mine, theirs in [(IMAGES[:200], test), (IMAGES[:200], test / np.float32(255)), (IMAGES[:200] / 255, test)]:
+    for mine, theirs in [(IMAGES[:200], test), (IMAGES[:200], test * (1 / 255)), (IMAGES[:200] * (1 / 255), test)]:
         with pytest.raises(data.DataError, match=r"^2 of the 100 test images are also training images, the first of them is number 5"):
             data.refuse_overlap(mine, theirs)
 

@@ -54,7 +54,7 @@ def read_npz(path: Path, part: str = "train") -> tuple[NDArray[Any], NDArray[np.
     except Exception as error:  # on damaged files, zipfile and NumPy's reader of headers raise many kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
         raise DataError(f"{path}: damaged, or not written by NumPy: {reason}.") from error
-    if images.ndim < 2 or prod(images.shape[1:]) != PIXELS:
+    if prod(images.shape[1:]) != PIXELS:
         raise DataError(f"{path}: {image_key} has shape {images.shape}, expected (n, 28, 28) or (n, {PIXELS}).")
     if labels.ndim != 1:
         raise DataError(f"{path}: {label_key} has shape {labels.shape}, expected (n,). Are the labels one-hot? Save labels.argmax(axis=1).")
