@@ -15,6 +15,7 @@ import pytest
 
 from tinygrad_mnist import __version__, cli, data
 from tinygrad_mnist.data import mnist
+from tinygrad_mnist.training import progress
 
 COMMAND = [sys.executable, "-m", "tinygrad_mnist"]
 
@@ -251,6 +252,7 @@ def own_files(digits, tmp_path):
     np.savetxt(tmp_path / "mine.csv", np.column_stack([labels, images])[:800], fmt="%d", delimiter=",")
     np.savetxt(tmp_path / "images.csv", images[:800], fmt="%d", delimiter=",")
     np.savetxt(tmp_path / "labels.csv", labels[:800], fmt="%d")
+    np.savez(tmp_path / "others.npz", images=images[800:], labels=labels[800:])
 
 
 @pytest.mark.usefixtures("own_files")
@@ -265,6 +267,15 @@ def test_train_on_files_of_ones_own_is_the_same_from_every_format(command, tmp_p
         assert metrics["files"]["data"] == source[0]
     assert metrics["files"] == {"data": "images.csv", "labels": "labels.csv", "test_data": "both.npz"}
     assert len({(tmp_path / out / "weights.npz").read_bytes() for out in sources}) == 1
+
+
+@pytest.mark.usefixtures("own_files")
+def test_the_speed_shown_counts_the_images_that_are_trained_on(command, monkeypatch):
+    counted, plain = [], progress.PlainProgress
+    monkeypatch.setattr(progress, "PlainProgress", lambda images, stream: counted.append(images) or plain(images, stream))
+    arguments = ("--set", "epochs=1", "hidden=[16]", "validation=0.25", "--out", "run")
+    assert command("train", "--data", "others.npz", "--test-data", "images.csv", "--test-labels", "labels.csv", *arguments)[0] == 0
+    assert counted == [150]
 
 
 @pytest.mark.usefixtures("own_files")
