@@ -15,6 +15,7 @@ import pytest
 
 from tinygrad_mnist import __version__, cli, data
 from tinygrad_mnist.data import mnist
+from tinygrad_mnist.training import progress
 
 COMMAND = [sys.executable, "-m", "tinygrad_mnist"]
 
@@ -238,3 +239,72 @@ def test_a_terminal_shows_live_progress():
     assert process.wait(60) == 0
     assert b"epoch 1 of 1" in shown
     assert b"of the test images right" in shown
+
+
+# ---------------------------------------------------------------- images of one's own
+
+
+@pytest.fixture
+def own_files(digits, tmp_path):
+    """A thousand digits in files: 800 to train on, 200 to test on, and the 800 once more as images and labels apart."""
+    images, labels = digits
+    np.savez(tmp_path / "both.npz", x_train=images[:800], y_train=labels[:800], x_test=images[800:], y_test=labels[800:])
+    np.savetxt(tmp_path / "mine.csv", np.column_stack([labels, images])[:800], fmt="%d", delimiter=",")
+    np.savetxt(tmp_path / "images.csv", images[:800], fmt="%d", delimiter=",")
+    np.savetxt(tmp_path / "labels.csv", labels[:800], fmt="%d")
+    np.savez(tmp_path / "others.npz", images=images[800:], labels=labels[800:])
+
+
+@pytest.mark.usefixtures("own_files")
+def test_train_on_files_of_ones_own_is_the_same_from_every_format(command, tmp_path):
+    epochs = ("train", "--set", "epochs=2", "hidden=[16]", "--test-data", "both.npz", "--json", "--out")
+    sources = {"a": ("both.npz",), "b": ("mine.csv",), "c": ("images.csv", "--labels", "labels.csv")}
+    for out, source in sources.items():
+        code, printed, _ = command(*epochs, out, "--data", *source)
+        metrics = json.loads(printed)
+        assert code == 0
+        assert metrics["test"]["correct"] + metrics["test"]["incorrect"] == 200
+        assert metrics["files"]["data"] == source[0]
+    assert metrics["files"] == {"data": "images.csv", "labels": "labels.csv", "test_data": "both.npz"}
+    assert len({(tmp_path / out / "weights.npz").read_bytes() for out in sources}) == 1
+
+
+@pytest.mark.usefixtures("own_files")
+def test_the_speed_shown_counts_the_images_that_are_trained_on(command, monkeypatch):
+    counted, plain = [], progress.PlainProgress
+    monkeypatch.setattr(progress, "PlainProgress", lambda images, stream: counted.append(images) or plain(images, stream))
+    arguments = ("--set", "epochs=1", "hidden=[16]", "validation=0.25", "--out", "run")
+    assert command("train", "--data", "others.npz", "--test-data", "images.csv", "--test-labels", "labels.csv", *arguments)[0] == 0
+    assert counted == [150]
+
+
+@pytest.mark.usefixtures("own_files")
+def test_mnist_stands_in_for_the_set_not_given(command, monkeypatch, digits):
+    monkeypatch.setattr("tinygrad_mnist.training.runs.load_mnist_test", lambda how: (digits[0][900:], digits[1][900:]))
+    code, out, _ = command("train", "--data", "mine.csv", "--set", "epochs=1", "hidden=[16]", "--json", "--out", "a")
+    assert (code, json.loads(out)["files"]) == (0, {"data": "mine.csv"})
+    assert json.loads(out)["test"]["correct"] + json.loads(out)["test"]["incorrect"] == 100
+    monkeypatch.setattr("tinygrad_mnist.training.runs.load_mnist", lambda how: (digits[0][:500], digits[1][:500]))
+    code, out, _ = command("train", "--test-data", "both.npz", "--set", "epochs=1", "hidden=[16]", "--json", "--out", "b")
+    assert (code, json.loads(out)["files"]) == (0, {"test_data": "both.npz"})
+
+
+@pytest.mark.usefixtures("own_files")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "both.npz", "--test-data", "mine.csv"], "800 of the 800 test images are also training images"),
+        (["--data", "mine.csv", "--test-data", "gone.csv"], "gone.csv: cannot be read: No such file"),
+        (["--data", "images.csv"], "images.csv: holds images only"),
+        (["--labels", "labels.csv"], "--labels belongs to --data"),
+        (["--data", "mine.csv", "--test-labels", "labels.csv"], "--test-labels to --test-data"),
+        (["--data", "few.csv", "--test-data", "both.npz"], "4 images are too few to hold out a fraction of 0.1"),
+    ],
+)
+def test_what_is_wrong_with_files_of_ones_own_is_said_and_nothing_kept(command, tmp_path, arguments, message):
+    (tmp_path / "few.csv").write_text("".join((tmp_path / "mine.csv").read_text().splitlines(keepends=True)[:4]))
+    code, _, err = command("train", "--out", "run", *arguments)
+    assert (code, err.startswith("error: ")) == (2, True)
+    assert message in err
+    assert len(err.splitlines()) <= 2
+    assert not (tmp_path / "run").exists()

@@ -53,9 +53,20 @@ def fail(error: Exception, code: int) -> NoReturn:
     help_epilogue=examples(
         "tinygrad-mnist train",
         "tinygrad-mnist train seed-a --set epochs=5 --set hidden=[300] --out runs/wide",
+        "tinygrad-mnist train --data mine.csv --test-data mine-test.csv",
     )
 )
-def train(recipe: str = "default", *, settings: Settings = (), out: Path | None = None, json: Json = False) -> int:
+def train(
+    recipe: str = "default",
+    *,
+    settings: Settings = (),
+    data: Path | None = None,
+    labels: Path | None = None,
+    test_data: Path | None = None,
+    test_labels: Path | None = None,
+    out: Path | None = None,
+    json: Json = False,
+) -> int:
     """Train a network and look at the 10 000 test images once.
 
     Parameters
@@ -64,20 +75,31 @@ def train(recipe: str = "default", *, settings: Settings = (), out: Path | None 
         A name listed by `tinygrad-mnist recipes`, or the path of a TOML file.
     settings
         key=value: replaces a value of the recipe. May be repeated.
+    data
+        Train on images of your own instead: CSV, npz or IDX, as `tinygrad_mnist.data.load` reads them.
+    labels
+        Their labels, if that file holds images only.
+    test_data
+        Test on images of your own instead; none may be a training image.
+    test_labels
+        Their labels, if that file holds images only.
     out
         Folder for the result; by default a new one, runs/RECIPE.
     json
         Print the result as JSON on standard output, and progress on standard error.
     """
-    from tinygrad_mnist.training import Recipe, free_folder, progress, run
+    from tinygrad_mnist.training import Recipe, free_folder, own_sets, progress, run
 
+    if (labels and not data) or (test_labels and not test_data):
+        raise UserFileError("--labels belongs to --data, and --test-labels to --test-data: name the images too.")
     chosen = Recipe.load(recipe).changed(settings)
+    sets = own_sets(data, labels, test_data, test_labels) if data or test_data else None
     folder = out or free_folder(chosen.name)
     stream = sys.stderr if json else sys.stdout
-    show = progress.show(chosen, stream)
+    show = progress.show(chosen, stream, len(sets.train[1]) if sets else 60_000)
     stop = StopOnInterrupt()
     try:
-        metrics = run(chosen, folder, on_batch=show.on_batch, on_epoch=show.on_epoch, should_stop=stop.asked)
+        metrics = run(chosen, folder, sets, on_batch=show.on_batch, on_epoch=show.on_epoch, should_stop=stop.asked)
     finally:
         show.close()
     print(json_module.dumps(metrics | {"out": str(folder)}) if json else summary(metrics, folder))

@@ -1,12 +1,14 @@
-"""The digits: the MNIST files that ship with the package, and how examples become batches. NumPy only."""
+"""The digits: the MNIST files that ship with the package, files of your own, and how examples become batches. NumPy only."""
 
 from tinygrad_mnist.data.batches import minibatches, normalize, one_hot, split
 from tinygrad_mnist.data.errors import DataError
+from tinygrad_mnist.data.files import load, refuse_overlap
 from tinygrad_mnist.data.idx import read_idx, read_idx_pair
 from tinygrad_mnist.data.mnist import load_mnist, load_mnist_test
 
 __all__ = [
     "DataError",
+    "load",
     "load_mnist",
     "load_mnist_test",
     "minibatches",
@@ -14,5 +16,6 @@ __all__ = [
     "one_hot",
     "read_idx",
     "read_idx_pair",
+    "refuse_overlap",
     "split",
 ]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinygrad_mnist.data.errors import DataError
+from tinygrad_mnist.data.stream import LARGEST, opened, read_exactly
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UNSIGNED_BYTE = 8
-LARGEST = 1 << 28
-"""No file of more elements is read: more than five times the training images."""
 
 
 def read_idx(path: str | PathLike[str], ndim: int) -> NDArray[np.uint8]:
@@ -43,16 +40,9 @@ def read_idx(path: str | PathLike[str], ndim: int) -> NDArray[np.uint8]:
         If magic number, element type, axes or length are not those of such a file, or it cannot be read.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as plain:
-            compressed = plain.read(2) == b"\x1f\x8b"
-            plain.seek(0)
-            stream: Any = gzip.GzipFile(fileobj=plain) if compressed else plain
-            shape = _read_header(path, stream, ndim)
-            return np.frombuffer(_read_exactly(path, stream, prod(shape)), np.uint8).reshape(shape)
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: cannot be read: {reason}.") from error
+    with opened(path) as stream:
+        shape = _read_header(path, stream, ndim)
+        return np.frombuffer(read_exactly(path, stream, prod(shape)), np.uint8).reshape(shape)
 
 
 def _read_header(path: Path, stream: BinaryIO, ndim: int) -> tuple[int, ...]:
@@ -70,18 +60,6 @@ def _read_header(path: Path, stream: BinaryIO, ndim: int) -> tuple[int, ...]:
     if not 0 < prod(shape) <= LARGEST:
         raise DataError(f"{path}: the header says {' x '.join(map(str, shape))} elements, which cannot be right.")
     return shape
-
-
-def _read_exactly(path: Path, stream: BinaryIO, expected: int) -> bytes:
-    chunks, missing = [], expected
-    while missing and (chunk := stream.read(min(missing, 1 << 20))):
-        chunks.append(chunk)
-        missing -= len(chunk)
-    if missing:
-        raise DataError(f"{path}: the header announces {expected} elements, but {missing} of them are missing. Was the file cut short?")
-    if stream.read(1):
-        raise DataError(f"{path}: more data follows the {expected} elements that the header announces.")
-    return b"".join(chunks)
 
 
 def read_idx_pair(images: str | PathLike[str], labels: str | PathLike[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

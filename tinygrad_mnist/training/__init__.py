@@ -3,7 +3,7 @@
 from tinygrad_mnist.training.loop import DivergenceError, Epoch, Result, build_model, train
 from tinygrad_mnist.training.recipe import Recipe, RecipeError, recipe_names
 from tinygrad_mnist.training.results import reproduce
-from tinygrad_mnist.training.runs import RunFolderError, free_folder, run
+from tinygrad_mnist.training.runs import RunFolderError, Sets, free_folder, own_sets, run
 
 __all__ = [
     "DivergenceError",
@@ -12,8 +12,10 @@ __all__ = [
     "RecipeError",
     "Result",
     "RunFolderError",
+    "Sets",
     "build_model",
     "free_folder",
+    "own_sets",
     "recipe_names",
     "reproduce",
     "run",

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_mnist import nn, optim
 from tinygrad_mnist.autodiff import no_grad
-from tinygrad_mnist.data import minibatches, normalize, one_hot, split
+from tinygrad_mnist.data import DataError, minibatches, normalize, one_hot, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,12 +130,18 @@ def train(
 
     Raises
     ------
+    DataError
+        If nothing is left to train on or to hold out.
     DivergenceError
         If the loss becomes infinite or NaN.
     """
     seeds = np.random.SeedSequence(recipe.seed).spawn(3)
     split_rng, model_rng, order_rng = (np.random.default_rng(seed) for seed in seeds)
     training_rows, validation_rows = split(len(images), recipe.validation, split_rng)
+    if not (len(training_rows) and len(validation_rows)):
+        raise DataError(
+            f"{len(images)} images are too few to hold out a fraction of {recipe.validation}. Change validation, or add images."
+        )
     model = build_model(recipe, images.shape[1], model_rng)
     optimizer = build_optimizer(recipe, model)
     batches = -(-len(training_rows) // recipe.batch_size)

@@ -68,7 +68,7 @@ class LiveProgress:
         self.bar.stop()
 
 
-def show(recipe: Recipe, stream: TextIO) -> PlainProgress | LiveProgress:
-    """Live on a terminal, plain elsewhere."""
-    images = round(60_000 * (1 - recipe.validation))
+def show(recipe: Recipe, stream: TextIO, examples: int = 60_000) -> PlainProgress | LiveProgress:
+    """Live on a terminal, plain elsewhere; of so many examples the recipe holds some out."""
+    images = round(examples * (1 - recipe.validation))
     return LiveProgress(images, stream, recipe.epochs) if stream.isatty() else PlainProgress(images, stream)

@@ -10,11 +10,11 @@ from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_mnist.data import load_mnist, load_mnist_test
+from tinygrad_mnist.data import load, load_mnist, load_mnist_test, refuse_overlap
 from tinygrad_mnist.evaluation import Predictions, examine, figures, html_report, model_card, predict, score, to_markdown
 from tinygrad_mnist.export import write_npz
 from tinygrad_mnist.training.loop import Result, train
@@ -22,11 +22,38 @@ from tinygrad_mnist.training.loop import Result, train
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from tinygrad_mnist.training.recipe import Recipe
 
 
 class RunFolderError(OSError):
     """The folder for a run cannot be used; the message says why and what could."""
+
+
+class Sets(NamedTuple):
+    """What to train and to test on, images and labels each, and the files that replace MNIST's, by the name of their option."""
+
+    train: tuple[NDArray[Any], NDArray[np.int64]]
+    test: tuple[NDArray[Any], NDArray[np.int64]]
+    files: dict[str, str]
+
+
+def own_sets(data: Path | None = None, labels: Path | None = None, test_data: Path | None = None, test_labels: Path | None = None) -> Sets:
+    """Read the files to train on and those to test on, as `tinygrad_mnist.data.load` does; MNIST in place of images not given.
+
+    MNIST's test images are read here only to see that none is trained on.
+
+    Raises
+    ------
+    DataError
+        If a file is not what it should be, or a test image is a training image.
+    """
+    train_set = load(data, labels) if data else load_mnist(None)
+    test_set = load(test_data, test_labels, part="test") if test_data else load_mnist_test(None)
+    refuse_overlap(train_set[0], test_set[0])
+    files = {"data": data, "labels": labels, "test_data": test_data, "test_labels": test_labels}
+    return Sets(train_set, test_set, {name: str(path) for name, path in files.items() if path})
 
 
 def free_folder(name: str) -> Path:
@@ -73,6 +100,7 @@ def write(path: Path, content: Callable[[Any], object] | str | bytes) -> None:
 def run(
     recipe: Recipe,
     folder: Path,
+    sets: Sets | None = None,
     *,
     on_batch: Callable[..., object] = lambda *_: None,
     on_epoch: Callable[..., object] = lambda *_: None,
@@ -89,6 +117,8 @@ def run(
         What to do.
     folder : Path
         Where to keep the result; made if missing, must be empty.
+    sets : Sets, optional
+        Data of your own, which ``metrics.json`` then names; by default MNIST.
     on_batch, on_epoch, should_stop : callable
         As for `train`.
 
@@ -101,14 +131,16 @@ def run(
     ------
     RunFolderError
         Before training, if the folder cannot be used.
+    DataError
+        If there are too few images to hold some out.
     DivergenceError
         If the loss becomes infinite or NaN; nothing is written, and the folder is removed again.
     """
     prepare(folder)
     try:
-        result = train(recipe, *load_mnist(None), on_batch=on_batch, on_epoch=on_epoch, should_stop=should_stop)
-        test = open_test_set(recipe, result)
-        metrics = measure(recipe, result, test)
+        result = train(recipe, *(sets.train if sets else load_mnist(None)), on_batch=on_batch, on_epoch=on_epoch, should_stop=should_stop)
+        test = open_test_set(recipe, result, sets)
+        metrics = measure(recipe, result, test) | ({"files": sets.files} if sets else {})
         if test is not None:
             metrics["test"] = examine(test.probabilities, test.labels)
         write(folder / "config.toml", recipe.to_toml())
@@ -124,11 +156,11 @@ def run(
     return metrics
 
 
-def open_test_set(recipe: Recipe, result: Result) -> Predictions | None:
+def open_test_set(recipe: Recipe, result: Result, sets: Sets | None = None) -> Predictions | None:
     """The one look at the test set, or None if the training was interrupted: it stays closed then."""
     if result.interrupted:
         return None
-    images, labels = load_mnist_test(None)
+    images, labels = sets.test if sets else load_mnist_test(None)
     return Predictions(images, labels, predict(result.model, images, recipe.normalize))
 
 

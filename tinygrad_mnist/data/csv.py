@@ -1,0 +1,148 @@
+"""Digits as text: one image a line, cells separated by commas. Whole blocks of bytes are read fast, all else cell by cell."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from functools import lru_cache
+from itertools import chain, count, islice, pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_mnist.data.errors import DataError
+from tinygrad_mnist.data.stream import LARGEST, PIXELS, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import TextIO
+
+    from numpy.typing import NDArray
+
+LONGEST_LINE = 32 * (PIXELS + 1)
+MOST_LINES = LARGEST // PIXELS
+BLOCK = 1000
+"""Lines that are read at a time."""
+_remembered = lru_cache(1024)(float)  # scaled bytes have 256 values, and a look in a table is faster than reading 17 digits
+
+
+def read_csv(path: Path) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
+    """Read images, and labels if there are any, from a CSV file, plain or compressed with gzip, with or without a header.
+
+    Parameters
+    ----------
+    path : Path
+        Each line is an image: 784 pixels; or 785 cells, of which the first is the label, unless a header calls another one
+        ``label``, ``class`` or ``target``.
+
+    Returns
+    -------
+    images : ndarray, (n, 784), uint8 if all cells are whole numbers, otherwise float32
+    labels : ndarray of int64, (n,), or None
+
+    Raises
+    ------
+    DataError
+        If a pixel is not a number from 0 to 255, a label not a digit, a line of another length than the first, or the file
+        cannot be read; file, line, column and value are named.
+    """
+    rows, label = _read_rows(path, {PIXELS: "pixels", PIXELS + 1: "a label and pixels"})
+    return (rows, None) if label is None else (np.delete(rows, label, axis=1), rows[:, label].astype(np.int64))
+
+
+def read_csv_labels(path: Path) -> NDArray[np.int64]:
+    """Read a CSV file whose lines are labels and nothing else; otherwise as `read_csv`."""
+    return _read_rows(path, {1: "a label"})[0][:, 0].astype(np.int64)
+
+
+def _read_rows(path: Path, widths: dict[int, str]) -> tuple[NDArray[Any], int | None]:
+    """All cells, and the column of the labels; the widths that a line may have come with what they mean."""
+    with opened(path) as stream, io.TextIOWrapper(stream, "utf-8-sig", errors="replace") as file:
+        lines = _lines(path, file)
+        first = next(lines, None)
+        if first is None:
+            raise DataError(f"{path}: empty.")
+        number, text = first
+        cells = text.split(",")
+        if len(cells) not in widths:
+            expected = " or ".join(f"{width} ({meaning})" for width, meaning in widths.items())
+            raise DataError(f"{path}: line {number} has {len(cells)} columns, expected {expected}. It starts with {text[:20]!r}.")
+        label = None if len(cells) == PIXELS else _label_column(cells)
+        if not _is_header(cells):
+            lines = chain([first], lines)
+        blocks = []
+        while block := list(islice(lines, BLOCK)):
+            rows = _fast(block, len(cells), label)
+            blocks.append(np.array([_slow(path, *line, len(cells), label) for line in block], np.float32) if rows is None else rows)
+    if not blocks:
+        raise DataError(f"{path}: a header, and no line below it.")
+    return np.concatenate(blocks), label
+
+
+def _lines(path: Path, file: TextIO) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, with their numbers."""
+    for number in count(1):
+        line = file.readline(LONGEST_LINE + 1)
+        if not line:
+            return
+        if len(line) > LONGEST_LINE:
+            raise DataError(
+                f"{path}: line {number} has more than {LONGEST_LINE} characters. It starts with {line[:20]!r}. Is this a CSV file?"
+            )
+        if "\0" in line:
+            raise DataError(f"{path}: line {number} holds a zero byte. Not a text file, or saved as UTF-16? Save it as UTF-8.")
+        if number > MOST_LINES:
+            raise DataError(f"{path}: more than {MOST_LINES} lines, which cannot be right.")
+        if not line.isspace():
+            yield number, line.rstrip("\n")
+
+
+def _label_column(cells: list[str]) -> int:
+    names = [cell.strip(" \"'").lower() for cell in cells]
+    return next((column for column, name in enumerate(names) if name in ("label", "class", "target")), 0)
+
+
+def _is_header(cells: list[str]) -> bool:
+    """Whether most cells are words, or the numbers among them count the columns, as in ``label,0,1,2,...``."""
+    numbers = [number for cell in cells if (number := _number(cell)) is not None]
+    words = sum(1 for cell in cells if cell.strip()) - len(numbers)
+    return 2 * words > len(cells) or (len(numbers) > 1 and all(b - a == 1 for a, b in pairwise(numbers)))
+
+
+def _number(cell: str) -> float | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+def _fast(block: list[tuple[int, str]], width: int, label: int | None) -> NDArray[np.uint8] | None:
+    """The rows of a block if all is right with them and all cells are whole numbers."""
+    try:
+        with warnings.catch_warnings(action="error"):
+            rows = np.loadtxt([text for _, text in block], np.uint8, delimiter=",", comments=None, ndmin=2)
+    except (ValueError, Warning):
+        return None
+    right = rows.shape == (len(block), width) and (label is None or rows[:, label].max() <= 9)
+    return rows if right else None
+
+
+def _slow(path: Path, number: int, text: str, width: int, label: int | None) -> NDArray[np.float64]:
+    """The row of a line, or what is wrong with it."""
+    cells = text.split(",")
+    if len(cells) != width:
+        raise DataError(f"{path}: line {number} has {len(cells)} columns, but the first line has {width}.")
+    try:
+        row = np.fromiter(map(_remembered, cells), np.float64, width)
+    except ValueError:
+        row = np.array([np.nan if (value := _number(cell)) is None else value for cell in cells])
+    right = (row >= 0) & (row <= 255)
+    if label is not None:
+        right[label] = row[label] in range(10)
+    if right.all():
+        return row
+    column = int(right.argmin())
+    what = "label" if column == label else "pixel"
+    range_ = "a digit from 0 to 9" if column == label else "a number from 0 to 255"
+    raise DataError(f"{path}: line {number}, column {column + 1}: {what} {cells[column].strip()[:20]!r} is not {range_}.")
