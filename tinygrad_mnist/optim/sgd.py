@@ -75,4 +75,4 @@ class SGD(Optimizer):
             else:
                 v = state["momentum_buffer"] = np.array(g)
             g = g + momentum * v if group["nesterov"] else v
-        p.data = p.data - group["lr"] * g
+        p.data -= group["lr"] * g
