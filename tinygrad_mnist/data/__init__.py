@@ -1,5 +1,6 @@
 """The digits: the MNIST files that ship with the package, and how examples become batches. NumPy only."""
 
+from tinygrad_mnist.data.augment import distort
 from tinygrad_mnist.data.batches import minibatches, normalize, one_hot, split
 from tinygrad_mnist.data.errors import DataError
 from tinygrad_mnist.data.idx import read_idx, read_idx_pair
@@ -7,6 +8,7 @@ from tinygrad_mnist.data.mnist import load_mnist, load_mnist_test
 
 __all__ = [
     "DataError",
+    "distort",
     "load_mnist",
     "load_mnist_test",
     "minibatches",

@@ -70,5 +70,5 @@ class LiveProgress:
 
 def show(recipe: Recipe, stream: TextIO) -> PlainProgress | LiveProgress:
     """Live on a terminal, plain elsewhere."""
-    images = round(60_000 * (1 - recipe.validation))
+    images = recipe.examples or round(60_000 * (1 - recipe.validation))
     return LiveProgress(images, stream, recipe.epochs) if stream.isatty() else PlainProgress(images, stream)

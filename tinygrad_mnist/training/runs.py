@@ -123,6 +123,7 @@ def measure(recipe: Recipe, result: Result) -> dict[str, Any]:
         "epochs": len(result.history),
         "kept_epoch": result.kept_epoch,
         "training_seconds": round(sum(epoch.seconds for epoch in result.history), 3),
+        "training": kept and {"accuracy": kept.accuracy, "loss": kept.loss},
         "validation": kept and {"accuracy": kept.validation_accuracy, "loss": kept.validation_loss},
         "test": None if result.interrupted else evaluate(result.model, *load_mnist_test(None), recipe.normalize),
     }
