@@ -65,7 +65,9 @@ def distort(
         fields = rng.random((len(maps[block]), 2, side, side), dtype=np.float32)
         fields *= 2
         fields -= 1
-        displacements: NDArray[np.float32] = np.float32(alpha) * (K @ fields @ K.T) + linear(maps[block], side)
+        displacements = K @ fields @ K.T
+        displacements *= np.float32(alpha)
+        displacements += linear(maps[block], side)
         moved = gather(images[block].reshape(-1, side, side), displacements)
         distorted[block] = (np.rint(moved) if images.dtype == np.uint8 else moved).reshape(-1, side * side)
     return distorted
