@@ -89,7 +89,7 @@ def linear(maps: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     return moved
 
 
-def gather(images: NDArray[Any], displacements: NDArray[np.float32]) -> NDArray[np.float32]:
+def gather(images: NDArray[Any], displacements: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Read each pixel at its displaced place, bilinearly: (n, side, side), (n, 2, side, side) -> (n, side, side)."""
     n, side, _ = images.shape
     grid = np.arange(side, dtype=np.float32)
