@@ -155,7 +155,7 @@ def measure(training, trained):
         return seconds
 
     contestants = {name: partial(run, name, train) for name, train in trained.items()}
-    times = race(contestants | {name: partial(f, training) for name, f in PRODUCTS.items()}, ROUNDS)
+    times = race(contestants | {name: partial(f, training) for name, f in PRODUCTS.items()}, ROUNDS, pause=0.3)
     assert max(accuracy.values()) - min(accuracy.values()) <= 1e-3, f"somebody does other work: {accuracy}"
     scale = 60_000 / training.examples
     return [

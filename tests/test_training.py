@@ -9,8 +9,9 @@ import pytest
 from tinygrad_mnist import byhand, data
 from tinygrad_mnist.evaluation import evaluate
 from tinygrad_mnist.export import write_npz
-from tinygrad_mnist.training import DivergenceError, Recipe, RecipeError, RunFolderError, free_folder, recipe_names, run, train
+from tinygrad_mnist.training import DivergenceError, Recipe, RecipeError, RunFolderError, free_folder, recipe_names, reproduce, run, train
 from tinygrad_mnist.training.loop import build_model, build_optimizer
+from tinygrad_mnist.training.results import table
 
 SMALL = Recipe(name="small", hidden=(16,), epochs=3, batch_size=50, lr=0.1)
 
@@ -34,8 +35,11 @@ def test_recipes_survive_a_round_trip_through_toml(name, tmp_path):
     assert Recipe.load(str(tmp_path / "copy.toml")) == recipe
 
 
-def test_the_four_first_recipes_are_there():
-    assert {"default", "seed-a", "seed-a-two-hidden", "relu-adam"} <= set(recipe_names())
+def test_the_named_experiments_are_there():
+    ours = {"default", "relu-adam"}
+    known = {"dropout-1024", "linear", "nielsen-100", "seed-a", "seed-b", "seed-b-repaired", "simard-800"}
+    assert ours | known | {"seed-a-two-hidden"} == set(recipe_names())
+    assert known == {name for name in recipe_names() if Recipe.load(name).published_in}
 
 
 def test_settings_replace_values():
@@ -56,6 +60,8 @@ def test_settings_replace_values():
         ("epochs=true", "epochs must be a whole number"),
         ("epochs=0", "between 1 and"),
         ("nesterov=1", "true or false"),
+        ("elastic_sigma=0", "between 0.1 and"),
+        ("published_on=train", "Choose from training, validation, test"),
         ("hidden=300", "a list of whole numbers"),
         ("hidden=[0]", "each at least 1"),
         ("activation=gelu", "Choose from sigmoid, tanh, relu"),
@@ -108,6 +114,7 @@ def test_training_learns(digits):
     "settings",
     [
         ["dropout=0.2", "nesterov=true", "weight_decay=1e-3", "schedule=one_cycle", "schedule_every=batch"],
+        ["elastic_alpha=30", "elastic_sigma=5", "affine=0.1", "plain_epochs=1", "dropout=0.2"],
         ["optimizer=adam", "lr=0.01", "loss=mse", "activation=sigmoid", "schedule=exponential", "gamma=0.9", "normalize=seed"],
     ],
 )
@@ -119,6 +126,74 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_others(digits, tmp_path
 
     assert weights("a") == weights("b")
     assert weights("a") != weights("c", "seed=1")
+
+
+def weights_of(recipe, images, labels):
+    return [p.data for p in train(recipe, images, labels).model.parameters()]
+
+
+def same(ours, others):
+    return all(np.array_equal(a, b) for a, b in zip(ours, others, strict=True))
+
+
+def test_distortion_has_random_numbers_of_its_own(digits):
+    imperceptible = SMALL.changed(["elastic_alpha=1e-6"])  # bytes are rounded
+    assert same(weights_of(imperceptible, *digits), weights_of(SMALL, *digits))
+
+
+@pytest.mark.parametrize("strength", ["elastic_alpha=30", "affine=0.1"])
+def test_plain_epochs_see_no_distortion(digits, strength):
+    distorted = SMALL.changed([strength])
+    assert same(weights_of(distorted.changed(["plain_epochs=3"]), *digits), weights_of(SMALL, *digits))
+    assert not same(weights_of(distorted, *digits), weights_of(SMALL, *digits))
+
+
+def test_images_are_distorted_anew_in_each_epoch_except_the_last_and_never_for_validation(digits, monkeypatch):
+    seen = []
+    monkeypatch.setattr("tinygrad_mnist.training.loop.distort", lambda images, *args, **how: seen.append((len(images), how)) or images)
+    train(SMALL.changed(["elastic_alpha=30", "elastic_sigma=5", "plain_epochs=1", "validation=0.2"]), *digits)
+    assert sum(n for n, _ in seen) == 2 * 800
+    assert all(how == {"alpha": 30.0, "sigma": 5.0, "affine": 0.0} for _, how in seen)
+
+
+def test_only_the_first_examples_are_trained_on_and_none_of_them_is_held_out(digits):
+    images, labels = digits
+    first = SMALL.changed(["examples=100", "validation=0.5"])
+    others = np.concatenate([images[:100], images[:99:-1]])
+    assert same(weights_of(first, *digits), weights_of(first, others, labels))
+    assert not same(weights_of(first, *digits), weights_of(first.changed(["examples=99"]), *digits))
+    held_out = train(SMALL.changed(["examples=990", "validation=0.5", "epochs=1"]), images, np.arange(1000) // 990).history[0]
+    assert held_out.accuracy > 0.9 > held_out.validation_accuracy
+
+
+@pytest.mark.parametrize(("settings", "images"), [(["validation=0.001"], 400), (["examples=200"], 200), (["examples=300"], 200)])
+def test_too_few_images_to_hold_any_out_are_refused(digits, settings, images):
+    with pytest.raises(data.DataError, match=f"{images} images are too few to hold out .* Change validation or examples"):
+        train(SMALL.changed(settings), digits[0][:images], digits[1][:images])
+
+
+def test_seed_b_steps_along_half_the_squared_error_summed_over_classes(digits, monkeypatch):
+    before = []
+
+    def watched(*args):
+        model = build_model(*args)
+        before.extend(p.data.astype(float) for p in model.parameters())
+        return model
+
+    monkeypatch.setattr("tinygrad_mnist.training.loop.build_model", watched)
+    images, labels = (np.concatenate([part, part[:200]]) for part in digits)
+    result = train(Recipe.load("seed-b").changed(["epochs=1"]), images, labels)
+    W1, b1, W2, b2 = before
+    X, Y = digits[0] / 255, data.one_hot(digits[1])
+    A1 = 1 / (1 + np.exp(-(X @ W1 + b1)))
+    A2 = 1 / (1 + np.exp(-(A1 @ W2 + b2)))
+    dZ2 = (A2 - Y) * A2 * (1 - A2)
+    dZ1 = dZ2 @ W2.T * A1 * (1 - A1)
+    steps = [0.1 / 1000 * step for step in (X.T @ dZ1, dZ1.sum(axis=0), A1.T @ dZ2, dZ2.sum(axis=0))]
+    for parameter, start, step in zip(result.model.parameters(), before, steps, strict=True):
+        np.testing.assert_allclose(parameter.data - start, -step, atol=1e-6)
+    assert 0.5 < np.std(b1) < 1.5
+    assert result.history[0].loss == pytest.approx(((A2 - Y) ** 2).mean(), rel=1e-5)
 
 
 def test_weights_decay_and_biases_do_not():
@@ -166,6 +241,38 @@ def test_asked_to_stop_it_stops_after_the_batch(digits):
 def test_divergence_names_epoch_batch_and_rate(digits):
     with pytest.raises(DivergenceError, match=r"became (nan|inf) in epoch 1, batch \d+, at learning rate 1e\+06"):
         train(SMALL.changed(["lr=1e6", "activation=relu", "hidden=[16, 16]"]), *digits)
+
+
+# ---------------------------------------------------------------- results
+
+
+def test_the_table_sets_what_is_published_beside_what_was_measured_on_the_same_images():
+    runs = [
+        {part: {"accuracy": x} for part, x in (("training", 0.25), ("test", x))} | {"seed": 0, "training_seconds": 7.0} for x in (0.5, 0.6)
+    ]
+    lines = table(
+        [
+            {"recipe": "a", "published": None, "runs": runs},
+            {"recipe": "b", "published": {"accuracy": 0.993, "on": "test", "in": "a paper"}, "runs": runs[:1]},
+            {"recipe": "c", "published": {"accuracy": 0.2, "on": "training", "in": "a paper"}, "runs": runs},
+        ]
+    ).splitlines()
+    assert lines[2:] == [
+        "| `a` |  | 55.00 ± 7.07 | 0, 0 | 7.0 |",
+        "| `b` | 99.30 | 50.00 | 0 | 7.0 |",
+        "| `c` | 20.00 on training images; here 25.00 ± 0.00 | 55.00 ± 7.07 | 0, 0 | 7.0 |",
+    ]
+
+
+@pytest.mark.usefixtures("small_data")
+def test_reproduce_keeps_what_is_published(digits, monkeypatch):
+    monkeypatch.setattr("tinygrad_mnist.training.results.load_mnist", lambda how: digits)
+    known = SMALL.changed(["published_error=0.7", "published_in=a paper", "epochs=1"])
+    with_it, without = reproduce([known, SMALL.changed(["epochs=1"])], [0])
+    assert with_it["published"] == {"accuracy": pytest.approx(0.993), "on": "test", "in": "a paper"}
+    assert without["published"] is None
+    assert table([with_it, without]).count("99.30") == 1
+    assert with_it["runs"][0]["training"]["accuracy"] > 0.1
 
 
 # ---------------------------------------------------------------- runs

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LR, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 1e-4
 
 
-def race(contestants: Mapping[str, Callable[[int], Seconds]], rounds: int) -> dict[str, list[Seconds]]:
+def race(contestants: Mapping[str, Callable[[int], Seconds]], rounds: int, pause: Seconds = 0.0) -> dict[str, list[Seconds]]:
     """Let each contestant run once a round, after one round that does not count.
 
     Parameters
@@ -37,6 +37,8 @@ def race(contestants: Mapping[str, Callable[[int], Seconds]], rounds: int) -> di
         Given the number of the round, each does its work and returns the seconds it took.
     rounds : int
         How many rounds count.
+    pause : float
+        Seconds before each turn: the threads of the last contestant may spin for a while before they sleep.
 
     Returns
     -------
@@ -46,6 +48,7 @@ def race(contestants: Mapping[str, Callable[[int], Seconds]], rounds: int) -> di
     times: dict[str, list[Seconds]] = {name: [] for name in contestants}
     for number in range(rounds + 1):
         for name, run in contestants.items():
+            time.sleep(pause)
             seconds = run(number)
             if number:
                 times[name].append(seconds)

@@ -1,5 +1,6 @@
 """The digits: the MNIST files that ship with the package, files of your own, and how examples become batches. NumPy only."""
 
+from tinygrad_mnist.data.augment import distort
 from tinygrad_mnist.data.batches import minibatches, normalize, one_hot, split
 from tinygrad_mnist.data.errors import DataError
 from tinygrad_mnist.data.files import load, refuse_overlap
@@ -8,6 +9,7 @@ from tinygrad_mnist.data.mnist import load_mnist, load_mnist_test
 
 __all__ = [
     "DataError",
+    "distort",
     "load",
     "load_mnist",
     "load_mnist_test",

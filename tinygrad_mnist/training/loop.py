@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_mnist import nn, optim
 from tinygrad_mnist.autodiff import no_grad
-from tinygrad_mnist.data import DataError, minibatches, normalize, one_hot, split
+from tinygrad_mnist.data import DataError, distort, minibatches, normalize, one_hot, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,22 +131,19 @@ def train(
     Raises
     ------
     DataError
-        If nothing is left to train on or to hold out.
+        If nothing is left to train on or to hold out, or images that are not square are to be distorted.
     DivergenceError
         If the loss becomes infinite or NaN.
     """
-    seeds = np.random.SeedSequence(recipe.seed).spawn(3)
-    split_rng, model_rng, order_rng = (np.random.default_rng(seed) for seed in seeds)
-    training_rows, validation_rows = split(len(images), recipe.validation, split_rng)
-    if not (len(training_rows) and len(validation_rows)):
-        raise DataError(
-            f"{len(images)} images are too few to hold out a fraction of {recipe.validation}. Change validation, or add images."
-        )
+    seeds = np.random.SeedSequence(recipe.seed).spawn(4)
+    split_rng, model_rng, order_rng, distortion_rng = (np.random.default_rng(seed) for seed in seeds)
+    training_rows, validation_rows = _rows(recipe, len(images), split_rng)
     model = build_model(recipe, images.shape[1], model_rng)
     optimizer = build_optimizer(recipe, model)
     batches = -(-len(training_rows) // recipe.batch_size)
     schedule = build_schedule(recipe, optimizer, batches)
     loss_fn = _loss(recipe)
+    distorted_epochs = recipe.epochs - recipe.plain_epochs if recipe.elastic_alpha or recipe.affine else 0
     history: list[Epoch] = []
     best_loss, best_epoch, best_weights, interrupted = inf, 0, _copy(model), ""
     for epoch in range(1, recipe.epochs + 1):
@@ -154,9 +151,10 @@ def train(
         loss_sum, correct = 0.0, 0
         for batch, chosen in enumerate(minibatches(len(training_rows), recipe.batch_size, order_rng), start=1):
             rows = training_rows[chosen]
+            pixels = images[rows] if epoch > distorted_epochs else _distort(images[rows], recipe, distortion_rng)
             lr = optimizer.param_groups[0]["lr"]
             with np.errstate(over="ignore", invalid="ignore"):
-                outputs = model(normalize(images[rows], recipe.normalize))
+                outputs = model(normalize(pixels, recipe.normalize))
                 loss = loss_fn(outputs, labels[rows])
                 _check_finite(loss.item(), epoch, batch, lr)
                 optimizer.zero_grad()
@@ -190,6 +188,22 @@ def train(
         model.load_state_dict(best_weights)
         kept_epoch = best_epoch
     return Result(model, history, kept_epoch, interrupted)
+
+
+def _rows(recipe: Recipe, images: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    training_rows, validation_rows = split(images, recipe.validation, rng)
+    if recipe.examples:
+        training_rows = np.arange(min(recipe.examples, images))
+        validation_rows = validation_rows[validation_rows >= recipe.examples]
+    if not (len(training_rows) and len(validation_rows)):
+        raise DataError(
+            f"{images} images are too few to hold out a fraction of {recipe.validation}. Change validation or examples, or add images."
+        )
+    return training_rows, validation_rows
+
+
+def _distort(images: NDArray[Any], recipe: Recipe, rng: np.random.Generator) -> NDArray[Any]:
+    return distort(images, rng, alpha=recipe.elastic_alpha, sigma=recipe.elastic_sigma, affine=recipe.affine)
 
 
 def _loss(recipe: Recipe) -> Callable[[Any, NDArray[np.int64]], Any]:

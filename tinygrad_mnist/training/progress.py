@@ -70,5 +70,5 @@ class LiveProgress:
 
 def show(recipe: Recipe, stream: TextIO, examples: int = 60_000) -> PlainProgress | LiveProgress:
     """Live on a terminal, plain elsewhere; of so many examples the recipe holds some out."""
-    images = round(examples * (1 - recipe.validation))
+    images = recipe.examples or round(examples * (1 - recipe.validation))
     return LiveProgress(images, stream, recipe.epochs) if stream.isatty() else PlainProgress(images, stream)

@@ -22,11 +22,16 @@ CHOICES = {
     "optimizer": ("sgd", "adam"),
     "schedule": ("constant", "exponential", "one_cycle"),
     "schedule_every": ("epoch", "batch"),
+    "published_on": ("training", "validation", "test"),
 }
 
 # Key -> smallest and largest allowed value.
 LIMITS = {
     "dropout": (0.0, 0.99),
+    "elastic_alpha": (0.0, 1000.0),
+    "elastic_sigma": (0.1, 100.0),
+    "affine": (0.0, 1.0),
+    "plain_epochs": (0, 100_000),
     "lr": (0.0, 1e6),
     "momentum": (0.0, 1.0),
     "weight_decay": (0.0, 1e6),
@@ -34,9 +39,11 @@ LIMITS = {
     "epochs": (1, 100_000),
     "batch_size": (1, 60_000),
     "validation": (0.001, 0.9),
+    "examples": (0, 60_000),
     "patience": (0, 100_000),
     "min_delta": (0.0, 1e6),
     "seed": (0, 2**63),
+    "published_error": (0.0, 100.0),
 }
 
 
@@ -62,6 +69,10 @@ class Recipe:
         Range of the pixels.
     dropout : float
         Probability of dropping a hidden activation.
+    elastic_alpha, elastic_sigma, affine : float
+        How training images are distorted, anew in each epoch, as for `data.distort`; not at all if alpha and affine are 0.
+    plain_epochs : int
+        So many epochs at the end see the images undistorted.
     optimizer : {"sgd", "adam"}
         The update rule.
     lr : float
@@ -79,15 +90,23 @@ class Recipe:
     gamma : float
         Factor of the exponential schedule.
     epochs, batch_size : int
-        Passes over the training examples, and examples a step.
+        Passes over the training examples, and examples a step: as many as there are for full-batch gradient descent.
     validation : float
         Fraction of the 60 000 training images held out to watch the training.
+    examples : int
+        Train on the first so many images only; 0: on all that are not held out.
     patience : int
         Stop after so many epochs without a better validation loss, and go back to the best weights; 0: never stop.
     min_delta : float
         A validation loss is better if it is lower by more than this.
     seed : int
-        Decides split, initial weights, order of examples, and dropout masks.
+        Decides split, initial weights, order of examples, dropout masks, and distortions.
+    published_error : float
+        What the network is known to reach, in percent, to compare with.
+    published_on : {"training", "validation", "test"}
+        Which images that was measured on.
+    published_in : str
+        Where it was published; "" if nowhere.
     """
 
     name: str
@@ -98,6 +117,10 @@ class Recipe:
     loss: str = "cross_entropy"
     normalize: str = "unit"
     dropout: float = 0.0
+    elastic_alpha: float = 0.0
+    elastic_sigma: float = 4.0
+    affine: float = 0.0
+    plain_epochs: int = 0
     optimizer: str = "sgd"
     lr: float = 0.1
     momentum: float = 0.9
@@ -109,9 +132,13 @@ class Recipe:
     epochs: int = 10
     batch_size: int = 128
     validation: float = 0.1
+    examples: int = 0
     patience: int = 0
     min_delta: float = 0.0
     seed: int = 0
+    published_error: float = 0.0
+    published_on: str = "test"
+    published_in: str = ""
 
     def __post_init__(self) -> None:
         for field in fields(self):

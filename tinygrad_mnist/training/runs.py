@@ -175,6 +175,7 @@ def measure(recipe: Recipe, result: Result, test: Predictions | None) -> dict[st
         "epochs": len(result.history),
         "kept_epoch": result.kept_epoch,
         "training_seconds": round(sum(epoch.seconds for epoch in result.history), 3),
+        "training": kept and {"accuracy": kept.accuracy, "loss": kept.loss},
         "validation": kept and {"accuracy": kept.validation_accuracy, "loss": kept.validation_loss},
         "test": test and score(test.probabilities, test.labels),
     }
