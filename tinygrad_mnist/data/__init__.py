@@ -3,10 +3,12 @@
 from tinygrad_mnist.data.batches import minibatches, normalize, one_hot, split
 from tinygrad_mnist.data.errors import DataError
 from tinygrad_mnist.data.idx import read_idx, read_idx_pair
+from tinygrad_mnist.data.images import like_mnist, read_images
 from tinygrad_mnist.data.mnist import load_mnist, load_mnist_test
 
 __all__ = [
     "DataError",
+    "like_mnist",
     "load_mnist",
     "load_mnist_test",
     "minibatches",
@@ -14,5 +16,6 @@ __all__ = [
     "one_hot",
     "read_idx",
     "read_idx_pair",
+    "read_images",
     "split",
 ]

@@ -4,6 +4,7 @@ from tinygrad_mnist.training.loop import DivergenceError, Epoch, Result, build_m
 from tinygrad_mnist.training.recipe import Recipe, RecipeError, recipe_names
 from tinygrad_mnist.training.results import reproduce
 from tinygrad_mnist.training.runs import RunFolderError, free_folder, run
+from tinygrad_mnist.training.trained import Trained, find_run, load_trained, read_history
 
 __all__ = [
     "DivergenceError",
@@ -12,8 +13,12 @@ __all__ = [
     "RecipeError",
     "Result",
     "RunFolderError",
+    "Trained",
     "build_model",
+    "find_run",
     "free_folder",
+    "load_trained",
+    "read_history",
     "recipe_names",
     "reproduce",
     "run",
