@@ -20,18 +20,21 @@ ARROWS = {
     "optim": {"autodiff"},
     "bridge": {"autodiff", "nn", "byhand"},
     "evaluation": {"data"},
-    "export": {"nn"},
+    "export": {"autodiff", "nn", "data"},
     "recipes": set(),
+    "store": set(),
     "training": {"autodiff", "nn", "optim", "data", "evaluation", "export"},
     "benchmark": {"autodiff", "nn", "optim", "bridge"},
-    "cli": {"autodiff", "benchmark", "bridge", "data", "training"},
+    "cli": {"autodiff", "benchmark", "bridge", "data", "evaluation", "export", "store", "training"},
     "__init__": {"autodiff", "nn", "optim"},
     "__main__": {"cli"},
 }
 # What a room may import from outside the package, besides the standard library.
 OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
-    "training": {"numpy", "rich", "tomli_w"},
+    "data": {"numpy", "PIL"},
     "evaluation": {"numpy", "matplotlib"},
+    "export": {"numpy", "onnx", "safetensors"},
+    "training": {"numpy", "rich", "tomli_w"},
     "cli": {"numpy", "cyclopts"},
 }
 # Inside the machine: file -> the files it may import.

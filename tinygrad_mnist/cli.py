@@ -6,9 +6,12 @@ import json as json_module
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
+
+if TYPE_CHECKING:
+    from tinygrad_mnist.store import Prediction
 
 USAGE_ERROR, DIVERGED, INTERRUPTED = 2, 3, 130
 
@@ -21,6 +24,7 @@ app = App(
 Settings = Annotated[tuple[str, ...], Parameter(name="--set", negative="", consume_multiple=True, show_default=False)]
 Seeds = Annotated[tuple[int, ...], Parameter(negative="", consume_multiple=True)]
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
 def examples(*commands: str) -> str:
@@ -31,11 +35,13 @@ def examples(*commands: str) -> str:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 a check failed, 2 wrong input, 3 diverged, 130 interrupted."""
     from tinygrad_mnist.data import DataError
+    from tinygrad_mnist.export import ExportError
+    from tinygrad_mnist.store import StoreError
     from tinygrad_mnist.training import DivergenceError, RecipeError, RunFolderError
 
     try:
         sys.exit(app(arguments, exit_on_error=False, print_error=False))
-    except (CycloptsError, RecipeError, RunFolderError, DataError, UserFileError) as error:
+    except (CycloptsError, RecipeError, RunFolderError, DataError, ExportError, StoreError, UserFileError) as error:
         fail(error, USAGE_ERROR)
     except DivergenceError as error:
         fail(error, DIVERGED)
@@ -128,10 +134,238 @@ def summary(metrics: dict[str, Any], folder: Path) -> str:
     if test is None:
         return f"Interrupted {metrics['interrupted']}.\nThe weights so far are in {folder}; the test set was not opened."
     return (
-        f"{metrics['recipe']}: {100 * test['accuracy']:.2f} % of the test images right ({test['correct']:,} correct, "
-        f"{test['incorrect']:,} incorrect), cross-entropy {test['cross_entropy']:.4f}.\n"
+        f"{verdict(metrics['recipe'], test)}\n"
         f"{metrics['epochs']} epochs in {metrics['training_seconds']:.1f} s, {metrics['parameters']:,} parameters. Everything is in {folder}."
     )
+
+
+def verdict(name: str, test: dict[str, Any]) -> str:
+    """How a network did on the test images, in one line."""
+    return (
+        f"{name}: {100 * test['accuracy']:.2f} % of the test images right ({test['correct']:,} correct, "
+        f"{test['incorrect']:,} incorrect), cross-entropy {test['cross_entropy']:.4f}."
+    )
+
+
+@app.command(
+    help_epilogue=examples(
+        "tinygrad-mnist evaluate runs/default",
+        "tinygrad-mnist evaluate --weights mlp_weights_biases_1hidden.npz --normalize seed",
+    )
+)
+def evaluate(
+    run: Path | None = None,
+    *,
+    weights: Path | None = None,
+    normalize: Literal["unit", "seed", "standardize"] | None = None,
+    json: Json = False,
+) -> None:
+    """Say how many of the 10 000 test images a trained network gets right.
+
+    Parameters
+    ----------
+    run
+        Its folder; by default the only one below runs/.
+    weights
+        An npz or safetensors file, or another run folder, instead of the weights of the run. The recipe of the run, if one is
+        named, says what the network is like; otherwise the file or the config.toml beside it does. An npz file on its own is
+        read as sigmoid units and softmax.
+    normalize
+        The range of the pixels; by default that of the recipe, or unit: [0, 1]. seed is [0.01, 1].
+    json
+        Print the result as JSON.
+    """
+    from tinygrad_mnist import evaluation
+    from tinygrad_mnist.data import load_mnist_test
+    from tinygrad_mnist.training import load_trained
+
+    trained = load_trained(run, weights)
+    pixels = normalize or trained.normalize
+    test = evaluation.evaluate(trained.model, *load_mnist_test(None), pixels)
+    found = {**test, "weights": str(trained.weights), "layers": trained.layers, "normalize": pixels, "model_hash": trained.hash}
+    name = f"{trained.weights} ({trained.layers}, pixels normalised as {pixels!r})"
+    print(json_module.dumps(found) if json else verdict(name, test))
+
+
+@app.command(
+    help_epilogue=examples(
+        "tinygrad-mnist export runs/default --format onnx --out digits.onnx",
+        "tinygrad-mnist export runs/seed-a --ancestor",
+    )
+)
+def export(
+    run: Path,
+    *,
+    format: Literal["onnx", "safetensors", "npz"] | None = None,
+    out: Path | None = None,
+    ancestor: Flag = False,
+) -> None:
+    """Write the network of a run in a form that other programs read.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    format
+        onnx (needs the package onnx), safetensors (the default), or npz.
+    out
+        The file, replaced if it exists; by default model.onnx, model.safetensors or weights.npz in the run folder.
+    ancestor
+        Write config.json and train_history.json into the run folder instead, as the notebook did that seed-a comes from.
+    """
+    import io
+    from dataclasses import asdict
+
+    from tinygrad_mnist import export as exports
+    from tinygrad_mnist.training import load_trained, read_history, runs
+
+    if ancestor and (format or out):
+        raise UserFileError("--ancestor writes two JSON files into the run folder: it takes neither --format nor --out.")
+    trained = load_trained(run)
+    if ancestor:
+        history = exports.ancestor_history(map(asdict, read_history(run)))
+        for name, values in (("config.json", exports.ancestor_config(trained.settings)), ("train_history.json", history)):
+            runs.write(run / name, json_module.dumps(values, indent=2) + "\n")
+            print(run / name)
+        return
+    content, about = io.BytesIO(), {"recipe": trained.settings}
+    if format == "npz":
+        exports.write_npz(trained.model, content)
+    elif format == "onnx":
+        exports.write_onnx(trained.model, content, about=about)
+    else:
+        exports.write_safetensors(trained.model, content, about)
+    path = out or run / ("weights.npz" if format == "npz" else f"model.{format or 'safetensors'}")
+    runs.prepare(path.parent, empty=False)
+    runs.write(path, lambda file: file.write(content.getvalue()))
+    print(path)
+
+
+@app.command(
+    help_epilogue=examples(
+        "tinygrad-mnist predict runs/default --test 0 1 2",
+        "tinygrad-mnist predict runs/default photo.jpg drawing.png digits.npy",
+        "tinygrad-mnist predict runs/default - < digits.npy",
+    )
+)
+def predict(
+    run: Path,
+    /,
+    *files: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    test: Annotated[tuple[int, ...], Parameter(negative="", consume_multiple=True, show_default=False)] = (),
+    db: Path | None = None,
+    json: Json = False,
+) -> None:
+    """Read digits, and log what was read.
+
+    Parameters
+    ----------
+    run
+        The folder of the run whose network reads them.
+    files
+        PNG or JPEG pictures of one digit each, of any size, dark on bright or bright on dark; npy arrays of images as MNIST has
+        them, (28, 28), (784,), (n, 28, 28) or (n, 784); - for standard input.
+    test
+        Positions of MNIST test images, from 0 to 9999.
+    db
+        The log; by default predictions.db in the run folder. Made if it does not exist.
+    json
+        Print the predictions as JSON.
+    """
+    from tinygrad_mnist.data import normalize
+    from tinygrad_mnist.store import PredictionLog
+    from tinygrad_mnist.training import load_trained
+
+    trained = load_trained(run)
+    sources, images, labels = digits_to_read(files, test)
+    probabilities = trained.model.predict_proba(normalize(images, trained.normalize))
+    path = db or run / "predictions.db"
+    with PredictionLog(path, create=True) as log:
+        rows = log.add(run.resolve().name, trained.settings, trained.hash, sources, images, probabilities, labels)
+    print(show(rows, json))
+
+
+def digits_to_read(files: tuple[Path, ...], test: tuple[int, ...]) -> tuple[list[str], Any, list[int | None]]:
+    """Where each image comes from, the images as bytes (n, 784), and their labels as far as they are known."""
+    import numpy as np
+
+    from tinygrad_mnist.data import DataError, load_mnist_test, read_images
+
+    if not files and not test:
+        raise UserFileError("Nothing to read: name picture files, or positions of test images after --test.")
+    sources: list[str] = []
+    images: list[Any] = []
+    labels: list[int | None] = []
+    for file in files:
+        name = "standard input" if str(file) == "-" else str(file)
+        try:
+            found = read_images(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes(), name)
+        except OSError as error:
+            raise DataError(f"{name}: cannot be read: {error.strerror}.") from error
+        sources += [name] if len(found) == 1 else [f"{name}[{i}]" for i in range(len(found))]
+        images.append(found)
+        labels += [None] * len(found)
+    if test:
+        every, truth = load_mnist_test(None)
+        for i in test:
+            if not 0 <= i < len(every):
+                raise UserFileError(f"There is no test image {i}: they are numbered from 0 to {len(every) - 1}.")
+        sources += [f"test {i}" for i in test]
+        images.append(every[list(test)])
+        labels += truth[list(test)].tolist()
+    return sources, np.concatenate(images), labels
+
+
+def show(rows: list[Prediction], json: bool) -> str:
+    """Predictions as JSON; or a line each: number, digit, how sure, whether that is right, and where the image came from."""
+    if json:
+        return json_module.dumps([{name: value for name, value in row._asdict().items() if name != "image"} for row in rows])
+    lines = ["    id  digit    sure  label     source"]
+    for row in rows:
+        label = "-" if row.label is None else f"{row.label} {'right' if row.label == row.predicted else 'wrong'}"
+        lines.append(f"{row.id:6}  {row.predicted:5}  {100 * row.probabilities[row.predicted]:5.1f}%  {label:<8}  {row.source}")
+    return "\n".join(lines)
+
+
+@app.command(help_epilogue=examples("tinygrad-mnist log runs/default --wrong", "tinygrad-mnist log my.db --digit 7 --csv sevens.csv"))
+def log(
+    where: Path | None = None,
+    *,
+    wrong: Flag = False,
+    run: str | None = None,
+    digit: int | None = None,
+    csv: Path | None = None,
+    json: Json = False,
+) -> None:
+    """List logged predictions, oldest first.
+
+    Parameters
+    ----------
+    where
+        A run folder, or the file of a log; by default the only run below runs/.
+    wrong
+        Only those that are known to be wrong.
+    run
+        Only those of the run of this name: a log may hold several.
+    digit
+        Only those of this digit, and those taken for it.
+    csv
+        Write them to this file instead, replaced if it exists, with all probabilities but without the image.
+    json
+        Print them as JSON.
+    """
+    from tinygrad_mnist.store import PredictionLog, to_csv
+    from tinygrad_mnist.training import find_run, runs
+
+    path = where if where and not where.is_dir() else find_run(where) / "predictions.db"
+    with PredictionLog(path) as opened:
+        rows = list(opened.predictions(run=run, digit=digit, wrong=wrong))
+    if csv:
+        runs.prepare(csv.parent, empty=False)
+        runs.write(csv, to_csv(rows))
+        print(f"{len(rows)} predictions in {csv}")
+    else:
+        print(show(rows, json))
 
 
 @app.command

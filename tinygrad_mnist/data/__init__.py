@@ -5,11 +5,13 @@ from tinygrad_mnist.data.batches import minibatches, normalize, one_hot, split
 from tinygrad_mnist.data.errors import DataError
 from tinygrad_mnist.data.files import load, refuse_overlap
 from tinygrad_mnist.data.idx import read_idx, read_idx_pair
+from tinygrad_mnist.data.images import like_mnist, read_images
 from tinygrad_mnist.data.mnist import load_mnist, load_mnist_test
 
 __all__ = [
     "DataError",
     "distort",
+    "like_mnist",
     "load",
     "load_mnist",
     "load_mnist_test",
@@ -18,6 +20,7 @@ __all__ = [
     "one_hot",
     "read_idx",
     "read_idx_pair",
+    "read_images",
     "refuse_overlap",
     "split",
 ]

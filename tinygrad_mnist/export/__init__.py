@@ -1,5 +1,18 @@
 """Trained weights in files that others read."""
 
-from tinygrad_mnist.export.npz import write_npz
+from tinygrad_mnist.export.ancestor import ancestor_config, ancestor_history
+from tinygrad_mnist.export.layers import ExportError
+from tinygrad_mnist.export.npz import read_npz, write_npz
+from tinygrad_mnist.export.onnx import write_onnx
+from tinygrad_mnist.export.safetensors import read_safetensors, write_safetensors
 
-__all__ = ["write_npz"]
+__all__ = [
+    "ExportError",
+    "ancestor_config",
+    "ancestor_history",
+    "read_npz",
+    "read_safetensors",
+    "write_npz",
+    "write_onnx",
+    "write_safetensors",
+]

@@ -2,21 +2,91 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_mnist import nn
+from tinygrad_mnist.data import DataError
+from tinygrad_mnist.export.layers import ExportError, layers
 
 if TYPE_CHECKING:
+    from os import PathLike
     from typing import BinaryIO
+
+    from numpy.typing import NDArray
+
+WITHOUT_WEIGHTS = (nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Softmax, nn.LogSoftmax, nn.Flatten, nn.Identity, nn.Dropout)
 
 
 def write_npz(model: nn.Module, file: BinaryIO) -> None:
-    """Write every Linear layer of `model`, in order, to an open binary file.
+    """Write every Linear layer of `model`, in the order in which they act, to an open binary file.
 
-    The same weights always give the same bytes. `byhand.MLP.load` reads the file.
+    The same weights always give the same bytes. What stands between the Linear layers is not in the file.
+    `read_npz` and `byhand.MLP.load` read it.
+
+    Raises
+    ------
+    ExportError
+        If the model has other layers with weights, or a Linear has no bias; nothing is written.
     """
-    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    arrays = {f"{kind}{i}": p.data for i, m in enumerate(layers, start=1) for kind, p in zip("Wb", m.parameters(), strict=True)}
+    arrays: dict[str, NDArray[Any]] = {}
+    for path, layer in layers(model, (nn.Linear, *WITHOUT_WEIGHTS)):
+        if isinstance(layer, nn.Linear):
+            if layer.bias is None:
+                raise ExportError(f"The Linear at {path!r} has no bias, but the npz form wants one of every layer. Export as safetensors.")
+            number = len(arrays) // 2 + 1
+            arrays |= {f"W{number}": layer.weight.data, f"b{number}": layer.bias.data}
     np.savez(file, allow_pickle=False, **arrays)
+
+
+def read_npz(path: str | PathLike[str], activation: str = "sigmoid", output: str = "softmax", dropout: float = 0.0) -> nn.MLP:
+    """The network whose weights an npz file holds.
+
+    Parameters
+    ----------
+    path : path
+        A file with the keys W1, b1, W2, b2, ... for any number of layers; weights (in, out), biases (n,) or (1, n).
+    activation, output, dropout : str, str, float
+        As for `nn.MLP`: the file does not say. The defaults are those of a classroom network.
+
+    Returns
+    -------
+    nn.MLP
+        In the dtype of the file.
+
+    Raises
+    ------
+    DataError
+        If the file is no npz file, keys are missing, arrays are not of floats, or shapes do not follow from each other.
+    """
+    arrays = _arrays(Path(path))
+    depth = len(arrays) // 2
+    names = [f"{kind}{layer}" for layer in range(1, depth + 1) for kind in "Wb"]
+    if depth == 0 or sorted(arrays) != sorted(names):
+        raise DataError(f"{path}: expected the keys W1, b1, W2, b2, ..., but found {', '.join(sorted(arrays))[:100] or 'none'}.")
+    weights = [arrays[f"W{layer}"] for layer in range(1, depth + 1)]
+    biases = [arrays[f"b{layer}"].reshape(-1) for layer in range(1, depth + 1)]
+    sizes = [len(np.atleast_1d(weights[0])), *(b.size for b in biases)]
+    for i, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        if weight.dtype.kind != "f" or bias.dtype.kind != "f":
+            raise DataError(f"{path}: W{i + 1} and b{i + 1} have types {weight.dtype} and {bias.dtype}, expected floating-point numbers.")
+        if weight.shape != (sizes[i], sizes[i + 1]):
+            raise DataError(f"{path}: W{i + 1} has shape {weight.shape}, but its neighbours ask for {(sizes[i], sizes[i + 1])}.")
+    model = nn.MLP(sizes, activation, output, dropout=dropout, dtype=np.result_type(*weights))
+    linear = [layer for layer in model if isinstance(layer, nn.Linear)]
+    for layer, weight, bias in zip(linear, weights, biases, strict=True):
+        layer.load_state_dict({"weight": weight, "bias": bias})
+    return model
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    except Exception as error:  # on damaged files, zipfile and NumPy's reader of headers raise many kinds
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        raise DataError(f"{path}: not an npz file of arrays, or damaged: {reason}.") from error

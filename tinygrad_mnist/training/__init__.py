@@ -4,6 +4,7 @@ from tinygrad_mnist.training.loop import DivergenceError, Epoch, Result, build_m
 from tinygrad_mnist.training.recipe import Recipe, RecipeError, recipe_names
 from tinygrad_mnist.training.results import reproduce
 from tinygrad_mnist.training.runs import RunFolderError, Sets, free_folder, own_sets, run
+from tinygrad_mnist.training.trained import Trained, find_run, load_trained, read_history
 
 __all__ = [
     "DivergenceError",
@@ -13,9 +14,13 @@ __all__ = [
     "Result",
     "RunFolderError",
     "Sets",
+    "Trained",
     "build_model",
+    "find_run",
     "free_folder",
+    "load_trained",
     "own_sets",
+    "read_history",
     "recipe_names",
     "reproduce",
     "run",

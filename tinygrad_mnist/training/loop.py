@@ -76,8 +76,7 @@ class Result:
 
 def build_model(recipe: Recipe, inputs: int, rng: np.random.Generator) -> nn.MLP:
     """The untrained network of a recipe, for `inputs` pixels."""
-    output = "softmax" if recipe.loss == "cross_entropy" else "sigmoid"
-    return nn.MLP((inputs, *recipe.hidden, 10), recipe.activation, output, recipe.initialiser, recipe.dropout, rng=rng)
+    return nn.MLP((inputs, *recipe.hidden, 10), recipe.activation, recipe.output, recipe.initialiser, recipe.dropout, rng=rng)
 
 
 def build_optimizer(recipe: Recipe, model: nn.Module) -> optim.SGD | optim.Adam:

@@ -175,6 +175,11 @@ class Recipe:
         except RecipeError as error:
             raise RecipeError(f"{path}: {error}") from error
 
+    @property
+    def output(self) -> str:
+        """What the loss asks of the last layer, as for `nn.MLP`."""
+        return "softmax" if self.loss == "cross_entropy" else "sigmoid"
+
     def changed(self, settings: Iterable[str]) -> Recipe:
         """A copy with settings like ``"lr=0.05"`` or ``"hidden=[300, 100]"`` replaced."""
         values = {}

@@ -84,7 +84,13 @@ def prepare(folder: Path, *, empty: bool = True) -> None:
 
 
 def write(path: Path, content: Callable[[Any], object] | str | bytes) -> None:
-    """Write a file whole or not at all: beside its place first, then moved there."""
+    """Write a file whole or not at all: beside its place first, then moved there.
+
+    Raises
+    ------
+    RunFolderError
+        If it cannot be written.
+    """
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         with unfinished.open("wb") as file:
@@ -92,8 +98,10 @@ def write(path: Path, content: Callable[[Any], object] | str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
-    except BaseException:
+    except BaseException as error:
         unfinished.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise RunFolderError(f"{path}: cannot be written: {error.strerror}.") from error
         raise
 
 

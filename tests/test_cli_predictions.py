@@ -1,0 +1,305 @@
+"""The commands around a trained network, as people use them: evaluate, predict, log, export."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import onnxruntime
+import pytest
+import safetensors.numpy
+from PIL import Image
+
+from tinygrad_mnist import cli, data, export, nn
+from tinygrad_mnist.training import Recipe, find_run, load_trained, run
+
+
+@pytest.fixture(scope="module")
+def digits():
+    images, labels = data.load_mnist(None)
+    return images[:1000], labels[:1000]
+
+
+@pytest.fixture(scope="module")
+def trained(digits, tmp_path_factory):
+    """Folders of two runs on a thousand images; the second has dropout and another normalisation."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinygrad_mnist.training.runs.load_mnist", lambda how: digits)
+        patch.setattr("tinygrad_mnist.training.runs.load_mnist_test", lambda how: digits)
+        run(Recipe.load("seed-a").changed(["epochs=2", "hidden=[16]"]), folder / "seed-a")
+        run(Recipe.load("relu-adam").changed(["epochs=2", "hidden=[16, 12]"]), folder / "relu-adam")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_with_a_run(tmp_path, monkeypatch, trained, digits):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(data, "load_mnist_test", lambda how: digits)
+    copy("seed-a", trained, tmp_path)
+
+
+def copy(name, trained, folder):
+    (folder / "runs" / name).mkdir(parents=True)
+    for path in (trained / name).iterdir():
+        if path.is_file():
+            (folder / "runs" / name / path.name).write_bytes(path.read_bytes())
+
+
+@pytest.fixture
+def second_run(trained, tmp_path):
+    copy("relu-adam", trained, tmp_path)
+
+
+@pytest.fixture
+def command(capsys):
+    """Run a command in this process: returns exit code, standard output, standard error."""
+
+    def start(*arguments):
+        with pytest.raises(SystemExit) as exited:
+            cli.main(list(arguments))
+        return exited.value.code or 0, *capsys.readouterr()
+
+    return start
+
+
+def correct(folder):
+    return json.loads((folder / "metrics.json").read_text())["test"]["correct"]
+
+
+# ---------------------------------------------------------------- evaluate
+
+
+def test_evaluate_gets_what_the_run_got(command, tmp_path):
+    right = correct(tmp_path / "runs/seed-a")
+    code, out, err = command("evaluate", "runs/seed-a")
+    assert (code, err) == (0, "")
+    assert out.startswith("runs/seed-a/weights.npz (784-16-10 sigmoid, pixels normalised as 'seed'): ")
+    assert f"({right} correct, {1000 - right} incorrect), cross-entropy 1." in out
+    found = json.loads(command("evaluate", "--json")[1])  # the only run there is
+    assert (found["correct"], found["incorrect"], found["accuracy"]) == (right, 1000 - right, right / 1000)
+    assert found["cross_entropy"] > 0
+
+
+@pytest.mark.usefixtures("second_run")
+def test_evaluate_reads_npz_safetensors_and_run_folders_alike(command, tmp_path):
+    for name in ("seed-a", "relu-adam"):
+        command("export", f"runs/{name}", "--out", f"{name}.safetensors")
+        command("export", f"runs/{name}", "--format", "npz", "--out", f"{name}/lonely.npz")
+        run_, folder = f"runs/{name}", tmp_path / "runs" / name
+        asked = [["--weights", run_], ["--weights", f"{name}.safetensors"], ["--weights", f"{run_}/weights.npz"]]
+        asked += [[run_, "--weights", f"{name}.safetensors"], [run_, "--weights", f"{name}/lonely.npz"]]
+        found = [json.loads(command("evaluate", *arguments, "--json")[1]) for arguments in asked]
+        assert [row["correct"] for row in found] == [correct(folder)] * 5
+        assert len({row["model_hash"] for row in found}) == 1
+
+
+def test_the_ancestors_npz_on_its_own_is_sigmoid_units_and_its_range_can_be_named(command, tmp_path):
+    with np.load("runs/seed-a/weights.npz") as file:
+        arrays = {name: file[name].reshape(1, -1) if name[0] == "b" else file[name] for name in file.files}
+    (tmp_path / "elsewhere").mkdir()
+    np.savez("elsewhere/mlp_weights_biases_1hidden.npz", **arrays)
+    asked = ("evaluate", "--weights", "elsewhere/mlp_weights_biases_1hidden.npz", "--json")
+    with_range, without = json.loads(command(*asked, "--normalize", "seed")[1]), json.loads(command(*asked)[1])
+    assert with_range["correct"] == correct(tmp_path / "runs/seed-a")
+    assert (with_range["normalize"], without["normalize"], with_range["layers"]) == ("seed", "unit", "784-16-10 sigmoid")
+    assert with_range["cross_entropy"] != without["cross_entropy"]
+
+
+def test_the_recipe_of_a_named_run_goes_before_that_of_the_file(tmp_path, trained):
+    assert load_trained(trained / "relu-adam", tmp_path / "runs/seed-a/weights.npz").layers == "784-16-10 relu"
+    assert load_trained(None, tmp_path / "runs/seed-a/weights.npz").layers == "784-16-10 sigmoid"
+
+
+# ---------------------------------------------------------------- predict and log
+
+
+def write_pictures(digits):
+    large = Image.fromarray(digits[0][0].reshape(28, 28)).resize((300, 300))
+    Image.fromarray(255 - np.pad(np.asarray(large), 40)).save("drawing.jpg")
+    Image.fromarray(digits[0][1].reshape(28, 28)).save("mnist.png")
+    np.save("several.npy", digits[0][:3].reshape(3, 28, 28) / 255)
+
+
+def test_predict_reads_files_arrays_and_test_images_and_log_lists_them(command, digits, tmp_path):
+    write_pictures(digits)
+    code, out, err = command("predict", "runs/seed-a", "drawing.jpg", "mnist.png", "several.npy", "--test", "1", "5")
+    assert (code, err) == (0, "")
+    sources = ["drawing.jpg", "mnist.png", "several.npy[0]", "several.npy[1]", "several.npy[2]", "test 1", "test 5"]
+    lines = out.splitlines()[1:]
+    assert len(lines) == 7
+    assert all(line.endswith(source) for line, source in zip(lines, sources, strict=True))
+    assert [(" right " in line or " wrong " in line) for line in lines] == [False] * 5 + [True] * 2
+    assert command("log")[1] == out
+    rows = json.loads(command("log", "runs/seed-a/predictions.db", "--json")[1])
+    assert [row["source"] for row in rows] == sources
+    model = load_trained(tmp_path / "runs/seed-a").model
+    expected = model.predict_proba(data.normalize(digits[0][[1, 5]], "seed"))
+    for i in (1, 3, 5):
+        np.testing.assert_allclose(rows[i]["probabilities"], expected[0], rtol=1e-5)
+    assert rows[6]["label"] == digits[1][5]
+    assert {row["run"] for row in rows} == {"seed-a"}
+
+
+def test_predict_reads_standard_input(digits, tmp_path):
+    file = io.BytesIO()
+    np.save(file, digits[0][:2])
+    arguments = [sys.executable, "-m", "tinygrad_mnist", "predict", "runs/seed-a", "-", "--json"]
+    done = subprocess.run(arguments, input=file.getvalue(), capture_output=True, check=True)
+    assert [row["source"] for row in json.loads(done.stdout)] == ["standard input[0]", "standard input[1]"]
+    assert (tmp_path / "runs/seed-a/predictions.db").exists()
+
+
+@pytest.mark.usefixtures("second_run")
+def test_log_filters_and_exports_csv(command, digits):
+    everything = [str(i) for i in range(200)]
+    code, out, _ = command("predict", "runs/seed-a", "--db", "mine.db", "--json", "--test", *everything)
+    seed_a = json.loads(out)
+    relu = json.loads(command("predict", "runs/relu-adam", "--db", "mine.db", "--json", "--test", *everything)[1])
+    both = seed_a + relu
+    assert (code, [row["id"] for row in both]) == (0, list(range(1, 401)))
+
+    def listed(*filters):
+        return json.loads(command("log", "mine.db", "--json", *filters)[1])
+
+    assert listed() == both
+    assert listed("--run", "relu-adam") == relu
+    wrong = [row for row in both if row["label"] != row["predicted"]]
+    assert listed("--wrong") == wrong != []
+    assert listed("--digit", "4") == [row for row in both if 4 in (row["label"], row["predicted"])] != []
+    code, out, _ = command("log", "mine.db", "--wrong", "--csv", "new/wrong.csv")
+    assert (code, out) == (0, f"{len(wrong)} predictions in new/wrong.csv\n")
+    with open("new/wrong.csv", newline="") as file:  # noqa: PTH123
+        assert [int(row["id"]) for row in csv.DictReader(file)] == [row["id"] for row in wrong]
+
+
+def test_a_prediction_of_a_run_elsewhere_carries_its_folders_name(command, monkeypatch):
+    monkeypatch.chdir("runs/seed-a")
+    assert json.loads(command("predict", ".", "--test", "0", "--json")[1])[0]["run"] == "seed-a"
+
+
+# ---------------------------------------------------------------- export
+
+
+@pytest.mark.usefixtures("second_run")
+@pytest.mark.parametrize("name", ["seed-a", "relu-adam"])
+def test_export_writes_what_other_readers_read(command, digits, name, tmp_path):
+    folder = tmp_path / "runs" / name
+    trained = load_trained(folder)
+    x = data.normalize(digits[0][:100], trained.normalize)
+    logits = trained.model.eval()(x).detach().numpy()
+    for form, file in (("safetensors", "model.safetensors"), ("onnx", "model.onnx"), ("npz", "weights.npz")):
+        before = (folder / "weights.npz").read_bytes()
+        assert command("export", f"runs/{name}", "--format", form) == (0, f"runs/{name}/{file}\n", "")
+        assert (folder / "weights.npz").read_bytes() == before
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    (found,) = session.run(None, {"input": x})
+    np.testing.assert_allclose(found, logits, atol=1e-5)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["tinygrad_mnist"])["recipe"]["normalize"] == trained.normalize
+    arrays = safetensors.numpy.load_file(folder / "model.safetensors")
+    assert set(arrays) == set(trained.model.state_dict())
+
+
+def test_export_for_the_ancestor_writes_its_two_files_beside_ours(command, tmp_path):
+    code, out, _ = command("export", "runs/seed-a", "--ancestor")
+    assert (code, out.split()) == (0, ["runs/seed-a/config.json", "runs/seed-a/train_history.json"])
+    config, history = (json.loads((tmp_path / name).read_text()) for name in out.split())
+    assert (config["hidden_size_1"], config["lr_decay"], config["seed"]) == (16, 0.95, 42)
+    assert {name: len(values) for name, values in history.items()} == {"loss": 2, "acc": 2, "val_loss": 2, "val_acc": 2}
+
+
+# ---------------------------------------------------------------- what does not work
+
+
+def npz(path, **arrays):
+    np.savez(path, **arrays)
+
+
+@pytest.mark.usefixtures("second_run")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate"], "Which run? Name its folder. Runs here: runs/relu-adam, runs/seed-a."),
+        (["log"], "Which run?"),
+        (["evaluate", "nowhere"], "nowhere: not a run folder: there is no config.toml in it. Runs here: runs/relu-adam"),
+        (["evaluate", "--weights", "gone.npz"], "gone.npz: cannot be read: No such file"),
+        (["evaluate", "--weights", "text"], "text: not a safetensors file"),
+        (["evaluate", "--weights", "small.npz"], "small.npz: a network from 4 inputs to 2 classes, expected 784 and 10"),
+        (["evaluate", "--weights", "nan.npz"], "nan.npz: 0.bias holds NaN or infinity"),
+        (["evaluate", "--weights", "other.safetensors"], "other.safetensors: does not say what network it is of. Name the run folder"),
+        (["evaluate", "--weights", "odd.safetensors"], "odd.safetensors: the recipe in it makes no sense: "),
+        (["evaluate", "runs/seed-a", "--weights", "other.safetensors"], "other.safetensors: The state_dict does not fit this MLP: missing"),
+        (["evaluate", "runs/seed-a", "--normalize", "zscore"], "zscore"),
+        (["predict", "runs/seed-a"], "Nothing to read: name picture files, or positions of test images after --test"),
+        (["predict", "runs/seed-a", "gone.png"], "gone.png: cannot be read: No such file"),
+        (["predict", "runs/seed-a", "runs"], "runs: cannot be read: Is a directory"),
+        (["predict", "runs/seed-a", "text"], "text: neither a PNG nor a JPEG picture nor an npy array"),
+        (["predict", "runs/seed-a", "--test", "1000"], "There is no test image 1000: they are numbered from 0 to 999"),
+        (["predict", "runs/seed-a", "--test", "-1"], "There is no test image -1"),
+        (["predict", "runs/seed-a", "--test", "1", "--db", "text"], "text: file is not a database"),
+        (["predict", "nowhere", "--test", "1"], "nowhere: not a run folder"),
+        (["log", "runs/seed-a"], "runs/seed-a/predictions.db: there is no such log"),
+        (["log", "text"], "text: file is not a database"),
+        (["export", "nowhere"], "nowhere: not a run folder"),
+        (["export", "runs/seed-a", "--format", "pickle"], "pickle"),
+        (["export", "runs/seed-a", "--out", "runs"], "runs: cannot be written: Is a directory"),
+        (["export", "runs/seed-a", "--out", "text/file"], "text: cannot be written to"),
+        (["export", "runs/seed-a", "--ancestor", "--format", "onnx"], "it takes neither --format nor --out"),
+    ],
+)
+def test_wrong_input_is_explained_in_two_lines_at_most_and_changes_nothing(command, tmp_path, arguments, message):
+    (tmp_path / "text").write_text("nothing but some text that is long enough to be looked at")
+    npz("small.npz", W1=np.ones((4, 2)), b1=np.ones(2))
+    npz("nan.npz", W1=np.ones((784, 10)), b1=np.full(10, np.nan))
+    with (tmp_path / "other.safetensors").open("wb") as other, (tmp_path / "odd.safetensors").open("wb") as odd:
+        export.write_safetensors(nn.Linear(784, 10), other)
+        export.write_safetensors(nn.Linear(784, 10), odd, {"recipe": {"name": "x", "lr": "fast"}})
+    before = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+    code, out, err = command(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert message in err
+    assert len(err.splitlines()) <= 2
+    assert {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()} == before
+
+
+def test_nothing_is_logged_if_one_of_several_files_is_bad(command, digits, tmp_path):
+    write_pictures(digits)
+    (tmp_path / "bad.png").write_bytes((tmp_path / "mnist.png").read_bytes()[:50])
+    code, _, err = command("predict", "runs/seed-a", "mnist.png", "bad.png")
+    assert (code, err.startswith("error: bad.png: cannot be decoded")) == (2, True)
+    assert not (tmp_path / "runs/seed-a/predictions.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("{", "not the history of a run"), ('[{"epoch": 1}]', "not the history"), ("3", "not the")]
+)
+def test_a_damaged_history_is_named_and_nothing_written(command, tmp_path, content, message):
+    (tmp_path / "runs/seed-a/history.json").write_text(content)
+    code, _, err = command("export", "runs/seed-a", "--ancestor")
+    assert (code, err.startswith("error: runs/seed-a/history.json: "), message in err) == (2, True, True)
+    assert not (tmp_path / "runs/seed-a/config.json").exists()
+
+
+def test_without_onnx_nothing_is_written(command, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    code, _, err = command("export", "runs/seed-a", "--format", "onnx", "--out", "new/model.onnx")
+    assert (code, "pip install 'tinygrad-mnist[onnx]'" in err) == (2, True)
+    assert not (tmp_path / "new").exists()
+
+
+def test_where_nothing_was_trained_yet_the_way_is_named(monkeypatch, tmp_path):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir("empty")
+    with pytest.raises(OSError, match=r"Which run.*`tinygrad-mnist train` makes one"):
+        find_run(None)
+
+
+def test_a_file_name_that_is_no_text_is_logged_all_the_same(command, digits):
+    write_pictures(digits)
+    os.rename(b"mnist.png", b"\xff.png")  # noqa: PTH104
+    code, out, _ = command("predict", "runs/seed-a", os.fsdecode(b"\xff.png"))
+    assert (code, out.splitlines()[1].endswith("?.png")) == (0, True)

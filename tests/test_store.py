@@ -1,0 +1,267 @@
+"""The log of predictions: nothing is lost between processes, nothing is half-written, and no other file is touched."""
+
+import ast
+import csv
+import io
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from tinygrad_mnist.store import PredictionLog, StoreError, to_csv
+
+
+def rows(n, seed=0):
+    """Images and probabilities of n predictions."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (n, 784), dtype=np.uint8), rng.dirichlet(np.ones(10), n).astype(np.float32)
+
+
+def add(log, n=1, run="default", labels=None, seed=0, **changes):
+    images, probabilities = rows(n, seed)
+    values = {"sources": [f"file {i}" for i in range(n)], "images": images, "probabilities": probabilities, "labels": labels or [None] * n}
+    return log.add(run, {"lr": 0.1}, "abc", **(values | changes))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "predictions.db"
+
+
+@pytest.fixture
+def log(path):
+    with PredictionLog(path, create=True) as opened:
+        yield opened
+
+
+# ---------------------------------------------------------------- what is kept
+
+
+def test_a_prediction_is_read_back_as_it_was_written(log):
+    images, probabilities = rows(3)
+    before = datetime.now(UTC).replace(microsecond=0)
+    written = log.add("default", {"lr": 0.1}, "abc", ["a.png", "é\udcff.png", "test 3"], images, probabilities, [None, np.int64(3), 4])
+    found = list(log.predictions())
+    assert [row._replace(image=None) for row in found] == [row._replace(image=None) for row in written]
+    np.testing.assert_array_equal([row.image for row in found], images)
+    np.testing.assert_array_equal(np.float32([row.probabilities for row in found]), probabilities)
+    assert [row.predicted for row in found] == probabilities.argmax(axis=1).tolist()
+    assert [(row.id, row.run, row.model_hash, row.source, row.label) for row in found] == [
+        (1, "default", "abc", "a.png", None),
+        (2, "default", "abc", "é?.png", 3),
+        (3, "default", "abc", "test 3", 4),
+    ]
+    created = datetime.fromisoformat(found[0].created_at)
+    assert created.utcoffset().total_seconds() == 0
+    assert before <= created <= datetime.now(UTC)
+
+
+def test_numpy_numbers_are_stored_as_numbers_and_images_as_bytes(log, path):
+    add(log, 2, labels=[np.int64(3), np.uint8(4)])
+    with sqlite3.connect(path) as db:
+        kinds = db.execute("SELECT typeof(label), typeof(predicted), typeof(image), length(image) FROM predictions").fetchall()
+        assert kinds == [("integer", "integer", "blob", 784)] * 2
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert db.execute("SELECT json_extract(recipe, '$.lr') FROM runs").fetchall() == [(0.1,)]
+    db.close()
+
+
+def test_the_view_has_the_ancestors_columns_with_the_image_as_a_text_list(log, path):
+    add(log, 2)
+    with sqlite3.connect(path) as db:
+        cursor = db.execute("SELECT * FROM predictions_as_text ORDER BY id")
+        assert [column[0] for column in cursor.description] == ["id", "input", "predicted"]
+        for (i, text, predicted), row in zip(cursor, log.predictions(), strict=True):
+            assert (i, predicted) == (row.id, row.predicted)
+            assert json.loads(text) == ast.literal_eval(text) == row.image.tolist()
+    db.close()
+
+
+def test_a_run_is_written_once_and_again_when_its_recipe_changes(log, path):
+    for recipe in ({"lr": 0.1, "a": 1}, {"a": 1, "lr": 0.1}, {"lr": 0.2}):
+        log.add("default", recipe, "abc", ["x"], *rows(1), [None])
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT run FROM predictions").fetchall() == [(1,), (1,), (2,)]
+    db.close()
+
+
+def test_filters_choose_by_run_digit_and_mistake(log):
+    sure = np.eye(10, dtype=np.float32)[[7, 7, 1, 2]]
+    add(log, 4, labels=[7, 1, 7, None], probabilities=sure)
+    add(log, 1, run="other", labels=[3], probabilities=sure[:1])
+
+    def ids(**chosen):
+        return [row.id for row in log.predictions(**chosen)]
+
+    assert ids() == [1, 2, 3, 4, 5]
+    assert ids(wrong=True) == [2, 3, 5]
+    assert ids(run="default", wrong=True) == [2, 3]
+    assert ids(digit=7) == [1, 2, 3, 5]
+    assert ids(digit=1) == [2, 3]
+    assert ids(digit=0) == []
+    assert ids(digit=2) == [4]
+    assert ids(run="nothing") == []
+
+
+def test_csv_holds_every_number(log):
+    add(log, 2, labels=[5, None], sources=['a "quoted", name', "b"])
+    first, second = csv.DictReader(io.StringIO(to_csv(log.predictions())))
+    assert (first["id"], first["source"], first["label"], second["label"]) == ("1", 'a "quoted", name', "5", "")
+    row = next(iter(log.predictions()))
+    assert [float(first[f"p{digit}"]) for digit in range(10)] == row.probabilities
+
+
+# ---------------------------------------------------------------- what is not
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"images": np.zeros((2, 783), np.uint8)},
+        {"images": np.zeros((2, 784), np.float32)},
+        {"images": np.zeros((1, 784), np.uint8)},
+        {"probabilities": np.ones((2, 9))},
+        {"probabilities": np.full((2, 10), np.nan)},
+        {"labels": [1]},
+        {"labels": [1, 10]},
+        {"labels": [1, "x"]},
+    ],
+)
+def test_what_does_not_fit_is_refused_and_leaves_nothing(log, path, changes):
+    with pytest.raises((ValueError, StoreError)):
+        add(log, 2, **changes)
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM predictions)").fetchone() == (0, 0)
+    db.close()
+    assert len(add(log, 2)) == 2
+
+
+def test_a_log_that_does_not_exist_is_not_made_by_reading(path):
+    with pytest.raises(StoreError, match=r"predictions\.db: there is no such log\. `tinygrad-mnist predict` makes one"):
+        PredictionLog(path)
+    assert not path.exists()
+
+
+def foreign(path, *statements):
+    with sqlite3.connect(path) as db:
+        for statement in statements:
+            db.execute(statement)
+    db.close()
+
+
+@pytest.mark.parametrize("create", [False, True])
+@pytest.mark.parametrize(
+    ("statements", "message"),
+    [
+        (
+            ["CREATE TABLE predictions (id INTEGER PRIMARY KEY, input TEXT, predicted INTEGER)"],
+            "not a log of predictions: it holds predict",
+        ),
+        (["CREATE TABLE notes (text)", "PRAGMA user_version = 1"], "not a log of predictions: it holds notes"),
+    ],
+)
+def test_databases_of_others_are_refused_and_left_alone(path, create, statements, message):
+    foreign(path, *statements)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=message):
+        PredictionLog(path, create=create)
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == ["predictions.db"]
+
+
+def test_a_log_of_another_version_is_refused(log, path):
+    add(log)
+    log.__exit__()
+    foreign(path, "PRAGMA user_version = 2")
+    with pytest.raises(StoreError, match="a log of version 2, but this program knows version 1"):
+        PredictionLog(path, create=True)
+
+
+@pytest.mark.parametrize("content", [b"no database at all, but some text that is long enough", b"SQLite format 3\0" + bytes(100)])
+def test_what_is_no_database_is_refused_and_left_alone(path, content):
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"predictions\.db: (file is not a database|a database, but not a log)"):
+        PredictionLog(path, create=True)
+    assert path.read_bytes() == content
+
+
+def test_a_folder_is_no_log_and_neither_is_one_below_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "file" / "log.db", tmp_path / "missing" / "log.db"):
+        with pytest.raises(StoreError, match="unable to open"):
+            PredictionLog(path, create=True)
+
+
+def test_a_damaged_log_is_named(log, path):
+    add(log, 20)
+    log.__exit__()
+    content = bytearray(path.read_bytes())
+    content[4096 * 2 :] = b"\xff" * (len(content) - 4096 * 2)
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"predictions\.db: "), PredictionLog(path) as damaged:
+        list(damaged.predictions())
+
+
+def test_names_with_characters_that_mean_something_in_a_uri_are_names(tmp_path):
+    with PredictionLog(tmp_path / "50%?mode=ro#x.db", create=True) as log:
+        add(log)
+    assert [p.name for p in tmp_path.iterdir()] == ["50%?mode=ro#x.db"]
+
+
+# ---------------------------------------------------------------- several processes
+
+WRITER = """if True:
+    import sys, numpy as np
+    from tinygrad_mnist.store import PredictionLog
+    path, run, batch, batches = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    images, probabilities = np.zeros((batch, 784), np.uint8), np.full((batch, 10), 0.1)
+    with PredictionLog(path, create=True) as log:
+        for i in range(batches):
+            log.add(run, {}, "abc", [f"{i}-{j}" for j in range(batch)], images, probabilities, [None] * batch)
+            print(i + 1, flush=True)
+"""
+
+
+def writer(path, run, batch, batches):
+    command = [sys.executable, "-c", WRITER, path, run, str(batch), str(batches)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_four_processes_that_write_500_rows_each_lose_none(path):
+    processes = [writer(path, f"run {i}", 5, 100) for i in range(4)]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert (process.returncode, errors) == (0, "")
+    with PredictionLog(path) as log:
+        found = list(log.predictions())
+    assert len(found) == 2000
+    assert sorted(row.id for row in found) == list(range(1, 2001))
+    for i in range(4):
+        assert [row.source for row in found if row.run == f"run {i}"] == [f"{a}-{b}" for a in range(100) for b in range(5)]
+
+
+def test_a_process_killed_while_writing_leaves_whole_transactions_and_all_that_it_reported(path):
+    done = 0
+    for delay in (0.0, 0.003, 0.011, 0.02):
+        process = writer(path, "killed", 70, 100_000)
+        process.stdout.readline()
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        reported = 1 + len(process.communicate()[0].splitlines())
+        assert process.returncode == -signal.SIGKILL
+        with PredictionLog(path) as log:
+            found = [row.source for row in log.predictions()]
+        assert len(found) % 70 == 0
+        assert len(found) // 70 - done in (reported, reported + 1)
+        done = len(found) // 70
+    with PredictionLog(path) as log:
+        add(log)
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    db.close()

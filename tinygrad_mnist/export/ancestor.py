@@ -1,0 +1,45 @@
+"""A run in the words of the classroom notebook that `seed-a` comes from: its ``config.json`` and ``train_history.json``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_mnist.export.layers import ExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+def ancestor_config(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a recipe that ``config.json`` has a key for.
+
+    ``lr0`` times ``lr_decay`` per epoch is the learning rate; ``lr_decay`` is None if it changes in another way.
+
+    Raises
+    ------
+    ExportError
+        If the network has not one or two hidden layers.
+    """
+    hidden = list(recipe["hidden"])
+    if len(hidden) not in (1, 2):
+        raise ExportError(f"The ancestor's config.json has room for one or two hidden layers, but this network has {len(hidden)}.")
+    decays = {"constant": 1.0} | ({"exponential": recipe["gamma"]} if recipe["schedule_every"] == "epoch" else {})
+    return {
+        "USE_TWO_HIDDEN": len(hidden) == 2,
+        "hidden_size_1": hidden[0],
+        "hidden_size_2": hidden[1] if len(hidden) == 2 else None,
+        "epochs": recipe["epochs"],
+        "batch_size": recipe["batch_size"],
+        "lr0": recipe["lr"],
+        "lr_decay": decays.get(recipe["schedule"]),
+        "momentum": recipe["momentum"],
+        "weight_decay_L2": recipe["weight_decay"],
+        "seed": recipe["seed"],
+    }
+
+
+def ancestor_history(history: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
+    """The four curves of ``train_history.json``, a number an epoch; unlike the ancestor's, the losses are without L2 penalty."""
+    epochs = list(history)
+    columns = {"loss": "loss", "acc": "accuracy", "val_loss": "validation_loss", "val_acc": "validation_accuracy"}
+    return {theirs: [epoch[ours] for epoch in epochs] for theirs, ours in columns.items()}

@@ -1,0 +1,51 @@
+"""A model as the list of its layers, in the order in which they act: this is what a file can hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_mnist import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+
+class ExportError(ValueError):
+    """A model or a run cannot be written in a format; the message names the layer or the value, and what is supported."""
+
+
+def forward_of(module: nn.Module) -> Any:
+    """The function that a module's call runs. A subclass that writes its own `forward` is thus told from its base."""
+    return getattr(module.forward, "__func__", None)
+
+
+def layers(model: nn.Module, supported: Collection[type[nn.Module]]) -> Iterator[tuple[str, nn.Module]]:
+    """Path and layer, one after the other as the input passes through them; a layer used twice comes twice.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A layer, or a Sequential of layers and of other Sequentials, such as `nn.MLP`.
+    supported : collection of types
+        The layers that may come.
+
+    Raises
+    ------
+    ExportError
+        If there is another one; the message names its path and lists the supported ones.
+    """
+    for path, layer in _flat("", model):
+        if forward_of(layer) not in [kind.forward for kind in supported]:
+            names = ", ".join(sorted([kind.__name__ for kind in supported] + ["Sequential", "MLP"]))
+            where = f"layer {path!r}" if path else "the model itself"
+            raise ExportError(f"This format has no counterpart for {type(layer).__name__} ({where}). Supported: {names}.")
+        yield path, layer
+
+
+def _flat(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    if forward_of(module) is nn.Sequential.forward:
+        for name, child in vars(module).items():
+            if isinstance(child, nn.Module):
+                yield from _flat(f"{path}.{name}" if path else name, child)
+    else:
+        yield path, module

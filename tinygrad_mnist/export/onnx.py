@@ -1,0 +1,133 @@
+"""A model as an ONNX graph, which runs elsewhere: in a browser, on a phone, from another language."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_mnist import nn
+from tinygrad_mnist.autodiff import no_grad
+from tinygrad_mnist.export.layers import ExportError, forward_of, layers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import BinaryIO
+
+IR_VERSION, OPSET = 8, 17
+"""Old enough for every runtime in use; what `onnx` takes by default is not."""
+
+# Layer -> operator, and the attribute of the layer that each attribute of the operator is.
+COUNTERPARTS: dict[type[nn.Module], tuple[str, dict[str, str]]] = {
+    nn.Linear: ("Gemm", {}),
+    nn.ReLU: ("Relu", {}),
+    nn.LeakyReLU: ("LeakyRelu", {"alpha": "negative_slope"}),
+    nn.Sigmoid: ("Sigmoid", {}),
+    nn.Tanh: ("Tanh", {}),
+    nn.Softmax: ("Softmax", {"axis": "dim"}),
+    nn.LogSoftmax: ("LogSoftmax", {"axis": "dim"}),
+    nn.Flatten: ("Flatten", {}),
+    nn.Identity: ("Identity", {}),
+    nn.Dropout: ("Identity", {}),
+}
+
+
+def write_onnx(model: nn.Module, file: BinaryIO, shape: Sequence[int] | None = None, about: Mapping[str, Any] | None = None) -> None:
+    r"""Write what a model computes when it does not train, in float32, to an open binary file.
+
+    The graph takes ``input``, (batch, \*shape), and gives ``output``; both are float32, and batch is free. It computes what
+    `model` returns: logits, if the model leaves the softmax to its loss.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A layer of `COUNTERPARTS`, or a Sequential (nested ones too).
+    file : binary file
+        Open for writing; written to only after ONNX's own checker has passed the graph.
+    shape : sequence of int, optional
+        Of one example; by default (in_features,) of the first layer, if that is a Linear.
+    about : mapping, optional
+        Anything that JSON can express: becomes the graph's metadata ``tinygrad_mnist``.
+
+    Raises
+    ------
+    ExportError
+        If a layer has no counterpart or does not fit the shape, or `onnx` is not installed.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise ExportError("ONNX export needs the package onnx: pip install 'tinygrad-mnist[onnx]'.") from error
+    chain = list(layers(model, COUNTERPARTS))
+    example = np.zeros((2, *_shape(chain, shape)), np.float32)
+    graph = _Graph(onnx.helper, onnx.numpy_helper)
+    value, given = "input", example.shape
+    for position, (path, layer) in enumerate(chain, start=1):
+        before, example = example, _apply(path, layer, example)
+        value = graph.add(path, layer, before.ndim, value, "output" if position == len(chain) else f"{path}.output")
+
+    def described(name: str, shape: Sequence[int]) -> Any:
+        return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", *shape[1:]])
+
+    inputs, outputs = [described("input", given)], [described("output", example.shape)]
+    made = onnx.helper.make_graph(graph.nodes, type(model).__name__, inputs, outputs, list(graph.constants.values()))
+    opset = [onnx.helper.make_opsetid("", OPSET)]
+    proto = onnx.helper.make_model(made, ir_version=IR_VERSION, opset_imports=opset, producer_name="tinygrad_mnist")
+    if about is not None:
+        onnx.helper.set_model_props(proto, {"tinygrad_mnist": json.dumps(dict(about), sort_keys=True)})
+    onnx.checker.check_model(proto, full_check=True)
+    file.write(proto.SerializeToString(deterministic=True))
+
+
+def _shape(chain: list[tuple[str, nn.Module]], shape: Sequence[int] | None) -> Sequence[int]:
+    if not chain:
+        raise ExportError("The model is an empty Sequential: there is nothing to export.")
+    if shape is not None:
+        return shape
+    first = chain[0][1]
+    if not isinstance(first, nn.Linear):
+        raise ExportError(f"The model starts with a {type(first).__name__}, which does not say what goes in. Pass shape=(28, 28), say.")
+    return first.weight.shape[:1]
+
+
+def _apply(path: str, layer: nn.Module, x: Any) -> Any:
+    """What comes out of a layer that does not train: of interest for its shape, and for the layer's own complaints."""
+    try:
+        with no_grad():
+            return x if isinstance(layer, nn.Dropout) else np.asarray(layer(x))
+    except ValueError as error:
+        raise ExportError(f"{type(layer).__name__} at {path!r}: {error}") from error
+
+
+class _Graph:
+    """Nodes and constants under construction. A parameter that several layers share is one constant."""
+
+    def __init__(self, helper: Any, numpy_helper: Any) -> None:
+        self.helper, self.numpy_helper = helper, numpy_helper
+        self.nodes: list[Any] = []
+        self.constants: dict[nn.Parameter, Any] = {}
+
+    def add(self, path: str, layer: nn.Module, ndim: int, value: str, out: str) -> str:
+        """Add the nodes of a layer between two values, the first of which has `ndim` axes; return the name of the second."""
+        operator, attributes = next(entry for kind, entry in COUNTERPARTS.items() if kind.forward is forward_of(layer))
+        parameters = [self.constant(f"{path}.{name}" if path else name, p) for name, p in layer.named_parameters()]
+        if operator == "Gemm" and ndim != 2:  # Gemm takes matrices only
+            weight, *bias = parameters
+            product = f"{out}.product" if bias else out
+            self.node("MatMul", [value, weight], product)
+            if bias:
+                self.node("Add", [product, *bias], out)
+        else:
+            self.node(operator, [value, *parameters], out, **{name: getattr(layer, own) for name, own in attributes.items()})
+        return out
+
+    def node(self, operator: str, inputs: list[str], out: str, **attributes: Any) -> None:
+        """Add a node, named after its output."""
+        self.nodes.append(self.helper.make_node(operator, inputs, [out], out, **attributes))
+
+    def constant(self, name: str, parameter: nn.Parameter) -> str:
+        """The name under which a parameter's values are in the graph: that of its first use."""
+        if parameter not in self.constants:
+            self.constants[parameter] = self.numpy_helper.from_array(np.asarray(parameter.data, np.float32, order="C"), name)
+        return str(self.constants[parameter].name)
