@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygrad_mnist.data import load, load_mnist, load_mnist_test, refuse_overlap
 from tinygrad_mnist.evaluation import Predictions, examine, figures, html_report, model_card, predict, score, to_markdown
-from tinygrad_mnist.export import write_npz
+from tinygrad_mnist.export import write_npz, write_safetensors
 from tinygrad_mnist.training.loop import Result, train
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def run(
 ) -> dict[str, Any]:
     """Train by a recipe, look at the test set, and write all that came of it to a new folder.
 
-    The folder gets ``config.toml, history.json, weights.npz, metrics.json`` and, if the training was not interrupted,
+    The folder gets ``config.toml, history.json, weights.npz, model.safetensors, metrics.json`` and, if the training was not interrupted,
     ``figures/*.png, report.html, MODEL_CARD.md, model_card.json``.
 
     Parameters
@@ -154,6 +154,7 @@ def run(
         write(folder / "config.toml", recipe.to_toml())
         write(folder / "history.json", json.dumps([asdict(epoch) for epoch in result.history], indent=1) + "\n")
         write(folder / "weights.npz", lambda file: write_npz(result.model, file))
+        write(folder / "model.safetensors", lambda file: write_safetensors(result.model, file, {"recipe": asdict(recipe)}))
         write(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
         if test is not None:
             present(folder, recipe, result, metrics, test)
