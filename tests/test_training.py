@@ -289,7 +289,17 @@ def small_data(digits, monkeypatch):
 def test_a_run_leaves_a_folder_that_reads_back(tmp_path, digits):
     metrics = run(SMALL, tmp_path / "out")
     figures = [f"figures/{name}.png" for name in ("confusion", "curves", "first_layer", "mistakes", "reliability", "saliency")]
-    plain = ["MODEL_CARD.md", "config.toml", *figures, "history.json", "metrics.json", "model.safetensors", "model_card.json", "report.html", "weights.npz"]
+    plain = [
+        "MODEL_CARD.md",
+        "config.toml",
+        *figures,
+        "history.json",
+        "metrics.json",
+        "model.safetensors",
+        "model_card.json",
+        "report.html",
+        "weights.npz",
+    ]
     written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert sorted(path.relative_to(tmp_path / "out").as_posix() for path in written) == sorted(plain)
     assert sum(path.stat().st_size for path in written) < 2e6
