@@ -84,6 +84,21 @@ def test_evaluate_gets_what_the_run_got(command, tmp_path):
     assert found["cross_entropy"] > 0
 
 
+def test_evaluate_takes_images_of_your_own(command, tmp_path):
+    images, labels = data.load_mnist_test(None)
+    np.savez("mine.npz", images=images[:300], labels=labels[:300])
+    np.savetxt("digits.csv", labels[:300], fmt="%d")
+    np.savetxt("pixels.csv", images[:300], fmt="%d", delimiter=",")
+    found, same = (
+        json.loads(command("evaluate", "runs/seed-a", *options, "--json")[1])
+        for options in (["--data", "mine.npz"], ["--data", "pixels.csv", "--labels", "digits.csv"])
+    )
+    assert found["correct"] + found["incorrect"] == 300
+    assert 0 < found["correct"] < correct(tmp_path / "runs/seed-a")
+    assert {**found, "data": "pixels.csv"} == same
+    assert " % of the images in mine.npz right (" in command("evaluate", "runs/seed-a", "--data", "mine.npz")[1]
+
+
 @pytest.mark.usefixtures("second_run")
 def test_evaluate_reads_npz_safetensors_and_run_folders_alike(command, tmp_path):
     for name in ("seed-a", "relu-adam"):
@@ -224,6 +239,7 @@ def npz(path, **arrays):
     [
         (["evaluate"], "Which run? Name its folder. Runs here: runs/relu-adam, runs/seed-a."),
         (["log"], "Which run?"),
+        (["evaluate", "--labels", "digits.csv"], "--labels belongs to --data"),
         (["evaluate", "nowhere"], "nowhere: not a run folder: there is no config.toml in it. Runs here: runs/relu-adam"),
         (["evaluate", "--weights", "gone.npz"], "gone.npz: cannot be read: No such file"),
         (["evaluate", "--weights", "text"], "text: not a safetensors file"),

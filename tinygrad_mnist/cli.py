@@ -139,10 +139,10 @@ def summary(metrics: dict[str, Any], folder: Path) -> str:
     )
 
 
-def verdict(name: str, test: dict[str, Any]) -> str:
-    """How a network did on the test images, in one line."""
+def verdict(name: str, test: dict[str, Any], images: str = "test images") -> str:
+    """How a network did on some images, in one line."""
     return (
-        f"{name}: {100 * test['accuracy']:.2f} % of the test images right ({test['correct']:,} correct, "
+        f"{name}: {100 * test['accuracy']:.2f} % of the {images} right ({test['correct']:,} correct, "
         f"{test['incorrect']:,} incorrect), cross-entropy {test['cross_entropy']:.4f}."
     )
 
@@ -151,6 +151,7 @@ def verdict(name: str, test: dict[str, Any]) -> str:
     help_epilogue=examples(
         "tinygrad-mnist evaluate runs/default",
         "tinygrad-mnist evaluate --weights mlp_weights_biases_1hidden.npz --normalize seed",
+        "tinygrad-mnist evaluate runs/default --data mine.csv",
     )
 )
 def evaluate(
@@ -158,9 +159,11 @@ def evaluate(
     *,
     weights: Path | None = None,
     normalize: Literal["unit", "seed", "standardize"] | None = None,
+    data: Path | None = None,
+    labels: Path | None = None,
     json: Json = False,
 ) -> None:
-    """Say how many of the 10 000 test images a trained network gets right.
+    """Say how many of the 10 000 test images, or of images of your own, a trained network gets right.
 
     Parameters
     ----------
@@ -172,19 +175,33 @@ def evaluate(
         read as sigmoid units and softmax.
     normalize
         The range of the pixels; by default that of the recipe, or unit: [0, 1]. seed is [0.01, 1].
+    data
+        Images of your own instead: CSV, npz or IDX, as `tinygrad_mnist.data.load` reads them.
+    labels
+        Their labels, if that file holds images only.
     json
         Print the result as JSON.
     """
     from tinygrad_mnist import evaluation
-    from tinygrad_mnist.data import load_mnist_test
+    from tinygrad_mnist.data import load, load_mnist_test
     from tinygrad_mnist.training import load_trained
 
+    if labels and not data:
+        raise UserFileError("--labels belongs to --data: name the images too.")
     trained = load_trained(run, weights)
     pixels = normalize or trained.normalize
-    test = evaluation.evaluate(trained.model, *load_mnist_test(None), pixels)
-    found = {**test, "weights": str(trained.weights), "layers": trained.layers, "normalize": pixels, "model_hash": trained.hash}
+    images = load(data, labels, part="test") if data else load_mnist_test(None)
+    test = evaluation.evaluate(trained.model, *images, pixels)
+    found = {
+        **test,
+        "data": str(data) if data else "test images",
+        "weights": str(trained.weights),
+        "layers": trained.layers,
+        "normalize": pixels,
+        "model_hash": trained.hash,
+    }
     name = f"{trained.weights} ({trained.layers}, pixels normalised as {pixels!r})"
-    print(json_module.dumps(found) if json else verdict(name, test))
+    print(json_module.dumps(found) if json else verdict(name, test, f"images in {data}" if data else "test images"))
 
 
 @app.command(
