@@ -40,6 +40,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Fill in a page."""
     from mkdocs.exceptions import PluginError
 
+    if page.file.abs_src_path is None:  # made by another hook
+        return markdown
     source = Path(page.file.abs_src_path)
     try:
         return fill(markdown, source)
