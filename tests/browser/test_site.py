@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from tinygrad_mnist import tutorials
+
 pytestmark = pytest.mark.browser
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
-PAGES = sorted(str(path.relative_to(DOCS).with_suffix(".html")) for path in DOCS.rglob("*.md") if "node_modules" not in path.parts)
+WRITTEN = [path.relative_to(DOCS).with_suffix(".html") for path in DOCS.rglob("*.md") if "node_modules" not in path.parts]
+PAGES = sorted([*map(str, WRITTEN), *(f"tutorials/{script.stem}.html" for script in tutorials.scripts())])
 
 
 def assert_formulas_are_typeset(tab):
