@@ -34,7 +34,7 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
     "data": {"numpy", "PIL"},
     "evaluation": {"numpy", "matplotlib"},
     "export": {"numpy", "onnx", "safetensors"},
-    "training": {"numpy", "rich", "tomli_w"},
+    "training": {"numpy", "rich", "threadpoolctl", "tomli_w"},
     "cli": {"numpy", "cyclopts"},
 }
 # Inside the machine: file -> the files it may import.

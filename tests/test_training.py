@@ -115,7 +115,7 @@ def test_training_learns(digits):
     [
         ["dropout=0.2", "nesterov=true", "weight_decay=1e-3", "schedule=one_cycle", "schedule_every=batch"],
         ["elastic_alpha=30", "elastic_sigma=5", "affine=0.1", "plain_epochs=1", "dropout=0.2"],
-        ["optimizer=adam", "lr=0.01", "loss=mse", "activation=sigmoid", "schedule=exponential", "gamma=0.9", "normalize=seed"],
+        ["optimizer=adamw", "lr=0.01", "weight_decay=0.1", "loss=mse", "activation=sigmoid", "schedule=exponential", "gamma=0.9", "normalize=seed"],
     ],
 )
 def test_same_seed_gives_the_same_bytes_and_another_seed_others(digits, tmp_path, settings):
@@ -291,6 +291,7 @@ def test_a_run_leaves_a_folder_that_reads_back(tmp_path, digits):
     figures = [f"figures/{name}.png" for name in ("confusion", "curves", "first_layer", "mistakes", "reliability", "saliency")]
     plain = [
         "MODEL_CARD.md",
+        "checkpoint.npz",
         "config.toml",
         *figures,
         "history.json",
@@ -355,9 +356,16 @@ def test_an_interrupted_run_keeps_its_weights_and_leaves_the_test_set_closed(tmp
 
 
 @pytest.mark.usefixtures("small_data")
-def test_a_run_that_diverges_leaves_nothing(tmp_path):
-    with pytest.raises(DivergenceError):
+def test_a_run_that_diverges_leaves_its_checkpoint_and_no_result(tmp_path):
+    with pytest.raises(DivergenceError, match="The checkpoint of epoch 1 after batch "):
         run(SMALL.changed(["lr=1e6", "hidden=[16, 16]"]), tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} - {"checkpoint.previous.npz"} == {"checkpoint.npz", "config.toml"}
+
+
+@pytest.mark.usefixtures("small_data")
+def test_a_run_that_cannot_begin_leaves_nothing(tmp_path):
+    with pytest.raises(data.DataError, match="too few"):
+        run(SMALL.changed(["examples=1000"]), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
