@@ -115,7 +115,16 @@ def test_training_learns(digits):
     [
         ["dropout=0.2", "nesterov=true", "weight_decay=1e-3", "schedule=one_cycle", "schedule_every=batch"],
         ["elastic_alpha=30", "elastic_sigma=5", "affine=0.1", "plain_epochs=1", "dropout=0.2"],
-        ["optimizer=adamw", "lr=0.01", "weight_decay=0.1", "loss=mse", "activation=sigmoid", "schedule=exponential", "gamma=0.9", "normalize=seed"],
+        [
+            "optimizer=adamw",
+            "lr=0.01",
+            "weight_decay=0.1",
+            "loss=mse",
+            "activation=sigmoid",
+            "schedule=exponential",
+            "gamma=0.9",
+            "normalize=seed",
+        ],
     ],
 )
 def test_same_seed_gives_the_same_bytes_and_another_seed_others(digits, tmp_path, settings):

@@ -349,8 +349,11 @@ class Training:
             **{field.name: kind(numbers["under_way"][field.name]) for field, kind in zip(fields(UnderWay), kinds, strict=True)}
         )
         self.best_epoch, self.best_weights = int(numbers["best_epoch"]), parts["best"]
-        if not (0 <= self.under_way.batch <= self.batches and 0 <= self.best_epoch <= len(self.history) <= self.recipe.epochs):
-            raise ValueError("it has come further than its recipe goes")
+        begun = len(self.history) + (self.under_way.batch > 0)
+        if begun > self.recipe.epochs or not 0 <= self.under_way.batch <= self.batches:
+            raise ValueError(f"epoch {begun} has begun, batch {self.under_way.batch}: more than {self.recipe.epochs} of {self.batches}")
+        if not 0 <= self.best_epoch <= len(self.history) or (self.best_epoch > 0) != bool(self.best_weights):
+            raise ValueError(f"the weights of epoch {self.best_epoch} are not there")
         for name, rng in self.rngs.items():
             rng.bit_generator.state = numbers["rngs"][name]
         self.drawn_from = self.rngs["order"].bit_generator.state
@@ -365,8 +368,6 @@ class Training:
         )
 
     def _first_layer_not_finite(self, x: Any) -> str:
-        if x is not None and not np.isfinite(x).all():
-            return "The pixels themselves are not finite."
         with no_grad(), np.errstate(over="ignore", invalid="ignore"):
             for name, layer in self.model.named_children():
                 numbers = {f"{p}'s gradient": t.grad for p, t in layer.named_parameters()} | dict(layer.named_parameters())

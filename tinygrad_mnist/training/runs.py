@@ -93,7 +93,7 @@ def started(recipe: Recipe, folder: Path, sets: Sets | None = None) -> Iterator[
     try:
         with locked(folder):
             if not is_empty(folder):
-                found = "go on with --resume" if (folder / checkpoint.NEWEST).exists() else "remove it"
+                found = "go on with --resume" if any(folder.glob("checkpoint*.npz")) else "remove it"
                 raise RunFolderError(f"{folder}: not empty. Nothing is overwritten: choose another --out, or {found}.")
             data = {}
             if sets:
