@@ -5,7 +5,6 @@ import json
 import os
 import random
 import re
-import resource
 import shlex
 import signal
 import stat
@@ -273,8 +272,7 @@ def test_a_disk_that_fills_up_ends_the_training_with_its_last_checkpoint(command
 
 
 def test_a_disk_that_is_full_from_the_beginning_leaves_nothing(tmp_path):
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
-    process = begin("", *TINY, "--out", "run", preexec_fn=limit)
+    process = begin("import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))", *TINY, "--out", "run")
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (2, "error: run/checkpoint.npz: cannot be written: File too large.\n")
     assert not Path("run").exists()
@@ -422,26 +420,31 @@ def test_a_lock_that_its_holder_has_just_removed_is_no_lock(tmp_path, monkeypatc
 # ---------------------------------------------------------------- standard output that goes nowhere
 
 
-def test_a_broken_pipe_is_silent():
-    process = begin("", "recipes")
+@pytest.fixture(params=["", "1"], ids=["buffered", "unbuffered"])
+def environment(request):
+    return os.environ | {"PYTHONUNBUFFERED": request.param}
+
+
+def test_a_broken_pipe_is_silent(environment):
+    process = begin("", "recipes", env=environment)
     process.stdout.close()
     with process.stderr as err:
         assert err.read() == ""
     assert process.wait(60) == 141
 
 
-def test_training_into_a_broken_pipe_saves_and_is_silent(command):
+def test_training_into_a_broken_pipe_saves_and_is_silent(environment):
     pipe = f"{shlex.join([*COMMAND, *TINY, 'epochs=5000', '--out', 'run'])} | head -1; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(["bash", "-c", pipe], env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (141, "")
     assert done.stdout.startswith("epoch")
     with resumed(Path("run")) as again:
         assert again.training.history or again.training.under_way.batch
 
 
-def test_a_full_standard_output_is_said_in_one_line():
+def test_a_full_standard_output_is_said_in_one_line(environment):
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([*COMMAND, "recipes"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run([*COMMAND, "recipes"], stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
     assert (done.returncode, done.stderr) == (2, "error: [Errno 28] No space left on device\n")
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from dataclasses import asdict, replace
 
@@ -487,6 +488,21 @@ def test_a_checkpoint_is_never_unpacked(two):
             archive.writestr(name, content)
     with pytest.raises(DataError, match="those are not compressed"):
         checkpoint.read(two / "checkpoint.npz")
+
+
+def test_the_sizes_that_a_checkpoint_announces_are_not_believed(two):
+    content = (two / "checkpoint.npz").read_bytes()
+    entry = content.index(b"PK\1\2")
+    for field in (20, 24):  # the compressed and the real size in the table at the end
+        announced = bytearray(content)
+        announced[entry + field + 3] = 0x40
+        (two / "checkpoint.npz").write_bytes(announced)
+        tracemalloc.start()
+        with pytest.raises(DataError, match=r"checkpoint\.npz: damaged"):
+            checkpoint.read(two / "checkpoint.npz")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 1 << 20
 
 
 NUMBERS = {

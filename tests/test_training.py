@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -9,7 +10,18 @@ import pytest
 from tinygrad_mnist import byhand, data
 from tinygrad_mnist.evaluation import evaluate
 from tinygrad_mnist.export import write_npz
-from tinygrad_mnist.training import DivergenceError, Recipe, RecipeError, RunFolderError, free_folder, recipe_names, reproduce, run, train
+from tinygrad_mnist.training import (
+    DivergenceError,
+    Recipe,
+    RecipeError,
+    RunFolderError,
+    Training,
+    free_folder,
+    recipe_names,
+    reproduce,
+    run,
+    train,
+)
 from tinygrad_mnist.training.loop import build_model, build_optimizer
 from tinygrad_mnist.training.results import table
 
@@ -236,6 +248,16 @@ def test_early_stopping_always_restores_the_best_weights(digits, patience, monke
         assert len(losses) == best + 1 + patience
     else:
         assert len(losses) == recipe.epochs
+
+
+def test_each_epoch_has_all_examples_in_an_order_of_its_own(digits):
+    training = Training(SMALL, *digits)
+    epochs = []
+    for _ in range(3):
+        epochs.append(np.concatenate(list(training.remaining_batches())))
+        training.end_epoch(0.0)
+    assert all(np.array_equal(np.sort(order), np.sort(training.training_rows)) for order in epochs)
+    assert not any(np.array_equal(one, other) for one, other in combinations(epochs, 2))
 
 
 def test_asked_to_stop_it_stops_after_the_batch(digits):

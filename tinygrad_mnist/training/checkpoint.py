@@ -99,7 +99,7 @@ def load(folder: Path) -> tuple[Checkpoint, Path, str]:
 def read(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
-    Nothing in it is executed, and no more memory is taken than the file has bytes.
+    Nothing in it is executed, and memory is taken in proportion to the bytes of the file, whatever it announces.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def read(path: Path) -> Checkpoint:
         with path.open("rb") as file, ZipFile(file) as archive, warnings.catch_warnings(action="ignore"):
             size = path.stat().st_size
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            if any(info.compress_type != ZIP_STORED or info.file_size > size for info in members.values()):
+            if any(info.compress_type != ZIP_STORED or max(info.compress_size, info.file_size) > size for info in members.values()):
                 raise DataError(f"{path}: damaged, or not a checkpoint: those are not compressed.")
             if ABOUT not in members or members[ABOUT].file_size > MOST_TEXT:
                 raise DataError(f"{path}: not a checkpoint: it lacks the entry {ABOUT!r} of at most {MOST_TEXT:,} bytes.")
