@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tinygrad_mnist.training.recipe import Recipe
 
-SHARE = 0.02
+SHARE = 0.01
 """Of the time, so much at most goes into checkpoints."""
 
 
