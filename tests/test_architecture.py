@@ -35,7 +35,7 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
     "data": {"numpy", "PIL"},
     "evaluation": {"numpy", "matplotlib"},
     "export": {"numpy", "onnx", "safetensors"},
-    "training": {"numpy", "rich", "tomli_w"},
+    "training": {"numpy", "rich", "threadpoolctl", "tomli_w"},
     "tutorials": {"jupytext", "nbformat"},
     "cli": {"numpy", "cyclopts"},
 }
