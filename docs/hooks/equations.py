@@ -218,6 +218,7 @@ class Derivation:
         self.indices: dict[str, str] = {}
         self.steps: set[str] = set()
         self.starts: dict[str, Any] = {}
+        self.written: dict[str, str] = {}
         self.equations: dict[str, Equation] = {}
 
     # -- what there is
@@ -250,7 +251,7 @@ class Derivation:
     # -- what is said about it
 
     def define(self, shape: str = "", *, code: Formula, lhs: str = "") -> Callable[[Formula], Formula]:
-        """A definition: the decorated formula; ``code`` computes the same with the package, on float64 arrays."""
+        """A definition: the decorated formula; ``code`` computes the same with the package, ``lhs`` is LaTeX for its name."""
 
         def add(formula: Formula) -> Formula:
             name = formula.__name__
@@ -259,7 +260,9 @@ class Derivation:
             def pairs(values: Values) -> Iterator[tuple[Any, Any]]:
                 yield from [(floats(code(**{p: floats(values[p]) for p in parameters(code)})), values[name])]
 
-            self._add(name, lhs or self._left(term), formula, pairs, "compared with what the package computes", digits=12, symbolic=False)
+            if lhs:
+                self.written[name] = lhs
+            self._add(name, self._left(term), formula, pairs, "compared with what the package computes", digits=12, symbolic=False)
             return formula
 
         return add
@@ -380,16 +383,19 @@ class Derivation:
         term = self.terms.get(name) or self.terms.get(name[1:])
         if term is None:
             raise EquationError(f"page {self.number} says nowhere what {name} is.")
-        return named(symbol(name), term.shape)
+        return named(self._symbol(name), term.shape)
+
+    def _symbol(self, name: str) -> str:
+        return self.written.get(name) or symbol(name)
 
     def _left(self, term: Term) -> str:
         assert term.formula is not None
         indices = self.indices_of(term.formula)
-        return self._entry(term.name, indices) if indices else str(named(symbol(term.name), term.shape))
+        return self._entry(term.name, indices) if indices else str(named(self._symbol(term.name), term.shape))
 
     def _entry(self, name: str, indices: list[str]) -> str:
         places = tuple(Tex(symbol(i)) for i in indices)
-        return str(named(symbol(name))[places] if places else named(symbol(name)))
+        return str(named(self._symbol(name))[places] if places else named(self._symbol(name)))
 
     def _add(self, name: str, left: str, formula: Formula, pairs: Any, how: str, symbolic: bool, digits: int = 20) -> None:
         if name in self.equations:

@@ -36,6 +36,12 @@ DIRECTIVE = re.compile(r"\{\{ (\w+)(?: ([^{}]*?))? \}\}")
 DISPLAY = re.compile(r"^\s*(\$\$|\\\[|\\begin\{)", re.MULTILINE)
 
 
+def on_startup(**_: Any) -> None:
+    """Let the figures of pages import from this folder."""
+    if str(HERE) not in sys.path:
+        sys.path.insert(0, str(HERE))
+
+
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Fill in a page."""
     from mkdocs.exceptions import PluginError
