@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     Formula = Callable[..., Any]
 
-DIGITS = 30
-"""With how many digits numbers are compared."""
+DIGITS, DRAWS = 30, 8
+"""With how many digits numbers are compared, and how often they are drawn."""
 
 
 class EquationError(AssertionError):
@@ -182,14 +182,14 @@ class Equation:
         EquationError
             If it is wrong.
         """
-        for seed in range(3):
+        for seed in range(DRAWS):
             for place, (found, claimed) in enumerate(self._entries(self.page.numbers(seed))):
                 a, b = sympy.N(found, DIGITS), sympy.N(claimed, DIGITS)
                 if not (a.is_number and b.is_number and abs(a - b) <= sympy.Float(10) ** -self.digits * (1 + abs(a))):
                     raise EquationError(f"({self.number}) {self.name} is wrong: entry {place} is {sympy.N(a, 8)}, not {sympy.N(b, 8)}.")
         if not self.symbolic:
             return "checked"
-        if any(sympy.simplify(found - claimed) != 0 for found, claimed in self._entries(self.page.symbols())):
+        if not all(vanishes(found - claimed) for found, claimed in self._entries(self.page.symbols())):
             raise EquationError(f"({self.number}) {self.name}: the difference does not simplify to 0. Say symbolic=False.")
         return "proved"
 
@@ -281,8 +281,11 @@ class Derivation:
         self._add(name, self._left(Term(name, shape, formula)), formula, pairs, how, symbolic)
         return formula
 
-    def derivative(self, of: str, by: str, *, order: int = 1, symbolic: bool = True) -> Callable[[Formula], Formula]:
-        """A derivative of one term by another, entries named by indices: ``derivative("p[i]", "z[j]")``."""
+    def derivative(self, of: str, by: str, *, order: int = 1, shape: str = "", symbolic: bool = True) -> Callable[[Formula], Formula]:
+        """A derivative of one term by another, entries named by indices: ``derivative("p[i]", "z[j]")``.
+
+        With a ``shape``, its name is a term from there on: a Jacobian to multiply with.
+        """
         (top, rows), (bottom, columns) = ((name, re.findall(r"\w", rest)) for name, _, rest in (x.partition("[") for x in (of, by)))
 
         def add(formula: Formula) -> Formula:
@@ -296,7 +299,11 @@ class Derivation:
             power = f"^{order}" if order > 1 else ""
             y, x = (self._entry(name, places) for name, places in ((top, rows), (bottom, columns)))
             how = f"the definition of {top} differentiated by {bottom}"
-            self._add(formula.__name__, rf"\frac{{\partial{power} {y}}}{{\partial {x}{power}}}", formula, pairs, how, symbolic)
+            left = rf"\frac{{\partial{power} {y}}}{{\partial {x}{power}}}"
+            if shape:
+                term = self.terms[formula.__name__] = Term(formula.__name__, tuple(shape.split()), formula)
+                left = f"{self._left(term)} = {left}"
+            self._add(formula.__name__, left, formula, pairs, how, symbolic)
             return formula
 
         return add
@@ -403,6 +410,17 @@ class Derivation:
         latex = left if how.startswith("both") else f"{left} = {self._write(formula)}"
         number = f"{self.number}.{len(self.equations) + 1}"
         self.equations[name] = Equation(self, name, number, latex, how, formula, pairs, symbolic, digits)
+
+
+def vanishes(difference: Any) -> bool:
+    """Whether SymPy simplifies an expression to 0; if it has kinks, on both sides of 0 and at 0 of each symbol."""
+    if sympy.simplify(difference) == 0:
+        return True
+    signed = [x for x in difference.free_symbols if not x.is_positive]
+    if not signed or not difference.has(sympy.Abs, sympy.Max, sympy.Min, sympy.Piecewise):
+        return False
+    size = sympy.Dummy(positive=True)
+    return all(vanishes(difference.subs(signed[0], value)) for value in (size, -size, 0))
 
 
 def parameters(formula: Formula) -> list[str]:

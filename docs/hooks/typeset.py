@@ -44,8 +44,9 @@ class Tex:
 
     def __mul__(self, other: Any) -> Tex:
         other = tex(other)
-        sign = r" \odot " if self.shape and other.shape else r" \cdot " if other.latex[:1].isdigit() else r"\, "
-        return Tex(f"{_tight(self, PRODUCT)}{sign}{_tight(other, PRODUCT)}", PRODUCT, self.shape or other.shape)
+        right = _tight(other, PRODUCT)
+        sign = r" \odot " if self.shape and other.shape else r" \cdot " if right[:1].isdigit() else r"\, "
+        return Tex(f"{_tight(self, PRODUCT)}{sign}{right}", PRODUCT, self.shape or other.shape)
 
     def __rmul__(self, other: Any) -> Tex:
         return tex(other) * self
