@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from tinygrad_mnist.store import PredictionLog, StoreError, to_csv
+from tinygrad_mnist.store import PredictionLog, StoreError, write_csv
 
 
 def rows(n, seed=0):
@@ -111,7 +111,9 @@ def test_filters_choose_by_run_digit_and_mistake(log):
 
 def test_csv_holds_every_number(log):
     add(log, 2, labels=[5, None], sources=['a "quoted", name', "b"])
-    first, second = csv.DictReader(io.StringIO(to_csv(log.predictions())))
+    file = io.BytesIO()
+    assert write_csv(log.predictions(), file) == 2
+    first, second = csv.DictReader(io.StringIO(file.getvalue().decode()))
     assert (first["id"], first["source"], first["label"], second["label"]) == ("1", 'a "quoted", name', "5", "")
     row = next(iter(log.predictions()))
     assert [float(first[f"p{digit}"]) for digit in range(10)] == row.probabilities
