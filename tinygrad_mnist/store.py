@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import sqlite3
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -135,16 +135,15 @@ class PredictionLog:
                 if self._is_empty():  # still: another process may have been faster
                     for statement in (*SCHEMA, f"PRAGMA application_id = {APPLICATION_ID}", f"PRAGMA user_version = {VERSION}"):
                         self._db.execute(statement)
-        identity, version = (self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+        identity, version, page = (self._column(f"PRAGMA {name}")[0] for name in ("application_id", "user_version", "page_size"))
         if identity != APPLICATION_ID:
-            tables = ", ".join(name for (name,) in self._db.execute("SELECT name FROM sqlite_schema ORDER BY name")) or "nothing"
+            tables = ", ".join(self._column("SELECT name FROM sqlite_schema ORDER BY name")) or "nothing"
             raise StoreError(f"{self.path}: a database, but not a log of predictions: it holds {_shown(tables)}. Choose another file.")
         if version != VERSION:
             raise StoreError(f"{self.path}: a log of version {version}, but this program knows version {VERSION}. Choose another file.")
-        if self.path.stat().st_size % self._db.execute("PRAGMA page_size").fetchone()[0]:
+        if self.path.stat().st_size % page:
             raise StoreError(f"{self.path}: damaged: the last of its pages is not whole. Was the file cut short?")
-        found = [sql for (sql,) in self._db.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")]
-        if found != SCHEMA:
+        if self._column("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid") != SCHEMA:
             raise StoreError(f"{self.path}: damaged, or changed by another program: its tables are not those of a log of predictions.")
         self._db.execute("PRAGMA foreign_keys = ON")
         if create:
@@ -152,7 +151,11 @@ class PredictionLog:
                 self._db.execute("PRAGMA journal_mode = WAL")
 
     def _is_empty(self) -> bool:
-        return self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
+        return self._column("SELECT count(*) FROM sqlite_schema") == [0]
+
+    def _column(self, query: str) -> list[Any]:
+        with closing(self._db.execute(query)) as rows:  # an open cursor would keep the file open after an error
+            return [value for (value,) in rows]
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -256,7 +259,7 @@ class PredictionLog:
             If the file cannot be read.
         """
         with self._explained():
-            rows = self._db.execute(
+            cursor = self._db.execute(
                 """
                 SELECT p.id, r.name, model_hash, source, image, label, predicted, probabilities, p.created_at
                 FROM predictions AS p JOIN runs AS r ON p.run = r.id
@@ -267,8 +270,9 @@ class PredictionLog:
                 """,
                 {"run": run, "digit": digit, "wrong": wrong},
             )
-            for row in rows:
-                yield self._checked(row)
+            with closing(cursor) as rows:
+                for row in rows:
+                    yield self._checked(row)
 
     def _checked(self, row: Sequence[Any]) -> Prediction:
         """A row as it was written; SQLite does not notice changed bytes, and tables of strangers may hold anything."""
