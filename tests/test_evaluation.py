@@ -458,7 +458,7 @@ def shape_of(markdown):
 
 
 def test_hostile_texts_do_not_change_what_the_card_is_made_of(run):
-    recipe, metrics, environment = run
+    recipe, metrics, _ = run
     texts = dict.fromkeys(["name", "description", "published_in"], "plain")
     plain = shape_of(front_matter(to_markdown(model_card(recipe | texts, metrics, {"python": "plain"})))[1])
     blocks, inline, _ = shape_of(front_matter(to_markdown(model_card(*run)))[1])
