@@ -299,6 +299,12 @@ def test_names_in_a_file_are_no_places_to_write_to(tmp_path, monkeypatch, name):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [folder / "file"]
 
 
+@pytest.mark.parametrize("about", ["[" * 100_000, '{"a": ' * 50_000, "[1]", '"\x1b[2J"', "\x00"])
+def test_what_safetensors_say_about_themselves_is_not_trusted(tmp_path, about):
+    content = safetensors.numpy.save({"w": np.ones(2)}, {"tinygrad_mnist": about})
+    assert outcome(READERS["safetensors"], tmp_path / "file", content) is None
+
+
 # ---------------------------------------------------------------- files made to fill the memory
 
 

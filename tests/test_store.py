@@ -210,6 +210,53 @@ def test_a_damaged_log_is_named(log, path):
         list(damaged.predictions())
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TRIGGER t AFTER INSERT ON predictions BEGIN DELETE FROM predictions; END",
+        "CREATE VIEW endless AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT * FROM n",
+        "DROP VIEW predictions_as_text",
+        "ALTER TABLE predictions RENAME COLUMN source TO origin",
+    ],
+)
+def test_a_log_whose_tables_others_have_changed_is_refused_and_left_alone(log, path, statement):
+    add(log)
+    log.__exit__()
+    foreign(path, statement)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"changed by another program: its tables are not those of a log"):
+        PredictionLog(path, create=True)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "image = zeroblob(783)",
+        "image = zeroblob(2000000)",
+        "label = 10",
+        "label = -1",
+        "predicted = 10",
+        "predicted = (predicted + 1) % 10",
+        "probabilities = '[]'",
+        "probabilities = '[1, 0, 0, 0, 0, 0, 0, 0, 0, NaN]'",
+        "probabilities = '[1, 0, 0, 0, 0, 0, 0, 0, 0, null]'",
+        "probabilities = '[[1], [0], [0], [0], [0], [0], [0], [0], [0], [0]]'",
+        "probabilities = '{'",
+        "probabilities = replace(hex(zeroblob(50000)), '0', '[')",
+        "source = CAST(x'ff' AS TEXT)",
+        "source = CAST(zeroblob(2000000) AS TEXT)",
+    ],
+)
+def test_a_row_that_was_not_written_by_us_is_refused(log, path, change):
+    add(log, 2)
+    log.__exit__()
+    foreign(path, "PRAGMA ignore_check_constraints = ON", f"UPDATE predictions SET {change} WHERE id = 2")
+    with PredictionLog(path) as opened:
+        with pytest.raises(StoreError, match=r"predictions\.db: (prediction 2 is damaged|string or blob too big|Could not decode)"):
+            list(opened.predictions())
+
+
 def test_names_with_characters_that_mean_something_in_a_uri_are_names(tmp_path):
     with PredictionLog(tmp_path / "50%?mode=ro#x.db", create=True) as log:
         add(log)
