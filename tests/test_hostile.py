@@ -159,12 +159,18 @@ def assert_kind(message, path):
 
 @pytest.fixture
 def traced():
-    """Watch Python's memory, and that of the libraries beneath: SQLite, Pillow and safetensors take their own."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Watch Python's memory."""
     tracemalloc.start()
     yield
     tracemalloc.stop()
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 3 * MEMORY / 1024
+
+
+@pytest.fixture
+def frugal(traced):
+    """Watch the memory of the process too: SQLite, Pillow and safetensors take their own."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10 < MEMORY
 
 
 SOME_AND_ALL = [150, pytest.param(None, marks=pytest.mark.slow)]
@@ -184,21 +190,21 @@ def reader(request, tmp_path):
 # ---------------------------------------------------------------- every byte, every length
 
 
-@pytest.mark.usefixtures("traced")
+@pytest.mark.usefixtures("frugal")
 @pytest.mark.parametrize("some", SOME_AND_ALL)
 def test_a_changed_byte_is_noticed_or_gives_what_might_as_well_be_true(reader, tmp_path, some):
     path = tmp_path / "file"
     right = outcome(reader, path, reader.content)
     assert right is not None
     for place in places(reader.content, some):
-        for flip in (0xFF, 0x01) if some else (0xFF, 0x01, 0x20):
+        for flip in (0xFF, 0x01):
             changed = bytearray(reader.content)
             changed[place] ^= flip
             found = outcome(reader, path, bytes(changed))
             assert not reader.sealed or found in (None, right), f"byte {place} ^ {flip}"
 
 
-@pytest.mark.usefixtures("traced")
+@pytest.mark.usefixtures("frugal")
 @pytest.mark.parametrize("some", SOME_AND_ALL)
 def test_a_file_cut_short_is_never_taken_for_a_whole_one(reader, tmp_path, some):
     path = tmp_path / "file"
@@ -217,7 +223,7 @@ def test_the_files_of_mnist_are_known_by_their_sums(tmp_path, monkeypatch):
         for name, right in contents.items():
             (tmp_path / name).write_bytes(right)
         for place in places(content, 60):
-            (tmp_path / damaged).write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+            (tmp_path / damaged).write_bytes(content[:place] + bytes([content[place] ^ 0x81]) + content[place + 1 :])
             try:
                 np.testing.assert_array_equal(data.load_mnist_test(None)[0], IMAGES)
                 assert damaged == "SHA256SUMS"
@@ -317,17 +323,11 @@ def announced(count):
     return b"\0\0\x08\3" + struct.pack(">3I", count, 28, 28)
 
 
-def zip_bomb(shape, size):
-    """Compressed zeros behind a header that announces this shape of bytes."""
-
-    def write(file):
-        header = bytes_of(np.lib.format.write_array_header_1_0, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for names, content in ((("images", "W1"), header + bytes(size)), (("labels", "b1"), bytes_of(np.save, LABELS))):
-                for name in names:
-                    archive.writestr(f"{name}.npy", content)
-
-    return bytes_of(write)
+def zip_bomb(shape, size, names=("images", "labels")):
+    """Compressed zeros behind a header that announces this shape of bytes, and small labels."""
+    zeros = bytes_of(np.lib.format.write_array_header_1_0, {"descr": "|u1", "fortran_order": False, "shape": shape}) + bytes(size)
+    members = dict(zip(names, (zeros, bytes_of(np.save, LABELS)), strict=True))
+    return bytes_of(zip_of, zipfile.ZIP_DEFLATED, **members)
 
 
 BLACK = ("0," * 784 + "0\n").encode()
@@ -338,10 +338,10 @@ BOMBS = {
     "IDX.gz, as much as may be announced": ("idx", lambda: gzip.compress(announced(39000)) + gigabyte(GREY), "more data follows"),
     "CSV.gz of one line": ("csv.gz", lambda: gigabyte(b"0" * (1 << 26)), "line 1 has more than"),
     "CSV.gz of black images": ("csv.gz", lambda: gigabyte(BLACK * (len(GREY) // len(BLACK))), "cannot be right for a file of this size"),
-    "npz, longer than announced": ("npz", lambda: zip_bomb((10, 784), 1 << 28), "more data follows the 7840 bytes"),
-    "npz, announced": ("npz", lambda: zip_bomb((1 << 28,), 1 << 28), "announces 268435456 elements, which cannot be right"),
-    "npz of weights": ("npz weights", lambda: zip_bomb((1 << 28,), 1 << 28), "W1.npy has elements of type uint8"),
-    "npz of weights on paper": ("npz weights on paper", lambda: zip_bomb((1 << 28,), 1 << 28), "would unpack to"),
+    "npz, longer than announced": ("npz", lambda: zip_bomb((10, 784), 1 << 29), "more data follows the 7840 bytes"),
+    "npz, announced": ("npz", lambda: zip_bomb((1 << 29,), 1 << 29), "announces 536870912 elements, which cannot be right"),
+    "npz of weights": ("npz weights", lambda: zip_bomb((1 << 29,), 1 << 29, ("W1", "b1")), "W1.npy has elements of type uint8"),
+    "npz of weights on paper": ("npz weights on paper", lambda: zip_bomb((1 << 29,), 1 << 29, ("W1", "b1")), "would unpack to"),
 }
 
 
@@ -388,8 +388,8 @@ def test_a_shape_that_the_file_has_no_room_for_is_refused_before_memory_is_taken
         assert tracemalloc.get_traced_memory()[1] - before < 1 << 20
 
 
-def zip_of(file, **members):
-    with zipfile.ZipFile(file, "w") as archive:
+def zip_of(file, compression=zipfile.ZIP_STORED, **members):
+    with zipfile.ZipFile(file, "w", compression) as archive:
         for name, content in members.items():
             archive.writestr(f"{name}.npy", content)
 
@@ -403,9 +403,12 @@ def test_many_small_bombs_are_one_large_one(tmp_path):
 
 
 def test_a_file_without_end_is_read_no_further_than_the_largest_that_may_be(tmp_path, monkeypatch):
+    class Endless(io.BytesIO):
+        def read(self, size=-1):
+            return bytes(size) if size >= 0 else pytest.fail("read without a limit")
+
     monkeypatch.setattr(images_module, "MOST_BYTES", 100)
-    (tmp_path / "endless").write_bytes(bytes(1000))
-    monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail("read without a limit"))
+    monkeypatch.setattr(Path, "open", lambda self, mode: Endless())
     with pytest.raises(data.DataError, match="endless: more than 100 bytes"):
         cli.digits_to_read((tmp_path / "endless",), ())
 
@@ -431,7 +434,7 @@ def test_csv_that_is_nearly_right_is_read_or_refused(tmp_path_factory, edits):
         assert labels[1] == images[1][:1]
 
 
-@given(st.binary(max_size=400), st.sampled_from(sorted(READERS)), st.integers(0, 40))
+@given(st.binary(max_size=400), st.sampled_from(sorted(READERS)), st.integers(0, 20))
 def test_a_right_start_does_not_make_garbage_right(tmp_path_factory, garbage, name, kept):
     reader = READERS[name]
     start = reader.content[:kept] if isinstance(reader.content, bytes) else b"SQLite format 3\0"

@@ -154,6 +154,7 @@ WRONG = [
     ["evaluate", "nowhere"],
     ["evaluate", "--weights", "bad.npz"],
     ["evaluate", "--weights", "bad.safetensors"],
+    ["predict", "run"],
     ["predict", "run", "bad.png"],
     ["predict", "run", "bad.npy"],
     ["predict", "run", "--test", "-1"],

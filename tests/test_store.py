@@ -252,9 +252,9 @@ def test_a_row_that_was_not_written_by_us_is_refused(log, path, change):
     add(log, 2)
     log.__exit__()
     foreign(path, "PRAGMA ignore_check_constraints = ON", f"UPDATE predictions SET {change} WHERE id = 2")
-    with PredictionLog(path) as opened:
-        with pytest.raises(StoreError, match=r"predictions\.db: (prediction 2 is damaged|string or blob too big|Could not decode)"):
-            list(opened.predictions())
+    said = r"predictions\.db: (prediction 2 is damaged|string or blob too big|Could not decode)"
+    with PredictionLog(path) as opened, pytest.raises(StoreError, match=said):
+        list(opened.predictions())
 
 
 def test_names_with_characters_that_mean_something_in_a_uri_are_names(tmp_path):
