@@ -24,8 +24,9 @@ ARROWS = {
     "recipes": set(),
     "store": set(),
     "training": {"autodiff", "nn", "optim", "data", "evaluation", "export"},
+    "tutorials": set(),
     "benchmark": {"autodiff", "nn", "optim", "bridge"},
-    "cli": {"autodiff", "benchmark", "bridge", "data", "evaluation", "export", "store", "training"},
+    "cli": {"autodiff", "benchmark", "bridge", "data", "evaluation", "export", "store", "training", "tutorials"},
     "__init__": {"autodiff", "nn", "optim"},
     "__main__": {"cli"},
 }
@@ -35,6 +36,7 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
     "evaluation": {"numpy", "matplotlib"},
     "export": {"numpy", "onnx", "safetensors"},
     "training": {"numpy", "rich", "tomli_w"},
+    "tutorials": {"jupytext", "nbformat"},
     "cli": {"numpy", "cyclopts"},
 }
 # Inside the machine: file -> the files it may import.

@@ -276,3 +276,14 @@ def test_any_changed_byte_is_read_or_refused_with_one_kind_of_error(content, dra
     changed[draw.draw(st.integers(0, len(content) - 1))] ^= draw.draw(st.integers(1, 255))
     with contextlib.suppress(data.DataError):
         assert data.read_images(bytes(changed), "x").shape[1] == 784
+
+
+def test_when_dark_and_bright_are_equally_far_from_the_paper_the_bright_is_ink():
+    grey = np.full((40, 40), 100, np.uint8)
+    grey[5:10, 5:35] = 50  # lies
+    grey[12:38, 18:22] = 150  # stands
+    rows, columns = box(data.like_mnist(grey))
+    assert rows > columns
+    grey[5:10, 5:35] = 49
+    rows, columns = box(data.like_mnist(grey))
+    assert rows < columns

@@ -37,7 +37,7 @@ def test_recipes_survive_a_round_trip_through_toml(name, tmp_path):
 
 def test_the_named_experiments_are_there():
     ours = {"default", "relu-adam"}
-    known = {"linear", "seed-a", "seed-b", "seed-b-repaired", "simard-800"}
+    known = {"dropout-1024", "linear", "nielsen-100", "seed-a", "seed-b", "seed-b-repaired", "simard-800"}
     assert ours | known | {"seed-a-two-hidden"} == set(recipe_names())
     assert known == {name for name in recipe_names() if Recipe.load(name).published_in}
 

@@ -521,6 +521,28 @@ def bench(*, rounds: int = 7, json: Json = False) -> None:
     print(json_module.dumps(measured, indent=1) if json else benchmark.text(measured))
 
 
+@app.command(help_epilogue=examples("tinygrad-mnist tutorials", "tinygrad-mnist tutorials my-notebooks"))
+def tutorials(folder: Path = Path("tutorials")) -> None:
+    """Write the tutorials as notebooks for Jupyter.
+
+    Parameters
+    ----------
+    folder
+        Where to; made if it does not exist. Nothing is overwritten.
+    """
+    from tinygrad_mnist.tutorials import write_notebooks
+
+    try:
+        for path in write_notebooks(folder):
+            print(path)
+    except ModuleNotFoundError as error:
+        raise UserFileError(f'Notebooks need the package {error.name}: pip install ".[tutorials]", or pip install {error.name}.') from error
+    except FileExistsError as error:
+        raise UserFileError(str(error)) from error
+    except OSError as error:
+        raise UserFileError(f"{folder}: cannot be written to: {error.strerror}. Name another folder.") from error
+
+
 class UserFileError(Exception):
     """Something in a file or value that the user named; the message says what."""
 

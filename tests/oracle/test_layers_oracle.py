@@ -1,27 +1,17 @@
 """The layers written in the documentation, as they stand there, against PyTorch's: values, gradients, running averages."""
 
-import contextlib
-import io
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
+from howto import run_page
 
 from tinygrad_mnist import Tensor
 
 torch = pytest.importorskip("torch")
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "howto" / "new-layer.md"
-
 
 @pytest.fixture(scope="module")
 def page():
-    """The names that the code of the page defines."""
-    names = {}
-    with contextlib.redirect_stdout(io.StringIO()):
-        exec("\n".join(re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)), names)
-    return names
+    return run_page("new-layer.md")
 
 
 def in_float64(ours, theirs, rng):

@@ -1,0 +1,209 @@
+"""What the site adds to Markdown: lines in double braces, filled in when a page is built.
+
+    {{ equation NAME }}            an equation of the file beside the page, typeset, numbered, and checked on the spot
+    {{ example NAME }}             what the function NAME of that file returns, LaTeX with numbers, as a display
+    {{ source FILE NAME ... }}     functions or ops from a file of the package, or its lines that end in (1), (2) ...
+    {{ test FILE::NAME ... }}      tests that hold what the page says
+    {{ results }}                  the table of measured accuracies
+    {{ accuracy RECIPE }}          the mean test accuracy of a recipe, also within a line
+
+A page of derivations shows no other formula on a line of its own: what is displayed is checked. Whatever is wrong or
+missing stops the build.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import re
+import sys
+import textwrap
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE))
+
+from equations import Derivation, EquationError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+DIRECTIVE = re.compile(r"\{\{ (\w+)(?: ([^{}]*?))? \}\}")
+DISPLAY = re.compile(r"^\s*(\$\$|\\\[|\\begin\{)", re.MULTILINE)
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Fill in a page."""
+    from mkdocs.exceptions import PluginError
+
+    if page.file.abs_src_path is None:  # made by another hook
+        return markdown
+    source = Path(page.file.abs_src_path)
+    try:
+        return fill(markdown, source)
+    except (EquationError, LookupError, OSError) as error:
+        raise PluginError(f"{page.file.src_path}: {error}") from error
+
+
+def fill(markdown: str, source: Path) -> str:
+    """A page's Markdown with all directives filled in.
+
+    Raises
+    ------
+    EquationError
+        If an equation is wrong, not shown, shown out of order, or written without a check.
+    LookupError
+        If something is named that does not exist.
+    """
+    twin = load(source.with_suffix(".py")) if source.with_suffix(".py").exists() else None
+    if source.parent.name == "derivations" and (found := DISPLAY.search(markdown)):
+        line = markdown[: found.end()].count("\n") + 1
+        raise EquationError(f"line {line} displays a formula that nothing checks. Put it into {source.stem}.py and name it here.")
+    shown: list[str] = []
+
+    def replace(match: re.Match[str]) -> str:
+        kind, arguments = match[1], (match[2] or "").split()
+        if kind == "equation":
+            shown.extend(arguments)
+            return equation(derivation(twin, source), *arguments)
+        if kind == "example":
+            return display(getattr(twin, arguments[0])())
+        if kind not in DIRECTIVES:
+            raise LookupError(f"there is no directive {kind!r}, only equation, example, {', '.join(DIRECTIVES)}.")
+        return DIRECTIVES[kind](*arguments)
+
+    text = DIRECTIVE.sub(replace, markdown)
+    if twin is None or not hasattr(twin, "page"):
+        return text
+    if shown != list(twin.page.equations):
+        raise EquationError(f"{source.stem}.py has the equations {', '.join(twin.page.equations)}, but the page shows {', '.join(shown)}.")
+    return f"{text}\n\n{checks(twin.page)}"
+
+
+def load(path: Path) -> ModuleType:
+    """The file beside a page, run anew."""
+    spec = importlib.util.spec_from_file_location(f"derivations.{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def derivation(twin: ModuleType | None, source: Path) -> Derivation:
+    """The equations of a page."""
+    if twin is None:
+        raise LookupError(f"there is no {source.stem}.py beside it to take equations from.")
+    return twin.page
+
+
+# ---------------------------------------------------------------- equations
+
+
+def equation(page: Derivation, name: str) -> str:
+    """A numbered equation with its mark."""
+    if name not in page.equations:
+        raise LookupError(f"there is no equation {name}, only {', '.join(page.equations)}.")
+    found = page.equations[name]
+    mark = found.check()
+    anchor = found.number.replace(".", "-")
+    return (
+        f'<div class="equation" id="eq-{anchor}" markdown>\n<div class="formula" markdown>\n\n$$\n{found.latex}\n$$\n\n</div>\n'
+        f'<p><a class="number" href="#eq-{anchor}">({found.number})</a> '
+        f'<a class="{mark}" href="#check-{anchor}" title="{found.how}">{mark}</a></p>\n</div>'
+    )
+
+
+def display(latex: str) -> str:
+    """LaTeX on a line of its own."""
+    return f'<div class="equation" markdown>\n<div class="formula" markdown>\n\n$$\n{latex}\n$$\n\n</div>\n</div>'
+
+
+CHECKED = """Each equation on this page is typeset from a Python function, shown here, and the same function was computed when the page was
+built. *Proved*: SymPy simplified the difference of both sides to 0, with a symbol for every entry. *Checked*: both sides agree for
+numbers drawn at random, to 20 digits, or to 12 where the package itself, in float64, is one of them."""
+
+
+def checks(page: Derivation) -> str:
+    """The end of a page: how each of its equations is checked."""
+    parts = [
+        "## How these equations are checked",
+        CHECKED,
+    ]
+    for found in page.equations.values():
+        anchor = found.number.replace(".", "-")
+        parts.append(
+            f'<p class="check" id="check-{anchor}"><a href="#eq-{anchor}">({found.number})</a> {found.how}</p>\n\n'
+            f"```python\n{found.source.strip()}\n```"
+        )
+    return "\n\n".join(parts)
+
+
+# ---------------------------------------------------------------- code and numbers of the project
+
+
+def source(file: str, *names: str) -> str:
+    """Functions, ops with their rules, or lines that carry an equation's number, as they stand in a file."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    numbers = [name for name in names if name.startswith("(")]
+    blocks = [excerpt(text, name, file) for name in names if name not in numbers]
+    if numbers:
+        first = {line.rpartition("  # ")[2]: line.strip() for line in reversed(text.splitlines())}
+        blocks.append("\n".join(first[number] for number in numbers))
+    return f'```python title="{file}"\n' + "\n\n\n".join(blocks) + "\n```"
+
+
+def excerpt(text: str, name: str, file: str) -> str:
+    """A function, method or class by its dotted name; after an op, the statement that declares its rules."""
+    body: list[ast.stmt] = ast.parse(text).body
+    for part in name.split("."):
+        found = [node for node in body if getattr(node, "name", None) == part]
+        if not found:
+            raise LookupError(f"{file} has no {name}.")
+        body, siblings = found[0].body, body  # type: ignore[attr-defined]
+    nodes = [*found, *(node for node in siblings if ast.unparse(node).startswith(f"{name}.vjp("))]
+    lines = text.splitlines()
+    parts = []
+    for node in nodes:
+        first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
+        parts.append(textwrap.dedent("\n".join(lines[first - 1 : node.end_lineno])))
+    return "\n\n\n".join(parts)
+
+
+def test(*names: str) -> str:
+    """Links to tests, folded open to their source."""
+    parts = []
+    for name in names:
+        file, _, function = name.partition("::")
+        text = excerpt((ROOT / file).read_text(encoding="utf-8"), function, file)
+        sentence = function.removeprefix("test_").replace("_", " ")
+        parts.append(f'??? success "Tested: {sentence}"\n\n' + textwrap.indent(f'```python title="{file}"\n{text}\n```', "    "))
+    return "\n\n".join(parts)
+
+
+def results() -> str:
+    """The table of measured accuracies."""
+    from tinygrad_mnist.training.results import table
+
+    return table(measured())
+
+
+def accuracy(recipe: str) -> str:
+    """The mean test accuracy of a recipe, as in "98.38 %"."""
+    for result in measured():
+        if result["recipe"] == recipe:
+            return f"{100 * mean(run['test']['accuracy'] for run in result['runs']):.2f} %"
+    raise LookupError(f"artifacts/results.json has no {recipe!r}.")
+
+
+def measured() -> Any:
+    """What `tinygrad-mnist reproduce` has measured."""
+    return json.loads((ROOT / "artifacts" / "results.json").read_text(encoding="utf-8"))
+
+
+DIRECTIVES = {"source": source, "test": test, "results": results, "accuracy": accuracy}

@@ -1,0 +1,196 @@
+"""Formulas that write themselves down: the operators and functions of a formula, as LaTeX or as SymPy numbers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sympy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+MINUS, SUM, PRODUCT, POWER, ATOM = range(5)
+"""How tightly the outermost operation of a formula binds."""
+
+GREEK = {"alpha", "beta", "gamma", "delta", "epsilon", "eta", "lambda", "mu", "nu", "pi", "rho", "sigma", "tau", "phi", "theta", "xi"}
+
+
+@dataclass(frozen=True, eq=False)
+class Tex:
+    """A piece of LaTeX with the operators of an array; what is computed on it is written down."""
+
+    latex: str
+    binds: int = ATOM
+    shape: tuple[str, ...] = ()
+    name: str = ""
+
+    def __add__(self, other: Any) -> Tex:
+        return Tex(f"{self} + {_tight(other, SUM)}", min(self.binds, SUM), self.shape or _shape(other))
+
+    def __radd__(self, other: Any) -> Tex:
+        return tex(other) + self
+
+    def __sub__(self, other: Any) -> Tex:
+        return Tex(f"{self} - {_tight(other, PRODUCT)}", min(self.binds, SUM), self.shape or _shape(other))
+
+    def __rsub__(self, other: Any) -> Tex:
+        return tex(other) - self
+
+    def __neg__(self) -> Tex:
+        return Tex(f"-{_tight(self, PRODUCT)}", MINUS, self.shape)
+
+    def __mul__(self, other: Any) -> Tex:
+        other = tex(other)
+        sign = r" \odot " if self.shape and other.shape else r" \cdot " if other.latex[:1].isdigit() else r"\, "
+        return Tex(f"{_tight(self, PRODUCT)}{sign}{_tight(other, PRODUCT)}", PRODUCT, self.shape or other.shape)
+
+    def __rmul__(self, other: Any) -> Tex:
+        return tex(other) * self
+
+    def __matmul__(self, other: Any) -> Tex:
+        return Tex(rf"{_tight(self, PRODUCT)}\; {_tight(other, PRODUCT)}", PRODUCT, self.shape[:-1] + _shape(other)[1:])
+
+    def __truediv__(self, other: Any) -> Tex:
+        return Tex(rf"\frac{{{self}}}{{{tex(other)}}}", PRODUCT, self.shape or _shape(other))
+
+    def __rtruediv__(self, other: Any) -> Tex:
+        return tex(other) / self
+
+    def __pow__(self, other: Any) -> Tex:
+        return Tex(f"{_tight(self, ATOM)}^{{{tex(other)}}}", POWER, self.shape)
+
+    def __lt__(self, other: Any) -> Tex:
+        return Tex(f"{self} < {tex(other)}", SUM)
+
+    def __gt__(self, other: Any) -> Tex:
+        return Tex(f"{self} > {tex(other)}", SUM)
+
+    def __le__(self, other: Any) -> Tex:
+        return Tex(rf"{self} \le {tex(other)}", SUM)
+
+    def __ge__(self, other: Any) -> Tex:
+        return Tex(rf"{self} \ge {tex(other)}", SUM)
+
+    def __getitem__(self, key: Any) -> Tex:
+        places = [tex(k).latex for k in (key if isinstance(key, tuple) else (key,))]
+        inner = self.name or self.latex
+        base = f"({inner})" if "_" in inner or "^" in inner or self.binds != ATOM else inner
+        return Tex(f"{base}_{{{(',' if any(len(p) > 1 for p in places) else '').join(places)}}}", ATOM)
+
+    @property
+    def T(self) -> Tex:
+        """The transpose."""
+        shape = self.shape[::-1]
+        return named(rf"{self.name}^\top", shape) if self.name else Tex(rf"{_tight(self, ATOM)}^\top", POWER, shape)
+
+    def __str__(self) -> str:
+        return self.latex
+
+
+def tex(value: Any) -> Tex:
+    """A number or a formula as a formula."""
+    return value if isinstance(value, Tex) else Tex(sympy.latex(sympy.nsimplify(value)), MINUS if value < 0 else ATOM)
+
+
+def named(name: str, shape: Sequence[str] = ()) -> Tex:
+    """A symbol, with its shape beneath it if it is a matrix or a vector."""
+    under = r" \times ".join(shape) if len(shape) != 1 else shape[0]
+    return Tex(rf"\underset{{{under}}}{{{name}}}" if shape else name, ATOM, tuple(shape), name)
+
+
+def symbol(name: str) -> str:
+    r"""The LaTeX of a Python name: ``W1`` is W_1, ``dZ`` is dZ, ``p_hat`` is \hat p, ``lambda_`` is \lambda."""
+    name = name.rstrip("_")
+    if match := re.fullmatch(r"(.+)_(hat|bar|tilde)", name):
+        return rf"\{match[2]}{{{symbol(match[1])}}}"
+    if match := re.fullmatch(r"([A-Za-z]+)_?(\d+|[a-z]+)", name):
+        head, tail = match.groups()
+        if tail.isdigit() or "_" in name:
+            return f"{symbol(head)}_{{{tail if len(tail) == 1 or tail.isdigit() else chr(92) + 'text{' + tail + '}'}}}"
+    return rf"\{name}" if name in GREEK else name if len(name) == 1 or re.fullmatch(r"d[A-Z]|d[a-z]", name) else rf"\mathrm{{{name}}}"
+
+
+def _tight(value: Any, binds: int) -> str:
+    value = tex(value)
+    return value.latex if value.binds >= binds else rf"\left({value}\right)"
+
+
+def _shape(value: Any) -> tuple[str, ...]:
+    return value.shape if isinstance(value, Tex) else ()
+
+
+# ---------------------------------------------------------------- functions that have all readings
+
+
+def elementwise(function: Callable[..., Any], write: Callable[..., str], binds: int = ATOM) -> Callable[..., Any]:
+    """A function of numbers that also works on arrays, entry by entry, and can be written down."""
+
+    def apply(*args: Any) -> Any:
+        if any(isinstance(x, Tex) for x in args):
+            args = tuple(map(tex, args))
+            return Tex(write(*args), binds, next((x.shape for x in args if x.shape), ()))
+        result = np.frompyfunc(function, len(args), 1)(*args)
+        return result if np.ndim(result) else sympy.sympify(result)
+
+    return apply
+
+
+def function(name: str, compute: Callable[..., Any]) -> Callable[..., Any]:
+    """A function written as ``name(x)``."""
+    return elementwise(compute, lambda *args: rf"{name}\left({', '.join(map(str, args))}\right)")
+
+
+exp = elementwise(sympy.exp, lambda x: f"e^{{{x}}}", POWER)
+sqrt = elementwise(sympy.sqrt, lambda x: rf"\sqrt{{{x}}}")
+absolute = elementwise(sympy.Abs, lambda x: rf"\lvert {x} \rvert")
+log = elementwise(sympy.log, lambda x: rf"\log {_tight(x, ATOM)}", PRODUCT)
+tanh = function(r"\tanh", sympy.tanh)
+maximum = function(r"\max", sympy.Max)
+minimum = function(r"\min", sympy.Min)
+
+
+def total(term: Callable[[Any], Any], last: Any, first: int | None = None) -> Any:
+    """The sum of a term over an index, which has the name of the term's parameter.
+
+    The index numbers the entries of a matrix, of which `last` are counted from 1 on paper and from 0 in arrays;
+    or, if `first` is given, it is a number itself, from `first` to `last`, both included.
+    """
+    if not isinstance(last, Tex):
+        return sum(map(term, range(last) if first is None else range(first, last + 1)), sympy.Integer(0))
+    index = symbol(term.__code__.co_varnames[0])
+    body = tex(term(Tex(index)))
+    return Tex(rf"\sum_{{{index}={1 if first is None else first}}}^{{{last}}} {_tight(body, PRODUCT)}", PRODUCT)
+
+
+def delta(i: Any, j: Any) -> Any:
+    """Kronecker's delta: 1 if both indices are the same, else 0."""
+    return Tex(rf"\delta_{{{i}{j}}}") if isinstance(i, Tex) else sympy.Integer(i == j)
+
+
+def cases(*branches: tuple[Any, Any]) -> Any:
+    """The first value whose condition holds; the last condition may be True."""
+    if not any(isinstance(part, Tex) for branch in branches for part in branch):
+        return sympy.Piecewise(*branches)
+    lines = [
+        f"{tex(value)} & " + (r"\text{otherwise}" if condition is True else rf"\text{{if }} {condition}") for value, condition in branches
+    ]
+    return Tex(r"\begin{cases} " + r" \\ ".join(lines) + r" \end{cases}", SUM)
+
+
+def matrix(values: Any, digits: int = 4) -> Tex:
+    """Numbers as LaTeX: a scalar, a row, or a matrix, rounded to so many significant digits."""
+    array = np.asarray(values, object)
+    rows = [[_number(x, digits) for x in row] for row in np.atleast_2d(array)]
+    if array.ndim == 0:
+        return Tex(rows[0][0], MINUS if rows[0][0].startswith("-") else ATOM)
+    return Tex(r"\begin{bmatrix} " + r" \\ ".join(" & ".join(row) for row in rows) + r" \end{bmatrix}", ATOM, ("",) * array.ndim)
+
+
+def _number(x: Any, digits: int) -> str:
+    value = float(x)
+    text = f"{value:.{digits}g}" if abs(value) >= 1e-12 else "0"
+    mantissa, _, exponent = text.partition("e")
+    return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else mantissa

@@ -1,0 +1,66 @@
+"""The site in a real browser: every page, on a phone and on a desk, by day and by night, with no request to another host."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tinygrad_mnist import tutorials
+
+pytestmark = pytest.mark.browser
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+WRITTEN = [path.relative_to(DOCS).with_suffix(".html") for path in DOCS.rglob("*.md") if "node_modules" not in path.parts]
+PAGES = sorted([*map(str, WRITTEN), *(f"tutorials/{script.stem}.html" for script in tutorials.scripts())])
+
+
+def assert_formulas_are_typeset(tab):
+    tab.wait_for_function("[...document.querySelectorAll('.arithmatex')].every(formula => formula.querySelector('.katex'))")
+    assert tab.locator(".katex-error").count() == 0
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page(opened, page):
+    for scheme in ("light", "dark"):
+        tab = opened(page, scheme)
+        assert_formulas_are_typeset(tab)
+        for width in (1280, 390):
+            tab.set_viewport_size({"width": width, "height": 900})
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width, f"scrolls sideways at {width} px"
+        text, paper = (tab.evaluate(f"getComputedStyle(document.body).{name}") for name in ("color", "backgroundColor"))
+        assert abs(brightness(text) - brightness(paper)) > 80
+        assert (brightness(paper) > 128) == (scheme == "light")
+        lost = tab.evaluate(
+            "[...document.querySelectorAll('article a[href^=\"#\"]')].map(a => a.getAttribute('href').slice(1))"
+            ".filter(id => id && !document.getElementById(decodeURIComponent(id)))"
+        )
+        assert lost == []
+
+
+def brightness(color):
+    """Of a CSS colour, from 0 to 255."""
+    return sum(map(float, re.findall(r"[\d.]+", color)[:3])) / 3
+
+
+@pytest.mark.parametrize("word", ["softmax", "unbroadcast", "momentum"])
+def test_search_finds(opened, word):
+    tab = opened("index.html")
+    tab.locator("[data-md-component=search-query]").first.click()
+    tab.keyboard.type(word)
+    tab.wait_for_selector(".md-search-result__item")
+    assert word in tab.locator(".md-search-result__list").inner_text().lower()
+
+
+def test_formulas_are_typeset_after_moving_to_another_page(opened):
+    tab = opened("derivations/index.html")
+    tab.locator("article a", has_text="The linear layer").click()
+    tab.wait_for_selector("#eq-2-1")
+    assert_formulas_are_typeset(tab)
+    assert tab.locator("#eq-2-1 .katex").count() == 1
+
+
+def test_the_marks_lead_to_the_checks(opened):
+    tab = opened("derivations/linear.html")
+    tab.locator("#eq-2-4 .proved").click()
+    assert tab.url.endswith("#check-2-4")
+    assert tab.locator("#check-2-4 + .highlight").is_visible()

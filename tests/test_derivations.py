@@ -1,0 +1,196 @@
+"""The equations of the site: each is right, each is shown, and a flipped sign in any of them is noticed."""
+
+import ast
+import importlib.util
+from pathlib import Path
+
+import pages
+import pytest
+from equations import Derivation, EquationError, equal
+from typeset import Tex, cases, exp, log, matrix, named, sqrt, tanh, total
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = sorted((DOCS / "derivations").glob("*.py"))
+
+
+def load(path, text=None):
+    """The equations of a page; with `text`, of another version of its file."""
+    module = type(importlib.util)("twin")
+    module.__file__ = str(path)
+    exec(compile(text or path.read_text(encoding="utf-8"), str(path), "exec"), vars(module))
+    return module.page
+
+
+def flips(path):
+    """The name of an equation and the page's text with one sign of it turned, for every sign that can be turned."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for function in tree.body:
+        if not (isinstance(function, ast.FunctionDef) and any("page." in ast.unparse(d) for d in function.decorator_list)):
+            continue
+        for node in ast.walk(function):
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+                kept, node.op = node.op, ast.Sub() if isinstance(node.op, ast.Add) else ast.Add()
+                yield function.name, ast.unparse(tree)
+                node.op = kept
+            elif isinstance(node, ast.Return):
+                kept = node.value
+                value = kept
+                if isinstance(value, ast.Call) and ast.unparse(value.func) == "equal":
+                    last = value.args[-1]
+                    value.args[-1] = ast.UnaryOp(ast.USub(), last)
+                    yield function.name, ast.unparse(tree)
+                    value.args[-1] = last
+                else:
+                    node.value = ast.UnaryOp(ast.USub(), kept)
+                    yield function.name, ast.unparse(tree)
+                    node.value = kept
+
+
+FLIPS = [pytest.param(path, *flip, id=f"{path.stem}-{flip[0]}-{n}") for path in PAGES for n, flip in enumerate(flips(path))]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_every_equation_is_right(path):
+    page = load(path)
+    assert page.equations
+    assert {equation.check() for equation in page.equations.values()} <= {"proved", "checked"}
+
+
+@pytest.mark.parametrize(("path", "name", "text"), FLIPS)
+def test_a_flipped_sign_is_noticed(path, name, text):
+    with pytest.raises(EquationError, match="is wrong"):
+        load(path, text).equations[name].check()
+
+
+# ---------------------------------------------------------------- the machine that checks them
+
+
+@pytest.fixture
+def page():
+    page = Derivation(1, B=2, n=3)
+    page.given("X", "B n")
+    page.given("a")
+    page.index(i="B", j="n")
+    return page
+
+
+def test_a_wrong_gradient_is_refused_and_says_where(page):
+    page.arriving("X")
+
+    @page.define("B n", code=lambda X, a: X * a)
+    def Y(X, a):
+        return X * a
+
+    @page.derivative("Y[i,j]", "a")
+    def slope(X, i, j):
+        return X[i, j] if (i, j) != (1, 2) else 0
+
+    with pytest.raises(EquationError, match=r"\(1.2\) slope is wrong: entry 5 is"):
+        page.equations["slope"].check()
+
+
+def test_a_definition_that_the_package_does_not_compute_is_refused(page):
+    @page.define("B n", code=lambda X: X * 2)
+    def Y(X):
+        return X * 3
+
+    with pytest.raises(EquationError, match="Y is wrong"):
+        page.equations["Y"].check()
+
+
+def test_another_shape_is_refused(page):
+    page.arriving("X")
+
+    @page.gradient
+    def dX(dX):
+        return dX.T
+
+    with pytest.raises(EquationError, match=r"dX is wrong: the shape is \(2, 3\), not \(3, 2\)"):
+        page.equations["dX"].check()
+
+
+def test_a_name_that_nothing_explains_is_refused(page):
+    with pytest.raises(EquationError, match="page 1 says nowhere what q is"):
+        page.claim(lambda q: equal(q, q))
+
+
+def test_a_sequence_may_use_its_own_past():
+    page = Derivation(1, T=4)
+    page.given("g", "T")
+    page.given("mu")
+    page.step(t="T")
+    page.sequence("g")
+    page.sequence("v", start=0)
+
+    @page.define("T", code=lambda g, mu: [sum(mu ** (t - s) * g[s] for s in range(t + 1)) for t in range(len(g))])
+    def v(v, g, mu, t):
+        return mu * v[t - 1] + g[t]
+
+    @page.claim
+    def unrolled(v, g, mu, t):
+        return equal(v[t], total(lambda s: mu ** (t - s) * g[s], t, first=1))
+
+    assert page.equations["v"].latex == r"v_{t} = \mu\, v_{t - 1} + g_{t}"
+    assert page.equations["unrolled"].latex == r"v_{t} = \sum_{s=1}^{t} \mu^{t - s}\, g_{s}"
+    assert [page.equations[name].check() for name in ("v", "unrolled")] == ["checked", "proved"]
+
+
+def test_what_is_true_for_some_numbers_only_is_not_proved(page):
+    @page.claim
+    def root(a):
+        return equal(sqrt(a * a), a)
+
+    with pytest.raises(EquationError, match="root is wrong"):
+        page.equations["root"].check()
+
+
+@pytest.mark.parametrize(
+    ("formula", "latex"),
+    [
+        (lambda x, y: x - (y - x), r"x - \left(y - x\right)"),
+        (lambda x, y: x - y + x, "x - y + x"),
+        (lambda x, y: (x + y) * x, r"\left(x + y\right)\, x"),
+        (lambda x, y: -((x / y) ** 2), r"-\left(\frac{x}{y}\right)^{2}"),
+        (lambda x, y: 2 * x * 3, r"2\, x \cdot 3"),
+        (lambda x, y: exp(-x) / (1 + y), r"\frac{e^{-x}}{1 + y}"),
+        (lambda x, y: log(x + y) - tanh(x), r"\log \left(x + y\right) - \tanh\left(x\right)"),
+        (lambda x, y: x * (-y), r"x\, \left(-y\right)"),
+        (lambda x, y: x + -1, r"x + \left(-1\right)"),
+        (lambda x, y: cases((x, x > 0), (0, True)), r"\begin{cases} x & \text{if } x > 0 \\ 0 & \text{otherwise} \end{cases}"),
+        (lambda x, y: total(lambda k: x[k] + y, Tex("n")), r"\sum_{k=1}^{n} \left(x_{k} + y\right)"),
+    ],
+)
+def test_formulas_are_written_as_they_are_computed(formula, latex):
+    assert str(formula(named("x"), named("y"))) == latex
+
+
+def test_shapes_stand_beneath_matrices_and_numbers_in_them():
+    W = named("W_1", ("n", "m"))
+    assert str(W.T) == r"\underset{m \times n}{W_1^\top}"
+    assert str(W[Tex("i"), Tex("j")]) == "(W_1)_{ij}"
+    assert str(matrix([[1, -0.5], [1e-9, 0]])) == r"\begin{bmatrix} 1 & -0.5 \\ 1 \cdot 10^{-9} & 0 \end{bmatrix}"
+
+
+@pytest.mark.parametrize(
+    ("markdown", "says"),
+    [
+        ("{{ equation Z }}", "but the page shows Z"),
+        ("$$\nZ = X\n$$", "line 1 displays a formula that nothing checks"),
+        ("{{ equation nothing }}", "there is no equation nothing"),
+        ("{{ source tinygrad_mnist/autodiff/ops.py nothing }}", "has no nothing"),
+        ("{{ test tests/test_ops.py::test_nothing }}", "has no test_nothing"),
+        ("{{ accuracy nothing }}", "has no 'nothing'"),
+        ("{{ nothing }}", "there is no directive 'nothing'"),
+    ],
+)
+def test_a_page_that_shows_what_is_not_so_stops_the_build(markdown, says):
+    with pytest.raises((EquationError, LookupError), match=says):
+        pages.fill(markdown, DOCS / "derivations" / "linear.md")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_every_equation_is_shown_in_order_with_its_mark(path):
+    text = pages.fill(path.with_suffix(".md").read_text(encoding="utf-8"), path.with_suffix(".md"))
+    for equation in load(path).equations.values():
+        assert text.count(equation.latex) >= 1
+        assert f"({equation.number})</a>" in text

@@ -1,0 +1,240 @@
+# %% [markdown]
+# # A scalar tape in 40 lines, and how it goes wrong
+#
+# **How can a program differentiate itself?** A few lines that remember what was multiplied with what are enough. You will
+# write such a tape, break it with a value that is used twice, and mend it.
+#
+# *You will be able to*: say what a tape records, write a derivative rule, and explain why the order of the backward pass
+# matters. *You need*: [the chain rule](../derivations/chain-rule.md). *Time*: 10 minutes.
+#
+# ## Remember
+#
+# A number that remembers where it came from: its parents, and for each the slope of the result along it.
+
+# %%
+import math
+
+
+class Value:
+    def __init__(self, data, parents=()):
+        self.data = data
+        self.parents = parents  # pairs of a Value and the slope along it
+        self.grad = 0.0
+
+    def __add__(self, other):
+        return Value(self.data + other.data, [(self, 1.0), (other, 1.0)])
+
+    def __mul__(self, other):
+        return Value(self.data * other.data, [(self, other.data), (other, self.data)])
+
+    def __repr__(self):
+        return f"Value({self.data:g}, grad {self.grad:g})"
+
+
+def exp(x):
+    y = math.exp(x.data)
+    return Value(y, [(x, y)])  # the slope of exp is exp itself
+
+
+# %% [markdown]
+# The slopes are known as soon as the operation is carried out: that of $a + b$ is 1 along both, that of $a \cdot b$ along $a$
+# is $b$. Let us compute something:
+
+# %%
+a, b = Value(2.0), Value(-1.0)
+y = a * b + exp(b)
+y
+
+# %% [markdown]
+# ## Go back
+#
+# The chain rule says: the derivative of $y$ by a parent is the derivative of $y$ by the child, times the slope between them.
+# So start with $\partial y / \partial y = 1$, and pass it on.
+
+
+# %%
+def backward(y, g=1.0):
+    y.grad += g
+    for parent, slope in y.parents:
+        backward(parent, g * slope)
+
+
+backward(y)
+a, b
+
+# %% [markdown]
+# Right: $\partial y / \partial a = b = -1$ and $\partial y / \partial b = a + e^b$.
+
+# %%
+assert a.grad == b.data
+assert b.grad == a.data + math.exp(b.data)
+
+# %% [markdown]
+# ## How it goes wrong
+#
+# It is right, and it is useless. Every *path* from $y$ to a value is walked on its own, and the number of paths doubles
+# with each value that is used twice:
+
+# %%
+calls = 0
+
+
+def counted(y, g=1.0):
+    global calls
+    calls += 1
+    y.grad += g
+    for parent, slope in y.parents:
+        counted(parent, g * slope)
+
+
+x = Value(1.0)
+y = x
+for _ in range(16):
+    y = y + y
+counted(y)
+calls, x.grad
+
+# %% [markdown]
+# 16 additions, and over a hundred thousand calls. The obvious remedy is to visit each value once:
+
+
+# %%
+def backward_once(y):
+    seen = set()
+
+    def visit(y, g):
+        y.grad += g
+        if y not in seen:
+            seen.add(y)
+            for parent, slope in y.parents:
+                visit(parent, y.grad * slope)
+
+    visit(y, 1.0)
+
+
+x = Value(3.0)
+square = x * x
+y = square + square  # 2 x², with derivative 4 x = 12
+backward_once(y)
+x
+
+# %% [markdown]
+# Quick, and wrong: 6 in place of 12. `square` passed its gradient on when it was first reached. The second half arrived
+# later, and stayed there.
+#
+# ## Mend it
+#
+# A value may pass its gradient on only when the gradient is complete: when everything that was computed from it has been
+# dealt with. Every value is younger than its parents, so going from the youngest to the oldest does it. Such an order is
+# called *topological*.
+
+
+# %%
+def topological(y):
+    order, seen = [], set()
+
+    def visit(y):
+        if y not in seen:
+            seen.add(y)
+            for parent, _ in y.parents:
+                visit(parent)
+            order.append(y)  # after all its parents
+
+    visit(y)
+    return order
+
+
+def backward(y):
+    y.grad = 1.0
+    for value in reversed(topological(y)):
+        for parent, slope in value.parents:
+            parent.grad += value.grad * slope
+
+
+x = Value(3.0)
+square = x * x
+y = square + square
+backward(y)
+x
+
+# %% [markdown]
+# Twelve. And where there were over a hundred thousand calls, there are now 17 values, each dealt with once:
+
+# %%
+x = Value(1.0)
+y = x
+for _ in range(16):
+    y = y + y
+backward(y)
+len(topological(y)), x.grad
+
+# %% [markdown]
+# That is all the theory there is in `tinygrad_mnist.autodiff`. What it adds: arrays instead of numbers, one clock that gives
+# every tensor its age (so that nothing has to be sorted, and nothing calls itself a thousand levels deep), and rules that
+# can be differentiated again.
+
+# %%
+from tinygrad_mnist import tensor
+
+x = tensor(3.0, requires_grad=True)
+square = x * x
+(square + square).backward()
+x.grad
+
+# %% [markdown]
+# ## Exercises
+#
+# ### Exercise 1: a tangent
+#
+# Write `tanh` for `Value`. The derivative of $\tanh x$ is $1 - \tanh^2 x$.
+
+
+# %% tags=["exercise"]
+def tanh(x):
+    return None  # your turn
+
+
+# %% tags=["solution"]
+def tanh(x):
+    y = math.tanh(x.data)
+    return Value(y, [(x, 1 - y * y)])
+
+
+# %% tags=["check"]
+def check(tanh):
+    x = Value(0.5)
+    y = tanh(x)
+    assert isinstance(y, Value), "return a Value"
+    assert math.isclose(y.data, math.tanh(0.5)), "the value is not tanh(x)"
+    backward(y)
+    h = 1e-6
+    assert math.isclose(x.grad, (math.tanh(0.5 + h) - math.tanh(0.5 - h)) / (2 * h), rel_tol=1e-6), "the slope is not tanh'(x)"
+
+
+check(tanh)
+
+
+# %% [markdown]
+# ### Exercise 2: how much is saved?
+#
+# `y = x` is followed by $n$ times `y = y + y`. How often does the first `backward` above call itself? Write it as a function
+# of $n$.
+
+
+# %% tags=["exercise"]
+def number_of_calls(n):
+    return None  # your turn
+
+
+# %% tags=["solution"]
+def number_of_calls(n):
+    return 2 ** (n + 1) - 1  # 1 + 2 + 4 + ... + 2^n
+
+
+# %% tags=["check"]
+def check(number_of_calls):
+    assert number_of_calls(0) == 1, "with n = 0 there is one value"
+    assert number_of_calls(16) == calls, "compare with the count above"
+
+
+check(number_of_calls)
