@@ -25,7 +25,7 @@ ARROWS = {
     "store": set(),
     "training": {"autodiff", "nn", "optim", "data", "evaluation", "export"},
     "tutorials": set(),
-    "benchmark": {"autodiff", "nn", "optim", "bridge"},
+    "benchmark": {"autodiff", "nn", "optim", "bridge", "training"},
     "cli": {"autodiff", "benchmark", "bridge", "data", "evaluation", "export", "store", "training", "tutorials"},
     "__init__": {"autodiff", "nn", "optim"},
     "__main__": {"cli"},
@@ -35,7 +35,7 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
     "data": {"numpy", "PIL"},
     "evaluation": {"numpy", "matplotlib"},
     "export": {"numpy", "onnx", "safetensors"},
-    "training": {"numpy", "rich", "tomli_w"},
+    "training": {"numpy", "rich", "threadpoolctl", "tomli_w"},
     "tutorials": {"jupytext", "nbformat"},
     "cli": {"numpy", "cyclopts"},
 }

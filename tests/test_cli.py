@@ -204,11 +204,12 @@ def test_damaged_data_is_named_before_anything_is_kept(command, tmp_path, monkey
 
 
 @pytest.mark.usefixtures("small_data")
-def test_divergence_exits_with_3_and_leaves_nothing(command, tmp_path):
+def test_divergence_exits_with_3_and_says_how_to_go_on(command, tmp_path):
     code, _, err = command("train", "--set", "lr=1e6", "--set", "hidden=[16, 16]", "--out", "run")
-    assert (code, len(err.splitlines())) == (3, 1)
+    assert (code, len(err.splitlines())) == (3, 2)
     assert "in epoch 1, batch" in err
-    assert not (tmp_path / "run").exists()
+    assert err.splitlines()[1].endswith(" stays: tinygrad-mnist train --resume run --override lr=1e+05")
+    assert not (tmp_path / "run/metrics.json").exists()
 
 
 def test_ctrl_c_saves_and_says_so(tmp_path):
@@ -218,8 +219,10 @@ def test_ctrl_c_saves_and_says_so(tmp_path):
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert rest.splitlines()[-2].startswith("Interrupted in epoch ")
-    assert "The weights so far are in run" in rest
+    said, where, command = rest.splitlines()[-3:]
+    assert said.startswith("Interrupted in epoch ")
+    assert "The weights so far are in run" in where
+    assert command == "tinygrad-mnist train --resume run"
     assert np.load(tmp_path / "run/weights.npz")["W1"].shape == (784, 16)
     assert json.loads((tmp_path / "run/metrics.json").read_text())["test"] is None
 

@@ -38,6 +38,12 @@ def test_no_page_names_an_accuracy_that_was_not_measured(page):
     assert set(re.findall(r"(\d+\.\d+) ?%", text)) <= measured
 
 
+def test_every_test_that_the_documentation_names_exists():
+    defined = {name for path in ROOT.glob("tests/**/*.py") for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)}
+    for page in ROOT.glob("docs/**/*.md"):
+        assert set(re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8"))) <= defined, page
+
+
 def test_the_measured_runs_are_those_of_the_recipes():
     assert [result["recipe"] for result in RESULTS] == recipe_names()
     assert all(run["seed"] == seed for result in RESULTS for seed, run in enumerate(result["runs"]))

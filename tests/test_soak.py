@@ -16,7 +16,7 @@ import tinygrad_mnist
 from tinygrad_mnist import cli, data
 from tinygrad_mnist.autodiff import Tensor
 from tinygrad_mnist.store import PredictionLog, write_csv
-from tinygrad_mnist.training import Recipe, runs, train
+from tinygrad_mnist.training import Recipe, folder, train
 
 # ---------------------------------------------------------------- training
 
@@ -85,7 +85,7 @@ def test_ten_thousand_predictions_are_logged_and_listed_in_constant_memory(tmp_p
         lambda log: sum(1 for _ in log.predictions()),
         lambda log: sum(1 for _ in cli.show(log.predictions(), json=True)) - 1,
         lambda log: sum(1 for _ in cli.show(log.predictions(), json=False)) - 1,
-        lambda log: runs.write(tmp_path / "log.csv", lambda file: counts.append(write_csv(log.predictions(), file))) or counts.pop(),
+        lambda log: folder.write(tmp_path / "log.csv", lambda file: counts.append(write_csv(log.predictions(), file))) or counts.pop(),
     ):
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
@@ -184,23 +184,23 @@ def test_the_command_does_the_same_without_asserts(tmp_path):
     images, labels = data.load_mnist(None)
     outcomes = []
     for option in ([], ["-O"]):
-        folder = tmp_path / "".join(["with", *option])
-        folder.mkdir()
+        here = tmp_path / "".join(["with", *option])
+        here.mkdir()
         sets = {"x_train": images[:300], "y_train": labels[:300], "x_test": images[300:400], "y_test": labels[300:400]}
-        np.savez(folder / "mine.npz", **sets)
-        np.save(folder / "several.npy", images[:3])
-        Image.fromarray(images[0].reshape(28, 28)).save(folder / "picture.png")
-        (folder / "ops.py").write_text(OPS)
+        np.savez(here / "mine.npz", **sets)
+        np.save(here / "several.npy", images[:3])
+        Image.fromarray(images[0].reshape(28, 28)).save(here / "picture.png")
+        (here / "ops.py").write_text(OPS)
         for name in ("bad.toml", "bad.csv", "bad.npz", "bad.safetensors", "bad.png", "bad.npy", "bad.db"):
-            (folder / name).write_bytes(b"PK\3\4 nothing like it" + bytes(600))
+            (here / name).write_bytes(b"PK\3\4 nothing like it" + bytes(600))
         asked = [*RIGHT, ["gradcheck", "ops.py:wrong", "--shape", "3,4"], *WRONG]
         command = [sys.executable, *option, "-c", SCENARIOS, json.dumps(asked)]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
         debug, *found = json.loads(done.stdout)
         assert debug == (not option)
         assert [code for code, _ in found] == [0] * len(RIGHT) + [1] + [2] * len(WRONG), found
         assert all(err.startswith("error: ") == (code == 2) for code, err in found), found
-        outcomes.append([*found, (folder / "run/weights.npz").read_bytes()])
+        outcomes.append([*found, (here / "run/weights.npz").read_bytes()])
     assert outcomes[0] == outcomes[1]
 
 

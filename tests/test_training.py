@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -9,7 +10,18 @@ import pytest
 from tinygrad_mnist import byhand, data
 from tinygrad_mnist.evaluation import evaluate
 from tinygrad_mnist.export import write_npz
-from tinygrad_mnist.training import DivergenceError, Recipe, RecipeError, RunFolderError, free_folder, recipe_names, reproduce, run, train
+from tinygrad_mnist.training import (
+    DivergenceError,
+    Recipe,
+    RecipeError,
+    RunFolderError,
+    Training,
+    free_folder,
+    recipe_names,
+    reproduce,
+    run,
+    train,
+)
 from tinygrad_mnist.training.loop import build_model, build_optimizer
 from tinygrad_mnist.training.results import table
 
@@ -115,7 +127,16 @@ def test_training_learns(digits):
     [
         ["dropout=0.2", "nesterov=true", "weight_decay=1e-3", "schedule=one_cycle", "schedule_every=batch"],
         ["elastic_alpha=30", "elastic_sigma=5", "affine=0.1", "plain_epochs=1", "dropout=0.2"],
-        ["optimizer=adam", "lr=0.01", "loss=mse", "activation=sigmoid", "schedule=exponential", "gamma=0.9", "normalize=seed"],
+        [
+            "optimizer=adamw",
+            "lr=0.01",
+            "weight_decay=0.1",
+            "loss=mse",
+            "activation=sigmoid",
+            "schedule=exponential",
+            "gamma=0.9",
+            "normalize=seed",
+        ],
     ],
 )
 def test_same_seed_gives_the_same_bytes_and_another_seed_others(digits, tmp_path, settings):
@@ -229,6 +250,16 @@ def test_early_stopping_always_restores_the_best_weights(digits, patience, monke
         assert len(losses) == recipe.epochs
 
 
+def test_each_epoch_has_all_examples_in_an_order_of_its_own(digits):
+    training = Training(SMALL, *digits)
+    epochs = []
+    for _ in range(3):
+        epochs.append(np.concatenate(list(training.remaining_batches())))
+        training.end_epoch(0.0)
+    assert all(np.array_equal(np.sort(order), np.sort(training.training_rows)) for order in epochs)
+    assert not any(np.array_equal(one, other) for one, other in combinations(epochs, 2))
+
+
 def test_asked_to_stop_it_stops_after_the_batch(digits):
     seen = []
     result = train(SMALL, *digits, on_batch=lambda *at: seen.append(at), should_stop=lambda: len(seen) == 20)
@@ -291,6 +322,7 @@ def test_a_run_leaves_a_folder_that_reads_back(tmp_path, digits):
     figures = [f"figures/{name}.png" for name in ("confusion", "curves", "first_layer", "mistakes", "reliability", "saliency")]
     plain = [
         "MODEL_CARD.md",
+        "checkpoint.npz",
         "config.toml",
         *figures,
         "history.json",
@@ -355,9 +387,16 @@ def test_an_interrupted_run_keeps_its_weights_and_leaves_the_test_set_closed(tmp
 
 
 @pytest.mark.usefixtures("small_data")
-def test_a_run_that_diverges_leaves_nothing(tmp_path):
-    with pytest.raises(DivergenceError):
+def test_a_run_that_diverges_leaves_its_checkpoint_and_no_result(tmp_path):
+    with pytest.raises(DivergenceError, match="The checkpoint of epoch 1 after batch "):
         run(SMALL.changed(["lr=1e6", "hidden=[16, 16]"]), tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} - {"checkpoint.previous.npz"} == {"checkpoint.npz", "config.toml"}
+
+
+@pytest.mark.usefixtures("small_data")
+def test_a_run_that_cannot_begin_leaves_nothing(tmp_path):
+    with pytest.raises(data.DataError, match="too few"):
+        run(SMALL.changed(["examples=1000"]), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import numpy as np
 
 from tinygrad_mnist import bridge, nn, optim
 from tinygrad_mnist.autodiff import no_grad, tensor
+from tinygrad_mnist.training.environment import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,19 +69,12 @@ def timed(work: Callable[[], object]) -> Seconds:
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on: processor, cores, and the versions of what does the arithmetic."""
-    blas = np.show_config("dicts")["Build Dependencies"]["blas"]
+    here = environment()
     model = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         model = next((line.split(": ")[1] for line in lines if line.startswith("model name")), model)
-    return {
-        "processor": model,
-        "cores": os.cpu_count(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "blas": f"{blas['name']} {blas['version']}",
-    }
+    return {"processor": model, "cores": here["processors"]} | {name: here[name] for name in ("system", "python", "numpy", "blas")}
 
 
 # ---------------------------------------------------------------- an epoch of training

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json as json_module
+import os
 import signal
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Self
 
     from tinygrad_mnist.store import Prediction
 
-USAGE_ERROR, DIVERGED, INTERRUPTED = 2, 3, 130
+USAGE_ERROR, DIVERGED = 2, 3
+BROKEN_PIPE = 13
+"""The signal that ends other programs whose reader is gone, as in ``tinygrad-mnist recipes | head -1``."""
 
 app = App(
     name="tinygrad-mnist",
@@ -25,6 +29,7 @@ app = App(
 )
 
 Settings = Annotated[tuple[str, ...], Parameter(name="--set", negative="", consume_multiple=True, show_default=False)]
+Overrides = Annotated[tuple[str, ...], Parameter(name="--override", negative="", consume_multiple=True, show_default=False)]
 Seeds = Annotated[tuple[int, ...], Parameter(negative="", consume_multiple=True)]
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
@@ -36,25 +41,39 @@ def examples(*commands: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 1 a check failed, 2 wrong input, 3 diverged, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 a check failed, 2 wrong input, 3 diverged, 128 + n ended by signal n."""
     from tinygrad_mnist.data import DataError
     from tinygrad_mnist.export import ExportError
     from tinygrad_mnist.store import StoreError
     from tinygrad_mnist.training import DivergenceError, RecipeError, RunFolderError
 
     try:
-        sys.exit(app(arguments, exit_on_error=False, print_error=False))
+        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_output()
+        sys.exit(128 + BROKEN_PIPE)
     except (CycloptsError, RecipeError, RunFolderError, DataError, ExportError, StoreError, UserFileError) as error:
         fail(error, USAGE_ERROR)
     except DivergenceError as error:
         fail(error, DIVERGED)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(128 + signal.SIGINT)
+    except OSError as error:  # all others have been told apart: this one is of standard output
+        discard_output()
+        fail(error, USAGE_ERROR)
+    sys.exit(code)
+
+
+def discard_output() -> None:
+    """Let Python forget what nobody reads: at the end it would complain of it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(error: Exception, code: int) -> NoReturn:
     """Print one line and exit."""
-    print(f"error: {error}", file=sys.stderr)
+    with suppress(OSError):
+        print(f"error: {error}", file=sys.stderr)
     sys.exit(code)
 
 
@@ -63,10 +82,11 @@ def fail(error: Exception, code: int) -> NoReturn:
         "tinygrad-mnist train",
         "tinygrad-mnist train seed-a --set epochs=5 --set hidden=[300] --out runs/wide",
         "tinygrad-mnist train --data mine.csv --test-data mine-test.csv",
+        "tinygrad-mnist train --resume runs/default",
     )
 )
 def train(
-    recipe: str = "default",
+    recipe: str | None = None,
     *,
     settings: Settings = (),
     data: Path | None = None,
@@ -74,6 +94,8 @@ def train(
     test_data: Path | None = None,
     test_labels: Path | None = None,
     out: Path | None = None,
+    resume: Path | None = None,
+    override: Overrides = (),
     json: Json = False,
 ) -> int:
     """Train a network and look at the 10 000 test images once.
@@ -81,7 +103,7 @@ def train(
     Parameters
     ----------
     recipe
-        A name listed by `tinygrad-mnist recipes`, or the path of a TOML file.
+        A name listed by `tinygrad-mnist recipes`, or the path of a TOML file; by default the recipe default.
     settings
         key=value: replaces a value of the recipe. May be repeated.
     data
@@ -94,48 +116,87 @@ def train(
         Their labels, if that file holds images only.
     out
         Folder for the result; by default a new one, runs/RECIPE.
+    resume
+        Go on with the training in this run folder, with its recipe and data, where it was interrupted.
+    override
+        key=value: with --resume, replaces epochs, lr or patience of the recipe from there on. May be repeated.
     json
         Print the result as JSON on standard output, and progress on standard error.
     """
-    from tinygrad_mnist.training import Recipe, free_folder, own_sets, progress, run
+    from tinygrad_mnist.training import Recipe, free_folder, own_sets, progress, resume_command, resumed, started
 
-    if (labels and not data) or (test_labels and not test_data):
-        raise UserFileError("--labels belongs to --data, and --test-labels to --test-data: name the images too.")
-    chosen = Recipe.load(recipe).changed(settings)
-    sets = own_sets(data, labels, test_data, test_labels) if data or test_data else None
-    folder = out or free_folder(chosen.name)
+    named = {"data": data, "labels": labels, "test_data": test_data, "test_labels": test_labels}
+    files = {name: path for name, path in named.items() if path}
+    if override and not resume:
+        raise UserFileError("--override belongs to --resume RUN. For a new training, use --set.")
+    if resume:
+        if out:
+            raise UserFileError(f"--resume goes on in its own folder, {resume}: leave out --out.")
+        opened = resumed(resume, Recipe.load(recipe) if recipe else None, settings, overrides=override, files=files)
+    else:
+        if (labels and not data) or (test_labels and not test_data):
+            raise UserFileError("--labels belongs to --data, and --test-labels to --test-data: name the images too.")
+        chosen = Recipe.load(recipe or "default").changed(settings)
+        opened = started(chosen, out or free_folder(chosen.name), own_sets(**files) if files else None)
     stream = sys.stderr if json else sys.stdout
-    show = progress.show(chosen, stream, len(sets.train[1]) if sets else 60_000)
-    stop = StopOnInterrupt()
-    try:
-        metrics = run(chosen, folder, sets, on_batch=show.on_batch, on_epoch=show.on_epoch, should_stop=stop.asked)
-    finally:
-        show.close()
-    print(json_module.dumps(metrics | {"out": str(folder)}) if json else summary(metrics, folder))
-    return INTERRUPTED if metrics["interrupted"] else 0
+    with opened as run, StopOnSignal() as stop:
+        for notice in run.notices:
+            print(f"warning: {notice}", file=sys.stderr)
+        show = progress.show(run.training.recipe, stream, len(run.training.images))
+        try:
+            metrics = run.complete(on_batch=stop.guard(show.on_batch), on_epoch=stop.guard(show.on_epoch), should_stop=stop.asked)
+        finally:
+            show.close()
+    if not metrics["interrupted"]:
+        print(json_module.dumps(metrics | {"out": str(run.folder)}) if json else summary(metrics, run.folder))
+        return 0
+    again = resume_command(run.folder)
+    print(json_module.dumps(metrics | {"out": str(run.folder), "resume": again}) if json else f"{summary(metrics, run.folder)}\n{again}")
+    return 128 + stop.requested
 
 
-class StopOnInterrupt:
-    """Turns the first Ctrl-C into a request that the training loop asks for; a second one acts at once."""
+class StopOnSignal:
+    """Turns the first Ctrl-C or SIGTERM into a request that the training loop asks for; a second one ends the program at once."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
-        self.requested = False
-        signal.signal(signal.SIGINT, self._request)
+        self.requested = 0
 
-    def _request(self, *_: Any) -> None:
-        self.requested = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    def __enter__(self) -> Self:
+        self.before = {number: signal.signal(number, self._request) for number in self.SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _request(self, number: int, _: Any) -> None:
+        if self.requested:
+            sys.exit(128 + number)
+        self.requested = number
 
     def asked(self) -> bool:
-        """Whether Ctrl-C was pressed."""
-        return self.requested
+        """Whether there was one."""
+        return self.requested != 0
+
+    def guard(self, show: Callable[..., None]) -> Callable[..., None]:
+        """The same, but when nobody reads what it prints, that too is a request to stop."""
+
+        def guarded(*values: Any) -> None:
+            try:
+                show(*values)
+            except BrokenPipeError:
+                self.requested = BROKEN_PIPE
+
+        return guarded
 
 
 def summary(metrics: dict[str, Any], folder: Path) -> str:
     """The outcome of a run in two lines."""
     test = metrics["test"]
     if test is None:
-        return f"Interrupted {metrics['interrupted']}.\nThe weights so far are in {folder}; the test set was not opened."
+        return f"Interrupted {metrics['interrupted']}.\nThe weights so far are in {folder}; the test set was not opened. To go on:"
     return (
         f"{verdict(metrics['recipe'], test)}\n"
         f"{metrics['epochs']} epochs in {metrics['training_seconds']:.1f} s, {metrics['parameters']:,} parameters. Everything is in {folder}."
@@ -237,7 +298,7 @@ def export(
     from dataclasses import asdict
 
     from tinygrad_mnist import export as exports
-    from tinygrad_mnist.training import load_trained, read_history, runs
+    from tinygrad_mnist.training import folder, load_trained, read_history
 
     if ancestor and (format or out):
         raise UserFileError("--ancestor writes two JSON files into the run folder: it takes neither --format nor --out.")
@@ -245,7 +306,7 @@ def export(
     if ancestor:
         history = exports.ancestor_history(map(asdict, read_history(run)))
         for name, values in (("config.json", exports.ancestor_config(trained.settings)), ("train_history.json", history)):
-            runs.write(run / name, json_module.dumps(values, indent=2) + "\n")
+            folder.write(run / name, json_module.dumps(values, indent=2) + "\n")
             print(run / name)
         return
     content, about = io.BytesIO(), {"recipe": trained.settings}
@@ -256,8 +317,8 @@ def export(
     else:
         exports.write_safetensors(trained.model, content, about)
     path = out or run / ("weights.npz" if format == "npz" else f"model.{format or 'safetensors'}")
-    runs.prepare(path.parent, empty=False)
-    runs.write(path, lambda file: file.write(content.getvalue()))
+    folder.prepare(path.parent)
+    folder.write(path, lambda file: file.write(content.getvalue()))
     print(path)
 
 
@@ -382,7 +443,7 @@ def log(
         Print them as JSON.
     """
     from tinygrad_mnist.store import PredictionLog, write_csv
-    from tinygrad_mnist.training import find_run, runs
+    from tinygrad_mnist.training import find_run, folder
 
     path = where if where and not where.is_dir() else find_run(where) / "predictions.db"
     with PredictionLog(path) as opened:
@@ -390,9 +451,9 @@ def log(
         if not csv:
             sys.stdout.writelines(show(rows, json))
             return
-        runs.prepare(csv.parent, empty=False)
+        folder.prepare(csv.parent)
         counts: list[int] = []
-        runs.write(csv, lambda file: counts.append(write_csv(rows, file)))
+        folder.write(csv, lambda file: counts.append(write_csv(rows, file)))
         print(f"{counts[0]} predictions in {csv}")
 
 
@@ -433,10 +494,10 @@ def reproduce(*recipes: str, seeds: Seeds = (0, 1, 2, 3, 4), out: Path | None = 
 
     chosen = [training.Recipe.load(name) for name in recipes or training.recipe_names()]
     if out is not None:
-        training.runs.prepare(out.parent, empty=False)
+        training.folder.prepare(out.parent)
     results = training.reproduce(chosen, seeds, lambda line: print(line, file=sys.stderr, flush=True))
     if out is not None:
-        training.runs.write(out, json_module.dumps(results, indent=1) + "\n")
+        training.folder.write(out, json_module.dumps(results, indent=1) + "\n")
     print(training.results.table(results))
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass, fields
+from itertools import islice
 from math import inf, isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from tinygrad_mnist.autodiff import no_grad
 from tinygrad_mnist.data import DataError, distort, minibatches, normalize, one_hot, split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class DivergenceError(ArithmeticError):
-    """The loss is no longer a finite number; the message names epoch, batch and learning rate."""
+    """The loss is no longer a finite number; the message names epoch, batch, learning rate, layer, gradient norm, and a way out."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,9 @@ def build_optimizer(recipe: Recipe, model: nn.Module) -> optim.SGD | optim.Adam:
         {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in model.parameters() if p.ndim == 1], "weight_decay": 0.0},
     ]
-    if recipe.optimizer == "adam":
-        return optim.Adam(groups, lr=recipe.lr, betas=(recipe.momentum, 0.999))
+    if recipe.optimizer != "sgd":
+        kind = {"adam": optim.Adam, "adamw": optim.AdamW}[recipe.optimizer]
+        return kind(groups, lr=recipe.lr, betas=(recipe.momentum, 0.999))
     return optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
 
 
@@ -134,59 +136,247 @@ def train(
     DivergenceError
         If the loss becomes infinite or NaN.
     """
-    seeds = np.random.SeedSequence(recipe.seed).spawn(4)
-    split_rng, model_rng, order_rng, distortion_rng = (np.random.default_rng(seed) for seed in seeds)
-    training_rows, validation_rows = _rows(recipe, len(images), split_rng)
-    model = build_model(recipe, images.shape[1], model_rng)
-    optimizer = build_optimizer(recipe, model)
-    batches = -(-len(training_rows) // recipe.batch_size)
-    schedule = build_schedule(recipe, optimizer, batches)
-    loss_fn = _loss(recipe)
-    distorted_epochs = recipe.epochs - recipe.plain_epochs if recipe.elastic_alpha or recipe.affine else 0
-    history: list[Epoch] = []
-    best_loss, best_epoch, best_weights, interrupted = inf, 0, _copy(model), ""
-    for epoch in range(1, recipe.epochs + 1):
-        started = time.perf_counter()
-        loss_sum, correct = 0.0, 0
-        for batch, chosen in enumerate(minibatches(len(training_rows), recipe.batch_size, order_rng), start=1):
-            rows = training_rows[chosen]
-            pixels = images[rows] if epoch > distorted_epochs else _distort(images[rows], recipe, distortion_rng)
-            lr = optimizer.param_groups[0]["lr"]
-            with np.errstate(over="ignore", invalid="ignore"):
-                outputs = model(normalize(pixels, recipe.normalize))
-                loss = loss_fn(outputs, labels[rows])
-                _check_finite(loss.item(), epoch, batch, lr)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-            loss_sum += loss.item() * len(rows)
-            correct += int((outputs.data.argmax(axis=1) == labels[rows]).sum())
-            on_batch(epoch, batch, batches)
-            if recipe.schedule_every == "batch":
-                schedule.step()
-            if should_stop():
-                interrupted = f"in epoch {epoch} after batch {batch} of {batches}"
-                break
-        if interrupted:
-            break
+    training = Training(recipe, images, labels)
+    interrupted = training.run(on_batch=on_batch, on_epoch=on_epoch, should_stop=should_stop)
+    return training.result(interrupted)
+
+
+class State(NamedTuple):
+    """A training at rest between two steps.
+
+    Attributes
+    ----------
+    arrays : dict
+        Name -> ndarray of numbers.
+    numbers : dict
+        Everything else, as JSON can express it.
+    """
+
+    arrays: dict[str, NDArray[Any]]
+    numbers: dict[str, Any]
+
+
+@dataclass
+class UnderWay:
+    """How far an epoch has come: batches done, their loss and right answers in sum, the last step's learning rate, wall time."""
+
+    batch: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    lr: float = 0.0
+    seconds: float = 0.0
+
+
+class Training:
+    """A training that can be put aside after any step and taken up again, with the same outcome bit by bit.
+
+    Parameters
+    ----------
+    recipe, images, labels
+        As for `train`, which also says what can go wrong.
+
+    Attributes
+    ----------
+    model, optimizer, schedule
+        What the steps change.
+    rngs : dict of numpy.random.Generator
+        For the model (initial weights, dropout masks), the order of the examples, and distortions.
+    history : list of Epoch
+        The finished epochs.
+    under_way : UnderWay
+        The unfinished one.
+    best_epoch, best_weights : int, dict
+        What early stopping goes back to; 0 and empty without it.
+    """
+
+    def __init__(self, recipe: Recipe, images: NDArray[Any], labels: NDArray[np.int64]) -> None:
+        self.recipe, self.images, self.labels = recipe, images, labels
+        split_rng, *rngs = (np.random.default_rng(seed) for seed in np.random.SeedSequence(recipe.seed).spawn(4))
+        self.rngs = dict(zip(("model", "order", "distortion"), rngs, strict=True))
+        self.training_rows, self.validation_rows = _rows(recipe, len(images), split_rng)
+        self.batches = -(-len(self.training_rows) // recipe.batch_size)
+        self.distorted_epochs = recipe.epochs - recipe.plain_epochs if recipe.elastic_alpha or recipe.affine else 0
+        self.model = build_model(recipe, images.shape[1], self.rngs["model"])
+        self.optimizer = build_optimizer(recipe, self.model)
+        self.schedule = build_schedule(recipe, self.optimizer, self.batches)
+        self.loss_fn = _loss(recipe)
+        self.history: list[Epoch] = []
+        self.under_way = UnderWay()
+        self.drawn_from = self.rngs["order"].bit_generator.state  # gives the order of the epoch under way
+        self.best_epoch = 0
+        self.best_weights: dict[str, NDArray[Any]] = {}
+
+    @property
+    def epoch(self) -> int:
+        """The number of the epoch under way, from 1."""
+        return len(self.history) + 1
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is no epoch left, or the patience with the validation loss is used up."""
+        patience = self.recipe.patience
+        return self.epoch > self.recipe.epochs or 0 < patience <= len(self.history) - self.best_epoch
+
+    def run(
+        self, *, on_batch: Callable[[int, int, int], object], on_epoch: Callable[[Epoch], object], should_stop: Callable[[], bool]
+    ) -> str:
+        """Train to the end, or until asked to stop; returns where that was, or ""."""
+        while not self.finished:
+            started = time.perf_counter() - self.under_way.seconds
+            for rows in self.remaining_batches():
+                self.step(rows)
+                self.under_way.seconds = time.perf_counter() - started
+                on_batch(self.epoch, self.under_way.batch, self.batches)
+                if should_stop():
+                    return f"in epoch {self.epoch} after batch {self.under_way.batch} of {self.batches}"
+            self.end_epoch(started)
+            on_epoch(self.history[-1])
+        return ""
+
+    def remaining_batches(self) -> Iterator[NDArray[np.intp]]:
+        """The batches that the epoch still has, as rows of the images."""
+        self.rngs["order"].bit_generator.state = self.drawn_from
+        batches = minibatches(len(self.training_rows), self.recipe.batch_size, self.rngs["order"])
+        return (self.training_rows[chosen] for chosen in islice(batches, self.under_way.batch, None))
+
+    def step(self, rows: NDArray[np.intp]) -> None:
+        """One step along the gradient of one batch."""
+        recipe, now = self.recipe, self.under_way
+        pixels, labels = self.images[rows], self.labels[rows]
+        if self.epoch <= self.distorted_epochs:
+            pixels = distort(pixels, self.rngs["distortion"], alpha=recipe.elastic_alpha, sigma=recipe.elastic_sigma, affine=recipe.affine)
+        x = normalize(pixels, recipe.normalize)
+        now.lr = self.optimizer.param_groups[0]["lr"]
+        with np.errstate(over="ignore", invalid="ignore"):
+            outputs = self.model(x)
+            loss = self.loss_fn(outputs, labels)
+            if not isfinite(loss.item()):
+                raise self._diverged(f"loss became {loss.item()}", now.batch + 1, x)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+        now.batch += 1
+        now.loss_sum += loss.item() * len(rows)
+        now.correct += int((outputs.data.argmax(axis=1) == labels).sum())
+        if recipe.schedule_every == "batch":
+            self.schedule.step()
+
+    def end_epoch(self, started: float) -> None:
+        """Look at the validation images, and write down what the epoch came to that began at `started`."""
+        recipe, now, examples = self.recipe, self.under_way, len(self.training_rows)
         if recipe.schedule_every == "epoch":
-            schedule.step()
-        validation_loss, validation_accuracy = _validate(model, loss_fn, images, labels, validation_rows, recipe)
-        _check_finite(validation_loss, epoch, batches, lr)
+            self.schedule.step()
+        loss, accuracy = _validate(self.model, self.loss_fn, self.images, self.labels, self.validation_rows, recipe)
+        if not isfinite(loss):
+            raise self._diverged(
+                f"validation loss became {loss}", now.batch, normalize(self.images[self.validation_rows], recipe.normalize)
+            )
         seconds = time.perf_counter() - started
-        means = loss_sum / len(training_rows), correct / len(training_rows)
-        history.append(Epoch(epoch, *means, validation_loss, validation_accuracy, lr, seconds))
-        on_epoch(history[-1])
+        self.history.append(Epoch(self.epoch, now.loss_sum / examples, now.correct / examples, loss, accuracy, now.lr, seconds))
+        self.under_way = UnderWay()
+        self.drawn_from = self.rngs["order"].bit_generator.state
         if recipe.patience:
-            if validation_loss < best_loss - recipe.min_delta:
-                best_loss, best_epoch, best_weights = validation_loss, epoch, _copy(model)
-            elif epoch - best_epoch >= recipe.patience:
-                break
-    kept_epoch = len(history)
-    if recipe.patience and best_epoch:
-        model.load_state_dict(best_weights)
-        kept_epoch = best_epoch
-    return Result(model, history, kept_epoch, interrupted)
+            best_loss = self.history[self.best_epoch - 1].validation_loss if self.best_epoch else inf
+            if loss < best_loss - recipe.min_delta:
+                self.best_epoch, self.best_weights = len(self.history), _copy(self.model)
+
+    def result(self, interrupted: str = "") -> Result:
+        """The outcome. With early stopping, puts the best weights into the model: nothing is to be trained after that."""
+        kept_epoch = len(self.history)
+        if self.recipe.patience and self.best_epoch:
+            self.model.load_state_dict(self.best_weights)
+            kept_epoch = self.best_epoch
+        return Result(self.model, self.history, kept_epoch, interrupted)
+
+    def state(self) -> State:
+        """Everything that the steps to come depend on, beside recipe and data, in copies.
+
+        Raises
+        ------
+        DivergenceError
+            If a weight is infinite or NaN: the step before spoiled it, and the next one would notice.
+        """
+        arrays = {f"model.{name}": array for name, array in _copy(self.model).items()}
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise self._diverged("weights became infinite or NaN", self.under_way.batch, None)
+        arrays |= {f"best.{name}": array for name, array in self.best_weights.items()}
+        for i, remembered in self.optimizer.state_dict()["state"].items():
+            arrays |= {f"optimizer.{i}.{name}": np.asarray(value) for name, value in remembered.items()}
+        arrays["history"] = np.array([astuple(epoch) for epoch in self.history], np.float64).reshape(-1, len(fields(Epoch)))
+        generators = {name: rng.bit_generator.state for name, rng in self.rngs.items()}
+        numbers = {
+            "schedule": self.schedule.last_epoch,
+            "under_way": asdict(self.under_way),
+            "best_epoch": self.best_epoch,
+            "rngs": generators | {"order": self.drawn_from},
+        }
+        return State(arrays, numbers)
+
+    def load_state(self, state: State) -> None:
+        """Go on from where `state` was taken, by a training of the same recipe and data.
+
+        Learning rates and the like are not in the state: they follow from the recipe and the number of steps taken.
+
+        Raises
+        ------
+        DataError
+            If the state is not of such a training.
+        """
+        try:
+            self._load_state(*state)
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise DataError(f"not the state of such a training: {(str(error).splitlines() or ['?'])[0][:200]}.") from error
+
+    def _load_state(self, arrays: dict[str, NDArray[Any]], numbers: dict[str, Any]) -> None:
+        parts: dict[str, dict[str, NDArray[Any]]] = {"model": {}, "best": {}, "optimizer": {}}
+        for key, array in arrays.items():
+            if key != "history":
+                part, name = key.split(".", 1)
+                parts[part][name] = array
+        remembered: dict[int, dict[str, NDArray[Any]]] = {}
+        for key, array in parts["optimizer"].items():
+            i, name = key.split(".")
+            remembered.setdefault(int(i), {})[name] = array
+        if parts["best"]:
+            self.model.load_state_dict(parts["best"])  # see whether they fit
+        self.model.load_state_dict(parts["model"])
+        self.optimizer.load_state_dict({"state": remembered, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        self.schedule.last_epoch = int(numbers["schedule"]) - 1
+        self.schedule.step()  # sets the learning rate
+        self.history = [Epoch(int(row[0]), *map(float, row[1:])) for row in arrays["history"]]
+        kinds = (int, float, int, float, float)
+        self.under_way = UnderWay(
+            **{field.name: kind(numbers["under_way"][field.name]) for field, kind in zip(fields(UnderWay), kinds, strict=True)}
+        )
+        self.best_epoch, self.best_weights = int(numbers["best_epoch"]), parts["best"]
+        begun = len(self.history) + (self.under_way.batch > 0)
+        if begun > self.recipe.epochs or not 0 <= self.under_way.batch <= self.batches:
+            raise ValueError(f"epoch {begun} has begun, batch {self.under_way.batch}: more than {self.recipe.epochs} of {self.batches}")
+        if not 0 <= self.best_epoch <= len(self.history) or (self.best_epoch > 0) != bool(self.best_weights):
+            raise ValueError(f"the weights of epoch {self.best_epoch} are not there")
+        for name, rng in self.rngs.items():
+            rng.bit_generator.state = numbers["rngs"][name]
+        self.drawn_from = self.rngs["order"].bit_generator.state
+
+    def _diverged(self, what: str, batch: int, x: NDArray[Any] | None) -> DivergenceError:
+        """Where the numbers went wrong. Found after the fact, so that a sound training pays nothing for it."""
+        layer = self._first_layer_not_finite(x)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), inf).item()  # clips nothing
+        return DivergenceError(
+            f"The {what} in epoch {self.epoch}, batch {batch}, at learning rate {self.under_way.lr:.3g}. {layer} "
+            f"The gradient of the step before had norm {norm:.3g}. Try a smaller lr, such as {self.recipe.lr / 10:.3g}."
+        )
+
+    def _first_layer_not_finite(self, x: Any) -> str:
+        with no_grad(), np.errstate(over="ignore", invalid="ignore"):
+            for name, layer in self.model.named_children():
+                numbers = {f"{p}'s gradient": t.grad for p, t in layer.named_parameters()} | dict(layer.named_parameters())
+                if x is not None:
+                    x = numbers["output"] = layer(x)
+                for what, t in numbers.items():
+                    if t is not None and not np.isfinite(t.data).all():
+                        return f"First not finite: the {what} of layer {name} ({type(layer).__name__})."
+        return "Every layer's output was finite, only their loss was not."
 
 
 def _rows(recipe: Recipe, images: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -201,20 +391,11 @@ def _rows(recipe: Recipe, images: int, rng: np.random.Generator) -> tuple[NDArra
     return training_rows, validation_rows
 
 
-def _distort(images: NDArray[Any], recipe: Recipe, rng: np.random.Generator) -> NDArray[Any]:
-    return distort(images, rng, alpha=recipe.elastic_alpha, sigma=recipe.elastic_sigma, affine=recipe.affine)
-
-
 def _loss(recipe: Recipe) -> Callable[[Any, NDArray[np.int64]], Any]:
     if recipe.loss == "cross_entropy":
         return nn.CrossEntropyLoss()
     mse = nn.MSELoss()
     return lambda outputs, labels: mse(outputs, one_hot(labels))
-
-
-def _check_finite(loss: float, epoch: int, batch: int, lr: float) -> None:
-    if not isfinite(loss):
-        raise DivergenceError(f"The loss became {loss} in epoch {epoch}, batch {batch}, at learning rate {lr:.3g}. Try a smaller lr.")
 
 
 def _copy(model: nn.Module) -> dict[str, NDArray[Any]]:

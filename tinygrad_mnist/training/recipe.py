@@ -19,7 +19,7 @@ CHOICES = {
     "loss": ("cross_entropy", "mse"),
     "initialiser": ("xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "standard_normal"),
     "normalize": ("unit", "seed", "standardize"),
-    "optimizer": ("sgd", "adam"),
+    "optimizer": ("sgd", "adam", "adamw"),
     "schedule": ("constant", "exponential", "one_cycle"),
     "schedule_every": ("epoch", "batch"),
     "published_on": ("training", "validation", "test"),
@@ -73,7 +73,7 @@ class Recipe:
         How training images are distorted, anew in each epoch, as for `data.distort`; not at all if alpha and affine are 0.
     plain_epochs : int
         So many epochs at the end see the images undistorted.
-    optimizer : {"sgd", "adam"}
+    optimizer : {"sgd", "adam", "adamw"}
         The update rule.
     lr : float
         Learning rate: the highest one with the one-cycle schedule, otherwise the first.
@@ -82,7 +82,8 @@ class Recipe:
     nesterov : bool
         Of SGD.
     weight_decay : float
-        λ of the L2 penalty λ/2 Σ W², on weights and not on biases.
+        λ of the L2 penalty λ/2 Σ W², on weights and not on biases; with adamw, the part of a weight that is lost at a step, per
+        unit of learning rate.
     schedule : {"constant", "exponential", "one_cycle"}
         How the learning rate changes; one_cycle moves the momentum too.
     schedule_every : {"epoch", "batch"}

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import tempfile
-from contextlib import suppress
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
 
 from tinygrad_mnist.data import load, load_mnist, load_mnist_test, refuse_overlap
 from tinygrad_mnist.evaluation import Predictions, examine, figures, html_report, model_card, predict, score, to_markdown
 from tinygrad_mnist.export import write_npz, write_safetensors
-from tinygrad_mnist.training.loop import Result, train
+from tinygrad_mnist.training import checkpoint
+from tinygrad_mnist.training.environment import environment
+from tinygrad_mnist.training.folder import RunFolderError, is_empty, locked, prepare, resume_command, write
+from tinygrad_mnist.training.loop import DivergenceError, Result, Training
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from tinygrad_mnist.training.recipe import Recipe
 
-
-class RunFolderError(OSError):
-    """The folder for a run cannot be used; the message says why and what could."""
+SHARE = 0.01
+"""Of the time, so much at most goes into checkpoints."""
 
 
 class Sets(NamedTuple):
@@ -56,55 +55,6 @@ def own_sets(data: Path | None = None, labels: Path | None = None, test_data: Pa
     return Sets(train_set, test_set, {name: str(path) for name, path in files.items() if path})
 
 
-def free_folder(name: str) -> Path:
-    """``runs/NAME``, or with a number behind it the first such folder that does not exist."""
-    number = 1
-    while (folder := Path("runs") / (name if number == 1 else f"{name}-{number}")).exists():
-        number += 1
-    return folder
-
-
-def prepare(folder: Path, *, empty: bool = True) -> None:
-    """Make a folder and make sure that files can be written there; for a new run it must be `empty`.
-
-    Raises
-    ------
-    RunFolderError
-        If it cannot be made or written to, or holds something already.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if empty and any(folder.iterdir()):
-            raise RunFolderError(f"{folder}: not empty. Nothing is overwritten: choose another --out, or remove it.")
-        tempfile.TemporaryFile(dir=folder).close()
-    except RunFolderError:
-        raise
-    except OSError as error:
-        raise RunFolderError(f"{folder}: cannot be written to: {error.strerror}. Choose another --out.") from error
-
-
-def write(path: Path, content: Callable[[Any], object] | str | bytes) -> None:
-    """Write a file whole or not at all: beside its place first, then moved there.
-
-    Raises
-    ------
-    RunFolderError
-        If it cannot be written.
-    """
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with unfinished.open("wb") as file:
-            content(file) if callable(content) else file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except BaseException as error:
-        unfinished.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise RunFolderError(f"{path}: cannot be written: {error.strerror}.") from error
-        raise
-
-
 def run(
     recipe: Recipe,
     folder: Path,
@@ -114,55 +64,166 @@ def run(
     on_epoch: Callable[..., object] = lambda *_: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
-    """Train by a recipe, look at the test set, and write all that came of it to a new folder.
+    """Train by a recipe, look at the test set, and write all that came of it to a new folder: `started`, then `Run.complete`."""
+    with started(recipe, folder, sets) as new:
+        return new.complete(on_batch=on_batch, on_epoch=on_epoch, should_stop=should_stop)
 
-    The folder gets ``config.toml, history.json, weights.npz, model.safetensors, metrics.json`` and, if the training was not interrupted,
-    ``figures/*.png, report.html, MODEL_CARD.md, model_card.json``.
+
+@contextmanager
+def started(recipe: Recipe, folder: Path, sets: Sets | None = None) -> Iterator[Run]:
+    """A new run, and the lock on its folder.
 
     Parameters
     ----------
     recipe : Recipe
         What to do.
     folder : Path
-        Where to keep the result; made if missing, must be empty.
+        Where to keep the result; made if missing, must be empty. Removed if nothing gets into it.
     sets : Sets, optional
-        Data of your own, which ``metrics.json`` then names; by default MNIST.
-    on_batch, on_epoch, should_stop : callable
-        As for `train`.
-
-    Returns
-    -------
-    dict
-        What ``metrics.json`` holds. ``test`` is None if the training was interrupted: the test set stays closed then.
+        Data of your own; by default MNIST.
 
     Raises
     ------
     RunFolderError
-        Before training, if the folder cannot be used.
+        If the folder cannot be used.
     DataError
         If there are too few images to hold some out.
-    DivergenceError
-        If the loss becomes infinite or NaN; nothing is written, and the folder is removed again.
     """
     prepare(folder)
     try:
-        result = train(recipe, *(sets.train if sets else load_mnist(None)), on_batch=on_batch, on_epoch=on_epoch, should_stop=should_stop)
-        test = open_test_set(recipe, result, sets)
-        metrics = measure(recipe, result, test) | ({"files": sets.files} if sets else {})
-        if test is not None:
-            metrics["test"] = examine(test.probabilities, test.labels)
-        write(folder / "config.toml", recipe.to_toml())
-        write(folder / "history.json", json.dumps([asdict(epoch) for epoch in result.history], indent=1) + "\n")
-        write(folder / "weights.npz", lambda file: write_npz(result.model, file))
-        write(folder / "model.safetensors", lambda file: write_safetensors(result.model, file, {"recipe": asdict(recipe)}))
-        write(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
-        if test is not None:
-            present(folder, recipe, result, metrics, test)
+        with locked(folder):
+            if not is_empty(folder):
+                found = "go on with --resume" if any(folder.glob("checkpoint*.npz")) else "remove it"
+                raise RunFolderError(f"{folder}: not empty. Nothing is overwritten: choose another --out, or {found}.")
+            data = {}
+            if sets:
+                data = {"files": sets.files, "folder": os.getcwd(), "sha256": fingerprint(sets)}  # noqa: PTH109 - a word, not a path
+            yield Run(folder, Training(recipe, *training_set(sets)), sets, data)
     except BaseException:
         with suppress(OSError):
             folder.rmdir()
         raise
-    return metrics
+
+
+def training_set(sets: Sets | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Images and labels to train on: those given, or MNIST's."""
+    return sets.train if sets else load_mnist(None)
+
+
+def fingerprint(sets: Sets) -> str:
+    """SHA-256 of what is trained on."""
+    return " ".join(map(checkpoint.digest, sets.train))
+
+
+class Run:
+    """A training and the folder that it alone writes to.
+
+    Parameters
+    ----------
+    folder : Path
+        Locked by this process.
+    training : Training
+        New, or with the state of a checkpoint.
+    sets : Sets or None
+        Data of your own, which ``metrics.json`` then names.
+    data : dict
+        How to find that data again, as for `checkpoint.Checkpoint`.
+    notices : sequence of str
+        What people should know.
+    """
+
+    def __init__(self, folder: Path, training: Training, sets: Sets | None, data: dict[str, Any], notices: tuple[str, ...] = ()) -> None:
+        self.folder, self.training, self.sets, self.data, self.notices = folder, training, sets, data, notices
+        self.environment = environment()
+        self.saved = ""
+        self.next_save = 0.0
+
+    @property
+    def outcome(self) -> dict[str, Any] | None:
+        """What ``metrics.json`` holds, if the training is finished and that was written down."""
+        try:
+            metrics = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
+            current = metrics["interrupted"] == "" and metrics["epochs"] == len(self.training.history)
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+        return metrics if self.training.finished and current else None
+
+    def complete(
+        self,
+        *,
+        on_batch: Callable[..., object] = lambda *_: None,
+        on_epoch: Callable[..., object] = lambda *_: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> dict[str, Any]:
+        """Train to the end, look at the test set, and write everything to the folder; a checkpoint now and then.
+
+        The folder gets ``checkpoint.npz, config.toml, history.json, weights.npz, model.safetensors, metrics.json`` and, if the
+        training was not interrupted, ``figures/*.png, report.html, MODEL_CARD.md, model_card.json``.
+
+        Parameters
+        ----------
+        on_batch, on_epoch, should_stop : callable
+            As for `train`.
+
+        Returns
+        -------
+        dict
+            What ``metrics.json`` holds. ``test`` is None if the training was interrupted: the test set stays closed then.
+
+        Raises
+        ------
+        RunFolderError
+            If something cannot be written; the last checkpoint stays.
+        DivergenceError
+            If the loss becomes infinite or NaN; the last checkpoint stays.
+        """
+        if self.outcome is not None:
+            return self.outcome
+
+        def after_batch(*at: int) -> None:
+            if time.perf_counter() >= self.next_save:
+                self.save()
+            on_batch(*at)
+
+        try:
+            self.save()
+            write(self.folder / "config.toml", self.training.recipe.to_toml())
+            interrupted = self.training.run(on_batch=after_batch, on_epoch=on_epoch, should_stop=should_stop)
+            self.save()
+            return self.write_results(self.training.result(interrupted))
+        except DivergenceError as error:
+            advice = f"{resume_command(self.folder)} --override lr={self.training.recipe.lr / 10:.3g}"
+            raise DivergenceError(f"{error}\nThe checkpoint of {self.saved} stays: {advice}") from error
+        except RunFolderError as error:
+            if not self.saved:
+                raise
+            raise RunFolderError(f"{error}\nThe checkpoint of {self.saved} stays: {resume_command(self.folder)}") from error
+
+    def save(self) -> None:
+        """Write a checkpoint, and see when the next one may follow."""
+        began = time.perf_counter()
+        training = self.training
+        checkpoint.save(self.folder, checkpoint.Checkpoint(training.recipe, training.state(), self.environment, self.data))
+        self.saved = f"epoch {training.epoch} after batch {training.under_way.batch}"
+        ended = time.perf_counter()
+        self.next_save = ended + (ended - began) / SHARE
+
+    def write_results(self, result: Result) -> dict[str, Any]:
+        """Open the test set and write what came of the training; ``metrics.json`` last, which says that it is complete."""
+        folder, recipe = self.folder, self.training.recipe
+        test = open_test_set(recipe, result, self.sets)
+        metrics = measure(recipe, result, test) | ({"files": self.sets.files} if self.sets else {})
+        if test is not None:
+            metrics["test"] = examine(test.probabilities, test.labels)
+        write(folder / "history.json", json.dumps([asdict(epoch) for epoch in result.history], indent=1) + "\n")
+        write(folder / "weights.npz", lambda file: write_npz(result.model, file))
+        write(folder / "model.safetensors", lambda file: write_safetensors(result.model, file, {"recipe": asdict(recipe)}))
+        if test is not None:
+            present(folder, recipe, result, metrics, test)
+        write(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+        if test is not None:
+            (folder / checkpoint.PREVIOUS).unlink(missing_ok=True)
+        return metrics
 
 
 def open_test_set(recipe: Recipe, result: Result, sets: Sets | None = None) -> Predictions | None:
@@ -194,25 +255,10 @@ def present(folder: Path, recipe: Recipe, result: Result, metrics: dict[str, Any
     """Write what people look at: figures, report, model card."""
     values, where = asdict(recipe), environment()
     pictures = figures.draw(result.model, recipe.normalize, [asdict(epoch) for epoch in result.history], metrics, test)
-    (folder / "figures").mkdir()
+    (folder / "figures").mkdir(exist_ok=True)
     for name, png in pictures.items():
         write(folder / "figures" / f"{name}.png", png)
     write(folder / "report.html", html_report(values, metrics, where, pictures))
     card = model_card(values, metrics, where)
     write(folder / "model_card.json", json.dumps(card, indent=1) + "\n")
     write(folder / "MODEL_CARD.md", to_markdown(card))
-
-
-def environment() -> dict[str, Any]:
-    """Software and machine, as far as a result may depend on them."""
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    limits = (os.environ.get(name) for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"))
-    return {
-        "tinygrad_mnist": version("tinygrad-mnist"),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "blas": " ".join(str(blas[key]) for key in ("name", "version") if key in blas),
-        "blas threads": next(filter(None, limits), "not limited"),
-        "system": f"{platform.system()} {platform.machine()}",
-        "processors": os.cpu_count(),
-    }

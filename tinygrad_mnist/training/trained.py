@@ -12,9 +12,10 @@ import numpy as np
 
 from tinygrad_mnist.data import DataError
 from tinygrad_mnist.export import read_npz, read_safetensors
+from tinygrad_mnist.training.checkpoint import NEWEST
+from tinygrad_mnist.training.folder import RunFolderError, resume_command
 from tinygrad_mnist.training.loop import Epoch, build_model
 from tinygrad_mnist.training.recipe import Recipe, RecipeError
-from tinygrad_mnist.training.runs import RunFolderError
 
 if TYPE_CHECKING:
     from tinygrad_mnist import nn
@@ -108,6 +109,8 @@ def load_trained(run: Path | None = None, weights: Path | None = None) -> Traine
     if weights is None or weights.is_dir():
         folder = find_run(weights or run)
         weights = folder / "weights.npz"
+        if not weights.exists() and (folder / NEWEST).exists():
+            raise RunFolderError(f"{folder}: its training has not ended. Go on with it: {resume_command(folder)}")
         run = run or folder
     beside = weights.parent if (weights.parent / "config.toml").is_file() else None
     from_run, from_beside = (Recipe.load(str(find_run(folder) / "config.toml")) if folder else None for folder in (run, beside))

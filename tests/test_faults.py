@@ -1,0 +1,542 @@
+"""Disks that fill up, processes that are killed, signals, pipes and locks: files are there whole or not at all, and nothing is lost."""
+
+import errno
+import json
+import os
+import random
+import re
+import shlex
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinygrad_mnist import cli, data
+from tinygrad_mnist.training import DivergenceError, Recipe, RunFolderError, Training, checkpoint, folder, resumed, run, runs
+from tinygrad_mnist.training.checkpoint import Checkpoint
+
+COMMAND = [sys.executable, "-m", "tinygrad_mnist"]
+SMALL = Recipe(name="small", hidden=(8,), epochs=3, batch_size=50, lr=0.1)
+TINY = ["train", "--data", "mine.npz", "--test-data", "mine.npz", "--set", "hidden=[8]", "batch_size=50"]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    images, labels = data.load_mnist(None)
+    return images[:300], labels[:300]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_with_data(tmp_path, monkeypatch, digits):
+    monkeypatch.chdir(tmp_path)
+    images, labels = digits
+    np.savez(tmp_path / "mine.npz", x_train=images[:250], y_train=labels[:250], x_test=images[250:], y_test=labels[250:])
+
+
+@pytest.fixture
+def command(capsys):
+    """Run a command in this process: returns exit code, standard output, standard error."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as exited:
+            cli.main(list(arguments))
+        return exited.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def begin(script="", *arguments, **how):
+    """A real process that runs the command, after some lines of Python."""
+    lines = ["import sys, time", "from tinygrad_mnist import cli, training", textwrap.dedent(script), "cli.main(sys.argv[1:])"]
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | how
+    return subprocess.Popen([sys.executable, "-c", "\n".join(lines), *arguments], **how)
+
+
+def weights(name):
+    return Path(name, "weights.npz").read_bytes()
+
+
+def losses(name):
+    return [epoch | {"seconds": 0} for epoch in json.loads(Path(name, "history.json").read_text())]
+
+
+# ---------------------------------------------------------------- whole or not at all
+
+
+class PowerCut(BaseException):
+    """Nothing runs after this, not even what would clear away."""
+
+
+@contextmanager
+def failing(call, for_good=False):
+    """Let a call of the operating system fail, counted from 0: that one with "disk full", or that and all later ones."""
+    calls = []
+
+    def fails():
+        calls.append(len(calls))
+        if for_good and len(calls) > call:
+            raise PowerCut
+        if len(calls) == call + 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    class Faulty:
+        """A file whose writing, flushing and closing may fail."""
+
+        def __init__(self, file):
+            self.file = file
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def write(self, content):
+            fails()
+            return self.file.write(content)
+
+        def flush(self):
+            fails()
+            self.file.flush()
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+            fails()
+
+    def guarded(function):
+        def called(*args, **how):
+            fails()
+            return function(*args, **how)
+
+        return called
+
+    opened = Path.open
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            Path, "open", lambda path, mode="r": (fails(), Faulty(opened(path, mode)))[1] if set(mode) & set("wx") else opened(path, mode)
+        )
+        for function in ("replace", "unlink"):
+            patch.setattr(Path, function, guarded(getattr(Path, function)))
+        for function in ("fsync", "open"):
+            patch.setattr(os, function, guarded(getattr(os, function)))
+        yield calls
+
+
+def pieces(file):
+    for piece in (b"new ", b"content ", b"in pieces"):
+        file.write(piece)
+
+
+@pytest.mark.parametrize("for_good", [False, True], ids=["disk full", "power cut"])
+@pytest.mark.parametrize("before", [b"old", None])
+def test_whatever_call_fails_the_old_or_the_new_file_is_there(tmp_path, before, for_good):
+    path, outcomes = tmp_path / "run" / "file", []
+    path.parent.mkdir()
+    for call in range(100):
+        if before is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_bytes(before)
+        with failing(call, for_good) as calls, suppress(RunFolderError, PowerCut):
+            folder.write(path, pieces)
+        if len(calls) <= call:
+            break
+        outcomes.append(path.read_bytes() if path.exists() else None)
+        if for_good:
+            with folder.locked(path.parent):
+                pass
+        assert {found.name for found in path.parent.iterdir()} <= {"file"}, "something unfinished is left"
+    assert call > 7
+    assert set(outcomes) == {before, b"new content in pieces"}
+
+
+@pytest.mark.parametrize("for_good", [False, True], ids=["disk full", "power cut"])
+def test_whatever_call_fails_a_checkpoint_is_there(tmp_path, digits, for_good):
+    old, new = Training(SMALL, *digits), Training(SMALL, *digits)
+    new.run(on_batch=lambda *_: None, on_epoch=lambda _: None, should_stop=lambda: True)
+    states, found = [Checkpoint(SMALL, trained.state(), {}, {}) for trained in (old, new)], []
+    for call in range(1000):
+        for path in tmp_path.glob("checkpoint*"):
+            path.unlink()
+        checkpoint.save(tmp_path, states[0])
+        with failing(call, for_good) as calls, suppress(RunFolderError, PowerCut):
+            checkpoint.save(tmp_path, states[1])
+        if len(calls) <= call:
+            break
+        found.append(checkpoint.load(tmp_path)[0].state.numbers["under_way"]["batch"])
+    assert call > 20
+    assert set(found) == {0, 1}
+
+
+def test_a_disk_that_is_full_is_named(tmp_path):
+    with failing(3), pytest.raises(RunFolderError, match="file: cannot be written: No space left on device"):
+        folder.write(tmp_path / "file", pieces)
+
+
+def test_a_file_keeps_its_permissions_to_the_umask_and_links_keep_pointing(tmp_path):
+    before = os.umask(0o027)
+    try:
+        folder.write(tmp_path / "file", "text")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+    (tmp_path / "link").symlink_to("file")
+    folder.write(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_what_a_killed_process_left_unfinished_is_cleared_away_and_nothing_else(tmp_path):
+    (tmp_path / "figures").mkdir()
+    stale = [tmp_path / ".checkpoint.npz.123.unfinished", tmp_path / "figures" / ".a.png.123.unfinished"]
+    kept = [tmp_path / "unfinished", tmp_path / ".hidden"]
+    for path in stale + kept:
+        path.write_text("")
+    with folder.locked(tmp_path):
+        assert [path.exists() for path in stale + kept] == [False, False, True, True]
+
+
+# ---------------------------------------------------------------- places that cannot be written to
+
+
+def test_a_device_is_written_to_and_not_replaced(monkeypatch):
+    monkeypatch.setattr(Path, "replace", lambda *_: pytest.fail("would replace the device"))
+    for _ in range(2):
+        with pytest.raises(RunFolderError, match="/dev/full: cannot be written: No space left on device"):
+            folder.write(Path("/dev/full"), "text")
+        folder.write(Path("/dev/null"), "text")
+    assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+@contextmanager
+def unprivileged():
+    """As somebody who is not allowed everything."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_a_read_only_folder_is_refused(tmp_path):
+    (tmp_path / "closed").mkdir(mode=0o555)
+    with unprivileged():
+        with pytest.raises(RunFolderError, match=r"cannot be written to: Permission denied\. Choose another --out"):
+            run(SMALL, tmp_path / "closed" / "run")
+        with pytest.raises(RunFolderError, match="file: cannot be written: Permission denied"):
+            folder.write(tmp_path / "closed" / "file", "text")
+
+
+def test_other_impossible_places_are_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    for path, reason in (("gone/file", "No such file or directory"), ("file/x", "Not a directory"), ("folder", "Is a directory")):
+        with pytest.raises(RunFolderError, match=f"{path}: cannot be written: {reason}"):
+            folder.write(tmp_path / path, "text")
+    with pytest.raises(RunFolderError, match="file: cannot be written to: File exists"):
+        run(SMALL, tmp_path / "file")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "mine.npz"]
+
+
+FULL = """
+import resource, signal
+def full(self, *at):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    return train(self, *at)
+train, training.Training.step = training.Training.step, full
+training.runs.SHARE = 1e9
+"""
+
+
+def test_a_disk_that_fills_up_ends_the_training_with_its_last_checkpoint(command, tmp_path):
+    process = begin(FULL, *TINY, "epochs=1", "--out", "run")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert err.splitlines() == [
+        "error: run/checkpoint.npz: cannot be written: File too large.",
+        "The checkpoint of epoch 1 after batch 0 stays: tinygrad-mnist train --resume run",
+    ]
+    assert sorted(path.name for path in Path("run").iterdir()) == ["checkpoint.npz", "config.toml"]
+    assert command("train", "--resume", "run")[0] == 0
+
+
+def test_a_disk_that_is_full_from_the_beginning_leaves_nothing(tmp_path):
+    process = begin("import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))", *TINY, "--out", "run")
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (2, "error: run/checkpoint.npz: cannot be written: File too large.\n")
+    assert not Path("run").exists()
+
+
+# ---------------------------------------------------------------- killed
+
+
+LONG = [*TINY, "epochs=2000", "patience=2000", "dropout=0.2", "optimizer=adamw", "nesterov=false", "schedule=constant", "lr=1e-5"]
+
+
+def kill(within, *arguments):
+    """Begin, with a checkpoint after every batch, and kill it at a random moment; says whether it had not ended by itself."""
+    process = begin("training.runs.SHARE = 1e9; print('ready', flush=True)", *arguments, stderr=None)
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(random.uniform(0, within))
+    ended = process.poll()
+    process.kill()
+    process.communicate()
+    assert ended in (0, None)
+    return ended is None
+
+
+@pytest.mark.slow
+def test_killed_at_thirty_random_moments_of_a_training_it_always_goes_on_and_ends_the_same(command, tmp_path):
+    assert command(*LONG, "--out", "whole")[0] == 0
+    reached = []
+    for _ in range(30):
+        begun = list(Path().glob("run/checkpoint*"))
+        assert kill(0.5, *(["train", "--resume", "run"] if begun else [*LONG, "--out", "run"]))
+        if begun:
+            state = checkpoint.load(Path("run"))[0].state
+            reached.append((len(state.arrays["history"]), state.numbers["under_way"]["batch"]))
+    assert reached == sorted(reached), "something was lost"
+    assert len(set(reached)) > 15
+    assert command("train", "--resume", "run")[0] == 0
+    assert (weights("run"), losses("run")) == (weights("whole"), losses("whole"))
+    assert not list(Path("run").rglob(".*"))
+
+
+@pytest.mark.slow
+def test_killed_at_ten_random_moments_of_a_short_run_its_results_are_complete_in_the_end(command, tmp_path):
+    assert command(*TINY, "epochs=2", "--out", "whole")[0] == 0
+    for name in map(str, range(10)):
+        killed = kill(1.5, *TINY, "epochs=2", "--out", name)
+        again = ["train", "--resume", name] if list(Path(name).glob("checkpoint*")) else [*TINY, "epochs=2", "--out", name]
+        assert command(*again)[0] == 0
+        assert killed or Path(name, "metrics.json").exists()
+        assert (weights(name), losses(name)) == (weights("whole"), losses("whole"))
+        files = [sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*")) for folder in (name, "whole")]
+        assert files[0] == files[1]
+
+
+# ---------------------------------------------------------------- signals
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_finishes_the_batch_saves_and_says_how_to_go_on(command, number, code):
+    settings = [*TINY, "epochs=200", "dropout=0.2"]
+    process = begin("", *settings, "--out", "run")
+    assert process.stdout.readline().startswith("epoch")
+    assert process.stdout.readline().split()[0] == "1"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (code, "")
+    assert re.search(r"\nInterrupted in epoch \d+ after batch \d of 5\.\n.*\ntinygrad-mnist train --resume run\n$", f"\n{out}")
+    assert command("train", "--resume", "run")[0] == 0
+    assert command(*settings, "--out", "whole")[0] == 0
+    assert (weights("run"), losses("run")) == (weights("whole"), losses("whole"))
+
+
+STUCK = """
+def stuck(self, rows):
+    print("stuck", flush=True)
+    time.sleep(100)
+training.Training.step = stuck
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_ends_it_at_once(number, code):
+    process = begin(STUCK, *TINY, "--out", "run")
+    assert process.stdout.readline() == "stuck\n"
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.send_signal(number)
+    assert process.communicate(timeout=30)[1] == ""
+    assert process.returncode == code
+    assert not Path("run/.lock").exists()
+
+
+def test_json_says_how_to_go_on_too(command, monkeypatch):
+    monkeypatch.setattr(cli.StopOnSignal, "asked", lambda self: setattr(self, "requested", 2) or True)
+    code, out, _ = command(*TINY, "--json", "--out", "a b")
+    assert (code, json.loads(out)["resume"]) == (130, "tinygrad-mnist train --resume 'a b'")
+
+
+def test_signals_are_as_before_after_a_training(command):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    assert command(*TINY, "epochs=1")[0] == 0
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+# ---------------------------------------------------------------- one trainer a folder
+
+
+def test_a_second_trainer_is_refused_and_the_first_not_disturbed(command):
+    process = begin(STUCK, *TINY, "epochs=1", "--out", "run")
+    assert process.stdout.readline() == "stuck\n"
+    before = {path: path.read_bytes() for path in Path("run").iterdir()}
+    for arguments in ([*TINY, "--out", "run"], ["train", "--resume", "run"]):
+        code, out, err = command(*arguments)
+        assert (code, out) == (2, "")
+        assert err == f"error: run: process {process.pid} is training there. Wait until it ends, or choose another folder.\n"
+    assert {path: path.read_bytes() for path in Path("run").iterdir()} == before
+    process.kill()
+    process.communicate()
+    assert Path("run/.lock").exists()
+    assert command("train", "--resume", "run")[0] == 0, "the lock of a dead process holds"
+    assert not Path("run/.lock").exists()
+
+
+@pytest.mark.parametrize("content", ["", "999999999", str(os.getpid()), "1", "\x00garbage"])
+def test_a_lock_that_nobody_holds_is_taken_over_whatever_is_in_it(tmp_path, content):
+    (tmp_path / ".lock").write_text(content)
+    with folder.locked(tmp_path):
+        assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_a_lock_that_its_holder_has_just_removed_is_no_lock(tmp_path, monkeypatch):
+    lock, removed = folder.fcntl.flock, []
+
+    def late(descriptor, how):
+        if not removed:
+            removed.append((tmp_path / ".lock").unlink())
+        lock(descriptor, how)
+
+    monkeypatch.setattr(folder.fcntl, "flock", late)
+    with folder.locked(tmp_path), pytest.raises(RunFolderError, match=f"process {os.getpid()} is training there"), folder.locked(tmp_path):
+        pass
+
+
+# ---------------------------------------------------------------- standard output that goes nowhere
+
+
+@pytest.fixture(params=["", "1"], ids=["buffered", "unbuffered"])
+def environment(request):
+    return os.environ | {"PYTHONUNBUFFERED": request.param}
+
+
+def test_a_broken_pipe_is_silent(environment):
+    process = begin("", "recipes", env=environment)
+    process.stdout.close()
+    with process.stderr as err:
+        assert err.read() == ""
+    assert process.wait(60) == 141
+
+
+def test_training_into_a_broken_pipe_saves_and_is_silent(environment):
+    pipe = f"{shlex.join([*COMMAND, *TINY, 'epochs=5000', '--out', 'run'])} | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", pipe], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (141, "")
+    assert done.stdout.startswith("epoch")
+    with resumed(Path("run")) as again:
+        assert again.training.history or again.training.under_way.batch
+
+
+def test_a_full_standard_output_is_said_in_one_line(environment):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*COMMAND, "recipes"], stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (2, "error: [Errno 28] No space left on device\n")
+
+
+# ---------------------------------------------------------------- divergence
+
+
+def diverge(digits, spoil, recipe=SMALL):
+    """Train; after three steps, spoil something."""
+    trained = Training(recipe, *digits)
+    trained.run(on_batch=lambda *_: None, on_epoch=lambda _: None, should_stop=iter([False, False, True]).__next__)
+    spoil(trained)
+    with pytest.raises(DivergenceError) as caught:
+        trained.run(on_batch=lambda *_: pytest.fail("went on"), on_epoch=lambda _: None, should_stop=lambda: False)
+    return str(caught.value)
+
+
+def huge_weights(model):
+    model[2].weight.data[:] = 3e38
+
+
+def infinite_gradient(model):
+    model[2].weight.grad.data[0, 0] = np.inf
+    model[2].weight.data[0, 0] = np.inf
+
+
+def unknown_weight(model):
+    model[0].weight.data[300, 0] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("spoil", "layer"),
+    [
+        (huge_weights, "the output of layer 2 (Linear)"),
+        (infinite_gradient, "the weight's gradient of layer 2 (Linear)"),
+        (unknown_weight, "the weight of layer 0 (Linear)"),
+    ],
+)
+def test_divergence_names_place_layer_rate_gradient_and_way_out(digits, spoil, layer):
+    message = diverge(digits, lambda trained: spoil(trained.model))
+    norm = "inf" if spoil is infinite_gradient else r"\d\.\d+"
+    assert re.fullmatch(
+        r"The loss became (nan|inf) in epoch 1, batch 4, at learning rate 0\.1\. First not finite: "
+        rf"{re.escape(layer)}\. The gradient of the step before had norm {norm}\. Try a smaller lr, such as 0\.01\.",
+        message,
+    ), message
+
+
+def test_a_loss_too_large_for_its_type_is_told_from_layers(digits):
+    message = diverge(digits, lambda trained: trained.model[2].weight.data.__imul__(np.float32(1e38)))
+    assert "became inf in epoch 1, batch 4, at learning rate 0.1. Every layer's output was finite, only their loss was not." in message
+
+
+def test_validation_that_diverges_is_named_too(digits):
+    trained = Training(SMALL, *digits)
+    trained.run(on_batch=lambda *_: None, on_epoch=lambda _: None, should_stop=lambda: trained.under_way.batch == 6)
+    unknown_weight(trained.model)
+    with pytest.raises(DivergenceError, match=r"validation loss became nan in epoch 1, batch 6, .* the weight of layer 0 \(Linear\)"):
+        trained.run(on_batch=lambda *_: None, on_epoch=lambda _: pytest.fail("went on"), should_stop=lambda: False)
+
+
+def test_a_step_that_spoils_the_weights_is_never_saved(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "SHARE", 1e9)
+    monkeypatch.setattr("tinygrad_mnist.training.runs.load_mnist", lambda how: digits)
+    step = Training.step
+
+    def spoiled(self, rows):
+        step(self, rows)
+        if self.epoch == 2:
+            self.model[0].weight.data[0, 0] = np.nan
+
+    monkeypatch.setattr(Training, "step", spoiled)
+    with pytest.raises(DivergenceError) as caught:
+        run(SMALL, tmp_path / "run")
+    first, second = str(caught.value).splitlines()
+    assert first.startswith(
+        "The weights became infinite or NaN in epoch 2, batch 1, at learning rate 0.1. First not finite: the weight of layer 0"
+    )
+    assert second == (f"The checkpoint of epoch 1 after batch 6 stays: tinygrad-mnist train --resume {tmp_path / 'run'} --override lr=0.01")
+    saved = checkpoint.load(tmp_path / "run")[0].state
+    assert saved.numbers["under_way"]["batch"] == 6
+    assert np.isfinite(saved.arrays["model.0.weight"]).all()
+
+
+def test_the_way_out_of_a_divergence_leads_out(command):
+    arguments = [*TINY, "hidden=[16, 16]", "lr=1e4"]
+    code, _, err = command(*arguments, "--out", "run")
+    assert (code, len(err.splitlines())) == (3, 2)
+    for _ in range(8):
+        advice = err.split(" stays: tinygrad-mnist ")[1].split()
+        code, _, err = command(*advice)
+        if code == 0:
+            break
+        assert code == 3
+    assert code == 0
+    assert not Path("run/checkpoint.previous.npz").exists()

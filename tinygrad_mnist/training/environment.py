@@ -1,0 +1,40 @@
+"""Software and machine, as far as a result may depend on them."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DECIDING = ("tinygrad_mnist", "numpy", "blas", "blas threads", "blas kernels", "processor kind", "system")
+"""Entries on which the last bit of a result may depend."""
+
+
+def environment() -> dict[str, Any]:
+    """What there is here, by name, in words and numbers."""
+    from threadpoolctl import threadpool_info
+
+    built = np.show_config(mode="dicts")
+    blas: dict[str, Any] = next((library for library in threadpool_info() if library["user_api"] == "blas"), {})
+    return {
+        "tinygrad_mnist": version("tinygrad-mnist"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "blas": " ".join(str(built["Build Dependencies"]["blas"].get(key, "")) for key in ("name", "version")).strip(),
+        "blas threads": blas.get("num_threads", "unknown"),
+        "blas kernels": blas.get("architecture", "unknown"),
+        "processor kind": (built["SIMD Extensions"].get("found") or ["baseline"])[-1],
+        "processors": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """In which of the `DECIDING` entries two environments differ, as in ``numpy is 2.1, was 2.0``."""
+    return [f"{name} is {now[name]}, was {then.get(name)}" for name in DECIDING if now[name] != then.get(name)]

@@ -1,0 +1,134 @@
+"""Going on with a run: with the same recipe and the same data, or not at all."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_mnist.data import DataError
+from tinygrad_mnist.training import checkpoint
+from tinygrad_mnist.training.environment import differences, environment
+from tinygrad_mnist.training.folder import RunFolderError, locked
+from tinygrad_mnist.training.loop import Training
+from tinygrad_mnist.training.recipe import Recipe, RecipeError
+from tinygrad_mnist.training.runs import Run, Sets, fingerprint, own_sets, training_set
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+MAY_CHANGE = ("epochs", "lr", "patience")
+"""Keys of a recipe that may change in the middle of a training."""
+
+
+@contextmanager
+def resumed(
+    folder: Path,
+    recipe: Recipe | None = None,
+    settings: Sequence[str] = (),
+    *,
+    overrides: Sequence[str] = (),
+    files: Mapping[str, Path] | None = None,
+) -> Iterator[Run]:
+    """A run where its last checkpoint left it, and the lock on its folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    recipe, settings : Recipe, sequence of str
+        What the caller takes the recipe to be; by default whatever it is.
+    overrides : sequence of str
+        Changes like ``"epochs=20"`` of the keys in `MAY_CHANGE`.
+    files : mapping, optional
+        Where files of one's own are now, by the name of their option, if they were moved.
+
+    Raises
+    ------
+    RunFolderError
+        If there is no checkpoint, or another process trains there.
+    RecipeError
+        If ``config.toml`` or `recipe` is another one than that of the checkpoint, or an override cannot be.
+    DataError
+        If the checkpoint is damaged, or the data is not that of the checkpoint.
+    """
+    if not folder.is_dir():
+        raise RunFolderError(f"{folder}: there is no such run folder.")
+    with locked(folder):
+        saved, path, notice = checkpoint.load(folder)
+        wanted = _overridden(saved.recipe, overrides)
+        config = folder / "config.toml"
+        if config.exists():
+            _agree(saved.recipe, wanted, str(config), Recipe.load(str(config)))
+        if recipe or settings:
+            _agree(saved.recipe, wanted, "The recipe asked for", (recipe or saved.recipe).changed(settings))
+        data, sets = _same_data(path, saved.data, files or {})
+        training = Training(wanted, *training_set(sets))
+        try:
+            training.load_state(saved.state)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+        run = Run(folder, training, sets, data)
+        changed = "; ".join(differences(saved.environment, environment()))
+        run.notices = tuple(
+            filter(
+                None,
+                [
+                    notice,
+                    changed and f"{changed}. So it is not promised that the result will be the same bit by bit.",
+                    f"{folder}: this training was finished already. More of it: --override epochs=..." if run.outcome else "",
+                ],
+            )
+        )
+        yield run
+
+
+def _overridden(saved: Recipe, overrides: Sequence[str]) -> Recipe:
+    wanted = saved.changed(overrides)
+    changed = [key for key, _, _ in _differences(saved, wanted)]
+    for key in changed:
+        if key not in MAY_CHANGE:
+            raise RecipeError(f"{key} cannot change in the middle of a training, only {', '.join(MAY_CHANGE)} can. Train anew instead.")
+    if "epochs" in changed and (saved.schedule == "one_cycle" or saved.plain_epochs):
+        raise RecipeError(
+            "epochs cannot change here: the one-cycle schedule, and plain_epochs, count from the last one. Train anew instead."
+        )
+    if "patience" in changed and not saved.patience:
+        raise RecipeError("patience cannot begin in the middle of a training: the best weights so far were not kept. Train anew instead.")
+    return wanted
+
+
+def _agree(saved: Recipe, wanted: Recipe, name: str, other: Recipe) -> None:
+    """Refuse another recipe, unless it differs only in what is overridden to the same."""
+    agreed = {key for key, _, _ in _differences(saved, wanted)} - {key for key, _, _ in _differences(wanted, other)}
+    different = [f"{key} is {is_!r}, was {was!r}" for key, was, is_ in _differences(saved, other) if key not in agreed]
+    if different:
+        raise RecipeError(
+            f"{name} is not what this training began with: {'; '.join(different)}.\n"
+            f"Put that back, or train anew. What may change: {', '.join(f'--override {key}=...' for key in MAY_CHANGE)}"
+        )
+
+
+def _differences(one: Recipe, other: Recipe) -> list[tuple[str, Any, Any]]:
+    pairs = ((field.name, getattr(one, field.name), getattr(other, field.name)) for field in fields(Recipe))
+    return [(key, a, b) for key, a, b in pairs if a != b]
+
+
+def _same_data(path: Path, data: dict[str, Any], moved: Mapping[str, Path]) -> tuple[dict[str, Any], Sets | None]:
+    """The files that replace MNIST's, if there are any, read again and compared."""
+    if not data:
+        if moved:
+            raise DataError(f"{path}: this training is on MNIST. Leave out {', '.join(map(str, moved.values()))}, or train anew.")
+        return data, None
+    try:
+        names = data["files"] | {name: str(file.absolute()) for name, file in moved.items()}
+        sets = own_sets(**{name: Path(data["folder"]) / file for name, file in names.items()})._replace(files=names)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise DataError(f"{path}: damaged: what it says of its data makes no sense.") from error
+    if fingerprint(sets) != data["sha256"]:
+        changed = " and ".join(names[name] for name in ("data", "labels") if name in names)
+        raise DataError(
+            f"{changed or 'MNIST'}: not the images and labels that this training began with: another SHA-256. Train anew instead."
+        )
+    return data | {"files": names}, sets
