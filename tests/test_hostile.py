@@ -14,6 +14,7 @@ import tracemalloc
 import warnings
 import zipfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,8 @@ from tinygrad_mnist import byhand, cli, data, export, nn
 from tinygrad_mnist.data import images as images_module
 from tinygrad_mnist.data import mnist
 from tinygrad_mnist.store import PredictionLog, StoreError
+from tinygrad_mnist.training import Recipe, checkpoint
+from tinygrad_mnist.training.loop import State
 
 MEMORY = 64 << 20
 """Bytes that reading a small file may take."""
@@ -70,6 +73,15 @@ def log_of_three(tmp):
     return content
 
 
+def small_checkpoint(tmp):
+    """A checkpoint of the smallest network that there is."""
+    arrays = {"weight": np.ones((784, 10), np.float32), "bias": np.zeros(10, np.float32)}
+    checkpoint.save(tmp, checkpoint.Checkpoint(Recipe("x", hidden=()), State(arrays, {"epoch": 1}), {}, {}))
+    content = (tmp / checkpoint.NEWEST).read_bytes()
+    (tmp / checkpoint.NEWEST).unlink()
+    return content
+
+
 STROKES = np.zeros((20, 9), np.uint8)
 STROKES[:3], STROKES[:, 6:] = 200, 255
 IMAGE = np.pad(STROKES, ((4, 4), (10, 9))).reshape(784)
@@ -103,12 +115,17 @@ READERS = {
     "npy": Reader(bytes_of(np.save, IMAGE), lambda path: data.read_images(path.read_bytes(), str(path))),
     "png": Reader(picture("PNG"), lambda path: data.read_images(path.read_bytes(), str(path)), sealed=True),
     "jpeg": Reader(picture("JPEG"), lambda path: data.read_images(path.read_bytes(), str(path))),
+    "checkpoint": Reader(small_checkpoint, lambda path: parts(checkpoint.read(path)), sealed=True),
     "log": Reader(log_of_three, lambda path: logged(path), StoreError),
 }
 
 
 def state(model):
     return {name: t.data for name, t in model.state_dict().items()}
+
+
+def parts(found):
+    return asdict(found.recipe), *found.state, found.environment, found.data
 
 
 def logged(path):
@@ -177,8 +194,9 @@ SOME_AND_ALL = [150, pytest.param(None, marks=pytest.mark.slow)]
 
 
 def places(content, some):
-    """All positions in a file, or so many of them."""
-    return sorted(random.Random(0).sample(range(len(content)), min(some or len(content), len(content))))
+    """All positions in a file, or so many of them; of a checkpoint, which is five times as long as any other, an eighth."""
+    some = some or (len(content) if len(content) < 1 << 13 else 1 << 12)
+    return sorted(random.Random(0).sample(range(len(content)), min(some, len(content))))
 
 
 @pytest.fixture(params=READERS)
@@ -437,7 +455,7 @@ def test_csv_that_is_nearly_right_is_read_or_refused(tmp_path_factory, edits):
 @given(st.binary(max_size=400), st.sampled_from(sorted(READERS)), st.integers(0, 20))
 def test_a_right_start_does_not_make_garbage_right(tmp_path_factory, garbage, name, kept):
     reader = READERS[name]
-    start = reader.content[:kept] if isinstance(reader.content, bytes) else b"SQLite format 3\0"
+    start = reader.content[:kept] if isinstance(reader.content, bytes) else {"log": b"SQLite format 3\0"}.get(name, b"PK\3\4")
     path = tmp_path_factory.mktemp("garbage") / "file"
     found = outcome(reader, path, start + garbage)
     assert found is None or not reader.sealed
