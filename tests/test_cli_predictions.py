@@ -314,6 +314,14 @@ def test_where_nothing_was_trained_yet_the_way_is_named(monkeypatch, tmp_path):
         find_run(None)
 
 
+def test_a_file_name_is_no_order_to_the_terminal(command, digits):
+    write_pictures(digits)
+    os.rename("mnist.png", "\x1b[2J\n.png")  # noqa: PTH104
+    code, out, _ = command("predict", "runs/seed-a", "\x1b[2J\n.png")
+    assert (code, out.splitlines()[1].endswith("  ?[2J?.png"), len(out.splitlines())) == (0, True, 2)
+    assert json.loads(command("log", "--json")[1])[0]["source"] == "\x1b[2J\n.png"
+
+
 def test_a_file_name_that_is_no_text_is_logged_all_the_same(command, digits):
     write_pictures(digits)
     os.rename(b"mnist.png", b"\xff.png")  # noqa: PTH104

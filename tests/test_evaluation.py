@@ -17,6 +17,7 @@ import sklearn.metrics
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from PIL import Image
 
 from tinygrad_mnist import bridge, byhand, data, evaluation, nn
@@ -329,10 +330,30 @@ x: [1"""
 PICTURES = {"curves": b"\x89PNG one", "mistakes": b"\x89PNG two"}
 
 
-@pytest.fixture(params=["plain", EVIL])
+HOSTILE = [
+    EVIL,
+    "</style></title><img src=x onerror=alert(1)><style>*{display:none}",
+    "' onload='alert(1)",
+    "a\n\n---\nlicense: theirs\n---\n# Another card",
+    "---",
+    "~~~",
+    "===",
+    "- item",
+    "1. item",
+    "2) item",
+    "a: {b: [c], d: *e} # f",
+    "](javascript:alert(1)) ![x](y) <ftp://a.b> &lt; $x$ ~~gone~~ a|b||c",
+    "\x1b[2J \x00 \x7f \x85 \u2028 \ufeff \u202e \U0001d4b3 \U0001f600",
+    "\\",
+    "a" * 2000,
+]
+
+
+@pytest.fixture(params=["plain", *HOSTILE])
 def run(request):
-    """Recipe, metrics and environment of a run; also one whose texts are hostile."""
-    recipe = asdict(Recipe(name=request.param, description=request.param, hidden=(16, 8)))
+    """Recipe, metrics and environment of a run; also some whose texts are hostile."""
+    recipe = asdict(Recipe(name="plain", hidden=(16, 8)))
+    recipe |= dict.fromkeys(["name", "description", "published_in"], request.param)
     metrics = {
         "parameters": 1234,
         "epochs": 3,
@@ -427,6 +448,30 @@ def test_the_card_quotes_texts_on_one_line(run):
     assert re.sub(r"\\(.)", r"\1", heading) == "# " + " ".join(recipe["name"].split())
     assert heading[2:] == description
     assert not re.search(r"(?<!\\)[<`|*]", description)
+
+
+def shape_of(markdown):
+    """What a Markdown parser sees: its blocks, what is in them besides plain text, and that text."""
+    blocks = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(markdown)
+    inline = [child for block in blocks for child in block.children or []]
+    return [block.type for block in blocks], [c.type for c in inline if c.type != "text"], [c.content for c in inline if c.type == "text"]
+
+
+def test_hostile_texts_do_not_change_what_the_card_is_made_of(run):
+    recipe, metrics, _ = run
+    texts = dict.fromkeys(["name", "description", "published_in"], "plain")
+    plain = shape_of(front_matter(to_markdown(model_card(recipe | texts, metrics, {"python": "plain"})))[1])
+    blocks, inline, _ = shape_of(front_matter(to_markdown(model_card(*run)))[1])
+    assert blocks == plain[0]
+    assert [kind for kind in inline if kind != "text_special"] == plain[1]
+
+
+def test_a_table_for_notebooks_shows_texts_as_text():
+    for text in HOSTILE:
+        rows = [bridge.Row(text, (2, 3), 1.0)]
+        page = Page(bridge.Comparison(rows, 1e-10, diagnosis=text)._repr_html_())
+        assert page.text.count(text) == 3  # the row, the verdict's name, and its diagnosis
+        assert {tag for tag, _ in page.tags} == {"table", "tr", "th", "td", "p"}
 
 
 def test_the_card_names_what_the_model_is_worst_at():

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from tinygrad_mnist.store import PredictionLog, StoreError, to_csv
+from tinygrad_mnist.store import PredictionLog, StoreError, write_csv
 
 
 def rows(n, seed=0):
@@ -111,7 +111,9 @@ def test_filters_choose_by_run_digit_and_mistake(log):
 
 def test_csv_holds_every_number(log):
     add(log, 2, labels=[5, None], sources=['a "quoted", name', "b"])
-    first, second = csv.DictReader(io.StringIO(to_csv(log.predictions())))
+    file = io.BytesIO()
+    assert write_csv(log.predictions(), file) == 2
+    first, second = csv.DictReader(io.StringIO(file.getvalue().decode()))
     assert (first["id"], first["source"], first["label"], second["label"]) == ("1", 'a "quoted", name', "5", "")
     row = next(iter(log.predictions()))
     assert [float(first[f"p{digit}"]) for digit in range(10)] == row.probabilities
@@ -206,6 +208,53 @@ def test_a_damaged_log_is_named(log, path):
     path.write_bytes(content)
     with pytest.raises(StoreError, match=r"predictions\.db: "), PredictionLog(path) as damaged:
         list(damaged.predictions())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TRIGGER t AFTER INSERT ON predictions BEGIN DELETE FROM predictions; END",
+        "CREATE VIEW endless AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT * FROM n",
+        "DROP VIEW predictions_as_text",
+        "ALTER TABLE predictions RENAME COLUMN source TO origin",
+    ],
+)
+def test_a_log_whose_tables_others_have_changed_is_refused_and_left_alone(log, path, statement):
+    add(log)
+    log.__exit__()
+    foreign(path, statement)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"changed by another program: its tables are not those of a log"):
+        PredictionLog(path, create=True)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "image = zeroblob(783)",
+        "image = zeroblob(2000000)",
+        "label = 10",
+        "label = -1",
+        "predicted = 10",
+        "predicted = (predicted + 1) % 10",
+        "probabilities = '[]'",
+        "probabilities = '[1, 0, 0, 0, 0, 0, 0, 0, 0, NaN]'",
+        "probabilities = '[1, 0, 0, 0, 0, 0, 0, 0, 0, null]'",
+        "probabilities = '[[1], [0], [0], [0], [0], [0], [0], [0], [0], [0]]'",
+        "probabilities = '{'",
+        "probabilities = replace(hex(zeroblob(50000)), '0', '[')",
+        "source = CAST(x'ff' AS TEXT)",
+        "source = CAST(zeroblob(2000000) AS TEXT)",
+    ],
+)
+def test_a_row_that_was_not_written_by_us_is_refused(log, path, change):
+    add(log, 2)
+    log.__exit__()
+    foreign(path, "PRAGMA ignore_check_constraints = ON", f"UPDATE predictions SET {change} WHERE id = 2")
+    said = r"predictions\.db: (prediction 2 is damaged|string or blob too big|Could not decode)"
+    with PredictionLog(path) as opened, pytest.raises(StoreError, match=said):
+        list(opened.predictions())
 
 
 def test_names_with_characters_that_mean_something_in_a_uri_are_names(tmp_path):

@@ -57,7 +57,7 @@ class Comparison(NamedTuple):
         return "\n".join([*lines, self.verdict])
 
     def _repr_html_(self) -> str:
-        cells = "".join(f"<tr><td>{r.name}</td><td>{r.shape}</td><td>{r.error:.1e}</td></tr>" for r in self.rows)
+        cells = "".join(f"<tr><td>{html.escape(r.name)}</td><td>{r.shape}</td><td>{r.error:.1e}</td></tr>" for r in self.rows)
         return f"<table><tr><th>term</th><th>shape</th><th>max error</th></tr>{cells}</table><p>{html.escape(self.verdict)}</p>"
 
 

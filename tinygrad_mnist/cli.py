@@ -6,14 +6,14 @@ import json as json_module
 import os
 import signal
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Self
 
     from tinygrad_mnist.store import Prediction
@@ -363,7 +363,7 @@ def predict(
     path = db or run / "predictions.db"
     with PredictionLog(path, create=True) as log:
         rows = log.add(run.resolve().name, trained.settings, trained.hash, sources, images, probabilities, labels)
-    print(show(rows, json))
+    sys.stdout.writelines(show(rows, json))
 
 
 def digits_to_read(files: tuple[Path, ...], test: tuple[int, ...]) -> tuple[list[str], Any, list[int | None]]:
@@ -371,6 +371,7 @@ def digits_to_read(files: tuple[Path, ...], test: tuple[int, ...]) -> tuple[list
     import numpy as np
 
     from tinygrad_mnist.data import DataError, load_mnist_test, read_images
+    from tinygrad_mnist.data.images import MOST_BYTES
 
     if not files and not test:
         raise UserFileError("Nothing to read: name picture files, or positions of test images after --test.")
@@ -380,7 +381,8 @@ def digits_to_read(files: tuple[Path, ...], test: tuple[int, ...]) -> tuple[list
     for file in files:
         name = "standard input" if str(file) == "-" else str(file)
         try:
-            found = read_images(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes(), name)
+            with nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb") as stream:
+                found = read_images(stream.read(MOST_BYTES + 1), name)
         except OSError as error:
             raise DataError(f"{name}: cannot be read: {error.strerror}.") from error
         sources += [name] if len(found) == 1 else [f"{name}[{i}]" for i in range(len(found))]
@@ -397,15 +399,20 @@ def digits_to_read(files: tuple[Path, ...], test: tuple[int, ...]) -> tuple[list
     return sources, np.concatenate(images), labels
 
 
-def show(rows: list[Prediction], json: bool) -> str:
+def show(rows: Iterable[Prediction], json: bool) -> Iterator[str]:
     """Predictions as JSON; or a line each: number, digit, how sure, whether that is right, and where the image came from."""
     if json:
-        return json_module.dumps([{name: value for name, value in row._asdict().items() if name != "image"} for row in rows])
-    lines = ["    id  digit    sure  label     source"]
+        before = "["
+        for row in rows:
+            yield before + json_module.dumps({name: value for name, value in row._asdict().items() if name != "image"})
+            before = ",\n"
+        yield "[]\n" if before == "[" else "]\n"
+        return
+    yield "    id  digit    sure  label     source\n"
     for row in rows:
         label = "-" if row.label is None else f"{row.label} {'right' if row.label == row.predicted else 'wrong'}"
-        lines.append(f"{row.id:6}  {row.predicted:5}  {100 * row.probabilities[row.predicted]:5.1f}%  {label:<8}  {row.source}")
-    return "\n".join(lines)
+        source = "".join(c if c.isprintable() else "?" for c in row.source)
+        yield f"{row.id:6}  {row.predicted:5}  {100 * row.probabilities[row.predicted]:5.1f}%  {label:<8}  {source}\n"
 
 
 @app.command(help_epilogue=examples("tinygrad-mnist log runs/default --wrong", "tinygrad-mnist log my.db --digit 7 --csv sevens.csv"))
@@ -435,18 +442,19 @@ def log(
     json
         Print them as JSON.
     """
-    from tinygrad_mnist.store import PredictionLog, to_csv
+    from tinygrad_mnist.store import PredictionLog, write_csv
     from tinygrad_mnist.training import find_run, folder
 
     path = where if where and not where.is_dir() else find_run(where) / "predictions.db"
     with PredictionLog(path) as opened:
-        rows = list(opened.predictions(run=run, digit=digit, wrong=wrong))
-    if csv:
+        rows = opened.predictions(run=run, digit=digit, wrong=wrong)
+        if not csv:
+            sys.stdout.writelines(show(rows, json))
+            return
         folder.prepare(csv.parent)
-        folder.write(csv, to_csv(rows))
-        print(f"{len(rows)} predictions in {csv}")
-    else:
-        print(show(rows, json))
+        counts: list[int] = []
+        folder.write(csv, lambda file: counts.append(write_csv(rows, file)))
+        print(f"{counts[0]} predictions in {csv}")
 
 
 @app.command

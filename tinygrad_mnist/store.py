@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from os import PathLike
-    from typing import Self
+    from typing import BinaryIO, Self
 
     from numpy.typing import NDArray
 
@@ -25,7 +25,10 @@ VERSION = 1
 PATIENCE = 60
 """Seconds to wait for another process that is writing."""
 
-SCHEMA = f"""
+LONGEST = 1 << 20
+"""No text or image of more bytes is taken out of a file."""
+
+TABLES = """
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL,
@@ -50,10 +53,10 @@ CREATE VIEW predictions_as_text (id, input, predicted) AS
         SELECT group_concat(
             16 * instr('123456789ABCDEF', substr(digits, 2 * n - 1, 1)) + instr('123456789ABCDEF', substr(digits, 2 * n, 1)), ', '
         ) FROM (SELECT hex(image) AS digits, n FROM positions ORDER BY n)
-    ) || ']', predicted FROM predictions;
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {VERSION};
+    ) || ']', predicted FROM predictions
 """
+SCHEMA = [statement.strip() for statement in TABLES.split(";\n")]
+"""What is in a log, word by word; a log with anything else in it is not opened. Another schema is another `VERSION`."""
 
 
 class StoreError(Exception):
@@ -117,6 +120,7 @@ class PredictionLog:
         with self._explained():
             uri = f"{self.path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
             self._db = sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None)
+            self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
         try:
             with self._explained():
                 self._prepare(create)
@@ -127,28 +131,38 @@ class PredictionLog:
     def _prepare(self, create: bool) -> None:
         """Check that the file is ours, before anything in it is changed; or make it so if it is empty."""
         if self._is_empty() and create:
-            self._db.execute("PRAGMA journal_mode = WAL")
             with self._transaction():
                 if self._is_empty():  # still: another process may have been faster
-                    for statement in SCHEMA.split(";\n"):
+                    for statement in (*SCHEMA, f"PRAGMA application_id = {APPLICATION_ID}", f"PRAGMA user_version = {VERSION}"):
                         self._db.execute(statement)
-        identity, version = (self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+        identity, version, page = (self._column(f"PRAGMA {name}")[0] for name in ("application_id", "user_version", "page_size"))
         if identity != APPLICATION_ID:
-            tables = ", ".join(name for (name,) in self._db.execute("SELECT name FROM sqlite_schema ORDER BY name")) or "nothing"
-            raise StoreError(f"{self.path}: a database, but not a log of predictions: it holds {tables[:80]}. Choose another file.")
+            tables = ", ".join(self._column("SELECT name FROM sqlite_schema ORDER BY name")) or "nothing"
+            raise StoreError(f"{self.path}: a database, but not a log of predictions: it holds {_shown(tables)}. Choose another file.")
         if version != VERSION:
             raise StoreError(f"{self.path}: a log of version {version}, but this program knows version {VERSION}. Choose another file.")
+        if self.path.stat().st_size % page:
+            raise StoreError(f"{self.path}: damaged: the last of its pages is not whole. Was the file cut short?")
+        if self._column("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid") != SCHEMA:
+            raise StoreError(f"{self.path}: damaged, or changed by another program: its tables are not those of a log of predictions.")
         self._db.execute("PRAGMA foreign_keys = ON")
+        if create:
+            with suppress(sqlite3.OperationalError):  # others have it open, and this once SQLite would not wait for them
+                self._db.execute("PRAGMA journal_mode = WAL")
 
     def _is_empty(self) -> bool:
-        return self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
+        return self._column("SELECT count(*) FROM sqlite_schema") == [0]
+
+    def _column(self, query: str) -> list[Any]:
+        with closing(self._db.execute(query)) as rows:  # an open cursor would keep the file open after an error
+            return [value for (value,) in rows]
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: {error}.") from error
+        except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:  # the last two of a damaged name or length
+            raise StoreError(f"{self.path}: {_shown(str(error)) or 'damaged'}.") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -245,7 +259,7 @@ class PredictionLog:
             If the file cannot be read.
         """
         with self._explained():
-            rows = self._db.execute(
+            cursor = self._db.execute(
                 """
                 SELECT p.id, r.name, model_hash, source, image, label, predicted, probabilities, p.created_at
                 FROM predictions AS p JOIN runs AS r ON p.run = r.id
@@ -256,8 +270,35 @@ class PredictionLog:
                 """,
                 {"run": run, "digit": digit, "wrong": wrong},
             )
-            for row in map(Prediction._make, rows):
-                yield row._replace(image=np.frombuffer(row.image, np.uint8), probabilities=json.loads(str(row.probabilities)))
+            with closing(cursor) as rows:
+                for row in rows:
+                    yield self._checked(row)
+
+    def _checked(self, row: Sequence[Any]) -> Prediction:
+        """A row as it was written; SQLite does not notice changed bytes, and tables of strangers may hold anything."""
+        id, run, model_hash, source, image, label, predicted, text, at = row
+        try:
+            probabilities = json.loads(text)
+            right = (
+                all(isinstance(value, str) for value in (run, model_hash, source, text, at))
+                and (label is None or (isinstance(label, int) and 0 <= label <= 9))
+                and isinstance(image, bytes)
+                and len(image) == 784
+                and np.shape(probabilities) == (10,)
+                and np.isfinite(probabilities).all()
+                and isinstance(predicted, int)
+                and predicted == np.argmax(probabilities)
+            )
+            if right:
+                return Prediction(id, run, model_hash, source, np.frombuffer(image, np.uint8), label, predicted, probabilities, at)
+        except (ValueError, TypeError, RecursionError):
+            pass
+        raise StoreError(f"{self.path}: prediction {id} is damaged.")
+
+
+def _shown(text: str) -> str:
+    """The start of a text out of a file, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in text[:80])
 
 
 def _text(name: str) -> str:
@@ -265,11 +306,15 @@ def _text(name: str) -> str:
     return name.encode(errors="replace").decode()
 
 
-def to_csv(predictions: Iterable[Prediction]) -> str:
-    """Predictions as CSV: all but the image, with the probabilities in columns p0, ..., p9."""
-    text = io.StringIO()
+def write_csv(predictions: Iterable[Prediction], file: BinaryIO) -> int:
+    """Write predictions as CSV, one by one: all but the image, with the probabilities in columns p0, ..., p9; return how many."""
+    text = io.TextIOWrapper(file, "utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")
     plain = [name for name in Prediction._fields if name not in ("image", "probabilities")]
     writer.writerow([*plain, *(f"p{digit}" for digit in range(10))])
-    writer.writerows([*(getattr(row, name) for name in plain), *row.probabilities] for row in predictions)
-    return text.getvalue()
+    count = 0
+    for row in predictions:
+        writer.writerow([*(getattr(row, name) for name in plain), *row.probabilities])
+        count += 1
+    text.detach()
+    return count

@@ -7,16 +7,18 @@ dX stands for the derivative of the loss with respect to X and has the shape of 
 
 from __future__ import annotations
 
-import zipfile
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import ZipFile
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from os import PathLike
+    from typing import BinaryIO
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -209,15 +211,15 @@ class MLP:
         ValueError
             If the file is no npz file, keys are missing, or shapes do not follow from each other.
         """
-        try:
-            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except (ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-            raise ValueError(f"{path}: not an npz file of arrays ({error}).") from error
+        with Path(path).open("rb") as stream:
+            try:
+                arrays = read_arrays(stream)
+            except Exception as error:  # on damaged files, zipfile and NumPy's reader of headers raise many kinds
+                raise ValueError(f"{path}: not an npz file of arrays ({error!r:.100}).") from error
         depth = len(arrays) // 2
         names = [f"{kind}{layer}" for layer in range(1, depth + 1) for kind in "Wb"]
         if depth == 0 or sorted(arrays) != sorted(names):
-            raise ValueError(f"{path}: expected the keys W1, b1, W2, b2, ..., but found {', '.join(sorted(arrays)) or 'none'}.")
+            raise ValueError(f"{path}: expected the keys W1, b1, W2, b2, ..., but found {sorted(arrays)!r:.100}.")
         params = {name: arrays[name].reshape(-1) if name.startswith("b") else arrays[name] for name in names}
         sizes = [params["W1"].shape[0]] + [params[f"b{layer}"].size for layer in range(1, depth + 1)]
         for layer in range(1, depth + 1):
@@ -230,3 +232,22 @@ class MLP:
     def _one_hot(self, labels: Array) -> Array:
         classes = self.params[f"b{self.depth}"]
         return np.eye(classes.size, dtype=classes.dtype)[labels]
+
+
+def read_arrays(stream: BinaryIO) -> Terms:
+    """The arrays of an npz file, if they are of floats, as long as announced, and not made to fill the memory."""
+    arrays = {}
+    with ZipFile(stream) as archive:
+        members = archive.infolist()
+        unpacked, packed = (sum(getattr(info, size) for info in members) for size in ("file_size", "compress_size"))
+        if unpacked > max(1 << 22, 30 * packed):
+            raise ValueError(f"{packed} bytes would unpack to {unpacked}")
+        for info in members:
+            with archive.open(info) as member:
+                np.lib.format.read_magic(member)
+                shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
+                content = bytearray(member.read())
+            if dtype.kind != "f" or prod(shape) * dtype.itemsize != len(content):
+                raise ValueError(f"{info.filename} holds {len(content)} bytes, but announces {shape} of {dtype}")
+            arrays[info.filename.removesuffix(".npy")] = np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
+    return arrays

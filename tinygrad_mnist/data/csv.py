@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_mnist.data.errors import DataError
-from tinygrad_mnist.data.stream import LARGEST, PIXELS, opened
+from tinygrad_mnist.data.stream import PIXELS, largest, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LONGEST_LINE = 32 * (PIXELS + 1)
-MOST_LINES = LARGEST // PIXELS
 BLOCK = 1000
 """Lines that are read at a time."""
 _remembered = lru_cache(1024)(float)  # scaled bytes have 256 values, and a look in a table is faster than reading 17 digits
@@ -59,7 +58,7 @@ def read_csv_labels(path: Path) -> NDArray[np.int64]:
 def _read_rows(path: Path, widths: dict[int, str]) -> tuple[NDArray[Any], int | None]:
     """All cells, and the column of the labels; the widths that a line may have come with what they mean."""
     with opened(path) as stream, io.TextIOWrapper(stream, "utf-8-sig", errors="replace") as file:
-        lines = _lines(path, file)
+        lines = _lines(path, file, largest(path) // min(widths))
         first = next(lines, None)
         if first is None:
             raise DataError(f"{path}: empty.")
@@ -80,7 +79,7 @@ def _read_rows(path: Path, widths: dict[int, str]) -> tuple[NDArray[Any], int | 
     return np.concatenate(blocks), label
 
 
-def _lines(path: Path, file: TextIO) -> Iterator[tuple[int, str]]:
+def _lines(path: Path, file: TextIO, most: int) -> Iterator[tuple[int, str]]:
     """The lines that are not blank, with their numbers."""
     for number in count(1):
         line = file.readline(LONGEST_LINE + 1)
@@ -92,8 +91,8 @@ def _lines(path: Path, file: TextIO) -> Iterator[tuple[int, str]]:
             )
         if "\0" in line:
             raise DataError(f"{path}: line {number} holds a zero byte. Not a text file, or saved as UTF-16? Save it as UTF-8.")
-        if number > MOST_LINES:
-            raise DataError(f"{path}: more than {MOST_LINES} lines, which cannot be right.")
+        if number > most:
+            raise DataError(f"{path}: more than {most} lines, which cannot be right for a file of this size.")
         if not line.isspace():
             yield number, line.rstrip("\n")
 

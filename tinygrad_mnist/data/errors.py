@@ -3,3 +3,13 @@
 
 class DataError(ValueError):
     """A data file or array is not what it should be; the message names the file and the cause."""
+
+
+def cause(error: Exception) -> str:
+    """What an error of another library says, in a few words that can be printed, whatever the file made it quote."""
+    return printable(str(error) or type(error).__name__).rstrip(".")
+
+
+def printable(text: str) -> str:
+    """The start of a text out of a file, on one line and without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in text[:100])

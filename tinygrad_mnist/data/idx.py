@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinygrad_mnist.data.errors import DataError
-from tinygrad_mnist.data.stream import LARGEST, opened, read_exactly
+from tinygrad_mnist.data.stream import largest, opened, read_exactly
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -32,7 +32,7 @@ def read_idx(path: str | PathLike[str], ndim: int) -> NDArray[np.uint8]:
 
     Returns
     -------
-    ndarray of uint8, read-only
+    ndarray of uint8
 
     Raises
     ------
@@ -57,8 +57,8 @@ def _read_header(path: Path, stream: BinaryIO, ndim: int) -> tuple[int, ...]:
     if len(lengths) < 4 * ndim:
         raise DataError(f"{path}: ends inside the header.")
     shape = tuple(int(n) for n in np.frombuffer(lengths, ">u4"))
-    if not 0 < prod(shape) <= LARGEST:
-        raise DataError(f"{path}: the header says {' x '.join(map(str, shape))} elements, which cannot be right.")
+    if not 0 < prod(shape) <= largest(path):
+        raise DataError(f"{path}: the header says {' x '.join(map(str, shape))} elements, which cannot be right for a file of this size.")
     return shape
 
 

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_mnist.data.errors import DataError
+from tinygrad_mnist.data.errors import DataError, cause
+from tinygrad_mnist.data.npz import read_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LARGEST_PICTURE = 1 << 24
 """No picture of more pixels is decoded: 4096 x 4096."""
+FORMATS = ("PNG", "JPEG")
 MOST_BYTES = 1 << 28
 """No larger file is looked at."""
+BLOCK = 1 << 16
+"""Pixels that are computed with at a time: a photo in 64-bit integers would be large."""
 SIDE, BOX, MIDDLE = 28, 20, 14
 """Of an image, of the digit on it, and the index of the row and the column where its centre of mass lies."""
 
@@ -42,7 +46,7 @@ def read_images(content: bytes, name: str) -> NDArray[np.uint8]:
         If it is neither, damaged, too large, or shows nothing.
     """
     if len(content) > MOST_BYTES:
-        raise DataError(f"{name}: {len(content):,} bytes are too many, the limit is {MOST_BYTES:,}.")
+        raise DataError(f"{name}: more than {MOST_BYTES:,} bytes, which are too many.")
     if content.startswith(b"\x93NUMPY"):
         return _from_array(content, name)
     try:
@@ -60,11 +64,19 @@ def to_grey(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
     2. What is transparent shows paper: white under dark ink, that is if Σ A Y < 128 Σ A, else black. With it the result is
        (A Y + (255 - A) paper + 127) // 255.
     """
-    r, g, b, a = (rgba[..., channel].astype(np.int32) for channel in range(4))
-    y = (299 * r + 587 * g + 114 * b + 500) // 1000
-    paper = 255 if (a * y).sum(dtype=np.int64) < 128 * a.sum(dtype=np.int64) else 0
-    grey: NDArray[np.uint8] = ((a * y + (255 - a) * paper + 127) // 255).astype(np.uint8)
-    return grey
+    pixels = rgba.reshape(-1, 4)
+    blocks = [slice(start, start + BLOCK) for start in range(0, len(pixels), BLOCK)]
+    brightness, alpha = np.empty(len(pixels), np.uint8), pixels[:, 3]
+    shown = 0
+    for block in blocks:
+        r, g, b, a = pixels[block].T.astype(np.int64)
+        brightness[block] = (299 * r + 587 * g + 114 * b + 500) // 1000
+        shown += int(a @ brightness[block] - 128 * a.sum())
+    paper = 255 if shown < 0 else 0
+    for block in blocks:
+        a = alpha[block].astype(np.int64)
+        brightness[block] = (a * brightness[block] + (255 - a) * paper + 127) // 255
+    return brightness.reshape(rgba.shape[:2])
 
 
 def like_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -147,7 +159,9 @@ def _decode(content: bytes) -> NDArray[np.uint8]:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            picture.verify()  # the checksums of PNG, which decoding alone does not look at
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=FORMATS) as picture:
             if picture.width * picture.height > LARGEST_PICTURE:
                 raise DataError(f"{picture.width} x {picture.height} pixels are too many, the limit is {LARGEST_PICTURE:,}. Scale it down.")
             upright = ImageOps.exif_transpose(picture)
@@ -160,15 +174,16 @@ def _decode(content: bytes) -> NDArray[np.uint8]:
     except UnidentifiedImageError as error:
         raise DataError("neither a PNG nor a JPEG picture nor an npy array.") from error
     except Exception as error:  # on damaged files, decoders raise many kinds
-        raise DataError(f"cannot be decoded: {str(error) or type(error).__name__}.") from error
+        raise DataError(f"cannot be decoded: {cause(error)}.") from error
 
 
 def _from_array(content: bytes, name: str) -> NDArray[np.uint8]:
     try:
-        with warnings.catch_warnings(action="ignore"):
-            array = np.load(io.BytesIO(content), allow_pickle=False)
+        array = read_array(f"{name}: the array", io.BytesIO(content), "buif", len(content))
+    except DataError:
+        raise
     except Exception as error:  # on damaged files, NumPy's reader of headers raises many kinds
-        raise DataError(f"{name}: not an array of numbers, or damaged: {str(error).splitlines()[0][:100]}.") from error
+        raise DataError(f"{name}: not an array of numbers, or damaged: {cause(error)}.") from error
     image = array.shape if array.shape in ((SIDE * SIDE,), (SIDE, SIDE)) else array.shape[1:]
     if image not in ((SIDE * SIDE,), (SIDE, SIDE)) or not array.size:
         raise DataError(f"{name}: shape {array.shape}, expected (28, 28) or (784,) for one image, (n, 28, 28) or (n, 784) for several.")

@@ -56,10 +56,9 @@ def _load(part: str, how: str | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
 
 def _verify(*paths: Path) -> None:
     try:
-        lines = (FOLDER / "SHA256SUMS").read_text().splitlines()
-        sums = {name: checksum for checksum, name in map(str.split, lines)}
+        sums = (FOLDER / "SHA256SUMS").read_text("ascii", "replace").splitlines()
         for path in paths:
-            if hashlib.sha256(path.read_bytes()).hexdigest() != sums.get(path.name):
+            if f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" not in sums:
                 raise DataError(f"{path}: damaged: its SHA-256 sum is not that of the original. Reinstall the package.")
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read: {error.strerror}. Reinstall the package.") from error

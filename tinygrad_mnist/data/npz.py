@@ -5,21 +5,19 @@ from __future__ import annotations
 import warnings
 from math import prod
 from typing import TYPE_CHECKING, Any
-from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import numpy as np
 
-from tinygrad_mnist.data.errors import DataError
-from tinygrad_mnist.data.stream import LARGEST, PIXELS, read_exactly
+from tinygrad_mnist.data.errors import DataError, cause
+from tinygrad_mnist.data.stream import PIXELS, largest, read_exactly
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
+    from typing import IO
 
     from numpy.typing import NDArray
-
-MOST_BYTES = 2 * LARGEST
-"""Of one array: enough for the training images in float64."""
 
 
 def read_npz(path: Path, part: str = "train") -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -43,22 +41,14 @@ def read_npz(path: Path, part: str = "train") -> tuple[NDArray[Any], NDArray[np.
         If an array is missing, of the wrong type or shape, or too large, a pixel not a number from 0 to 255, a label not a
         digit, or the file cannot be read.
     """
-    try:
-        with ZipFile(path) as archive, warnings.catch_warnings(action="ignore"):
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            image_key, label_key = _keys(path, members, part)
-            images = _array(path, archive, members[image_key], "buif")
-            labels = _array(path, archive, members[label_key], "uif")
-    except DataError:
-        raise
-    except Exception as error:  # on damaged files, zipfile and NumPy's reader of headers raise many kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
-        raise DataError(f"{path}: damaged, or not written by NumPy: {reason}.") from error
+    arrays = read_arrays(path, lambda names: dict(zip(_keys(path, names, part), ("buif", "uif"), strict=True)))
+    (image_key, images), (label_key, labels) = arrays.items()
     if prod(images.shape[1:]) != PIXELS:
         raise DataError(f"{path}: {image_key} has shape {images.shape}, expected (n, 28, 28) or (n, {PIXELS}).")
     if labels.ndim != 1:
         raise DataError(f"{path}: {label_key} has shape {labels.shape}, expected (n,). Are the labels one-hot? Save labels.argmax(axis=1).")
-    _refuse(path, image_key, images, (images >= 0) & (images <= 255), "a number from 0 to 255")
+    if not (images.min() >= 0 and images.max() <= 255):
+        _refuse(path, image_key, images, (images >= 0) & (images <= 255), "a number from 0 to 255")
     _refuse(path, label_key, labels, np.isin(labels, range(10)), "a digit from 0 to 9")
     return images.reshape(len(images), PIXELS), labels.astype(np.int64)
 
@@ -71,21 +61,73 @@ def _keys(path: Path, members: Iterable[str], part: str) -> tuple[str, str]:
     raise DataError(f"{path}: holds {found}; expected x_{part} and y_{part}, or images and labels.")
 
 
-def _array(path: Path, archive: ZipFile, info: ZipInfo, kinds: str) -> NDArray[Any]:
-    """An array of the archive, if its header says a plain type and a size that may be."""
-    name = f"{path}: {info.filename}"
-    if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-        raise DataError(f"{name} is compressed in a way that NumPy does not use.")
-    with archive.open(info) as member:
-        if np.lib.format.read_magic(member) != (1, 0):
-            raise DataError(f"{name} is not a plain array.")
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
-        if dtype.kind not in kinds:
-            raise DataError(f"{name} has elements of type {dtype}, expected numbers.")
-        size = prod(shape) * dtype.itemsize
-        if not 0 < size <= MOST_BYTES:
-            raise DataError(f"{name} announces {' x '.join(map(str, shape))[:60]} elements, which cannot be right.")
-        return np.frombuffer(read_exactly(name, member, size), dtype).reshape(shape, order="F" if fortran else "C")
+def read_arrays(path: Path, choose: Callable[[list[str]], Mapping[str, str]]) -> dict[str, NDArray[Any]]:
+    """Arrays of an npz file by their names.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    choose : callable
+        Given the names that there are, says which to read, and which kinds of numbers each may hold, as in `read_array`.
+
+    Raises
+    ------
+    DataError
+        If the file is no such file, damaged, or unpacks to more than a file of its size should.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    try:
+        with ZipFile(path) as archive:
+            room, members = largest(path), {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            for key, kinds in choose(list(members)).items():
+                name = f"{path}: {members[key].filename}"
+                if members[key].compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+                    raise DataError(f"{name} is compressed in a way that NumPy does not use.")
+                with archive.open(members[key]) as member:
+                    arrays[key] = read_array(name, member, kinds, room)
+                room -= arrays[key].nbytes
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
+    except Exception as error:  # on damaged files, zipfile and NumPy's reader of headers raise many kinds
+        raise DataError(f"{path}: not an npz file of arrays, or damaged: {cause(error)}.") from error
+    return arrays
+
+
+def read_array(name: str, stream: IO[bytes], kinds: str, most: int) -> NDArray[Any]:
+    """The array that an npy stream holds; its header is judged before anything else is read, and objects are refused.
+
+    Parameters
+    ----------
+    name : str
+        What errors call it.
+    stream : binary file
+        At its start.
+    kinds : str
+        The letters of NumPy's ``dtype.kind`` that are allowed, some of "buif".
+    most : int
+        No array of more bytes is read.
+
+    Raises
+    ------
+    DataError
+        If it is another kind of array, too large, empty, or not as long as announced. Damaged headers raise many others.
+    """
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise DataError(f"{name} is not a plain array.")
+    with warnings.catch_warnings(action="ignore"):
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.kind not in kinds:
+        raise DataError(f"{name} has elements of type {dtype}, expected {'floating-point ' * (kinds == 'f')}numbers.")
+    size = prod(shape) * dtype.itemsize
+    if not 0 < size <= most:
+        elements = " x ".join(map(str, shape))[:60]
+        raise DataError(f"{name} announces {elements} elements, which cannot be right for a file of this size.")
+    array = np.frombuffer(read_exactly(name, stream, size), np.uint8 if dtype.kind == "b" else dtype)
+    array = array.reshape(shape, order="F" if fortran else "C")
+    return array != 0 if dtype.kind == "b" else array  # bytes but 0 and 1 are bools to nobody
 
 
 def _refuse(path: Path, key: str, values: NDArray[Any], right: NDArray[np.bool_], expected: str) -> None:

@@ -78,7 +78,7 @@ tags: [mnist, mlp, numpy, backpropagation]
 datasets: [ylecun/mnist]
 metrics: [accuracy, f1]
 model-index:
-  - name: {json.dumps(card["name"])}
+  - name: {_quoted(card["name"])}
     results:
       - task: {{type: {card["task"]}}}
         dataset: {{name: MNIST, type: ylecun/mnist, split: test}}
@@ -147,6 +147,12 @@ def _rows(values: Mapping[str, Any]) -> str:
     return "\n".join(f"| {name} | {_plain(str(text))} |" for name, text in texts.items())
 
 
+def _quoted(text: str) -> str:
+    """Text in quotes, which YAML reads as it is. JSON would do, were it not for its way to write characters beyond U+FFFF."""
+    return '"' + "".join(c if ord(c) > 0xFFFF else json.dumps(c)[1:-1] for c in text) + '"'
+
+
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", " ".join(text.split()))
+    """Text that Markdown shows as it is, on one line, and that does not begin as a list or a rule does."""
+    escaped = re.sub(r"([\\`*_~$\[\]<>|#&])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"^(\d*)([-+=.)])(?=[-+= ]|$)", r"\1\\\2", escaped)

@@ -9,6 +9,8 @@ import numpy as np
 
 from tinygrad_mnist import nn
 from tinygrad_mnist.data import DataError
+from tinygrad_mnist.data.errors import printable
+from tinygrad_mnist.data.npz import read_arrays
 from tinygrad_mnist.export.layers import ExportError, layers
 
 if TYPE_CHECKING:
@@ -61,17 +63,12 @@ def read_npz(path: str | PathLike[str], activation: str = "sigmoid", output: str
     DataError
         If the file is no npz file, keys are missing, arrays are not of floats, or shapes do not follow from each other.
     """
-    arrays = _arrays(Path(path))
+    arrays = read_arrays(Path(path), lambda names: _all_layers(path, names))
     depth = len(arrays) // 2
-    names = [f"{kind}{layer}" for layer in range(1, depth + 1) for kind in "Wb"]
-    if depth == 0 or sorted(arrays) != sorted(names):
-        raise DataError(f"{path}: expected the keys W1, b1, W2, b2, ..., but found {', '.join(sorted(arrays))[:100] or 'none'}.")
     weights = [arrays[f"W{layer}"] for layer in range(1, depth + 1)]
     biases = [arrays[f"b{layer}"].reshape(-1) for layer in range(1, depth + 1)]
     sizes = [len(np.atleast_1d(weights[0])), *(b.size for b in biases)]
-    for i, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-        if weight.dtype.kind != "f" or bias.dtype.kind != "f":
-            raise DataError(f"{path}: W{i + 1} and b{i + 1} have types {weight.dtype} and {bias.dtype}, expected floating-point numbers.")
+    for i, weight in enumerate(weights):
         if weight.shape != (sizes[i], sizes[i + 1]):
             raise DataError(f"{path}: W{i + 1} has shape {weight.shape}, but its neighbours ask for {(sizes[i], sizes[i + 1])}.")
     model = nn.MLP(sizes, activation, output, dropout=dropout, dtype=np.result_type(*weights))
@@ -81,12 +78,8 @@ def read_npz(path: str | PathLike[str], activation: str = "sigmoid", output: str
     return model
 
 
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    except Exception as error:  # on damaged files, zipfile and NumPy's reader of headers raise many kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
-        raise DataError(f"{path}: not an npz file of arrays, or damaged: {reason}.") from error
+def _all_layers(path: str | PathLike[str], names: list[str]) -> dict[str, str]:
+    expected = [f"{kind}{layer}" for layer in range(1, len(names) // 2 + 1) for kind in "Wb"]
+    if not names or sorted(names) != sorted(expected):
+        raise DataError(f"{path}: expected the keys W1, b1, W2, b2, ..., but found {printable(', '.join(sorted(names))) or 'none'}.")
+    return dict.fromkeys(expected, "f")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_mnist.data import DataError
+from tinygrad_mnist.data.errors import cause
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,8 +66,8 @@ def read_safetensors(path: str | PathLike[str]) -> tuple[dict[str, NDArray[Any]]
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    except (SafetensorError, TypeError, AttributeError, KeyError, ValueError) as error:
-        raise DataError(f"{path}: not a safetensors file of arrays, or damaged: {error}.") from error
+    except (SafetensorError, TypeError, AttributeError, KeyError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not a safetensors file of arrays, or damaged: {cause(error)}.") from error
     if not isinstance(about, dict):
         raise DataError(f"{path}: its metadata {KEY!r} should be a JSON object, but is {str(about)[:40]!r}.")
     return arrays, about
