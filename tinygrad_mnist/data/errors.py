@@ -10,6 +10,6 @@ def cause(error: Exception) -> str:
     return printable(str(error) or type(error).__name__).rstrip(".")
 
 
-def printable(text: str) -> str:
+def printable(text: str, most: int = 100) -> str:
     """The start of a text out of a file, on one line and without what a terminal would obey."""
-    return "".join(c if c.isprintable() else "?" for c in text[:100])
+    return "".join(c if c.isprintable() else "?" for c in text[:most])

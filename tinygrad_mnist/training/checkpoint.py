@@ -14,6 +14,7 @@ from zipfile import ZIP_STORED, ZipFile
 import numpy as np
 
 from tinygrad_mnist.data import DataError
+from tinygrad_mnist.data.errors import cause, printable
 from tinygrad_mnist.data.stream import PIXELS
 from tinygrad_mnist.training.folder import RunFolderError, write
 from tinygrad_mnist.training.loop import State
@@ -127,12 +128,11 @@ def read(path: Path) -> Checkpoint:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # on damaged files, zipfile, json and NumPy's reader of headers raise many kinds
-        reason = (str(error).splitlines() or [""])[0][:100]
-        raise DataError(f"{path}: damaged, or not a checkpoint: {type(error).__name__} {reason}.") from error
+        raise DataError(f"{path}: damaged, or not a checkpoint: {type(error).__name__} {cause(error)}.") from error
     if damaged := sorted(
         name for name in arrays.keys() | about["sha256"].keys() if name not in arrays or digest(arrays[name]) != about["sha256"].get(name)
     ):
-        raise DataError(f"{path}: damaged: {', '.join(damaged)[:100]} is not what was saved: another SHA-256.")
+        raise DataError(f"{path}: damaged: {printable(', '.join(damaged))} is not what was saved: another SHA-256.")
     return Checkpoint(recipe, State(arrays, about["numbers"]), about["environment"], about["data"])
 
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tinygrad_mnist.data.errors import cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FOLDER = Path(__file__).parent.parent / "recipes"
+
+NAME = r"\w[\w .-]{0,59}"
+"""What a recipe may be called: a folder is named after it."""
+LARGEST_FILE = 1 << 14
+HUGE = 1e300
+WIDEST, DEEPEST = 10_000, 100
+"""Units of a hidden layer, and hidden layers."""
 
 CHOICES = {
     "activation": ("sigmoid", "tanh", "relu"),
@@ -146,12 +155,19 @@ class Recipe:
             object.__setattr__(self, field.name, _typed(field.name, field.type, getattr(self, field.name)))
         for key, known in CHOICES.items():
             if getattr(self, key) not in known:
-                raise RecipeError(f"{key} cannot be {getattr(self, key)!r}. Choose from {', '.join(known)}.")
+                raise RecipeError(f"{key} cannot be {getattr(self, key)!r:.80}. Choose from {', '.join(known)}.")
         for key, (low, high) in LIMITS.items():
             if not low <= getattr(self, key) <= high:
                 raise RecipeError(f"{key} must lie between {low} and {high}, but is {getattr(self, key)}.")
-        if min(self.hidden, default=1) < 1:
-            raise RecipeError(f"hidden lists the widths of the hidden layers, each at least 1, but is {list(self.hidden)}.")
+        if not re.fullmatch(NAME, self.name):
+            raise RecipeError(
+                f"name must be at most 60 letters, digits, spaces and . _ -, and begin with none of . -, but is {self.name!r:.80}."
+            )
+        if not all(1 <= width <= WIDEST for width in self.hidden) or len(self.hidden) > DEEPEST:
+            raise RecipeError(
+                f"hidden lists the widths of at most {DEEPEST} hidden layers, each at least 1 and at most {WIDEST}, "
+                f"but is {list(self.hidden)!r:.80}."
+            )
         if self.schedule == "one_cycle" and (self.schedule_every != "batch" or self.patience):
             raise RecipeError(
                 "one_cycle needs schedule_every = 'batch' and patience = 0: a cycle that is stopped early never reaches its end."
@@ -166,11 +182,15 @@ class Recipe:
         if not name.endswith(".toml") and name not in recipe_names():
             raise RecipeError(f"There is no recipe {name!r}. {_suggestion(name, recipe_names())}")
         try:
+            if path.stat().st_size > LARGEST_FILE:
+                raise RecipeError(f"{path}: more than {LARGEST_FILE} bytes, which is no recipe.")
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise RecipeError(f"{path}: cannot be read: {error.strerror}.") from error
-        except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError
-            raise RecipeError(f"{path}: not valid TOML: {error}.") from error
+        except RecipeError:
+            raise
+        except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError; lists in lists in lists
+            raise RecipeError(f"{path}: not valid TOML: {cause(error)}.") from error
         try:
             return cls(**_known({"name": path.stem} | values))
         except RecipeError as error:
@@ -207,7 +227,7 @@ def _known(values: dict[str, Any]) -> dict[str, Any]:
     keys = [field.name for field in fields(Recipe)]
     for key in values:
         if key not in keys:
-            raise RecipeError(f"A recipe has no key {key!r}. {_suggestion(key, keys)}")
+            raise RecipeError(f"A recipe has no key {key!r:.80}. {_suggestion(key, keys)}")
     return values
 
 
@@ -220,20 +240,22 @@ def _parse(text: str) -> Any:
     """A TOML value; what is none is a bare word, so that quotes can be left out."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
 
 
 def _typed(key: str, annotation: Any, value: Any) -> Any:
     """The value in the type of its field, or an error that names the type in words."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if annotation == "float" and number and isfinite(value):
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < HUGE
+    if annotation == "float" and number:
         return float(value)
     if annotation == "int" and number and value == int(value):
         return int(value)
-    if (annotation == "str" and isinstance(value, str)) or (annotation == "bool" and isinstance(value, bool)):
+    if (annotation == "str" and isinstance(value, str) and not re.search("[\ud800-\udfff]", value)) or (
+        annotation == "bool" and isinstance(value, bool)
+    ):
         return value
     if annotation == "tuple[int, ...]" and isinstance(value, (list, tuple)) and all(type(n) is int for n in value):
         return tuple(value)
     expected = {"float": "a number", "int": "a whole number", "str": "a word", "bool": "true or false"}
-    raise RecipeError(f"{key} must be {expected.get(annotation, 'a list of whole numbers, as in [300, 100]')}, but is {value!r}.")
+    raise RecipeError(f"{key} must be {expected.get(annotation, 'a list of whole numbers, as in [300, 100]')}, but is {value!r:.80}.")

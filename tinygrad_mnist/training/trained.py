@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_mnist.data import DataError
+from tinygrad_mnist.data.errors import cause, printable
 from tinygrad_mnist.export import read_npz, read_safetensors
 from tinygrad_mnist.training.checkpoint import NEWEST
 from tinygrad_mnist.training.folder import RunFolderError, resume_command
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from tinygrad_mnist import nn
 
 PIXELS, CLASSES = 784, 10
+SMALL = 1 << 20
+"""No network of more parameters is built for a file that holds fewer numbers."""
 
 
 class Trained(NamedTuple):
@@ -144,14 +148,18 @@ def _from_safetensors(path: Path, from_run: Recipe | None, from_beside: Recipe |
     try:
         recipe = from_run or (Recipe(**about["recipe"]) if "recipe" in about else from_beside)
     except (TypeError, RecipeError) as error:
-        raise DataError(f"{path}: the recipe in it makes no sense: {error}.") from error
+        raise DataError(f"{path}: the recipe in it makes no sense: {printable(str(error), 200)}") from error
     if recipe is None:
         raise DataError(f"{path}: does not say what network it is of. Name the run folder too: its recipe does.")
+    sizes = (PIXELS, *recipe.hidden, CLASSES)
+    wanted, found = sum(n * (m + 1) for m, n in pairwise(sizes)), sum(array.size for array in arrays.values())
+    if wanted > max(found, SMALL):
+        raise DataError(f"{path}: {found} numbers, but the network of its recipe has {wanted}.")
     model = build_model(recipe, PIXELS, np.random.default_rng(0))
     try:
         model.load_state_dict(arrays)
     except RuntimeError as error:
-        raise DataError(f"{path}: {error}") from error
+        raise DataError(f"{path}: {printable(str(error), 250)}") from error
     return Trained(model, recipe, path)
 
 
@@ -168,5 +176,5 @@ def read_history(folder: Path) -> list[Epoch]:
         return [Epoch(**values) for values in json.loads(path.read_text(encoding="utf-8"))]
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{path}: not the history of a run, which is a JSON list of epochs: {error}.") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DataError(f"{path}: not the history of a run, which is a JSON list of epochs: {cause(error)}.") from error
