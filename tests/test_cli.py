@@ -273,6 +273,18 @@ def test_train_on_files_of_ones_own_is_the_same_from_every_format(command, tmp_p
 
 
 @pytest.mark.usefixtures("own_files")
+def test_report_and_card_name_the_files_of_ones_own(command, tmp_path):
+    command("train", "--data", "mine.csv", "--test-data", "others.npz", "--set", "epochs=1", "hidden=[16]", "--out", "run")
+    card = (tmp_path / "run" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "On the 200 images of others.npz, opened once" in card
+    assert "800 images of mine.csv, of which 10 % were held out" in card
+    assert "ylecun/mnist" not in card
+    report = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "--data mine.csv</p>" in report
+    assert "--test-data others.npz</p>" in report
+
+
+@pytest.mark.usefixtures("own_files")
 def test_the_speed_shown_counts_the_images_that_are_trained_on(command, monkeypatch):
     counted, plain = [], progress.PlainProgress
     monkeypatch.setattr(progress, "PlainProgress", lambda images, stream: counted.append(images) or plain(images, stream))

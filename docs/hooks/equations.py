@@ -368,7 +368,7 @@ class Derivation:
         values = Values(self, sizes, lambda term: given[term.name])
         lines = []
         for name in names:
-            parts = [symbol(name)]
+            parts = [self._symbol(name)]
             if name in self.equations and not self.indices_of(self.equations[name].formula):
                 formula = self.equations[name].formula
                 parts.append(

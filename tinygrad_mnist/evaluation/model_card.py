@@ -30,6 +30,7 @@ def model_card(recipe: Mapping[str, Any], metrics: Mapping[str, Any], environmen
         for guess, count in enumerate(row)
         if digit != guess and count
     ]
+    files = metrics.get("files", {})
     return {
         "name": recipe["name"],
         "description": recipe["description"],
@@ -41,7 +42,8 @@ def model_card(recipe: Mapping[str, Any], metrics: Mapping[str, Any], environmen
         "parameters": metrics["parameters"],
         "input": {"shape": [28, 28], "normalize": recipe["normalize"]},
         "training": {
-            "images": 60_000,
+            "data": files.get("data", "MNIST"),
+            "images": metrics.get("images", 60_000),
             "validation_fraction": recipe["validation"],
             "epochs": metrics["epochs"],
             "kept_epoch": metrics["kept_epoch"],
@@ -50,6 +52,7 @@ def model_card(recipe: Mapping[str, Any], metrics: Mapping[str, Any], environmen
         },
         "validation": metrics["validation"],
         "test": {
+            "data": files.get("test_data", "MNIST"),
             "images": test["correct"] + test["incorrect"],
             **{name: test[name] for name in ("accuracy", "correct", "incorrect", "cross_entropy", "ece", "macro", "weighted")},
         },
@@ -69,19 +72,23 @@ def to_markdown(card: Mapping[str, Any]) -> str:
     confusions = ", ".join(f"{c['digit']} read as {c['read_as']} ({c['images']}x)" for c in limits["most_frequent_confusions"])
     layers = "-".join(map(str, card["layers"]))
     arguments = (f', activation="{card["activation"]}"' if card["activation"] else "") + ', loss="mse"' * (card["output"] == "sigmoid")
+    test_images, training_images = (
+        f"{part['images']:,} {official} images" if part["data"] == "MNIST" else f"{part['images']:,} images of {_plain(part['data'])}"
+        for part, official in ((test, "official test"), (training, "MNIST training"))
+    )
     units = f"{card['activation']} units and " if card["activation"] else ""
     return f"""---
 license: {card["license"]}
 library_name: tinygrad_mnist
 pipeline_tag: {card["task"]}
 tags: [mnist, mlp, numpy, backpropagation]
-datasets: [ylecun/mnist]
+{"datasets: [ylecun/mnist]" if training["data"] == "MNIST" else "datasets: []"}
 metrics: [accuracy, f1]
 model-index:
   - name: {_quoted(card["name"])}
     results:
       - task: {{type: {card["task"]}}}
-        dataset: {{name: MNIST, type: ylecun/mnist, split: test}}
+        dataset: {{name: {_quoted(test["data"])}, type: {"ylecun/mnist" if test["data"] == "MNIST" else "image"}, split: test}}
         metrics:
           - {{type: accuracy, value: {accuracy}}}
           - {{type: f1, name: macro F1, value: {macro_f1}}}
@@ -96,7 +103,7 @@ A fully connected network for handwritten digits, {layers}, with {units}{card["o
 
 ## Results
 
-On the {test["images"]:,} official test images, opened once, when the weights were final:
+On the {test_images}, opened once, when the weights were final:
 
 | measure | value |
 |---|---|
@@ -120,7 +127,7 @@ print(model.predict_label(images[:10]))
 
 ## Training
 
-{training["images"]:,} MNIST training images, of which {100 * training["validation_fraction"]:.3g} % were held out for validation;
+{training_images}, of which {100 * training["validation_fraction"]:.3g} % were held out for validation;
 {training["epochs"]} epochs, the weights of epoch {training["kept_epoch"]} kept, {training["seconds"]:.1f} s.
 Accuracy on the held-out images: {100 * card["validation"]["accuracy"]:.2f} %.
 

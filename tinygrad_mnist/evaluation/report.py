@@ -103,6 +103,7 @@ def html_report(recipe: Mapping[str, Any], metrics: Mapping[str, Any], environme
 <h1>{escape(recipe["name"])}</h1>
 <p class="soft">{escape(recipe["description"])}</p>
 <p class="headline"><b>{100 * test["accuracy"]:.2f} %</b> of {images:,} test images right</p>
+{"".join(f'<p class="soft">--{escape(name.replace("_", "-"))} {escape(path)}</p>' for name, path in metrics.get("files", {}).items())}
 <dl>{"".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles.items())}</dl>
 </header>
 <main>

@@ -212,7 +212,8 @@ class Run:
         """Open the test set and write what came of the training; ``metrics.json`` last, which says that it is complete."""
         folder, recipe = self.folder, self.training.recipe
         test = open_test_set(recipe, result, self.sets)
-        metrics = measure(recipe, result, test) | ({"files": self.sets.files} if self.sets else {})
+        own = {"files": self.sets.files, "images": len(self.training.labels)} if self.sets else {}
+        metrics = measure(recipe, result, test) | own
         if test is not None:
             metrics["test"] = examine(test.probabilities, test.labels)
         write(folder / "history.json", json.dumps([asdict(epoch) for epoch in result.history], indent=1) + "\n")
