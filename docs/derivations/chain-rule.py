@@ -27,6 +27,11 @@ def L(u, v):
     return u * v
 
 
+@page.derivative("u", "b")
+def u_by_b(a):
+    return a
+
+
 @page.gradient
 def du(v):
     return v
@@ -35,11 +40,6 @@ def du(v):
 @page.gradient
 def dv(u):
     return u
-
-
-@page.derivative("u", "b")
-def u_by_b(a):
-    return a
 
 
 @page.gradient
