@@ -119,9 +119,11 @@ class Values:
     def call(self, formula: Formula, indices: dict[str, int]) -> Any:
         """A formula's value, its parameters found by name."""
         found = {name: indices[name] if name in indices else self[name] for name in parameters(formula)}
-        return formula(
-            **{name: Steps(value, self.page.starts[name]) if name in self.page.starts else value for name, value in found.items()}
-        )
+        return formula(**{name: Steps(value, self._start(name)) if name in self.page.starts else value for name, value in found.items()})
+
+    def _start(self, name: str) -> Any:
+        start = self.page.starts[name]
+        return self[start] if isinstance(start, str) else start
 
     def slopes(self, of: str, by: str, order: int = 1) -> Any:
         """The derivatives of every entry of one term by every entry of another: SymPy's, of the definitions in between."""
@@ -194,7 +196,11 @@ class Equation:
         return "proved"
 
     def _entries(self, values: Values) -> Iterator[tuple[Any, Any]]:
-        for found, claimed in self.pairs(values):
+        try:
+            pairs = list(self.pairs(values))
+        except (LookupError, TypeError, ValueError) as error:
+            raise EquationError(f"({self.number}) {self.name} is wrong, it cannot be computed: {error}") from error
+        for found, claimed in pairs:
             if np.shape(found) != np.shape(claimed):
                 raise EquationError(f"({self.number}) {self.name} is wrong: the shape is {np.shape(found)}, not {np.shape(claimed)}.")
             sides = (map(sympy.sympify, np.asarray(side, object).ravel()) for side in (found, claimed))
@@ -224,7 +230,10 @@ class Derivation:
     # -- what there is
 
     def given(self, name: str, shape: str = "", *, sample: Callable[..., Any] | None = None, positive: bool = False) -> None:
-        """Name an input: ``shape`` lists sizes; ``sample(rng, shape)`` draws what may not be just any numbers."""
+        """Name an input: ``shape`` lists sizes; ``sample(rng, shape)`` draws what may not be just any numbers.
+
+        The symbols of a proof stand for any numbers, or for any positive ones; of what is sampled and not positive, a sample.
+        """
         self.terms[name] = Term(name, tuple(shape.split()), None, sample, positive)
 
     def index(self, **ranges: str) -> None:
@@ -237,7 +246,7 @@ class Derivation:
         self.steps.update(ranges)
 
     def sequence(self, name: str, start: Any = None) -> None:
-        """Let the entries of a term be numbered by steps: ``g[t]`` with t from 1; ``start`` is number 0, if there is one.
+        """Let the entries of a term be numbered by steps: ``g[t]`` with t from 1; ``start`` is number 0, or its name, if there is one.
 
         A formula of this name may then use itself: ``v[t - 1]``.
         """
@@ -352,7 +361,7 @@ class Derivation:
 
         def draw(term: Term) -> Any:
             shape = tuple(self.sizes[size] for size in term.shape)
-            if term.sample:
+            if term.sample and not term.positive:
                 return exact(term.sample(rng, shape))
             options = {"positive": True} if term.positive else {"real": True}
             return exact(np.reshape([sympy.Symbol(f"{term.name}_{n}", **options) for n in range(int(np.prod(shape)))], shape))
@@ -374,7 +383,8 @@ class Derivation:
                 parts.append(
                     str(formula(**{p: Tex(str(sizes[p])) if p in sizes else matrix(values[p], digits) for p in parameters(formula)}))
                 )
-            lines.append(" &= ".join([parts[0], " = ".join([*parts[1:], str(matrix(values[name], digits))])]))
+            sides = dict.fromkeys([*parts[1:], str(matrix(values[name], digits))])
+            lines.append(f"{parts[0]} &= {' = '.join(sides)}")
         return aligned(lines, gap="[1ex]")
 
     def indices_of(self, formula: Formula) -> list[str]:
