@@ -91,7 +91,7 @@ class Values:
 
     def _find(self, name: str) -> Any:
         if name in self.sizes:
-            return self.sizes[name]
+            return sympy.Integer(self.sizes[name])
         if name not in self.page.terms and name[1:] in self.page.terms and name[0] == "d":
             return self.slopes("L", name[1:])
         if name not in self.page.terms:
@@ -235,6 +235,16 @@ class Derivation:
         The symbols of a proof stand for any numbers, or for any positive ones; of what is sampled and not positive, a sample.
         """
         self.terms[name] = Term(name, tuple(shape.split()), None, sample, positive)
+
+    def quantity(self, name: str, lhs: str) -> Callable[[Formula], Formula]:
+        """Name what is computed but has no formula to show, such as a mean over all cases; ``lhs`` is its LaTeX."""
+
+        def add(compute: Formula) -> Formula:
+            self.terms[name] = Term(name, (), compute)
+            self.written[name] = lhs
+            return compute
+
+        return add
 
     def index(self, **ranges: str) -> None:
         """Name indices and the size of which each takes all values."""
@@ -451,7 +461,7 @@ def exact(values: Any) -> Any:
 
 def floats(values: Any) -> Any:
     """SymPy numbers, tensors or arrays as float64."""
-    if isinstance(values, int):
-        return values
+    if isinstance(values, sympy.Integer):
+        return int(values)
     data = np.asarray(getattr(values, "data", values) if type(values).__name__ == "Tensor" else values, object)
     return np.asarray(np.frompyfunc(float, 1, 1)(data), np.float64) if data.shape else float(data.item())
