@@ -218,6 +218,7 @@ class Derivation:
         self.indices: dict[str, str] = {}
         self.steps: set[str] = set()
         self.starts: dict[str, Any] = {}
+        self.arrivals: list[str] = []
         self.equations: dict[str, Equation] = {}
 
     # -- what there is
@@ -243,9 +244,15 @@ class Derivation:
         self.starts[name] = start
 
     def arriving(self, name: str) -> None:
-        """Let the gradient by a term come from above: any numbers G. The loss then is Σ G·term, as far as it matters here."""
+        """Let the gradient by a term come from above: any numbers G. The loss then is Σ G·term, as far as it matters here.
+
+        Said of several terms, the loss is the sum over all of them.
+        """
         self.given(f"d{name}", " ".join(self.terms[name].shape))
-        self.terms["L"] = Term("L", (), eval(f"lambda {name}, d{name}: np.sum({name} * d{name})", {"np": np}))
+        self.arrivals.append(name)
+        names = ", ".join(f"{name}, d{name}" for name in self.arrivals)
+        sums = " + ".join(f"np.sum({name} * d{name})" for name in self.arrivals)
+        self.terms["L"] = Term("L", (), eval(f"lambda {names}: {sums}", {"np": np}))
 
     # -- what is said about it
 
@@ -278,8 +285,11 @@ class Derivation:
         self._add(name, self._left(Term(name, shape, formula)), formula, pairs, how, symbolic)
         return formula
 
-    def derivative(self, of: str, by: str, *, order: int = 1, symbolic: bool = True) -> Callable[[Formula], Formula]:
-        """A derivative of one term by another, entries named by indices: ``derivative("p[i]", "z[j]")``."""
+    def derivative(self, of: str, by: str, *, order: int = 1, symbolic: bool = True, lhs: str = "") -> Callable[[Formula], Formula]:
+        """A derivative of one term by another, entries named by indices: ``derivative("p[i]", "z[j]")``.
+
+        That of a gradient is a second derivative: ``derivative("dz[i]", "z[j]")``.
+        """
         (top, rows), (bottom, columns) = ((name, re.findall(r"\w", rest)) for name, _, rest in (x.partition("[") for x in (of, by)))
 
         def add(formula: Formula) -> Formula:
@@ -293,7 +303,7 @@ class Derivation:
             power = f"^{order}" if order > 1 else ""
             y, x = (self._entry(name, places) for name, places in ((top, rows), (bottom, columns)))
             how = f"the definition of {top} differentiated by {bottom}"
-            self._add(formula.__name__, rf"\frac{{\partial{power} {y}}}{{\partial {x}{power}}}", formula, pairs, how, symbolic)
+            self._add(formula.__name__, lhs or rf"\frac{{\partial{power} {y}}}{{\partial {x}{power}}}", formula, pairs, how, symbolic)
             return formula
 
         return add
