@@ -2,12 +2,15 @@
 
 import ast
 import importlib.util
+import re
 from pathlib import Path
 
 import pages
 import pytest
 from equations import Derivation, EquationError, equal
 from typeset import Tex, cases, exp, log, matrix, named, sqrt, tanh, total
+
+from tinygrad_mnist import byhand
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted((DOCS / "derivations").glob("*.py"))
@@ -60,6 +63,30 @@ def test_every_equation_is_right(path):
 def test_a_flipped_sign_is_noticed(path, name, text):
     with pytest.raises(EquationError, match="is wrong"):
         load(path, text).equations[name].check()
+
+
+# ---------------------------------------------------------------- the network on paper
+
+NETWORK = DOCS / "derivations" / "network.py"
+PAPER = Path(byhand.mlp.__file__)
+
+
+def test_the_hand_derivation_and_its_page_have_the_same_numbers_in_the_same_order():
+    numbers = re.findall(r"  # \((\d+)\)$", PAPER.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [f"6.{n}" for n in dict.fromkeys(numbers)] == [equation.number for equation in load(NETWORK).equations.values()]
+
+
+@pytest.mark.parametrize("number", range(1, 18))
+def test_a_bug_in_a_numbered_line_of_the_hand_derivation_is_noticed_by_the_equation_of_that_number(number, monkeypatch):
+    text, lines = re.subn(rf"(= |return )(.+)(  # \({number}\))$", r"\g<1>1 + (\2)\3", PAPER.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert lines
+    planted = vars(type(importlib.util)("planted"))
+    exec(compile(text, "planted", "exec"), planted)
+    equation = list(load(NETWORK).equations.values())[number - 1]
+    assert equation.number == f"6.{number}"
+    monkeypatch.setattr(byhand, "MLP", planted["MLP"])
+    with pytest.raises(EquationError, match="is wrong"):
+        equation.check()
 
 
 # ---------------------------------------------------------------- the machine that checks them

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MINUS, SUM, PRODUCT, POWER, ATOM = range(5)
 """How tightly the outermost operation of a formula binds."""
 
-GREEK = {"alpha", "beta", "gamma", "delta", "epsilon", "eta", "lambda", "mu", "nu", "pi", "rho", "sigma", "tau", "phi", "theta", "xi"}
+GREEK = {"alpha", "beta", "gamma", "delta", "ell", "epsilon", "eta", "lambda", "mu", "nu", "pi", "rho", "sigma", "tau", "phi", "theta", "xi"}
 
 
 @dataclass(frozen=True, eq=False)
