@@ -182,6 +182,7 @@ def test_what_is_true_for_some_numbers_only_is_not_proved(page):
         (lambda x, y: exp(-x) / (1 + y), r"\frac{e^{-x}}{1 + y}"),
         (lambda x, y: log(x + y) - tanh(x), r"\log \left(x + y\right) - \tanh\left(x\right)"),
         (lambda x, y: x * (-y), r"x\, \left(-y\right)"),
+        (lambda x, y: 2 ** (x + y), "2^{x + y}"),
         (lambda x, y: x + -1, r"x + \left(-1\right)"),
         (lambda x, y: cases((x, x > 0), (0, True)), r"\begin{cases} x & \text{if } x > 0 \\ 0 & \text{otherwise} \end{cases}"),
         (lambda x, y: total(lambda k: x[k] + y, Tex("n")), r"\sum_{k=1}^{n} \left(x_{k} + y\right)"),

@@ -32,7 +32,7 @@ import sympy
 from typeset import Tex, matrix, named, symbol, tex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     Formula = Callable[..., Any]
 
@@ -446,22 +446,19 @@ class Derivation:
 
         def draw(term: Term) -> Any:
             shape = tuple(self.sizes[size] for size in term.shape)
-            if term.sample:
-                return exact(term.sample(rng, shape))
-            options = {"positive": True} if term.positive else {"real": True}
-            return exact(np.reshape([sympy.Symbol(f"{term.name}_{n}", **options) for n in range(int(np.prod(shape)))], shape))
+            return exact(term.sample(rng, shape)) if term.sample else symbols(term, shape)
 
         values = self.readings["symbols", option] = Values(self, self.sizes | self.constants(option), draw)
         return values
 
     def example(self, *names: str, digits: int = 4, folded: bool = False, **given: Any) -> str:
-        """LaTeX lines that show some terms and gradients with numbers filled in; `folded`, each result on a line of its own."""
+        """LaTeX lines that show some terms and gradients with numbers filled in; `folded` into shorter lines."""
         option = given.pop(self.chooser, self.options[0])
         given = {name: exact(np.vectorize(sympy.nsimplify, otypes=[object])(value)) for name, value in given.items()}
         sizes = self.sizes | self.constants(option)
         for name, value in given.items():
             sizes.update(zip(self.terms[name].shape, np.shape(value), strict=True))
-        values = Values(self, sizes, lambda term: given[term.name])
+        values = Values(self, sizes, lambda term: given[term.name] if term.name in given else symbols(term, [sizes[s] for s in term.shape]))
         lines = []
         for name in names:
             parts = [symbol(name)]
@@ -469,7 +466,8 @@ class Derivation:
             if formula and not self.indices_of(formula):
                 parts.append(str(formula(**{p: self._filled(values, p, digits) for p in parameters(formula)})))
             fold = r" \\ &= " if folded else " = "
-            lines.append(" &= ".join([parts[0], fold.join([*parts[1:], str(matrix(values[name], digits))])]))
+            line = " &= ".join([parts[0], fold.join(dict.fromkeys([*parts[1:], str(matrix(values[name], digits))]))])
+            lines.append(re.sub(r"(?<=\\end{bmatrix}) (\+|\\odot) ", r" \\\\ &\\quad \1 ", line) if folded else line)
         return aligned(lines, gap="[1ex]")
 
     def _filled(self, values: Values, name: str, digits: int) -> Any:
@@ -552,6 +550,12 @@ class Derivation:
         number = f"{self.number}.{len(self.equations) + 1}"
         self.readings.clear()
         self.equations[name] = Equation(self, name, number, latex, how, formula, pairs, symbolic, **more)
+
+
+def symbols(term: Term, shape: Sequence[int]) -> Any:
+    """A symbol for every entry of a term."""
+    options = {"positive": True} if term.positive else {"real": True}
+    return exact(np.reshape([sympy.Symbol(f"{term.name}_{n}", **options) for n in range(int(np.prod(shape)))], shape))
 
 
 def parameters(formula: Formula) -> list[str]:

@@ -62,6 +62,9 @@ class Tex:
     def __pow__(self, other: Any) -> Tex:
         return Tex(f"{_tight(self, ATOM)}^{{{tex(other)}}}", POWER, self.shape)
 
+    def __rpow__(self, other: Any) -> Tex:
+        return tex(other) ** self
+
     def __lt__(self, other: Any) -> Tex:
         return Tex(f"{self} < {tex(other)}", SUM)
 
