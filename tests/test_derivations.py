@@ -2,12 +2,15 @@
 
 import ast
 import importlib.util
+import re
 from pathlib import Path
 
 import pages
 import pytest
 from equations import Derivation, EquationError, equal
 from typeset import Tex, cases, exp, log, matrix, named, sqrt, tanh, total
+
+from tinygrad_mnist import byhand
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted((DOCS / "derivations").glob("*.py"))
@@ -25,7 +28,9 @@ def flips(path):
     """The name of an equation and the page's text with one sign of it turned, for every sign that can be turned."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for function in tree.body:
-        if not (isinstance(function, ast.FunctionDef) and any("page." in ast.unparse(d) for d in function.decorator_list)):
+        if not (
+            isinstance(function, ast.FunctionDef) and any(re.match(r"page\.(?!quantity)", ast.unparse(d)) for d in function.decorator_list)
+        ):
             continue
         for node in ast.walk(function):
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
@@ -60,6 +65,32 @@ def test_every_equation_is_right(path):
 def test_a_flipped_sign_is_noticed(path, name, text):
     with pytest.raises(EquationError, match="is wrong"):
         load(path, text).equations[name].check()
+
+
+# ---------------------------------------------------------------- the network on paper
+
+NETWORK = DOCS / "derivations" / "network.py"
+PAPER = Path(byhand.mlp.__file__)
+
+
+def test_the_hand_derivation_and_its_page_have_the_same_numbers_in_the_same_order():
+    numbers = re.findall(r"  # \((\d+)\)$", PAPER.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [f"6.{n}" for n in dict.fromkeys(numbers)] == [equation.number for equation in load(NETWORK).equations.values()]
+
+
+@pytest.mark.parametrize("number", range(1, 18))
+def test_a_bug_in_a_numbered_line_of_the_hand_derivation_is_noticed_by_the_equation_of_that_number(number, monkeypatch):
+    text, lines = re.subn(
+        rf"(= |return )(.+)(  # \({number}\))$", r"\g<1>1 + (\2)\3", PAPER.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    assert lines
+    planted = vars(type(importlib.util)("planted"))
+    exec(compile(text, "planted", "exec"), planted)
+    equation = list(load(NETWORK).equations.values())[number - 1]
+    assert equation.number == f"6.{number}"
+    monkeypatch.setattr(byhand, "MLP", planted["MLP"])
+    with pytest.raises(EquationError, match="is wrong"):
+        equation.check()
 
 
 # ---------------------------------------------------------------- the machine that checks them
@@ -155,6 +186,7 @@ def test_what_is_true_for_some_numbers_only_is_not_proved(page):
         (lambda x, y: exp(-x) / (1 + y), r"\frac{e^{-x}}{1 + y}"),
         (lambda x, y: log(x + y) - tanh(x), r"\log \left(x + y\right) - \tanh\left(x\right)"),
         (lambda x, y: x * (-y), r"x\, \left(-y\right)"),
+        (lambda x, y: 2 ** (x + y), "2^{x + y}"),
         (lambda x, y: x + -1, r"x + \left(-1\right)"),
         (lambda x, y: cases((x, x > 0), (0, True)), r"\begin{cases} x & \text{if } x > 0 \\ 0 & \text{otherwise} \end{cases}"),
         (lambda x, y: total(lambda k: x[k] + y, Tex("n")), r"\sum_{k=1}^{n} \left(x_{k} + y\right)"),

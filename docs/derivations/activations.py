@@ -7,6 +7,7 @@ from typeset import absolute, cases, delta, exp, function
 from tinygrad_mnist.autodiff import ops
 
 page = Derivation(3, B=2, n=3)
+page.draws = 8
 page.given("x")
 page.given("Z", "B n")
 page.index(i="B", j="n", k="B", l="n")

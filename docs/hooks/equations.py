@@ -32,12 +32,12 @@ import sympy
 from typeset import Tex, matrix, named, symbol, tex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     Formula = Callable[..., Any]
 
-DIGITS, DRAWS = 30, 8
-"""With how many digits numbers are compared, and how often they are drawn."""
+DIGITS = 30
+"""With how many digits numbers are compared."""
 
 
 class EquationError(AssertionError):
@@ -77,12 +77,23 @@ class Steps:
         return self.values[t - 1] if t else self.start
 
 
+class Layers:
+    """A term that every layer has, numbered as on paper: ``W[2]`` is the term W2."""
+
+    def __init__(self, find: Callable[[Any], Any]) -> None:
+        self.find = find
+
+    def __getitem__(self, layer: Any) -> Any:
+        return self.find(layer)
+
+
 class Values:
     """What the names of a page stand for: numbers drawn by a seed, or symbols. Found when they are first asked for."""
 
     def __init__(self, page: Derivation, sizes: dict[str, int], draw: Callable[[Term], Any], known: dict[str, Any] | None = None) -> None:
         self.page, self.sizes, self.draw = page, sizes, draw
         self.known: dict[str, Any] = dict(known or {})
+        self.found: dict[tuple[str, str, int], Any] = {}
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.known:
@@ -91,9 +102,11 @@ class Values:
 
     def _find(self, name: str) -> Any:
         if name in self.sizes:
-            return sympy.Integer(self.sizes[name])
+            return sympy.sympify(self.sizes[name]) if isinstance(self.sizes[name], int) else self.sizes[name]
+        if self.page.in_layers(name):
+            return Layers(lambda layer: self[f"{name}{layer}"])
         if name not in self.page.terms and name[1:] in self.page.terms and name[0] == "d":
-            return self.slopes("L", name[1:])
+            return self.slopes(self.page.top, name[1:])
         if name not in self.page.terms:
             raise EquationError(f"page {self.page.number} says nowhere what {name} is.")
         term = self.page.terms[name]
@@ -127,6 +140,8 @@ class Values:
 
     def slopes(self, of: str, by: str, order: int = 1) -> Any:
         """The derivatives of every entry of one term by every entry of another: SymPy's, of the definitions in between."""
+        if (of, by, order) in self.found:
+            return self.found[of, by, order]
         at = self[by]
         shape = np.shape(at)
         fresh = np.array([sympy.Symbol(f"{by}_{n}", real=True) for n in range(np.size(at))], object).reshape(shape)
@@ -135,8 +150,9 @@ class Values:
         result = np.empty(np.shape(above[of]) + shape, object)
         for place in np.ndindex(result.shape):
             y, x = np.asarray(above[of], object)[place[: np.ndim(above[of])]], fresh[place[np.ndim(above[of]) :]]
-            result[place] = sympy.diff(y, x, order).subs(here)
-        return result if result.shape else result.item()
+            result[place] = sympy.diff(y, x, order).xreplace(here)
+        self.found[of, by, order] = result if result.shape else result.item()
+        return self.found[of, by, order]
 
 
 @dataclass(frozen=True)
@@ -159,6 +175,10 @@ class Equation:
         Whether the check is also made with symbols.
     digits : int
         How many must agree.
+    coded : callable
+        Like `pairs`, but of what the package computes, in float64.
+    only : tuple of str
+        For which options of the page's choice it holds; if none is named, for all.
     """
 
     page: Derivation
@@ -170,6 +190,8 @@ class Equation:
     pairs: Callable[[Values], Iterator[tuple[Any, Any]]]
     symbolic: bool
     digits: int = 20
+    coded: Callable[[Values], Iterator[tuple[Any, Any]]] = lambda _: iter(())
+    only: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
@@ -184,27 +206,30 @@ class Equation:
         EquationError
             If it is wrong.
         """
-        for seed in range(DRAWS):
-            for place, (found, claimed) in enumerate(self._entries(self.page.numbers(seed))):
-                a, b = sympy.N(found, DIGITS), sympy.N(claimed, DIGITS)
-                if not (a.is_number and b.is_number and abs(a - b) <= sympy.Float(10) ** -self.digits * (1 + abs(a))):
-                    raise EquationError(f"({self.number}) {self.name} is wrong: entry {place} is {sympy.N(a, 8)}, not {sympy.N(b, 8)}.")
+        options = self.only or self.page.options
+        for seed in range(self.page.draws):
+            values = self.page.numbers(seed, options[seed % len(options)])
+            for pairs, digits in ((self.pairs, self.digits), (self.coded, 12)):
+                for place, (found, claimed) in enumerate(self._entries(pairs, values)):
+                    a, b = sympy.N(found, DIGITS), sympy.N(claimed, DIGITS)
+                    if not (a.is_number and b.is_number and abs(a - b) <= sympy.Float(10) ** -digits * (1 + abs(a))):
+                        raise EquationError(f"({self.number}) {self.name} is wrong: entry {place} is {sympy.N(a, 8)}, not {sympy.N(b, 8)}.")
         if not self.symbolic:
             return "checked"
-        if not all(vanishes(found - claimed) for found, claimed in self._entries(self.page.symbols())):
+        symbols = (pair for option in options for pair in self._entries(self.pairs, self.page.symbols(option)))
+        if not all(vanishes(found - claimed) for found, claimed in symbols):
             raise EquationError(f"({self.number}) {self.name}: the difference does not simplify to 0. Say symbolic=False.")
         return "proved"
 
-    def _entries(self, values: Values) -> Iterator[tuple[Any, Any]]:
+    def _entries(self, pairs: Callable[[Values], Iterator[tuple[Any, Any]]], values: Values) -> Iterator[tuple[Any, Any]]:
         try:
-            pairs = list(self.pairs(values))
+            sides = list(pairs(values))
         except (LookupError, TypeError, ValueError) as error:
             raise EquationError(f"({self.number}) {self.name} is wrong, it cannot be computed: {error}") from error
-        for found, claimed in pairs:
+        for found, claimed in sides:
             if np.shape(found) != np.shape(claimed):
                 raise EquationError(f"({self.number}) {self.name} is wrong: the shape is {np.shape(found)}, not {np.shape(claimed)}.")
-            sides = (map(sympy.sympify, np.asarray(side, object).ravel()) for side in (found, claimed))
-            yield from zip(*sides, strict=True)
+            yield from zip(*(map(sympy.sympify, np.asarray(side, object).ravel()) for side in (found, claimed)), strict=True)
 
 
 class Derivation:
@@ -214,27 +239,39 @@ class Derivation:
     ----------
     number : int
         Of the page.
+    top : str
+        The term that is differentiated: dW is its gradient by W.
     **sizes : int
         What the letters in shapes stand for in checks; half of them are made with every size one larger.
     """
 
-    def __init__(self, number: int, **sizes: int) -> None:
-        self.number, self.sizes = number, sizes
+    def __init__(self, number: int, top: str = "L", **sizes: int) -> None:
+        self.number, self.top, self.sizes = number, top, sizes
         self.terms: dict[str, Term] = {}
         self.indices: dict[str, str] = {}
         self.steps: set[str] = set()
         self.starts: dict[str, Any] = {}
         self.written: dict[str, str] = {}
+        self.draws = 3  # how often numbers are drawn; a page of single numbers needs more, to meet both signs
+        self.arrivals: list[str] = []
+        self.letter, self.last, self.depth = "", "", 0
+        self.layered: dict[str, str] = {}
+        self.chooser, self.options = "", ("",)
+        self.versions: dict[str, list[tuple[tuple[str, ...], Formula]]] = {}
         self.equations: dict[str, Equation] = {}
+        self.readings: dict[tuple[int | str, str], Values] = {}
 
     # -- what there is
 
-    def given(self, name: str, shape: str = "", *, sample: Callable[..., Any] | None = None, positive: bool = False) -> None:
+    def given(
+        self, name: str, shape: str = "", *, sample: Callable[..., Any] | None = None, positive: bool = False, layers: tuple[int, ...] = ()
+    ) -> None:
         """Name an input: ``shape`` lists sizes; ``sample(rng, shape)`` draws what may not be just any numbers.
 
         The symbols of a proof stand for any numbers, or for any positive ones; of what is sampled and not positive, a sample.
         """
-        self.terms[name] = Term(name, tuple(shape.split()), None, sample, positive)
+        for each, sizes, _ in self._each(name, shape, "[" in shape, layers):
+            self.terms[each] = Term(each, sizes, None, sample, positive)
 
     def quantity(self, name: str, lhs: str) -> Callable[[Formula], Formula]:
         """Name what is computed but has no formula to show, such as a mean over all cases; ``lhs`` is its LaTeX."""
@@ -262,48 +299,107 @@ class Derivation:
         """
         self.starts[name] = start
 
+    def layers(self, letter: str, last: str, count: int, width: str) -> None:
+        """Number layers by a letter, up to `last`, which is `count` in checks; layer 2 has the width that the size n2 says.
+
+        A term with the letter in its shape exists in every layer, and W[l - 1] is that of the layer below:
+        ``given("W", "n[l-1] n[l]")``. A formula with the letter among its parameters holds in every layer.
+        """
+        self.letter, self.last, self.depth = letter, last, count
+        self.layered[width] = ""
+
+    def choice(self, name: str, *options: str) -> None:
+        """Let the page treat several variants: what a formula finds under the name is one of the options, and each is checked."""
+        self.chooser, self.options = name, options
+
+    def let(self, name: str, formula: Formula) -> None:
+        """Name a number that the page explains in words."""
+        self.terms[name] = Term(name, (), formula)
+
     def arriving(self, name: str) -> None:
-        """Let the gradient by a term come from above: any numbers G. The loss then is Σ G·term, as far as it matters here."""
+        """Let the gradient by a term come from above: any numbers G. The loss then is Σ G·term, as far as it matters here.
+
+        Said of several terms, the loss is the sum over all of them.
+        """
         self.given(f"d{name}", " ".join(self.terms[name].shape))
-        self.terms["L"] = Term("L", (), eval(f"lambda {name}, d{name}: np.sum({name} * d{name})", {"np": np}))
+        self.arrivals.append(name)
+        names = ", ".join(f"{name}, d{name}" for name in self.arrivals)
+        sums = " + ".join(f"np.sum({name} * d{name})" for name in self.arrivals)
+        self.terms["L"] = Term("L", (), eval(f"lambda {names}: {sums}", {"np": np}))
 
     # -- what is said about it
 
-    def define(self, shape: str = "", *, code: Formula, lhs: str = "") -> Callable[[Formula], Formula]:
-        """A definition: the decorated formula; ``code`` computes the same with the package, ``lhs`` is LaTeX for its name."""
+    def define(
+        self, shape: str = "", *, code: Formula, lhs: str = "", layers: tuple[int, ...] = (), only: tuple[str, ...] = ()
+    ) -> Callable[[Formula], Formula]:
+        """A definition: the decorated formula; ``code`` computes the same with the package, on float64 arrays; ``lhs`` is LaTeX for its name.
+
+        It may hold in some layers only, or for some of the page's options.
+        """
 
         def add(formula: Formula) -> Formula:
             name = formula.__name__
-            term = self.terms[name] = Term(name, tuple(shape.split()), formula)
+            versions = list(self._each(name, shape, self.letter in parameters(formula), layers))
+            for each, sizes, layer in versions:
+                self.terms[each] = Term(each, sizes, self._version(each, formula, layer, only))
 
             def pairs(values: Values) -> Iterator[tuple[Any, Any]]:
-                yield from [(floats(code(**{p: floats(values[p]) for p in parameters(code)})), values[name])]
+                for each, _, layer in versions:
+                    yield self._coded(code, values, layer), values[each]
 
+            how = "compared with what the package computes"
             if lhs:
                 self.written[name] = lhs
-            self._add(name, self._left(term), formula, pairs, "compared with what the package computes", digits=12, symbolic=False)
+            self._add(name, self._left(name, formula), formula, pairs, how, digits=12, symbolic=False, only=only)
             return formula
 
         return add
 
-    def gradient(self, formula: Formula | None = None, *, symbolic: bool = True) -> Any:
-        """The gradient of the loss by a term: the decorated formula is called ``dTERM``."""
+    def gradient(
+        self,
+        formula: Formula | None = None,
+        *,
+        of: str = "",
+        code: Formula | None = None,
+        layers: tuple[int, ...] = (),
+        only: tuple[str, ...] = (),
+        symbolic: bool = True,
+    ) -> Any:
+        """The gradient of the loss by a term: the decorated formula is called ``dTERM``, or `of` says which: ``"A[l-1]"``.
+
+        If there is `code`, the formula is also held against what it computes with the package.
+        """
         if formula is None:
-            return lambda formula: self.gradient(formula, symbolic=symbolic)
-        name = formula.__name__
-        shape = self.terms[name[1:]].shape
+            return lambda formula: self.gradient(formula, of=of, code=code, layers=layers, only=only, symbolic=symbolic)
+        name, by = formula.__name__, of or formula.__name__[1:]
+        base, _, place = by.rstrip("]").partition("[")
+        versions = []
+        for _, _, layer in self._each(base, "", self.letter in parameters(formula), layers):
+            term = f"{base}{eval(place, {self.letter: layer, self.last: self.depth})}" if place else f"{base}{layer or ''}"
+            versions.append((term, layer, self._version(f"d{term}", formula, layer, only)))
+        at = {self.letter: Tex(symbol(self.letter)), self.last: Tex(self.last)}
+        left = str(self._name(f"d{base}")[eval(place, at)]) if place else self._left(name, formula)
 
         def pairs(values: Values) -> Iterator[tuple[Any, Any]]:
-            yield values.slopes("L", name[1:]), values.compute(formula, shape)
+            for term, _, version in versions:
+                yield values.slopes(self.top, term), values.compute(version, self.terms[term].shape)
 
-        how = f"the loss, through all definitions, differentiated by every entry of {name[1:]}"
-        self._add(name, self._left(Term(name, shape, formula)), formula, pairs, how, symbolic)
+        def coded(values: Values) -> Iterator[tuple[Any, Any]]:
+            for term, layer, version in versions if code else ():
+                yield self._coded(code, values, layer), values.compute(version, self.terms[term].shape)
+
+        how = f"the loss, through all definitions, differentiated by every entry of {by}"
+        how += "; also compared with what the package computes" if code else ""
+        self._add(name, left, formula, pairs, how, symbolic, coded=coded, only=only)
         return formula
 
-    def derivative(self, of: str, by: str, *, order: int = 1, shape: str = "", symbolic: bool = True) -> Callable[[Formula], Formula]:
+    def derivative(
+        self, of: str, by: str, *, order: int = 1, shape: str = "", symbolic: bool = True, lhs: str = ""
+    ) -> Callable[[Formula], Formula]:
         """A derivative of one term by another, entries named by indices: ``derivative("p[i]", "z[j]")``.
 
-        With a ``shape``, its name is a term from there on: a Jacobian to multiply with.
+        That of a gradient is a second derivative: ``derivative("dz[i]", "z[j]")``. With a ``shape``, its name is a term from there
+        on: a Jacobian to multiply with.
         """
         (top, rows), (bottom, columns) = ((name, re.findall(r"\w", rest)) for name, _, rest in (x.partition("[") for x in (of, by)))
 
@@ -318,10 +414,10 @@ class Derivation:
             power = f"^{order}" if order > 1 else ""
             y, x = (self._entry(name, places) for name, places in ((top, rows), (bottom, columns)))
             how = f"the definition of {top} differentiated by {bottom}"
-            left = rf"\frac{{\partial{power} {y}}}{{\partial {x}{power}}}"
+            left = lhs or rf"\frac{{\partial{power} {y}}}{{\partial {x}{power}}}"
             if shape:
-                term = self.terms[formula.__name__] = Term(formula.__name__, tuple(shape.split()), formula)
-                left = f"{self._left(term)} = {left}"
+                self.terms[formula.__name__] = Term(formula.__name__, tuple(shape.split()), formula)
+                left = f"{self._left(formula.__name__, formula)} = {left}"
             self._add(formula.__name__, left, formula, pairs, how, symbolic)
             return formula
 
@@ -345,10 +441,16 @@ class Derivation:
 
     # -- readings
 
-    def numbers(self, seed: int) -> Values:
+    def constants(self, option: str = "") -> dict[str, Any]:
+        """The number of layers, and what was chosen."""
+        return {name: value for name, value in ((self.last, self.depth), (self.chooser, option)) if name}
+
+    def numbers(self, seed: int, option: str = "") -> Values:
         """Numbers, drawn by a seed, for everything that is given."""
+        if (seed, option) in self.readings:
+            return self.readings[seed, option]
         rng = random.Random(seed)
-        sizes = {name: n + seed % 2 for name, n in self.sizes.items()}
+        sizes = {name: n + seed % 2 for name, n in self.sizes.items()} | self.constants(option)
 
         def draw(term: Term) -> Any:
             shape = tuple(sizes[size] for size in term.shape)
@@ -359,43 +461,88 @@ class Derivation:
                 np.reshape([sympy.Rational(rng.choice([n for n in range(low, 201) if n]), 100) for _ in range(int(np.prod(shape)))], shape)
             )
 
-        values = Values(self, sizes, draw)
+        values = self.readings[seed, option] = Values(self, sizes, draw)
         for name, term in self.terms.items():
             if term.formula is None:
                 values[name]  # in this order, whatever is asked for first
         return values
 
-    def symbols(self) -> Values:
+    def symbols(self, option: str = "") -> Values:
         """A symbol for every entry of everything that is given."""
+        if ("symbols", option) in self.readings:
+            return self.readings["symbols", option]
         rng = random.Random(0)
 
         def draw(term: Term) -> Any:
             shape = tuple(self.sizes[size] for size in term.shape)
-            if term.sample and not term.positive:
-                return exact(term.sample(rng, shape))
-            options = {"positive": True} if term.positive else {"real": True}
-            return exact(np.reshape([sympy.Symbol(f"{term.name}_{n}", **options) for n in range(int(np.prod(shape)))], shape))
+            return exact(term.sample(rng, shape)) if term.sample and not term.positive else symbols(term, shape)
 
-        return Values(self, self.sizes, draw)
+        values = self.readings["symbols", option] = Values(self, self.sizes | self.constants(option), draw)
+        return values
 
-    def example(self, *names: str, digits: int = 4, **given: Any) -> str:
-        """LaTeX lines that show some terms and gradients with numbers filled in."""
+    def example(self, *names: str, digits: int = 4, folded: bool = False, **given: Any) -> str:
+        """LaTeX lines that show some terms and gradients with numbers filled in; `folded` into shorter lines."""
+        option = given.pop(self.chooser, self.options[0])
         given = {name: exact(np.vectorize(sympy.nsimplify, otypes=[object])(value)) for name, value in given.items()}
-        sizes = dict(self.sizes)
+        sizes = self.sizes | self.constants(option)
         for name, value in given.items():
             sizes.update(zip(self.terms[name].shape, np.shape(value), strict=True))
-        values = Values(self, sizes, lambda term: given[term.name])
+        values = Values(self, sizes, lambda term: given[term.name] if term.name in given else symbols(term, [sizes[s] for s in term.shape]))
         lines = []
         for name in names:
             parts = [self._symbol(name)]
-            if name in self.equations and not self.indices_of(self.equations[name].formula):
-                formula = self.equations[name].formula
-                parts.append(
-                    str(formula(**{p: Tex(str(sizes[p])) if p in sizes else matrix(values[p], digits) for p in parameters(formula)}))
-                )
-            sides = dict.fromkeys([*parts[1:], str(matrix(values[name], digits))])
-            lines.append(f"{parts[0]} &= {' = '.join(sides)}")
+            formula = next((f for only, f in self.versions.get(name, ()) if not only or option in only), None)
+            if formula and not self.indices_of(formula):
+                parts.append(str(formula(**{p: self._filled(values, p, digits) for p in parameters(formula)})))
+            fold = r" \\ &= " if folded else " = "
+            line = " &= ".join([parts[0], fold.join(dict.fromkeys([*parts[1:], str(matrix(values[name], digits))]))])
+            lines.append(re.sub(r"(?<=\\end{bmatrix}) (\+|\\odot) ", r" \\\\ &\\quad \1 ", line) if folded else line)
         return aligned(lines, gap="[1ex]")
+
+    def _filled(self, values: Values, name: str, digits: int) -> Any:
+        if name in values.sizes:
+            return Tex(str(values[name])) if isinstance(values[name], int) else values[name]
+        return Layers(lambda layer: matrix(values[name][layer], digits)) if self.in_layers(name) else matrix(values[name], digits)
+
+    def _coded(self, code: Formula, values: Values, layer: int) -> Any:
+        """What the package computes from the page's numbers."""
+        return floats(code(**{name: layer if name == self.letter else floats(values[name]) for name in parameters(code)}))
+
+    def in_layers(self, name: str) -> bool:
+        """Whether every layer has a term of this name."""
+        return name in self.layered or (name[:1] == "d" and name[1:] in self.layered)
+
+    def _each(self, name: str, shape: str, layered: bool, layers: tuple[int, ...] = ()) -> Iterator[tuple[str, tuple[str, ...], int]]:
+        """The names, shapes and layers of a term; if layers do not have it, the one name."""
+        if layered:
+            self.layered.setdefault(name, shape)
+        for layer in (layers or range(1, self.depth + 1)) if layered else (0,):
+            yield f"{name}{layer}" if layered else name, self._shape(shape, layer), layer
+
+    def _shape(self, shape: str, layer: Any) -> tuple[str, ...]:
+        """A shape in some layer: n[l-1] is the size n1 in layer 2."""
+        sizes = []
+        for size in shape.split():
+            name, _, place = size.rstrip("]").partition("[")
+            number = eval(place, {self.letter: layer}) if place else ""
+            sizes.append(f"{name}_{{{number}}}" if isinstance(number, Tex) else f"{name}{number}")
+        return tuple(sizes)
+
+    def _version(self, name: str, formula: Formula, layer: int, only: tuple[str, ...]) -> Formula:
+        """A formula in one layer, kept for examples."""
+        version = formula
+        if layer:
+            signature = inspect.signature(formula)
+
+            def version(**found: Any) -> Any:
+                return formula(**found, **{self.letter: layer})
+
+            version.__name__ = formula.__name__
+            version.__signature__ = signature.replace(  # type: ignore[attr-defined]
+                parameters=[p for p in signature.parameters.values() if p.name != self.letter]
+            )
+        self.versions.setdefault(name, []).append((only, version))
+        return version
 
     def indices_of(self, formula: Formula) -> list[str]:
         """Those parameters of a formula that are indices."""
@@ -404,9 +551,12 @@ class Derivation:
     def _write(self, formula: Formula) -> Any:
         return formula(**{name: self._name(name) for name in parameters(formula)})
 
-    def _name(self, name: str) -> Tex:
-        if name in self.indices or name in self.sizes:
+    def _name(self, name: str) -> Any:
+        if name in self.indices or name in self.sizes or name in self.constants() or name == self.letter:
             return Tex(symbol(name))
+        if self.in_layers(name):
+            shape = self.layered[name if name in self.layered else name[1:]]
+            return Layers(lambda layer: named(f"{symbol(name)}_{{{tex(layer)}}}", self._shape(shape, tex(layer))))
         term = self.terms.get(name) or self.terms.get(name[1:])
         if term is None:
             raise EquationError(f"page {self.number} says nowhere what {name} is.")
@@ -415,32 +565,29 @@ class Derivation:
     def _symbol(self, name: str) -> str:
         return self.written.get(name) or symbol(name)
 
-    def _left(self, term: Term) -> str:
-        assert term.formula is not None
-        indices = self.indices_of(term.formula)
-        return self._entry(term.name, indices) if indices else str(named(self._symbol(term.name), term.shape))
+    def _left(self, name: str, formula: Formula) -> str:
+        indices = self.indices_of(formula)
+        if self.letter in parameters(formula):
+            return str(self._name(name)[Tex(symbol(self.letter))])
+        return self._entry(name, indices) if indices else str(self._name(name))
 
     def _entry(self, name: str, indices: list[str]) -> str:
         places = tuple(Tex(symbol(i)) for i in indices)
         return str(named(self._symbol(name))[places] if places else named(self._symbol(name)))
 
-    def _add(self, name: str, left: str, formula: Formula, pairs: Any, how: str, symbolic: bool, digits: int = 20) -> None:
+    def _add(self, name: str, left: str, formula: Formula, pairs: Any, how: str, symbolic: bool, **more: Any) -> None:
         if name in self.equations:
             raise EquationError(f"page {self.number} has two equations called {name}.")
         latex = left if how.startswith("both") else f"{left} = {self._write(formula)}"
         number = f"{self.number}.{len(self.equations) + 1}"
-        self.equations[name] = Equation(self, name, number, latex, how, formula, pairs, symbolic, digits)
+        self.readings.clear()
+        self.equations[name] = Equation(self, name, number, latex, how, formula, pairs, symbolic, **more)
 
 
-def vanishes(difference: Any) -> bool:
-    """Whether SymPy simplifies an expression to 0; if it has kinks, on both sides of 0 and at 0 of each symbol."""
-    if sympy.simplify(difference) == 0:
-        return True
-    signed = [x for x in difference.free_symbols if not x.is_positive]
-    if not signed or not difference.has(sympy.Abs, sympy.Max, sympy.Min, sympy.Piecewise):
-        return False
-    size = sympy.Dummy(positive=True)
-    return all(vanishes(difference.subs(signed[0], value)) for value in (size, -size, 0))
+def symbols(term: Term, shape: Sequence[int]) -> Any:
+    """A symbol for every entry of a term."""
+    options = {"positive": True} if term.positive else {"real": True}
+    return exact(np.reshape([sympy.Symbol(f"{term.name}_{n}", **options) for n in range(int(np.prod(shape)))], shape))
 
 
 def parameters(formula: Formula) -> list[str]:
@@ -453,6 +600,20 @@ def aligned(lines: list[str], gap: str = "") -> str:
     return rf"\begin{{aligned}} {(chr(92) * 2 + gap + ' ').join(lines)} \end{{aligned}}"
 
 
+def vanishes(difference: Any) -> bool:
+    """Whether an expression is 0 for all symbols; if it has kinks, on both sides of 0 and at 0 of each symbol.
+
+    On one denominator that is often seen at once, where simplifying takes seconds.
+    """
+    if sympy.expand(sympy.fraction(sympy.together(difference))[0]) == 0 or sympy.simplify(difference) == 0:
+        return True
+    signed = [x for x in difference.free_symbols if not x.is_positive]
+    if not signed or not difference.has(sympy.Abs, sympy.Max, sympy.Min, sympy.Piecewise):
+        return False
+    size = sympy.Dummy(positive=True)
+    return all(vanishes(difference.subs(signed[0], value)) for value in (size, -size, 0))
+
+
 def exact(values: Any) -> Any:
     """Numbers or symbols as an array of SymPy objects; a single one on its own."""
     array = np.frompyfunc(sympy.sympify, 1, 1)(np.asarray(values, object))
@@ -460,8 +621,10 @@ def exact(values: Any) -> Any:
 
 
 def floats(values: Any) -> Any:
-    """SymPy numbers, tensors or arrays as float64."""
-    if isinstance(values, sympy.Integer):
-        return int(values)
+    """SymPy numbers, tensors or arrays as float64; whole numbers and names as they are."""
+    if isinstance(values, int | str | sympy.Integer):
+        return int(values) if isinstance(values, sympy.Integer) else values
+    if isinstance(values, Layers):
+        return Layers(lambda layer: floats(values[layer]))
     data = np.asarray(getattr(values, "data", values) if type(values).__name__ == "Tensor" else values, object)
     return np.asarray(np.frompyfunc(float, 1, 1)(data), np.float64) if data.shape else float(data.item())

@@ -15,7 +15,25 @@ if TYPE_CHECKING:
 MINUS, SUM, PRODUCT, POWER, ATOM = range(5)
 """How tightly the outermost operation of a formula binds."""
 
-GREEK = {"alpha", "beta", "gamma", "delta", "epsilon", "eta", "lambda", "mu", "nu", "pi", "rho", "sigma", "tau", "phi", "theta", "xi"}
+GREEK = {
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "ell",
+    "epsilon",
+    "eta",
+    "lambda",
+    "mu",
+    "nu",
+    "pi",
+    "rho",
+    "sigma",
+    "tau",
+    "phi",
+    "theta",
+    "xi",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +80,9 @@ class Tex:
 
     def __pow__(self, other: Any) -> Tex:
         return Tex(f"{_tight(self, ATOM)}^{{{tex(other)}}}", POWER, self.shape)
+
+    def __rpow__(self, other: Any) -> Tex:
+        return tex(other) ** self
 
     def __lt__(self, other: Any) -> Tex:
         return Tex(f"{self} < {tex(other)}", SUM)

@@ -1,0 +1,132 @@
+"""The equations of the page "Second derivatives"."""
+
+import numpy as np
+import sympy
+from equations import Derivation, equal
+from typeset import PRODUCT, Tex, exp, log, total
+
+from tinygrad_mnist import Tensor, grad
+from tinygrad_mnist.autodiff import ops
+
+page = Derivation(9, top="both", C=3, m=2)
+page.given("x")
+page.given("z", "C")
+page.given("y", "C", sample=lambda rng, shape: [int(k == 1) for k in range(*shape)])
+page.given("v", "C")
+page.index(i="C", j="C")
+page.given("w", "m")
+page.given("c", "m")
+page.given("h", "m", positive=True)
+page.given("eta")
+page.index(k="m")
+page.let("v_bar", lambda p, v: np.sum(p * v))
+page.let("slope", lambda dz, v: np.sum(dz * v))
+page.let("both", lambda L, Q: L + Q)  # z and w have nothing to do with each other, so dz is the gradient of L and dw that of Q
+
+
+def diag(p):
+    """The diagonal matrix with given entries."""
+    return Tex(rf"\operatorname{{diag}}\left({p}\right)") if isinstance(p, Tex) else np.diag(p)
+
+
+def outer(p):
+    """The product of a column and the same numbers as a row."""
+    if not isinstance(p, Tex):
+        return np.outer(p, p)
+    return Tex(rf"{p}\; {p.T}" if p.name else p.latex.replace(" & ", r" \\ ") + f" {p}", PRODUCT)
+
+
+def loss(z, y):
+    """The package's cross-entropy of one example, with what it was computed from."""
+    z = Tensor(z, requires_grad=True)
+    return z, ops.cross_entropy(z.reshape(1, -1), np.array([y.argmax()]))[0]
+
+
+def hessian(z, y):
+    """The package's second derivatives: the gradient of each entry of the gradient."""
+    z, value = loss(z, y)
+    (dz,) = grad(value, z, create_graph=True)
+    return np.stack([grad(slope, z, retain_graph=True)[0].data for slope in dz])
+
+
+@page.define(code=lambda x: Tensor(np.float64(x)) ** 3, lhs="f(x)")
+def f(x):
+    return x**3
+
+
+@page.derivative("f", "x", lhs="f'(x)")
+def first(x):
+    return 3 * x**2
+
+
+@page.derivative("f", "x", order=2, lhs="f''(x)")
+def second(x):
+    return 3 * 2 * x
+
+
+@page.define("C", code=lambda z: ops.softmax(z))
+def p(z, i, C):
+    return exp(z[i]) / total(lambda j: exp(z[j]), C)
+
+
+@page.define(code=lambda z, y: loss(z, y)[1])
+def L(p, y, C):
+    return -total(lambda i: y[i] * log(p[i]), C)
+
+
+@page.gradient
+def dz(p, y, i):
+    return p[i] - y[i]
+
+
+@page.define("C C", code=hessian)
+def H(p):
+    return diag(p) - outer(p)
+
+
+@page.derivative("dz[i]", "z[j]", lhs=r"\frac{\partial^2 L}{\partial z_i\, \partial z_j}")
+def curvature(H, i, j):
+    return H[i, j]
+
+
+@page.claim
+def bend(v, v_bar, H, p, C):
+    return equal(
+        total(lambda i: total(lambda j: v[i] * H[i, j] * v[j], C), C),
+        total(lambda i: p[i] * (v[i] - v_bar) ** 2, C),
+    )
+
+
+@page.define("C", code=lambda v, z: ops.softmax_jacobian(v, z))
+def q(p, v, i, C):
+    return p[i] * (v[i] - total(lambda j: p[j] * v[j], C))
+
+
+@page.derivative("slope", "z[i]", lhs=r"\frac{\partial}{\partial z_i} \sum_{j=1}^{C} \frac{\partial L}{\partial z_j}\, v_j")
+def along(H, v, i, C):
+    return total(lambda j: H[i, j] * v[j], C)
+
+
+@page.define(code=lambda w, c, h: (Tensor(h) * (Tensor(w) - c) ** 2).sum() / 2)
+def Q(w, c, h, m):
+    return total(lambda k: h[k] * (w[k] - c[k]) ** 2, m) / 2
+
+
+@page.gradient
+def dw(h, w, c, k):
+    return h[k] * (w[k] - c[k])
+
+
+@page.claim
+def descent(w, dw, c, h, eta, k):
+    return equal(w[k] - eta * dw[k] - c[k], (1 - eta * h[k]) * (w[k] - c[k]))
+
+
+@page.claim
+def newton(w, dw, c, h, k):
+    return equal(w[k] - dw[k] / h[k], c[k])
+
+
+def worked():
+    """Three classes, of which the second is twice as probable as the others."""
+    return page.example("p", "H", "q", z=[0, sympy.log(2), 0], y=[1, 0, 0], v=[1, 0, -1], folded=True)

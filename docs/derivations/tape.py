@@ -1,0 +1,181 @@
+"""The equations of the page "The tape"."""
+
+import numpy as np
+from equations import Derivation
+from typeset import total
+
+from tinygrad_mnist import Tensor, byhand
+
+page = Derivation(7, top="y", k=5, B=2, n0=2, n1=3, n2=2)
+page.layers("ell", "L", 2, width="n")
+page.given("x")
+
+
+def below(ell):
+    """The layer below."""
+    return ell - 1
+
+
+def recorded(x):
+    """The page's graph on the package's tape."""
+    x = Tensor(np.float64(x), requires_grad=True)
+    u = x * x
+    a, b = 2 * u, 3 * u
+    return {"x": x, "u": u, "a": a, "b": b, "y": a * b}
+
+
+def shares(y, g):
+    """What the rules of one op make of the cotangent of its result: an input and its share, one after the other."""
+    values = [x.data if isinstance(x, Tensor) else x for x in y._inputs]
+    for x, rule in zip(y._inputs, y._op.rules_for(len(values)), strict=True):
+        if isinstance(x, Tensor):
+            yield x, rule(g, y.data, *values)
+
+
+def depth_first(y, grads):
+    """Wrong: hands on whatever has arrived so far, each time that something arrives."""
+    if y._op is not None:
+        for x, share in shares(y, grads[y]):
+            grads[x] = grads.get(x, 0) + share
+            depth_first(x, grads)
+
+
+def each_once(y, grads, seen):
+    """Wrong: hands on once, but as soon as something has arrived."""
+    if y._op is not None and y not in seen:
+        seen.add(y)
+        for x, share in shares(y, grads[y]):
+            grads[x] = grads.get(x, 0) + share
+            each_once(x, grads, seen)
+
+
+def along_every_path(y, g, grads):
+    """Right, but slow: each share travels on alone. Says how many rules were applied."""
+    if y._op is None:
+        return 0
+    applied = 0
+    for x, share in shares(y, g):
+        grads[x] = grads.get(x, 0) + share
+        applied += 1 + along_every_path(x, share, grads)
+    return applied
+
+
+def wrongly(walk, x, *more):
+    """The gradient of x that a wrong walk finds."""
+    t = recorded(x)
+    grads = {t["y"]: 1.0}
+    walk(t["y"], grads, *more)
+    return grads[t["x"]]
+
+
+def ladder(steps):
+    """How many rules the walk along every path applies to y = y + y, done so many times."""
+    y = Tensor(np.float64(1), requires_grad=True)
+    for _ in range(steps):
+        y = y + y
+    return along_every_path(y, 1.0, {})
+
+
+class Counting(np.ndarray):
+    """An array that counts the multiplications of matrix products."""
+
+    count = 0
+
+    def __array_ufunc__(self, ufunc, method, *arrays, **options):
+        arrays = [np.asarray(a) for a in arrays]
+        if ufunc is np.matmul:
+            (rows, inner), (_, columns) = (a.shape for a in arrays)
+            Counting.count += rows * inner * columns
+        return np.asarray(getattr(ufunc, method)(*arrays, **options)).view(Counting)
+
+
+def multiplications(B, *sizes):
+    """Of a forward and a backward pass of the network by hand."""
+    network = byhand.MLP(sizes)
+    network.params = {name: value.view(Counting) for name, value in network.params.items()}
+    counts = []
+    Counting.count = 0
+    terms = network.forward(np.zeros((B, sizes[0])).view(Counting))
+    counts.append(Counting.count)
+    network.backward(terms, np.zeros(B, int))
+    return [*counts, Counting.count - counts[0]]
+
+
+@page.define(code=lambda x: recorded(x)["u"])
+def u(x):
+    return x * x
+
+
+@page.define(code=lambda x: recorded(x)["a"])
+def a(u):
+    return 2 * u
+
+
+@page.define(code=lambda x: recorded(x)["b"])
+def b(u):
+    return 3 * u
+
+
+@page.define(code=lambda x: recorded(x)["y"])
+def y(a, b):
+    return a * b
+
+
+@page.gradient
+def da(b):
+    return b
+
+
+@page.gradient
+def db(a):
+    return a
+
+
+@page.gradient
+def du(da, db):
+    return 2 * da + 3 * db
+
+
+@page.gradient
+def dx(du, x):
+    return du * x + du * x
+
+
+@page.derivative("y", "x")
+def paths(x, a, b):
+    return 2 * b * x + 2 * b * x + 3 * a * x + 3 * a * x
+
+
+@page.define(code=lambda x: wrongly(depth_first, x))
+def dx_naive(dx, da, x):
+    return dx + 2 * da * (x + x)
+
+
+@page.define(code=lambda x: wrongly(each_once, x, set()))
+def dx_hasty(da, x):
+    return 2 * da * (x + x)
+
+
+@page.define(code=lambda k: ladder(k), lhs=r"\text{rules applied}")
+def visits(k):
+    return 2 ** (k + 1) - 2
+
+
+@page.define(code=lambda B, n0, n1, n2: multiplications(B, n0, n1, n2)[0])
+def F(B, n, L):
+    return B * total(lambda ell: n[below(ell)] * n[ell], L, first=1)
+
+
+@page.define(code=lambda B, n0, n1, n2: multiplications(B, n0, n1, n2)[1])
+def R(F, B, n):
+    return 2 * F - B * n[0] * n[1]
+
+
+def worked():
+    """At x = 2."""
+    return page.example("u", "a", "b", "y", "da", "db", "du", "dx", x=2)
+
+
+def wrong():
+    """The same, in the wrong order."""
+    return page.example("dx_naive", "dx_hasty", x=2)
