@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MINUS, SUM, PRODUCT, POWER, ATOM = range(5)
 """How tightly the outermost operation of a formula binds."""
 
-GREEK = {"alpha", "beta", "gamma", "delta", "ell", "epsilon", "eta", "lambda", "mu", "nu", "pi", "rho", "sigma", "tau", "phi", "theta", "xi"}
+GREEK = {"alpha", "beta", "gamma", "delta", "epsilon", "eta", "lambda", "mu", "nu", "pi", "rho", "sigma", "tau", "phi", "theta", "xi"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,7 @@ def symbol(name: str) -> str:
         head, tail = match.groups()
         if tail.isdigit() or "_" in name:
             return f"{symbol(head)}_{{{tail if len(tail) == 1 or tail.isdigit() else chr(92) + 'text{' + tail + '}'}}}"
-    return rf"\{name}" if name in GREEK else name if len(name) == 1 or re.fullmatch(r"d[A-Z]|d[a-z]", name) else rf"\mathrm{{{name}}}"
+    return rf"\{name}" if name in {"ell", *GREEK} else name if len(name) == 1 or re.fullmatch(r"d[A-Z]|d[a-z]", name) else rf"\mathrm{{{name}}}"
 
 
 def _tight(value: Any, binds: int) -> str:
