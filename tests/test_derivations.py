@@ -129,6 +129,115 @@ def test_a_definition_that_the_package_does_not_compute_is_refused(page):
         page.equations["Y"].check()
 
 
+def test_gradients_may_arrive_at_several_terms(page):
+    page.given("Y", "B n")
+    page.arriving("X")
+    page.arriving("Y")
+
+    @page.gradient
+    def dX(dX, i, j):
+        return dX[i, j]
+
+    @page.gradient
+    def dY(dY, i, j):
+        return dY[i, j]
+
+    assert [page.equations[name].check() for name in ("dX", "dY")] == ["proved", "proved"]
+
+
+def test_a_gradient_that_the_package_does_not_compute_is_refused(page):
+    page.arriving("X")
+
+    @page.gradient(code=lambda dX: 2 * dX)
+    def dX(dX, i, j):
+        return dX[i, j]
+
+    with pytest.raises(EquationError, match="dX is wrong"):
+        page.equations["dX"].check()
+
+
+@pytest.fixture
+def chain():
+    """Three layers that double, or halve."""
+    page = Derivation(1, top="end", B=2, n0=1, n1=1, n2=1, n3=1)
+    page.layers("ell", "L", 3, width="n")
+    page.choice("way", "up", "down")
+    page.given("A", "B n[ell]", layers=(0,))
+    page.let("end", lambda A, L: A[L].sum())
+    return page
+
+
+def double(n, way):
+    return 2 * n if way != "down" else n / 2
+
+
+def test_an_equation_of_layers_is_checked_in_each_for_each_option(chain):
+    @chain.define("B n[ell]", code=lambda A0, ell, way: double(double(A0, way), way) if ell == 2 else double(A0, way), layers=(1, 2))
+    def A(A, ell, way):
+        return double(A[ell - 1], way)
+
+    assert chain.equations["A"].latex == r"\underset{B \times n_{\ell}}{A_{\ell}} = 2\, \underset{B \times n_{\ell - 1}}{A_{\ell - 1}}"
+    assert chain.equations["A"].check() == "checked"
+
+
+@pytest.mark.parametrize(("layer", "option"), [(1, "down"), (2, "up"), (3, "down")])
+def test_what_is_wrong_in_one_layer_for_one_option_is_refused(chain, layer, option):
+    @chain.define("B n[ell]", code=lambda A, ell, way: double(A[ell - 1], way))
+    def A(A, ell, way):
+        return double(A[ell - 1], way)
+
+    @chain.gradient(of="A[ell-1]")
+    def dA(dA, ell, way):
+        return double(dA[ell], way)
+
+    @chain.gradient(of="A[ell-1]")
+    def wrong(dA, ell, way):
+        return double(dA[ell], way) + int(ell == layer and way == option)
+
+    @chain.gradient(of="A[ell-1]", only=("up",))
+    def up(dA, ell):
+        return 2 * dA[ell]
+
+    @chain.gradient(of="A[ell-1]", layers=(layer,), only=("up",))
+    def one(dA, ell):
+        return 3 * dA[ell]
+
+    assert [chain.equations[name].check() for name in ("A", "dA", "up")] == ["checked", "proved", "proved"]
+    assert chain.equations["dA"].latex.startswith(r"\underset{B \times n_{\ell - 1}}{dA_{\ell - 1}} = ")
+    for name in ("wrong", "one"):
+        with pytest.raises(EquationError, match=f"{name} is wrong"):
+            chain.equations[name].check()
+
+
+def test_an_example_shows_the_layer_it_is_asked_for_and_folds_where_a_line_may_end(chain):
+    @chain.define("B n[ell]", code=lambda A, ell: A[ell - 1])
+    def A(A, ell):
+        return A[ell - 1] + A[0]
+
+    line, values = r"\begin{bmatrix} 1 \\ 2 \end{bmatrix}", r"\begin{bmatrix} 2 \\ 4 \end{bmatrix}"
+    shown = chain.example("A1", folded=True, A0=[[1], [2]])
+    assert shown == rf"\begin{{aligned}} A_{{1}} &= {line} \\ &\quad + {line} \\ &= {values} \end{{aligned}}"
+
+
+def test_a_second_derivative_is_that_of_the_gradient():
+    page = Derivation(1, n=2)
+    page.given("x", "n")
+    page.index(i="n", j="n")
+    page.let("L", lambda x: x.sum() ** 3)
+
+    @page.derivative("dx[i]", "x[j]")
+    def hessian(x, n):
+        return 6 * total(lambda k: x[k], n)
+
+    @page.derivative("dx[i]", "x[j]")
+    def wrong(x, i, n):
+        return 6 * total(lambda k: x[k], n) + x[i]
+
+    assert page.equations["hessian"].check() == "proved"
+    with pytest.raises(EquationError, match="wrong is wrong"):
+        page.equations["wrong"].check()
+
+
 def test_another_shape_is_refused(page):
     page.arriving("X")
 

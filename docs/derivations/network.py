@@ -37,6 +37,7 @@ class Activation(sympy.Function):
     """Any activation: a proof knows of it only what its slope is called. Numbers are computed with the sigmoid."""
 
     def fdiff(self, argindex=1):
+        """Its slope."""
         return Slope(*self.args)
 
     def _eval_evalf(self, prec):

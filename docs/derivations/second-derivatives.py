@@ -15,7 +15,6 @@ page.given("y", "C", sample=lambda rng, shape: [int(k == 1) for k in range(*shap
 page.given("v", "C")
 page.index(i="C", j="C")
 page.given("w", "m")
-page.given("c", "m")
 page.given("h", "m", positive=True)
 page.given("eta")
 page.index(k="m")
@@ -107,24 +106,24 @@ def along(H, v, i, C):
     return total(lambda j: H[i, j] * v[j], C)
 
 
-@page.define(code=lambda w, c, h: (Tensor(h) * (Tensor(w) - c) ** 2).sum() / 2)
-def Q(w, c, h, m):
-    return total(lambda k: h[k] * (w[k] - c[k]) ** 2, m) / 2
+@page.define(code=lambda w, h: (Tensor(h) * Tensor(w) ** 2).sum() / 2)
+def Q(w, h, m):
+    return total(lambda k: h[k] * w[k] ** 2, m) / 2
 
 
 @page.gradient
-def dw(h, w, c, k):
-    return h[k] * (w[k] - c[k])
+def dw(h, w, k):
+    return h[k] * w[k]
 
 
 @page.claim
-def descent(w, dw, c, h, eta, k):
-    return equal(w[k] - eta * dw[k] - c[k], (1 - eta * h[k]) * (w[k] - c[k]))
+def descent(w, dw, h, eta, k):
+    return equal(w[k] - eta * dw[k], (1 - eta * h[k]) * w[k])
 
 
 @page.claim
-def newton(w, dw, c, h, k):
-    return equal(w[k] - dw[k] / h[k], c[k])
+def newton(w, dw, h, k):
+    return equal(dw[k] / h[k], w[k])
 
 
 def worked():

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
     Formula = Callable[..., Any]
 
+FOLD = re.compile(r"(?<=\\end{bmatrix}) (?=\+|\\odot)|(?<=\\right\)) (?=-)|(?<=\^\\top)\\; (?=\\begin)")
+"""Where a long line of matrices may be broken."""
+
 DIGITS = 30
 """With how many digits numbers are compared."""
 
@@ -496,7 +499,7 @@ class Derivation:
                 parts.append(str(formula(**{p: self._filled(values, p, digits) for p in parameters(formula)})))
             fold = r" \\ &= " if folded else " = "
             line = " &= ".join([parts[0], fold.join(dict.fromkeys([*parts[1:], str(matrix(values[name], digits))]))])
-            lines.append(re.sub(r"(?<=\\end{bmatrix}) (\+|\\odot) ", r" \\\\ &\\quad \1 ", line) if folded else line)
+            lines.append(FOLD.sub(r" \\\\ &\\quad ", line) if folded else line)
         return aligned(lines, gap="[1ex]")
 
     def _filled(self, values: Values, name: str, digits: int) -> Any:

@@ -25,12 +25,13 @@ def subplots(*shape: int, width: float = 5.6, height: float = 2.7, **options: An
     return figure, axes
 
 
-def svg(figure: Figure, description: str) -> str:
-    """The figure as HTML, with a description for those who cannot see it."""
+def svg(figure: Figure, description: str, *, pictures: bool = False) -> str:
+    """The figure as HTML, with a description for those who cannot see it; if it holds `pictures`, the same in the dark."""
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": description})
     figure.tight_layout()
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     plt.close(figure)
     text = file.getvalue()
-    return f'<div class="figure" role="img" aria-label="{description}">{text[text.index("<svg") :]}</div>'
+    kind = "figure pictures" if pictures else "figure"
+    return f'<div class="{kind}" role="img" aria-label="{description}">{text[text.index("<svg") :]}</div>'

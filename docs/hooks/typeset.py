@@ -132,7 +132,9 @@ def symbol(name: str) -> str:
         head, tail = match.groups()
         if tail.isdigit() or "_" in name:
             return f"{symbol(head)}_{{{tail if len(tail) == 1 or tail.isdigit() else chr(92) + 'text{' + tail + '}'}}}"
-    return rf"\{name}" if name in GREEK else name if len(name) == 1 or re.fullmatch(r"d[A-Z]|d[a-z]", name) else rf"\mathrm{{{name}}}"
+    if name in GREEK or name == "ell":
+        return rf"\{name}"
+    return name if len(name) == 1 or re.fullmatch(r"d[A-Z]|d[a-z]", name) else rf"\mathrm{{{name}}}"
 
 
 def _tight(value: Any, binds: int) -> str:
