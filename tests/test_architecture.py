@@ -43,7 +43,8 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
 MACHINE = {
     "graph": set(),
     "ops": {"graph"},
-    "tensor": {"graph", "ops"},
+    "draw": {"graph"},
+    "tensor": {"graph", "ops", "draw"},
     "check": {"graph", "ops", "tensor"},
     "__init__": {"graph", "tensor", "check"},
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_mnist.autodiff import ops
+from tinygrad_mnist.autodiff.draw import Drawing, draw
 from tinygrad_mnist.autodiff.graph import NUMPY, Variable, _mode, register_tensor, sweep, tick, wrap
 
 if TYPE_CHECKING:
@@ -112,6 +113,32 @@ class Tensor(Variable):
     def detach(self) -> Tensor:
         """The same array, cut off from the graph."""
         return wrap(self._data)
+
+    def graph(self, *, gradients: bool = False) -> Drawing:
+        """A picture of what this tensor was computed from: shown by notebooks, ``str`` of it is SVG.
+
+        Leaves that require grad are green, other leaves and constants dashed. Small tensors show their numbers, others their
+        shape; a ``.grad`` is shown where there is one.
+
+        Parameters
+        ----------
+        gradients : bool
+            Show the gradient of this tensor, which must be a single number, by every other one; no ``.grad`` is changed.
+
+        Raises
+        ------
+        RuntimeError
+            If the graph was freed: draw before `backward`, or call it with ``retain_graph=True``.
+
+        Examples
+        --------
+        >>> from tinygrad_mnist import tensor
+        >>> x = tensor(3.0, requires_grad=True)
+        >>> picture = (x * x).graph(gradients=True)
+        >>> "mul" in str(picture), "grad 6." in str(picture)
+        (True, True)
+        """
+        return draw(self, gradients)
 
     def __repr__(self) -> str:
         notes = [np.array2string(self._data, prefix="Tensor(")]

@@ -1,0 +1,242 @@
+"""The recorded graph as a picture: SVG made here, with no other program, for notebooks and for the documentation.
+
+Tensors are boxes, in layers from the leaves down to the result, and an arrow leads from each input to what was computed
+from it. Sugiyama, Tagawa, Toda: "Methods for visual understanding of hierarchical system structures" (1981): layers,
+then an order within them that has few crossings, then places.
+"""
+
+from __future__ import annotations
+
+import itertools
+from heapq import heappop, heappush
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_mnist.autodiff.graph import Variable, sweep
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+MOST = 150
+"""So many tensors are drawn, the youngest; of older ones only that they are there."""
+CHARACTER, LINE, MARGIN, GAP, DESCENT = 7.3, 16, 10, 18, 34
+"""Pixels: of a character, of a line of text, around text, between boxes, and between layers."""
+STYLE = """
+.tape { --ink: #1b1f24; color: var(--md-default-fg-color, var(--jp-content-font-color1, var(--ink)));
+  font: 12px ui-monospace, Menlo, Consolas, monospace; max-width: 100%; height: auto }
+@media (prefers-color-scheme: dark) { .tape { --ink: #e6e8ea } }
+.tape text { fill: currentColor; text-anchor: middle } .tape .title { font-weight: 700 } .tape .grad { fill: #d55e00 }
+.tape rect { stroke: currentColor; fill: #0072b2; fill-opacity: 0.12 } .tape .trained rect { fill: #009e73; fill-opacity: 0.25; stroke-width: 2 }
+.tape .constant rect { fill: none; stroke-dasharray: 4 3 } .tape path { fill: none; stroke: currentColor } .tape polygon { fill: currentColor }
+"""
+
+
+class Drawing:
+    """A picture of a graph. Notebooks show it; ``str`` gives the SVG."""
+
+    def __init__(self, svg: str) -> None:
+        self.svg = svg
+
+    def __str__(self) -> str:
+        return self.svg
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the SVG to a file."""
+        Path(path).write_text(self.svg, encoding="utf-8")
+
+
+class Box:
+    """What is drawn in one place: some lines of text; with none, a point that a long arrow passes."""
+
+    def __init__(self, layer: int, kind: str = "", lines: tuple[str, ...] = ()) -> None:
+        self.layer, self.kind, self.lines = layer, kind, lines
+        self.width = 2 * MARGIN + CHARACTER * max(map(len, lines)) if lines else 0
+        self.height = MARGIN + LINE * len(lines) if lines else 0
+        self.x = self.y = 0.0
+
+
+class Arrow(NamedTuple):
+    """From an input, by way of the layers between, to one of the places where it is used."""
+
+    path: list[Box]
+    place: float  # of the arrowhead, from -0.5 to 0.5 of the last box's width
+
+
+def draw(result: Variable, gradients: bool = False) -> Drawing:
+    """Draw what a tensor was computed from; see `Tensor.graph`."""
+    tensors = _youngest(result)
+    cotangents: dict[Any, Any] = {}
+    if gradients:
+        if result._data.size != 1:
+            raise ValueError(f"Gradients are those of one number, but this tensor has shape {result._data.shape}. Draw the loss.")
+        wanted = [t for t in tensors if t._requires_grad]
+        cotangents = sweep({result: np.ones_like(result._data)}, retain_graph=True, targets=wanted) if wanted else {}
+    boxes, arrows = _boxes(tensors, cotangents)
+    layers = _layers(boxes, arrows)
+    width, height = _place(layers, arrows)
+    return Drawing(_svg(boxes, arrows, width, height, _words(tensors)))
+
+
+def _youngest(result: Variable) -> list[Any]:
+    """The tensors behind a result, the youngest first, and not too many; leaves, which have no age, as they come."""
+    found: dict[Any, None] = {}
+    waiting = [(-_age(result), 0, result)]
+    seen = {result}
+    while waiting and len(found) < MOST:
+        t = heappop(waiting)[2]
+        found[t] = None
+        if t._op is not None and t._inputs is None:
+            raise RuntimeError(
+                f"The graph behind this tensor (at {t._op.name}) was freed by backward(). "
+                "Draw it before, or keep it: backward(retain_graph=True)."
+            )
+        for x in t._inputs or () if t._op is not None else ():
+            if isinstance(x, Variable) and x not in seen:
+                seen.add(x)
+                heappush(waiting, (-_age(x), len(seen), x))
+    return list(found)
+
+
+def _age(t: Variable) -> int:
+    return t._age if t._op is not None else 0
+
+
+def _boxes(tensors: list[Any], cotangents: dict[Any, Any]) -> tuple[list[Box], list[Arrow]]:
+    """A box for each tensor and each constant, in a layer below all its inputs; and the arrows."""
+    drawn, made = set(tensors), dict[Any, Box]()
+    boxes: list[Box] = []
+    arrows: list[Arrow] = []
+    for t in sorted(tensors, key=_age):
+        if t._op is None:
+            continue
+        inputs = []
+        for x in t._inputs:
+            if isinstance(x, Variable) and x not in made:
+                made[x] = Box(0, *(_text(x, cotangents) if x in drawn else ("constant", ("...",))))
+                boxes.append(made[x])
+            if not isinstance(x, Variable):
+                boxes.append(Box(0, "constant", (_numbers(x),)))
+            inputs.append(made[x] if isinstance(x, Variable) else boxes[-1])
+        made[t] = Box(1 + max((box.layer for box in inputs), default=0), *_text(t, cotangents))
+        boxes.append(made[t])
+        arrows += [Arrow([box, made[t]], (i + 1) / (len(inputs) + 1) - 0.5) for i, box in enumerate(inputs)]
+    if not boxes:
+        boxes.append(Box(0, *_text(tensors[0], cotangents)))
+    for box in boxes:  # a leaf stands right above its first use
+        uses = [arrow.path[1].layer for arrow in arrows if arrow.path[0] is box]
+        if box.layer == 0 and uses:
+            box.layer = min(uses) - 1
+    return boxes, arrows
+
+
+def _text(t: Any, cotangents: dict[Any, Any]) -> tuple[str, tuple[str, ...]]:
+    """What a tensor's box is like, and what is in it."""
+    name = t._op.name if t._op is not None else getattr(t, "name", None) or "tensor"
+    lines = [name, _numbers(t._data)]
+    g = cotangents.get(t, t.grad)
+    if g is not None:
+        lines.append(f"grad {_numbers(getattr(g, '_data', g))}")
+    kind = "" if t._op is not None else "trained" if t._requires_grad else "constant"
+    return kind, tuple(lines)
+
+
+def _numbers(x: Any) -> str:
+    """A few numbers, or of many the shape."""
+    array = np.asarray(x)
+    if array.size > 6:
+        return str(array.shape)
+    return " ".join(np.array2string(array, precision=4, separator=", ", suppress_small=False).split())
+
+
+def _layers(boxes: list[Box], arrows: list[Arrow]) -> list[list[Box]]:
+    """The boxes of each layer in an order with few crossings; long arrows get a point in each layer that they pass."""
+    layers: list[list[Box]] = [[] for _ in range(1 + max(box.layer for box in boxes))]
+    for box in boxes:
+        layers[box.layer].append(box)
+    for start, end in (arrow.path for arrow in arrows):
+        points = [Box(layer) for layer in range(start.layer + 1, end.layer)]
+        for point in points:
+            layers[point.layer].append(point)
+        next(a for a in arrows if a.path[0] is start and a.path[-1] is end and len(a.path) == 2).path[1:1] = points
+    steps = [step for arrow in arrows for step in zip(arrow.path, arrow.path[1:], strict=False)]
+    for turn in range(6):
+        order = {box: place for layer in layers for place, box in enumerate(layer)}
+        for layer in layers:
+            near = {box: [order[a] if turn % 2 else order[b] for a, b in steps if (b if turn % 2 else a) is box] for box in layer}
+            layer.sort(key=lambda box: sum(near[box]) / len(near[box]) if near[box] else order[box])
+    return layers
+
+
+def _place(layers: list[list[Box]], arrows: list[Arrow]) -> tuple[float, float]:
+    """Give each box its place: beneath its inputs as far as its neighbours allow. Returns width and height of it all."""
+    above: dict[Box, list[Box]] = {}
+    below: dict[Box, list[Box]] = {}
+    for a, b in (step for arrow in arrows for step in zip(arrow.path, arrow.path[1:], strict=False)):
+        above.setdefault(b, []).append(a)
+        below.setdefault(a, []).append(b)
+    y = MARGIN
+    for layer in layers:
+        tallest = max((box.height for box in layer), default=0)
+        x = 0.0
+        for box in layer:
+            box.x, box.y = x + box.width / 2, y + tallest / 2
+            x += box.width + GAP
+        y += tallest + DESCENT
+    for turn in range(8):
+        for layer in layers if turn % 2 else layers[::-1]:
+            near = above if turn % 2 else below
+            for box in layer:
+                if near.get(box):
+                    box.x = sum(other.x for other in near[box]) / len(near[box])
+            middle = sum(box.x for box in layer) / max(len(layer), 1)
+            for left, right in itertools.pairwise(layer):
+                right.x = max(right.x, left.x + (left.width + right.width) / 2 + GAP)
+            shift = middle - sum(box.x for box in layer) / max(len(layer), 1)
+            for box in layer:
+                box.x += shift
+    every = [box for layer in layers for box in layer]
+    edge = min(box.x - box.width / 2 for box in every) - MARGIN
+    for box in every:
+        box.x -= edge
+    return max(box.x + box.width / 2 for box in every) + MARGIN, y - DESCENT + MARGIN
+
+
+def _svg(boxes: list[Box], arrows: list[Arrow], width: float, height: float, words: str) -> str:
+    parts = [
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="tape" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
+            f'height="{height:.0f}" role="img"><title>{escape(words)}</title><style>{STYLE}</style>'
+        )
+    ]
+    for path, place in arrows:
+        start, end = path[0], path[-1]
+        tip = end.x + place * end.width, end.y - end.height / 2
+        points = [(start.x, start.y + start.height / 2), *((p.x, p.y) for p in path[1:-1]), (tip[0], tip[1] - 7)]
+        curve = f"M{points[0][0]:.1f},{points[0][1]:.1f}"
+        for (x1, y1), (x2, y2) in itertools.pairwise(points):
+            curve += f"C{x1:.1f},{(y1 + y2) / 2:.1f} {x2:.1f},{(y1 + y2) / 2:.1f} {x2:.1f},{y2:.1f}"
+        parts.append(
+            f'<path d="{curve}"/><polygon points="{tip[0]:.1f},{tip[1]:.1f} {tip[0] - 4:.1f},{tip[1] - 8:.1f} {tip[0] + 4:.1f},{tip[1] - 8:.1f}"/>'
+        )
+    for box in boxes:
+        left, top = box.x - box.width / 2, box.y - box.height / 2
+        parts.append(f'<g class="{box.kind}"><rect x="{left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="5"/>')
+        for n, line in enumerate(box.lines):
+            kind = "grad" if line.startswith("grad ") else "title" if n == 0 and len(box.lines) > 1 else "value"
+            parts.append(f'<text class="{kind}" x="{box.x:.1f}" y="{top + MARGIN / 2 + LINE * (n + 0.75):.1f}">{escape(line)}</text>')
+        parts.append("</g>")
+    return "".join([*parts, "</svg>"])
+
+
+def _words(tensors: list[Any]) -> str:
+    """The graph in a sentence, for those who cannot see it."""
+    recorded = [t for t in sorted(tensors, key=_age) if t._op is not None]
+    leaves = sum(t._op is None for t in tensors)
+    steps = ", ".join(t._op.name for t in recorded[:40]) + (", and more" if len(recorded) > 40 else "")
+    return f"Graph of {leaves} leaves and {len(recorded)} operations: {steps or 'none'}."
