@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import signal
 import sys
 
 for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
@@ -55,6 +56,23 @@ pytest_collect_file = (
 def rng():
     """A seeded generator."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def command(capsys):
+    """Run a command in this process: returns exit code, standard output, standard error."""
+    from tinygrad_mnist import cli
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as exited:
+            cli.main(list(arguments))
+        return exited.value.code or 0, *capsys.readouterr()
+
+    yield run
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def pytest_terminal_summary(terminalreporter):

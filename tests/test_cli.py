@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinygrad_mnist import __version__, cli, data
+from tinygrad_mnist import __version__, data
 from tinygrad_mnist.data import mnist
 from tinygrad_mnist.training import progress, recipe_names
 
@@ -37,20 +37,6 @@ def small_data(digits, monkeypatch):
     monkeypatch.setattr("tinygrad_mnist.training.runs.load_mnist", lambda how: digits)
     monkeypatch.setattr("tinygrad_mnist.training.runs.load_mnist_test", lambda how: digits)
     monkeypatch.setattr("tinygrad_mnist.training.results.load_mnist", lambda how: digits)
-
-
-@pytest.fixture
-def command(capsys):
-    """Run a command in this process: returns exit code, standard output, standard error."""
-    before = signal.getsignal(signal.SIGINT)
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as exited:
-            cli.main(list(arguments))
-        return exited.value.code or 0, *capsys.readouterr()
-
-    yield run
-    signal.signal(signal.SIGINT, before)
 
 
 # ---------------------------------------------------------------- what works

@@ -13,7 +13,7 @@ import pytest
 import safetensors.numpy
 from PIL import Image
 
-from tinygrad_mnist import cli, data, export, nn
+from tinygrad_mnist import data, export, nn
 from tinygrad_mnist.training import Recipe, find_run, load_trained, run
 
 
@@ -52,18 +52,6 @@ def copy(name, trained, folder):
 @pytest.fixture
 def second_run(trained, tmp_path):
     copy("relu-adam", trained, tmp_path)
-
-
-@pytest.fixture
-def command(capsys):
-    """Run a command in this process: returns exit code, standard output, standard error."""
-
-    def start(*arguments):
-        with pytest.raises(SystemExit) as exited:
-            cli.main(list(arguments))
-        return exited.value.code or 0, *capsys.readouterr()
-
-    return start
 
 
 def correct(folder):

@@ -40,18 +40,6 @@ def in_a_folder_with_data(tmp_path, monkeypatch, digits):
     np.savez(tmp_path / "mine.npz", x_train=images[:250], y_train=labels[:250], x_test=images[250:], y_test=labels[250:])
 
 
-@pytest.fixture
-def command(capsys):
-    """Run a command in this process: returns exit code, standard output, standard error."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as exited:
-            cli.main(list(arguments))
-        return exited.value.code or 0, *capsys.readouterr()
-
-    return run
-
-
 def begin(script="", *arguments, **how):
     """A real process that runs the command, after some lines of Python."""
     lines = ["import sys, time", "from tinygrad_mnist import cli, training", textwrap.dedent(script), "cli.main(sys.argv[1:])"]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinygrad_mnist import cli, data, training
+from tinygrad_mnist import data, training
 from tinygrad_mnist.data import DataError
 from tinygrad_mnist.training import Recipe, RecipeError, RunFolderError, Training, checkpoint, resumed, run, runs, started
 from tinygrad_mnist.training.checkpoint import Checkpoint
@@ -38,18 +38,6 @@ def small_data(digits, monkeypatch):
     """Make runs see three hundred images only."""
     monkeypatch.setattr("tinygrad_mnist.training.runs.load_mnist", lambda how: digits)
     monkeypatch.setattr("tinygrad_mnist.training.runs.load_mnist_test", lambda how: (digits[0][:50], digits[1][:50]))
-
-
-@pytest.fixture
-def command(capsys):
-    """Run a command in this process: returns exit code, standard output, standard error."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as exited:
-            cli.main(list(arguments))
-        return exited.value.code or 0, *capsys.readouterr()
-
-    return run
 
 
 def outcome(result):
