@@ -1,0 +1,211 @@
+# %% [markdown]
+# # Write your own op
+#
+# **What does a derivative rule look like for a function that nobody has written yet?** You will add *swish*, an activation
+# function of 2017, to the package; get its rule wrong on purpose; let a checker name the mistake; and see why a rule must
+# not remember.
+#
+# *You will be able to*: write an op with its rule, check it to second order, and read what the checker says.
+# *You need*: [the chain rule](../derivations/chain-rule.md), [activations](../derivations/activations.md). *Time*: 10 minutes.
+
+# %% [markdown]
+# ## A function, and a line beneath it
+#
+# Swish is $x\,\sigma(x)$: like ReLU for large inputs, but smooth, and slightly negative left of 0.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+from tinygrad_mnist import grad, tensor
+from tinygrad_mnist.autodiff import GradcheckError, gradcheck, gradgradcheck, op, ops
+
+
+@op
+def swish(x):
+    """x times its sigmoid, elementwise."""
+    return x * ops.sigmoid(x)
+
+
+swish
+
+# %% [markdown]
+# That is an op already: a function on arrays. It computes, and it is recorded. What it lacks is a derivative.
+
+# %%
+x = tensor([-2.0, 0.0, 3.0], requires_grad=True)
+swish(x)
+
+# %% [markdown]
+# By the product rule, the slope is $\sigma(x) + x\,\sigma'(x)$. A rule is given the gradient $g$ that arrives at the output, then
+# the output, then the inputs. It returns the gradient of the input:
+
+# %%
+swish.vjp(lambda g, out, x: g * (ops.sigmoid(x) + x * ops.sigmoid_slope(x)))
+
+swish(x).sum().backward()
+x.grad
+
+# %% [markdown]
+# ## Is it right?
+#
+# `gradcheck` moves every element a little to both sides, and compares. It multiplies by random numbers first, since a rule
+# that forgets $g$ would look right if all of $g$ were 1. `gradgradcheck` does the same with the second derivatives.
+
+# %%
+rng = np.random.default_rng(0)
+points = rng.normal(size=(2, 3))
+gradcheck(swish, [points]), gradgradcheck(swish, [points])
+
+# %% [markdown]
+# Now make the mistakes that everybody makes, and see what it says:
+
+
+# %%
+def says(rule):
+    """What the checker says of swish with another rule."""
+    wrong = op(lambda x: x * ops.sigmoid(x), name="wrong").vjp(rule)
+    try:
+        gradcheck(wrong, [points], rng=np.random.default_rng(0))
+    except GradcheckError as error:
+        return str(error)
+    return "right"
+
+
+print(says(lambda g, out, x: ops.sigmoid(x) + x * ops.sigmoid_slope(x)), "\n")
+print(says(lambda g, out, x: g * (ops.sigmoid(x) - x * ops.sigmoid_slope(x))), "\n")
+print(says(lambda g, out, x: -g * (ops.sigmoid(x) + x * ops.sigmoid_slope(x))))
+
+# %% [markdown]
+# ## A rule is made of ops
+#
+# Nothing was written for the second derivative, and it was right. The rule consists of ops (`ops.sigmoid`, `*`, `+`), so it can
+# be run on tensors, and is recorded like anything else:
+
+# %%
+x = tensor(np.linspace(-5, 5, 200), requires_grad=True)
+y = swish(x)
+(slope,) = grad(y, x, np.ones(200), create_graph=True)
+(bend,) = grad(slope, x, np.ones(200))
+
+figure, axis = plt.subplots(figsize=(6, 3))
+for curve, name, style in ((y, "swish", "-"), (slope, "slope", "--"), (bend, "bend", ":")):
+    axis.plot(x.data, curve.data, style, label=name)
+axis.legend(frameon=False)
+axis.spines[["top", "right"]].set_visible(False)
+
+# %% [markdown]
+# ## A rule must not remember
+#
+# The sigmoid was computed in the forward pass. Why compute it again? It is tempting to keep it:
+
+# %%
+kept = {}
+
+
+def hurried(x):
+    kept["sigmoid"] = 1 / (1 + np.exp(-x))
+    return x * kept["sigmoid"]
+
+
+def hurried_rule(g, out, x):
+    s = kept["sigmoid"]
+    return g * (s + x * s * (1 - s))
+
+
+hasty = op(hurried, name="hasty").vjp(hurried_rule)
+gradcheck(hasty, [points])
+
+# %% [markdown]
+# The first derivative is right. For the second, the array that was kept is a constant: nobody recorded that it depends on $x$.
+
+# %%
+try:
+    gradgradcheck(hasty, [points], rng=np.random.default_rng(0))
+except GradcheckError as error:
+    print(error)
+
+# %% [markdown]
+# So a rule sees `g`, `out` and the inputs, and nothing else. Here `out` is worth a thought: it is $x\,\sigma(x)$, so $\sigma(x)$
+# could be had as `out / x`, were it not for $x = 0$.
+#
+# ## Use it
+#
+# An op is used like any function, in a module too:
+
+# %%
+from tinygrad_mnist import nn
+
+
+class Swish(nn.Module):
+    def forward(self, x):
+        return swish(x)
+
+
+model = nn.Sequential(nn.Linear(4, 3, rng=rng), Swish(), nn.Linear(3, 1, rng=rng))
+model(rng.normal(size=(2, 4)).astype(np.float32)).sum().backward()
+model[0].weight.grad.shape
+
+# %% [markdown]
+# ## Exercises
+#
+# ### Exercise 1: a rule for two arguments
+#
+# `hypot(x, y)` is $\sqrt{x^2 + y^2}$, elementwise. Write its two rules. `out` may save you a square root.
+
+
+# %% tags=["exercise"]
+def rules():
+    return None  # your turn: return two functions of (g, out, x, y)
+
+
+# %% tags=["solution"]
+def rules():
+    return (lambda g, out, x, y: g * x / out, lambda g, out, x, y: g * y / out)
+
+
+# %% tags=["check"]
+def check(rules):
+    assert rules() is not None, "return two rules"
+    hypot = op(np.hypot, name="hypot").vjp(*rules())
+    draw = np.random.default_rng(1)
+    pair = [draw.uniform(1, 2, (2, 3)), draw.uniform(1, 2, 3)]
+    assert gradcheck(hypot, pair)
+    assert gradgradcheck(hypot, pair)
+
+
+check(rules)
+
+# %% [markdown]
+# ### Exercise 2: broadcasting
+#
+# In the check above, `y` has the shape (3,) and `x` the shape (2, 3). Your second rule returns an array of shape (2, 3), and
+# still the gradient of `y` has the shape (3,). Write the function that the tape applies to what a rule returns: it sums `g`, of
+# shape (m, n), to the shape `(n,)`, `(1, n)` or `(m, 1)` that is asked for.
+
+
+# %% tags=["exercise"]
+def fit(g, shape):
+    return None  # your turn
+
+
+# %% tags=["solution"]
+def fit(g, shape):
+    padded = (1,) * (g.ndim - len(shape)) + tuple(shape)
+    repeated = tuple(i for i, n in enumerate(padded) if n == 1)
+    return g.sum(axis=repeated, keepdims=True).reshape(shape)
+
+
+# %% tags=["check"]
+def check(fit):
+    g = np.random.default_rng(2).normal(size=(4, 3))
+    for shape in ((3,), (1, 3), (4, 1), (1, 1)):
+        x = tensor(np.zeros(shape), requires_grad=True)
+        (np.ones((4, 3)) * x).backward(g)
+        found = fit(g, shape)
+        assert found is not None, "return an array"
+        assert found.shape == shape, f"the shape should be {shape}, but is {found.shape}"
+        assert np.allclose(found, x.grad.data), f"the sums for shape {shape} are not right"
+
+
+check(fit)
