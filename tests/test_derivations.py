@@ -5,10 +5,11 @@ import importlib.util
 import re
 from pathlib import Path
 
+import numpy as np
 import pages
 import pytest
 from equations import Derivation, EquationError, equal
-from typeset import Tex, cases, exp, log, matrix, named, sqrt, tanh, total
+from typeset import Tex, absolute, cases, exp, log, matrix, named, sqrt, tanh, total
 
 from tinygrad_mnist import byhand
 
@@ -275,6 +276,46 @@ def test_a_sequence_may_use_its_own_past():
     assert [page.equations[name].check() for name in ("v", "unrolled")] == ["checked", "proved"]
 
 
+def test_what_depends_on_a_sign_is_proved_case_by_case(page):
+    @page.claim
+    def tilted(a):
+        return equal(cases((exp(3 * a), a >= 0), (exp(-a), True)), exp(2 * absolute(a) + a))
+
+    assert page.equations["tilted"].check() == "proved"
+
+
+def test_a_derivative_can_be_used_by_its_name(page):
+    @page.define("n", code=lambda X: np.sum(X**2, axis=0))
+    def y(X, j, B):
+        return total(lambda i: X[i, j] ** 2, B)
+
+    @page.derivative("y[j]", "X[i,j]")
+    def J(X, i, j):
+        return 2 * X[i, j]
+
+    page.arriving("y")
+
+    @page.gradient
+    def dX(J, dy):
+        return J * dy
+
+    assert page.equations["dX"].latex == r"\underset{B \times n}{dX} = \underset{B \times n}{J} \odot \underset{n}{dy}"
+    assert page.equations["dX"].check() == "proved"
+
+
+def test_of_two_names_the_first_is_used(page):
+    @page.define(code=lambda a: a * a, lhs="s = f(a)")
+    def s(a):
+        return a**2
+
+    @page.derivative("s", "a")
+    def slope(s, a):
+        return 2 * s / a
+
+    assert page.equations["s"].latex == "s = f(a) = a^{2}"
+    assert page.equations["slope"].latex.endswith(r"= \frac{2\, s}{a}")
+
+
 def test_what_is_true_for_some_numbers_only_is_not_proved(page):
     @page.claim
     def root(a):
@@ -292,9 +333,10 @@ def test_what_is_true_for_some_numbers_only_is_not_proved(page):
         (lambda x, y: (x + y) * x, r"\left(x + y\right)\, x"),
         (lambda x, y: -((x / y) ** 2), r"-\left(\frac{x}{y}\right)^{2}"),
         (lambda x, y: 2 * x * 3, r"2\, x \cdot 3"),
+        (lambda x, y: x * (1 - y), r"x \left(1 - y\right)"),
         (lambda x, y: exp(-x) / (1 + y), r"\frac{e^{-x}}{1 + y}"),
         (lambda x, y: log(x + y) - tanh(x), r"\log \left(x + y\right) - \tanh\left(x\right)"),
-        (lambda x, y: x * (-y), r"x\, \left(-y\right)"),
+        (lambda x, y: x * (-y), r"x \left(-y\right)"),
         (lambda x, y: 2 ** (x + y), "2^{x + y}"),
         (lambda x, y: x + -1, r"x + \left(-1\right)"),
         (lambda x, y: cases((x, x > 0), (0, True)), r"\begin{cases} x & \text{if } x > 0 \\ 0 & \text{otherwise} \end{cases}"),

@@ -1,82 +1,94 @@
 """The equations of the page "Sigmoid, tanh, ReLU"."""
 
-import numpy as np
+import sympy
 from equations import Derivation, equal
 from typeset import absolute, cases, delta, exp, function
 
+from tinygrad_mnist import byhand
 from tinygrad_mnist.autodiff import ops
 
 page = Derivation(3, B=2, n=3)
-page.draws = 8
-page.given("x")
 page.given("Z", "B n")
-page.index(i="B", j="n", k="B", l="n")
-sigma = function(r"\sigma", lambda z: 1 / (1 + exp(-z)))
+page.given("z")
+page.index(i="B", j="n", k="n")
+
+sigma = function(r"\sigma", lambda x: 1 / (1 + sympy.exp(-x)))
+sigma_slope = function(r"\sigma'", lambda x: sympy.exp(-x) / (1 + sympy.exp(-x)) ** 2)
 
 
-@page.define(code=lambda x: ops.sigmoid(np.float64(x)), lhs=r"\sigma(x)")
-def s(x):
-    return 1 / (1 + exp(-x))
+@page.define(code=lambda z: ops.sigmoid(z), lhs=r"s = \sigma(z)")
+def s(z):
+    return 1 / (1 + exp(-z))
 
 
-@page.derivative("s", "x")
-def sigmoid_slope(s):
+@page.derivative("s", "z", lhs=r"\sigma'(z)")
+def quotient(z):
+    return exp(-z) / (1 + exp(-z)) ** 2
+
+
+@page.derivative("s", "z", lhs=r"\sigma'(z)")
+def product(s):
     return s * (1 - s)
 
 
 @page.claim
-def stable_sigmoid_slope(s, x):
-    return equal(s * (1 - s), exp(-absolute(x)) / (1 + exp(-absolute(x))) ** 2)
+def bound(s):
+    return equal(1 - 4 * s * (1 - s), (1 - 2 * s) ** 2)
 
 
 @page.claim
-def mirrored(x, s):
-    return equal(1 - s, sigma(-x))
+def symmetry(z):
+    return equal(sigma_slope(-z), exp(z) / (1 + exp(z)) ** 2, exp(-z) / (exp(-z) + 1) ** 2, sigma_slope(z))
 
 
-@page.define(code=lambda x: ops.tanh(np.float64(x)), lhs=r"\tanh(x)")
-def t(x):
-    return (exp(x) - exp(-x)) / (exp(x) + exp(-x))
+@page.derivative("s", "z", lhs=r"\sigma'(z)")
+def stable(z):
+    return exp(-absolute(z)) / (1 + exp(-absolute(z))) ** 2
+
+
+@page.define(code=lambda z: ops.tanh(z), lhs=r"t = \tanh(z)")
+def t(z):
+    return (exp(z) - exp(-z)) / (exp(z) + exp(-z))
 
 
 @page.claim
-def stretched(t, x):
-    return equal(t, 2 * sigma(2 * x) - 1)
+def stretched(t, z):
+    return equal(t, 2 * sigma(2 * z) - 1)
 
 
-@page.derivative("t", "x")
+@page.derivative("t", "z", lhs=r"\tanh'(z)")
 def tanh_slope(t):
     return 1 - t**2
 
 
-@page.define(code=lambda x: ops.relu(np.float64(x)), lhs=r"\mathrm{relu}(x)")
-def r(x):
-    return cases((x, x > 0), (0, True))
+@page.define(code=lambda z: ops.relu(z), lhs=r"r = \mathrm{relu}(z)")
+def r(z):
+    return cases((z, z > 0), (0, True))
 
 
-@page.derivative("r", "x")
-def relu_slope(x):
-    return cases((1, x > 0), (0, True))
+@page.derivative("r", "z", lhs=r"\mathrm{relu}'(z)")
+def relu_slope(z):
+    return cases((1, z > 0), (0, True))
 
 
-@page.define("B n", code=lambda Z: ops.sigmoid(Z))
+@page.define("B n", code=lambda Z: byhand.mlp.sigmoid(Z))
 def A(Z, i, j):
     return sigma(Z[i, j])
+
+
+@page.derivative("A[i,j]", "Z[i,k]")
+def jacobian(Z, i, j, k):
+    return delta(j, k) * sigma_slope(Z[i, j])
 
 
 page.arriving("A")
 
 
-@page.derivative("A[i,j]", "Z[k,l]")
-def diagonal(A, i, j, k, l):
-    return delta(i, k) * delta(j, l) * A[i, j] * (1 - A[i, j])
-
-
-@page.gradient
-def dZ(dA, A):
-    return dA * A * (1 - A)
+@page.gradient(code=lambda Z, dA: dA * byhand.mlp.sigmoid_slope(Z))
+def dZ(dA, Z):
+    return dA * sigma_slope(Z)
 
 
 def worked():
-    """Pre-activations on both sides of 0, and a gradient from above."""
-    return page.example("Z", "A", "dA", "dZ", digits=3, Z=[[0, 2], [-2, 5]], dA=[[1, 1], [-1, 2]])
+    """Two examples, three units."""
+    return page.example("Z", "A", "dA", "dZ", folded=True, Z=[[0, 2, -2], [1, -4, 8]], dA=[[1, 1, 1], [2, 3, 1]])

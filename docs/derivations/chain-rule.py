@@ -1,6 +1,5 @@
-"""The equations of the page "The chain rule"."""
+"""The equations of the page "The chain rule and the graph"."""
 
-import numpy as np
 from equations import Derivation
 from typeset import total
 
@@ -8,94 +7,102 @@ from tinygrad_mnist import grad, tensor
 from tinygrad_mnist.autodiff import ops
 
 page = Derivation(1, n=3, m=2)
-page.given("a")
-page.given("b")
-
-
-@page.define(code=lambda a, b: ops.mul(a, np.float64(b)))
-def u(a, b):
-    return a * b
-
-
-@page.define(code=lambda a, b: ops.add(a, np.float64(b)))
-def v(a, b):
-    return a + b
-
-
-@page.define(code=lambda u, v: ops.mul(u, np.float64(v)))
-def L(u, v):
-    return u * v
-
-
-@page.derivative("u", "b")
-def u_by_b(a):
-    return a
-
-
-@page.gradient
-def du(v):
-    return v
-
-
-@page.gradient
-def dv(u):
-    return u
-
-
-@page.gradient
-def db(du, dv, a):
-    return du * a + dv * 1
-
-
-@page.gradient
-def da(du, dv, b):
-    return du * b + dv * 1
-
-
+page.given("u")
+page.given("v")
 page.given("x", "n")
 page.given("W", "m n")
 page.index(i="m", j="n")
 
 
+@page.define(code=lambda u, v: ops.mul(u, v))
+def a(u, v):
+    return u * v
+
+
+@page.define(code=lambda a, u: ops.add(a, u))
+def c(a, u):
+    return a + u
+
+
+@page.define(code=lambda a, c: ops.mul(a, c))
+def L_(a, c):  # the loss of the small program; that of the vectors further down is L
+    return a * c
+
+
+@page.derivative("a", "u", lhs=r"a_u = \frac{\partial a}{\partial u}")
+def a_u(v):
+    return v
+
+
+@page.derivative("c", "u", lhs=r"c_u = \frac{\partial c}{\partial u}")
+def c_u(a_u):
+    return a_u + 1
+
+
+@page.derivative("L_", "u")
+def L_u(a_u, c, a, c_u):
+    return a_u * c + a * c_u
+
+
+@page.derivative("L_", "c", lhs=r"dc = \frac{\partial L}{\partial c}")
+def dc(a):
+    return a
+
+
+@page.derivative("L_", "a", lhs=r"da = \frac{\partial L}{\partial a}")
+def da(c, dc):
+    return c + dc
+
+
+@page.derivative("L_", "u", lhs=r"du = \frac{\partial L}{\partial u}")
+def du(da, v, dc):
+    return da * v + dc
+
+
+@page.derivative("L_", "v", lhs=r"dv = \frac{\partial L}{\partial v}")
+def dv(da, u):
+    return da * u
+
+
 @page.define("m", code=lambda W, x: ops.matmul(W, x * x))
-def h(W, x, i, n):
-    return total(lambda k: W[i, k] * x[k] ** 2, n)
+def y(W, x, i, n):
+    return total(lambda j: W[i, j] * x[j] ** 2, n)
 
 
-@page.derivative("h[i]", "x[j]", shape="m n")
+@page.derivative("y[i]", "x[j]", lhs=r"J_{ij} = \frac{\partial y_i}{\partial x_j}")
 def J(W, x, i, j):
     return 2 * W[i, j] * x[j]
 
 
-page.given("g", "m")
+page.arriving("y")
 
 
-@page.define(code=lambda g, h: ops.matmul(g, h), lhs=r"\ell")
-def ell(g, h, m):
-    return total(lambda k: g[k] * h[k], m)
+@page.derivative("L", "x[j]", lhs=r"dx_j = \frac{\partial L}{\partial x_j}")
+def dx_entry(dy, J, j, m):
+    return total(lambda i: dy[i] * J[i, j], m)
 
 
-@page.derivative("ell", "x[j]")
-def vjp(g, J, j, m):
-    return total(lambda k: g[k] * J[k, j], m)
-
-
-def tape(g, W, x):
-    """The same by the machine."""
+def by_tape(W, x, dy):
+    """What the tape finds."""
     leaf = tensor(x, requires_grad=True)
-    return grad((ops.matmul(W, leaf * leaf) * g).sum(), leaf)[0]
+    return grad(ops.matmul(W, leaf * leaf), leaf, dy)[0]
 
 
-@page.define("n", code=tape, lhs="g^\\top J")
-def product(g, J):
-    return g @ J
+@page.gradient(code=by_tape)
+def dx(J, dy):
+    return dy @ J
+
+
+def forwards():
+    """The small program at u = 2, v = 3, with the derivatives by u along the way."""
+    return page.example("a", "c", "L_", "a_u", "c_u", "L_u", u=2, v=3)
+
+
+def backwards():
+    """The same, backwards."""
+    return page.example("dc", "da", "du", "dv", u=2, v=3)
 
 
 def worked():
-    """The graph of four nodes."""
-    return page.example("u", "v", "L", "du", "dv", "da", "db", a=2, b=3)
-
-
-def worked_product():
-    """Two outputs, three inputs."""
-    return page.example("h", "J", "product", W=[[1, 0, -1], [2, 1, 0]], x=[1, 2, 3], g=[1, -1])
+    """Three inputs, two outputs."""
+    return page.example("W", "x", "y", "J", "dy", "dx", W=[[1, 0, 2], [0, 1, -1]], x=[1, 2, 3], dy=[1, 2])

@@ -4,13 +4,24 @@ import numpy as np
 from equations import Derivation, equal
 from typeset import delta, exp, log, total
 
+from tinygrad_mnist import byhand, grad, tensor
 from tinygrad_mnist.autodiff import ops
 
-page = Derivation(4, C=3, B=2)
+
+def one_hot(rng, shape):
+    """Rows that are 1 at one place, drawn by chance, and 0 elsewhere."""
+    rows = np.eye(shape[-1], dtype=int)[[rng.randrange(shape[-1]) for _ in range(int(np.prod(shape[:-1])))]]
+    return rows.reshape(shape)
+
+
+page = Derivation(4, B=2, C=3)
 page.given("z", "C")
-page.given("y", "C", sample=lambda rng, shape: [int(k == 1) for k in range(*shape)])
 page.given("c")
-page.index(i="C", j="C", b="B")
+page.given("g", "C")
+page.given("y", "C", sample=one_hot)
+page.given("Z", "B C")
+page.given("Y", "B C", sample=one_hot)
+page.index(i="C", j="C", r="B")
 
 
 @page.define("C", code=lambda z: ops.softmax(z))
@@ -19,7 +30,7 @@ def p(z, i, C):
 
 
 @page.claim
-def adds_up(p, C):
+def sums(p, C):
     return equal(total(lambda k: p[k], C), 1)
 
 
@@ -28,54 +39,85 @@ def shift(p, z, c, i, C):
     return equal(p[i], exp(z[i] - c) / total(lambda k: exp(z[k] - c), C))
 
 
-@page.derivative("p[i]", "z[j]")
-def jacobian(p, i, j):
+@page.define("C", code=lambda p: np.log(p), lhs=r"\log p_i")
+def logp(z, i, C):
+    return z[i] - log(total(lambda k: exp(z[k]), C))
+
+
+@page.derivative("logp[i]", "z[j]", lhs=r"\frac{\partial \log p_i}{\partial z_j}")
+def relative(p, i, j):
+    return delta(i, j) - p[j]
+
+
+@page.derivative("p[i]", "z[j]", lhs=r"J_{ij} = \frac{\partial p_i}{\partial z_j}")
+def J(p, i, j):
     return p[i] * (delta(i, j) - p[j])
 
 
+page.let("above", lambda g, p: np.sum(g * p))
+
+
+def by_tape(z, g):
+    """What the tape's rule makes of a cotangent g."""
+    leaf = tensor(z, requires_grad=True)
+    return grad(ops.softmax(leaf), leaf, g)[0]
+
+
+@page.derivative("above", "z[j]", lhs=r"(g\,J)_j")
+def product(p, g, j, C):
+    return p[j] * (g[j] - total(lambda k: p[k] * g[k], C))
+
+
 @page.define(code=lambda z, y: ops.cross_entropy(z.reshape(1, -1), np.array([y.argmax()]))[0])
-def L(p, y, C):
+def ell(p, y, C):
     return -total(lambda k: y[k] * log(p[k]), C)
 
 
-@page.gradient
+@page.derivative("ell", "p[i]")
 def dp(p, y, i):
     return -(y[i] / p[i])
 
 
-@page.claim
-def both(dz, dp, p, y, i, C):
-    return equal(
-        dz[i],
-        total(lambda k: dp[k] * (p[k] * (delta(k, i) - p[i])), C),
-        p[i] * total(lambda k: y[k], C) - y[i],
-    )
+@page.derivative("ell", "z[j]")
+def dz_sum(p, y, j, C):
+    return -total(lambda i: y[i] / p[i] * (p[i] * (delta(i, j) - p[j])), C)
 
 
-@page.gradient
-def dz(p, y, i):
-    return p[i] - y[i]
+@page.derivative("ell", "z[j]")
+def dz(p, y, j):
+    return p[j] - y[j]
 
 
-page.given("Z", "B C")
-page.given("Y", "B C", sample=lambda rng, shape: np.eye(shape[1], dtype=int)[[rng.randrange(shape[1]) for _ in range(shape[0])]])
+@page.define("B C", code=lambda Z: np.exp(byhand.mlp.log_softmax(Z)))
+def A(Z, r, j, C):
+    return exp(Z[r, j]) / total(lambda k: exp(Z[r, k]), C)
 
 
-@page.define("B C", code=lambda Z: ops.softmax(Z))
-def A(Z, b, i, C):
-    return exp(Z[b, i]) / total(lambda k: exp(Z[b, k]), C)
+@page.define(code=lambda Z, Y: ops.cross_entropy(Z, Y.argmax(axis=1)).mean())
+def L(A, Y, B, C):
+    return -(total(lambda r: total(lambda j: Y[r, j] * log(A[r, j]), C), B) / B)
 
 
-@page.define(code=lambda Z, Y: ops.cross_entropy(Z, Y.argmax(axis=1)).mean(), lhs=r"\bar L")
-def mean_loss(A, Y, B, C):
-    return -(total(lambda b: total(lambda k: Y[b, k] * log(A[b, k]), C), B) / B)
+def by_hand(Z, Y):
+    """What the hand derivation computes, seen through a layer that changes nothing."""
+    network = byhand.MLP((Z.shape[1], Z.shape[1]), dtype=np.float64)
+    network.params["W1"] = np.eye(Z.shape[1])
+    return network.backward(network.forward(Z), Y.argmax(axis=1))["dZ1"]
 
 
-@page.derivative("mean_loss", "Z[b,i]")
-def dZ(A, Y, b, i, B):
-    return (A[b, i] - Y[b, i]) / B
+@page.gradient(code=by_hand)
+def dZ(A, Y, B):
+    return (A - Y) / B
+
+
+page.let("L_", lambda L: L)  # without the formula
+
+
+def jacobian():
+    """Three classes."""
+    return page.example("z", "p", "J", z=[2, 1, 0])
 
 
 def worked():
-    """Three classes, the second is right."""
-    return page.example("z", "p", "y", "dp", "dz", z=[2, 1, 0], y=[0, 1, 0])
+    """Two examples, three classes."""
+    return page.example("Z", "A", "Y", "L_", "dZ", digits=2, folded=True, Z=[[2, 1, 0], [-1, 3, 1]], Y=[[1, 0, 0], [0, 0, 1]])

@@ -1,16 +1,30 @@
 """The equations of the page "Mean squared error"."""
 
 import numpy as np
-from equations import Derivation, equal
-from sympy import Rational
-from typeset import exp, total
+from equations import Derivation
+from typeset import exp, log, total
 
 from tinygrad_mnist import byhand
+from tinygrad_mnist.autodiff import ops
+from tinygrad_mnist.nn import functional
 
 page = Derivation(5, B=2, C=3)
 page.given("Z", "B C")
 page.given("Y", "B C", sample=lambda rng, shape: np.eye(shape[1], dtype=int)[[rng.randrange(shape[1]) for _ in range(shape[0])]])
+page.given("z")
+page.given("y")
 page.index(i="B", j="C")
+
+
+def by_hand(term):
+    """What the hand derivation computes, seen through a layer that changes nothing."""
+
+    def code(Z, Y):
+        network = byhand.MLP((Z.shape[1], Z.shape[1]), loss="mse", dtype=np.float64)
+        network.params["W1"] = np.eye(Z.shape[1])
+        return network.backward(network.forward(Z), Y.argmax(axis=1))[term]
+
+    return code
 
 
 @page.define("B C", code=lambda Z: byhand.mlp.sigmoid(Z))
@@ -18,36 +32,66 @@ def A(Z, i, j):
     return 1 / (1 + exp(-Z[i, j]))
 
 
-def loss_by_hand(A, Y):
-    paper = byhand.MLP((1, Y.shape[1]), loss="mse", dtype=np.float64)
-    return paper.loss({"A1": A}, Y.argmax(axis=1))
-
-
-@page.define(code=loss_by_hand)
+@page.define(code=lambda A, Y: functional.mse_loss(A, Y))
 def L(A, Y, B, C):
     return total(lambda i: total(lambda j: (A[i, j] - Y[i, j]) ** 2, C), B) / (B * C)
 
 
-@page.gradient
+@page.gradient(code=by_hand("dA1"))
 def dA(A, Y, B, C):
     return 2 * (A - Y) / (B * C)
 
 
-@page.derivative("A[i,j]", "Z[i,j]")
-def slope(A, i, j):
-    return A[i, j] * (1 - A[i, j])
-
-
-@page.gradient
+@page.gradient(code=by_hand("dZ1"))
 def dZ(dA, A):
     return dA * A * (1 - A)
 
 
-@page.claim
-def quarter(A, i, j):
-    return equal(A[i, j] * (1 - A[i, j]), Rational(1, 4) - (A[i, j] - Rational(1, 2)) ** 2)
+@page.define(code=lambda z: ops.sigmoid(z))
+def a(z):
+    return 1 / (1 + exp(-z))
+
+
+@page.define(code=lambda a, y: ops.squared_error(a, y))
+def q(a, y):
+    return (a - y) ** 2
+
+
+@page.derivative("q", "z", lhs=r"q_z = \frac{\partial q}{\partial z}")
+def q_z(a, y):
+    return 2 * (a - y) * a * (1 - a)
+
+
+page.let("size", lambda a: a * (1 - a) ** 2)
+
+
+@page.derivative("size", "a", lhs=r"\frac{d}{da}\, a \left(1 - a\right)^2")
+def most(a):
+    return (1 - a) * (1 - 3 * a)
+
+
+@page.define(code=lambda z, y: -(y * ops.logsigmoid(z) + (1 - y) * ops.logsigmoid(-z)))
+def h(a, y):
+    return -(y * log(a)) - (1 - y) * log(1 - a)
+
+
+@page.derivative("h", "a")
+def h_by_a(a, y):
+    return (a - y) / (a * (1 - a))
+
+
+@page.derivative("h", "z", lhs=r"h_z = \frac{\partial h}{\partial z}")
+def h_z(a, y):
+    return a - y
+
+
+def unit():
+    """One unit at the wrong end."""
+    return page.example("a", "q_z", "h_z", folded=True, z=-5, y=1)
 
 
 def worked():
-    """Two examples and two classes: one output surely wrong, the others fairly right."""
-    return page.example("Z", "A", "Y", "dA", "dZ", digits=3, Z=[[6, 0], [-1, 1]], Y=[[0, 1], [0, 1]])
+    """Two examples, three classes."""
+    return page.example(
+        "Z", "A", "Y", "dA", "dZ", digits=2, folded=True, Z=[[1, -2, -1], [7, -6, -1]], Y=[[1, 0, 0], [0, 1, 0]],
+    )  # fmt: skip

@@ -335,9 +335,10 @@ class Derivation:
     def define(
         self, shape: str = "", *, code: Formula, lhs: str = "", layers: tuple[int, ...] = (), only: tuple[str, ...] = ()
     ) -> Callable[[Formula], Formula]:
-        """A definition: the decorated formula; ``code`` computes the same with the package, on float64 arrays; ``lhs`` is LaTeX for its name.
+        """A definition: the decorated formula; ``code`` computes the same with the package, on float64 arrays.
 
-        It may hold in some layers only, or for some of the page's options.
+        ``lhs`` is LaTeX for its name, or for two, ``"s = f(x)"``: then other formulas use the first. A definition may hold in some
+        layers only, or for some of the page's options.
         """
 
         def add(formula: Formula) -> Formula:
@@ -352,8 +353,9 @@ class Derivation:
 
             how = "compared with what the package computes"
             if lhs:
-                self.written[name] = lhs
-            self._add(name, self._left(name, formula), formula, pairs, how, digits=12, symbolic=False, only=only)
+                self.written[name] = lhs.partition(" = ")[0]
+            left = lhs if " = " in lhs else self._left(name, formula)
+            self._add(name, left, formula, pairs, how, digits=12, symbolic=False, only=only)
             return formula
 
         return add
@@ -401,8 +403,8 @@ class Derivation:
     ) -> Callable[[Formula], Formula]:
         """A derivative of one term by another, entries named by indices: ``derivative("p[i]", "z[j]")``.
 
-        That of a gradient is a second derivative: ``derivative("dz[i]", "z[j]")``. With a ``shape``, its name is a term from there
-        on: a Jacobian to multiply with.
+        That of a gradient is a second derivative: ``derivative("dz[i]", "z[j]")``. Other formulas may use the derivative by its
+        name, as a Jacobian to multiply with; with a ``shape`` the name is shown, too.
         """
         (top, rows), (bottom, columns) = ((name, re.findall(r"\w", rest)) for name, _, rest in (x.partition("[") for x in (of, by)))
 
@@ -418,10 +420,11 @@ class Derivation:
             y, x = (self._entry(name, places) for name, places in ((top, rows), (bottom, columns)))
             how = f"the definition of {top} differentiated by {bottom}"
             left = lhs or rf"\frac{{\partial{power} {y}}}{{\partial {x}{power}}}"
+            name, sizes = formula.__name__, tuple(self.indices[i] for i in self.indices_of(formula))
+            self.terms.setdefault(name, Term(name, tuple(shape.split()) or sizes, self._version(name, formula, 0, ())))
             if shape:
-                self.terms[formula.__name__] = Term(formula.__name__, tuple(shape.split()), formula)
-                left = f"{self._left(formula.__name__, formula)} = {left}"
-            self._add(formula.__name__, left, formula, pairs, how, symbolic)
+                left = f"{self._left(name, formula)} = {left}"
+            self._add(name, left, formula, pairs, how, symbolic)
             return formula
 
         return add

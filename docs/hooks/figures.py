@@ -1,37 +1,83 @@
-"""Figures that pages compute when they are built: SVG with its text as text, readable on a phone and in the dark."""
+"""Figures of the site: curves by matplotlib, in the colours and letters of the page around them, light or dark."""
 
 from __future__ import annotations
 
 import io
+import re
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
-
-mpl.use("svg")
-
-import matplotlib.pyplot as plt
+from cycler import cycler
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from collections.abc import Callable
 
-BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
+INK = "#010203"
+"""Stands for the colour of the text."""
+
+BLUE, ORANGE, GREEN = COLORS = ("#2a7fd4", "#d9622b", "#2e9e6b")
+"""Of curves; each can be told from white, from black, and from each other."""
+
+STYLE = {
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 10,
+    "font.size": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "axes.prop_cycle": cycler(color=COLORS),
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
 
 
-def subplots(*shape: int, width: float = 5.6, height: float = 2.7, **options: Any) -> Any:
-    """A figure and its axes; inches of 72 pixels, so that 5.6 is about as wide as a phone."""
-    figure, axes = plt.subplots(*shape, figsize=(width, height), **options)
-    for axis in figure.axes:
-        axis.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+def curves(name: str, draw: Callable[..., None], label: str, caption: str, *, panels: int = 1, height: float = 2.4) -> str:
+    """An HTML figure of panels beneath each other, as wide as a phone; `draw` is called with their axes.
+
+    Parameters
+    ----------
+    name : str
+        Unlike that of any other figure: what stands inside is found by it.
+    label, caption : str
+        What is seen, for those who cannot see it, and the text beneath, which may be HTML.
+    height : float
+        Of a panel, in inches; it is 4.6 wide.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure((4.6, height * panels), layout="constrained")
+        draw(*(figure.add_subplot(panels, 1, n + 1) for n in range(panels)))
+    return svg(figure, label, name=name, caption=caption)
 
 
-def svg(figure: Figure, description: str, *, pictures: bool = False) -> str:
-    """The figure as HTML, with a description for those who cannot see it; if it holds `pictures`, the same in the dark."""
-    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": description})
-    figure.tight_layout()
-    file = io.StringIO()
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    plt.close(figure)
-    text = file.getvalue()
-    kind = "figure pictures" if pictures else "figure"
-    return f'<div class="{kind}" role="img" aria-label="{description}">{text[text.index("<svg") :]}</div>'
+def subplots(*shape: int, width: float = 5.6, height: float = 2.7) -> Any:
+    """A figure and its axes, side by side; 5.6 inches are about as wide as a phone."""
+    with mpl.rc_context(STYLE):
+        figure = Figure((width, height), layout="constrained")
+        return figure, figure.subplots(*shape)
+
+
+def svg(figure: Figure, label: str, *, name: str = "", caption: str = "") -> str:
+    """A figure as HTML."""
+    with mpl.rc_context(STYLE | {"svg.hashsalt": name or label}):
+        FigureCanvasSVG(figure)
+        out = io.StringIO()
+        figure.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    text = out.getvalue()
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    used = set(re.findall(r"#([\w-]+)", text))
+    text = re.sub(r' id="([\w.-]+)"', lambda found: found[0] if found[1] in used else "", text)
+    text = re.sub(r"font-family: [^;\"]*", "font-family: inherit", text)
+    view = re.search(r'viewBox="[^"]*"', text)
+    assert view is not None
+    opening = (
+        f'<svg {view[0]} style="width:100%;max-width:34rem;height:auto;stroke-linejoin:round" role="img" aria-label="{escape(label)}">'
+    )
+    text = re.sub(r"<(metadata|style).*?</\1>", "", text, flags=re.DOTALL)
+    return f'<figure style="width:100%">{opening}{text[text.index(">") + 1 :]}<figcaption>{caption}</figcaption></figure>'

@@ -63,7 +63,8 @@ class Tex:
     def __mul__(self, other: Any) -> Tex:
         other = tex(other)
         right = _tight(other, PRODUCT)
-        sign = r" \odot " if self.shape and other.shape else r" \cdot " if right[:1].isdigit() else r"\, "
+        space = " " if right.startswith(r"\left") else r"\, "  # a large bracket brings its own
+        sign = r" \odot " if self.shape and other.shape else r" \cdot " if right[:1].isdigit() else space
         return Tex(f"{_tight(self, PRODUCT)}{sign}{right}", PRODUCT, self.shape or other.shape)
 
     def __rmul__(self, other: Any) -> Tex:

@@ -1,0 +1,52 @@
+"""The figures of the site: in the page's colours, with names of their own, small."""
+
+import re
+from xml.etree import ElementTree as ET
+
+import pytest
+from figures import INK, curves
+
+
+def draw(*panels):
+    for axes in panels:
+        axes.plot([0, 1, 2], [1, 0, 1], "--", label="a")
+        axes.plot([0, 1], [-1, 1])
+        axes.legend()
+
+
+@pytest.fixture
+def html():
+    return curves("one", draw, 'a "valley" & a line', "A caption.", panels=2)
+
+
+def test_a_figure_takes_the_colour_of_the_text_around_it(html):
+    assert INK not in html
+    assert "currentColor" in html
+    assert "#000000" not in html
+
+
+def test_a_figure_has_no_style_that_would_hold_for_the_whole_page(html):
+    assert "<style" not in html
+
+
+def test_a_figure_is_as_wide_as_there_is_room_and_says_what_it_shows(html):
+    svg = ET.fromstring(re.sub(r"xlink:", "", html)).find("svg")
+    assert "width" not in svg.attrib
+    assert svg.attrib["style"].startswith("width:100%")
+    assert svg.attrib["aria-label"] == 'a "valley" & a line'
+
+
+def test_letters_are_text_of_the_page(html):
+    assert ">A caption.<" in html
+    assert re.search(r"<text[^>]*font-family: inherit[^>]*>a</text>", html)
+    assert "DejaVu" not in html
+
+
+def test_names_inside_two_figures_differ(html):
+    names = [set(re.findall(r' id="([^"]+)"', text)) for text in (html, curves("two", draw, "", ""))]
+    assert all(names)
+    assert not names[0] & names[1]
+
+
+def test_a_figure_is_the_same_at_each_build(html):
+    assert curves("one", draw, 'a "valley" & a line', "A caption.", panels=2) == html
