@@ -2,8 +2,10 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ jupytext = pytest.importorskip("jupytext")
 
 from tinygrad_mnist import cli, tutorials
 
+ROOT = Path(__file__).parent.parent
 SCRIPTS = tutorials.scripts()
 
 
@@ -29,6 +32,13 @@ def test_it_begins_with_a_question_and_says_what_it_takes(script):
     assert text.split("\n\n")[0].strip().partition("?**")[1], "the first sentence is a question in bold"
     for promise in ("*You will be able to*:", "*You need*:", "*Time*:"):
         assert promise in opening
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_it_is_listed(script):
+    index = ROOT / "docs" / "tutorials" / "index.md"
+    assert f"]({script.stem}.md)" in index.read_text(encoding="utf-8")
+    assert f" tutorials/{script.stem}.md\n" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
@@ -88,10 +98,14 @@ def test_the_command_writes_notebooks_and_overwrites_none(tmp_path, capsys):
     assert not exited.value.code
     written = sorted((tmp_path / "mine").glob("*.ipynb"))
     assert [path.stem for path in written] == [script.stem for script in SCRIPTS]
+    for path in written:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        prose = "".join("".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "markdown")
+        for link in re.findall(r"\]\(([^)#]+)", prose):
+            assert link.startswith("https://") or (path.parent / link).is_file(), f"{path.name} links to {link}"
     content = json.loads(written[0].read_text(encoding="utf-8"))
     hidden = [cell for cell in content["cells"] if cell["metadata"].get("jupyter", {}).get("source_hidden")]
     assert len(hidden) == sum(kind == "solution" for kind, _ in cells(SCRIPTS[0]))
-    assert not any("](../" in "".join(cell["source"]) for cell in content["cells"])
     capsys.readouterr()
     written[0].write_text("my work")
     with pytest.raises(SystemExit) as exited:

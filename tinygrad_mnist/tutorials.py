@@ -15,7 +15,7 @@ def scripts() -> list[Path]:
 
 
 def notebook(script: Path) -> Any:
-    """A script as a notebook without outputs; its solutions are folded, and its links name files of the documentation."""
+    """A script as a notebook without outputs; its solutions are folded, and its links lead to other notebooks, or name files of the documentation."""
     import jupytext
 
     made = jupytext.read(script)
@@ -24,6 +24,7 @@ def notebook(script: Path) -> Any:
         cell.id = f"cell-{number}"
         if cell.cell_type == "markdown":
             cell.source = re.sub(r"\[([^]]+)\]\(\.\./([\w/.-]+\.md)[^)]*\)", r"\1 (docs/\2)", cell.source)
+            cell.source = re.sub(r"\]\(([\w-]+)\.md\)", r"](\1.ipynb)", cell.source)
         elif "solution" in cell.metadata.get("tags", []):
             cell.source = f"# One solution. Leave this cell out to check your own.\n{cell.source}"
             cell.metadata["jupyter"] = {"source_hidden": True}

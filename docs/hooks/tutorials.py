@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import html
 import re
@@ -81,13 +80,11 @@ def output(found: Any) -> str:
     if found.output_type == "stream":
         return preformatted(found.text)
     data = found.data
-    if "image/svg+xml" in data:
-        picture = base64.b64encode(data["image/svg+xml"].encode()).decode()
-        return f'<p class="output"><img alt="" src="data:image/svg+xml;base64,{picture}"></p>'
     if "image/png" in data:
         return f'<p class="output"><img alt="" src="data:image/png;base64,{data["image/png"].strip()}"></p>'
-    if "text/html" in data:
-        return '<div class="output">' + re.sub(r"\s*\n\s*", " ", data["text/html"]) + "</div>"
+    for kind in ("image/svg+xml", "text/html"):
+        if kind in data:
+            return '<div class="output">' + re.sub(r"\s*\n\s*", " ", data[kind]) + "</div>"
     return preformatted(data["text/plain"])
 
 

@@ -1,0 +1,330 @@
+# %% [markdown]
+# # A network by hand, on real handwriting
+#
+# **How few lines of NumPy does it take to read handwriting?** About twenty: four for the way forward, six for the way back, and
+# a loop. You will write them, find out whether they are right before anything is trained, and then look at what was learned.
+#
+# *You will be able to*: turn the equations of a network into code, test a gradient by moving one weight, and choose a learning
+# rate by looking. *You need*: [the whole network by hand](../derivations/network.md), where every equation below is derived.
+# *Time*: 15 minutes.
+#
+# ## The digits
+#
+# MNIST ships with the package. Each image has 28 × 28 pixels between 0 and 1 and is one row of 784 numbers. We train on 20,000
+# of them, and keep 5,000 others to find out what the network has learned.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+from tinygrad_mnist.data import load_mnist, minibatches, one_hot
+
+images, labels = load_mnist()
+X, y = images[:20_000], labels[:20_000]
+held_out, held_out_labels = images[-5000:], labels[-5000:]
+
+
+def show(images, titles, columns=10, **options):
+    """Images in rows, with a title each."""
+    rows = -(-len(images) // columns)
+    _, axes = plt.subplots(rows, columns, figsize=(6, 6 * 1.25 * rows / columns), squeeze=False)
+    for axis, image, title in zip(axes.flat, images, titles, strict=True):
+        axis.imshow(image.reshape(28, 28), **options)
+        axis.set_title(title, fontsize=10)
+    for axis in axes.flat:
+        axis.axis("off")
+
+
+show(X[:10], y[:10], cmap="gray_r")
+
+# %% [markdown]
+# ## Forward
+#
+# 784 pixels go in, 64 hidden units look at them, 10 numbers come out, one for each digit. Two weight matrices and two rows of
+# biases make up all that the network will ever know. Small random weights to begin with, and biases of 0:
+
+# %%
+rng = np.random.default_rng(0)
+
+
+def fresh(hidden=64):
+    """Weights before training."""
+    bound1, bound2 = np.sqrt(6 / (784 + hidden)), np.sqrt(6 / (hidden + 10))
+    return {
+        "W1": rng.uniform(-bound1, bound1, (784, hidden)),
+        "b1": np.zeros(hidden),
+        "W2": rng.uniform(-bound2, bound2, (hidden, 10)),
+        "b2": np.zeros(10),
+    }
+
+
+# %% [markdown]
+# A whole batch of images goes through together, one a row. The shapes stand behind the lines; with matrices, a shape that
+# does not fit is the first sign of a mistake.
+
+
+# %%
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def forward(p, A0):
+    Z1 = A0 @ p["W1"] + p["b1"]  # (B, 64)
+    A1 = sigmoid(Z1)  # (B, 64)
+    Z2 = A1 @ p["W2"] + p["b2"]  # (B, 10)
+    A2 = softmax(Z2)  # (B, 10): a probability for each digit
+    return {"A0": A0, "Z1": Z1, "A1": A1, "Z2": Z2, "A2": A2}
+
+
+# %% [markdown]
+# How wrong is it? Minus the logarithm of the probability that it gave to the right digit, averaged over the batch. Before
+# training it can only guess, so that probability is about a tenth, and the loss about $\ln 10$. If yours is not, stop and look.
+
+
+# %%
+def loss(t, Y):
+    return -(Y * np.log(t["A2"])).sum() / len(Y)
+
+
+p = fresh()
+print(f"loss {loss(forward(p, X[:500]), one_hot(y[:500])):.2f}, guessing {np.log(10):.2f}")
+
+# %% [markdown]
+# ## Backward
+#
+# Every line of the forward pass has a counterpart, and they come in the opposite order. `dZ2` stands for the derivative of the
+# loss by `Z2`, and has its shape.
+
+
+# %%
+def backward(p, t, Y):
+    d = {}
+    d["Z2"] = (t["A2"] - Y) / len(Y)  # softmax and cross-entropy in one
+    d["W2"] = t["A1"].T @ d["Z2"]  # (64, 10)
+    d["b2"] = d["Z2"].sum(axis=0)  # (10,)
+    d["A1"] = d["Z2"] @ p["W2"].T  # (B, 64)
+    d["Z1"] = d["A1"] * t["A1"] * (1 - t["A1"])  # times the slope of the sigmoid
+    d["W1"] = t["A0"].T @ d["Z1"]  # (784, 64)
+    d["b1"] = d["Z1"].sum(axis=0)  # (64,)
+    return d
+
+
+# %% [markdown]
+# ## Is it right?
+#
+# A derivative is what happens to the loss when one weight is moved a little. So move one, and see. A network with a wrong
+# gradient often still learns, a little worse than it should, and nobody notices. This test does.
+
+
+# %%
+def moved(p, name, place, h=1e-5):
+    """The derivative of the loss by one parameter, from two forward passes."""
+    A0, Y = X[:50], one_hot(y[:50])
+    there, back = ({k: v.copy() for k, v in p.items()} for _ in range(2))
+    there[name][place] += h
+    back[name][place] -= h
+    return (loss(forward(there, A0), Y) - loss(forward(back, A0), Y)) / (2 * h)
+
+
+d = backward(p, forward(p, X[:50]), one_hot(y[:50]))
+print("            by hand         by moving it")
+for name, place in (("W1", (400, 5)), ("b1", (5,)), ("W2", (5, 3)), ("b2", (3,))):
+    print(f"{name:4}{d[name][place]:15.10f}  {moved(p, name, place):15.10f}")
+    assert np.isclose(d[name][place], moved(p, name, place), rtol=1e-6)
+
+# %% [markdown]
+# ## Train
+#
+# 32 images, one step against the gradient, the next 32. When all images had their turn, an *epoch* is over.
+
+
+# %%
+def accuracy(p):
+    """The part of the held-out images that it reads."""
+    return (forward(p, held_out)["A2"].argmax(axis=1) == held_out_labels).mean()
+
+
+def train(p, lr, epochs=1):
+    """Changes p; the loss of every batch."""
+    losses = []
+    for _ in range(epochs):
+        for rows in minibatches(len(X), 32, rng):
+            t, Y = forward(p, X[rows]), one_hot(y[rows])
+            losses.append(loss(t, Y))
+            d = backward(p, t, Y)
+            for name in p:
+                p[name] -= lr * d[name]
+    return losses
+
+
+# %% [markdown]
+# `lr` is the *learning rate*: how far to step. Nobody can tell you the right one, but three runs show it. Each curve is the mean
+# of the last 25 batches.
+
+# %%
+figure, axis = plt.subplots(figsize=(6, 3))
+for lr, style in ((0.01, ":"), (0.5, "-"), (20.0, "--")):
+    p = fresh()
+    with np.errstate(all="ignore"):  # the last one jumps so far that numbers overflow
+        losses, read = train(p, lr), accuracy(p)
+    axis.plot(np.convolve(losses, np.ones(25) / 25, "valid"), style, label=f"lr = {lr:g}: {read:.1%}")
+axis.set(xlabel="step", ylabel="loss", ylim=(0, 4))
+axis.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1), columnspacing=1)
+axis.spines[["top", "right"]].set_visible(False)
+
+# %% [markdown]
+# Too small a step creeps, too large a step jumps from one slope to the opposite one. With 0.5, let it go on:
+
+# %%
+p = fresh()
+train(p, lr=0.5, epochs=4)
+f"{accuracy(p):.1%} of the held-out images"
+
+# %% [markdown]
+# ## What it learned
+#
+# Each hidden unit has a weight for every pixel, so its weights can be shown as an image: blue where ink speaks for it, red where
+# ink speaks against it.
+
+# %%
+strongest = np.abs(p["W2"]).sum(axis=1).argsort()[::-1][:10]
+limit = np.abs(p["W1"]).max() / 2
+show(p["W1"].T[strongest], [""] * 10, columns=5, cmap="RdBu", vmin=-limit, vmax=limit)
+
+# %% [markdown]
+# And these are the mistakes of which it was most certain: what it is, and what the network took it for. Would you have read all
+# of them?
+
+# %%
+found = forward(p, held_out)["A2"]
+wrong = np.flatnonzero(found.argmax(axis=1) != held_out_labels)
+wrong = wrong[found[wrong].max(axis=1).argsort()[::-1]][:10]
+show(held_out[wrong], [f"{held_out_labels[i]}, read as {found[i].argmax()}" for i in wrong], columns=5, cmap="gray_r")
+
+# %% [markdown]
+# ## The package's own
+#
+# `tinygrad_mnist.byhand` is this network for any number of layers, three activation functions and two losses. Given the same
+# weights, it finds the same gradients:
+
+# %%
+from tinygrad_mnist import byhand
+
+paper = byhand.MLP((784, 64, 10), activation="sigmoid", dtype=np.float64)
+paper.params = p
+theirs = paper.backward(paper.forward(X[:50]), y[:50])
+ours = backward(p, forward(p, X[:50]), one_hot(y[:50]))
+print(f"largest difference {max(np.abs(ours[name] - theirs[f'd{name}']).max() for name in ours):.0e}")
+
+# %% [markdown]
+# ## Exercises
+#
+# ### Exercise 1: tanh instead of sigmoid
+#
+# If the hidden units are `A1 = np.tanh(Z1)`, one line of `backward` changes. Write it: the gradient `dZ1` from `dA1` and `A1`.
+
+
+# %% tags=["exercise"]
+def back_through_tanh(dA1, A1):
+    return None  # your turn
+
+
+# %% tags=["solution"]
+def back_through_tanh(dA1, A1):
+    return dA1 * (1 - A1**2)
+
+
+# %% tags=["check"]
+def check(back_through_tanh):
+    draw = np.random.default_rng(1)
+    Z1, dA1, h = draw.normal(size=(3, 4)), draw.normal(size=(3, 4)), 1e-6
+    dZ1 = back_through_tanh(dA1, np.tanh(Z1))
+    assert dZ1 is not None, "return an array of the shape of A1"
+    slope = (np.tanh(Z1 + h) - np.tanh(Z1 - h)) / (2 * h)
+    assert np.allclose(dZ1, dA1 * slope, atol=1e-8), "moving Z1 a little gives another slope"
+
+
+check(back_through_tanh)
+
+# %% [markdown]
+# ### Exercise 2: a penalty on large weights
+#
+# Add $\tfrac{\lambda}{2}$ times the sum of all squared weights to the loss, of both matrices, not of the biases. Two functions: what is
+# added to the loss, and what is added to the gradient of the parameter `name`.
+
+
+# %% tags=["exercise"]
+def penalty(p, lam):
+    return None  # your turn: a number
+
+
+def penalty_gradient(p, name, lam):
+    return None  # your turn: an array of the shape of p[name]
+
+
+# %% tags=["solution"]
+def penalty(p, lam):
+    return lam / 2 * ((p["W1"] ** 2).sum() + (p["W2"] ** 2).sum())
+
+
+def penalty_gradient(p, name, lam):
+    return lam * p[name] if name.startswith("W") else np.zeros_like(p[name])
+
+
+# %% tags=["check"]
+def check(penalty, penalty_gradient):
+    draw, h = np.random.default_rng(2), 1e-6
+    q = {name: draw.normal(size=value.shape) for name, value in p.items()}
+    assert penalty(q, 0.3) is not None, "return a number"
+    squares = np.square(q["W1"]).sum() + np.square(q["W2"]).sum()
+    assert np.isclose(penalty(q, 0.3), 0.15 * squares), "half of λ times all squared weights"
+    for name, place in (("W1", (7, 5)), ("W2", (5, 3)), ("b1", (5,)), ("b2", (3,))):
+        there, back = ({k: v.copy() for k, v in q.items()} for _ in range(2))
+        there[name][place] += h
+        back[name][place] -= h
+        slope = (penalty(there, 0.3) - penalty(back, 0.3)) / (2 * h)
+        found = penalty_gradient(q, name, 0.3)
+        assert found is not None, "return an array"
+        assert np.isclose(found[place], slope, atol=1e-4), f"wrong for {name}: moving it gives {slope:.4f}"
+
+
+check(penalty, penalty_gradient)
+
+# %% [markdown]
+# ### Exercise 3: momentum
+#
+# A ball that rolls downhill keeps part of its speed. Keep a velocity for every parameter: $v \leftarrow \mu v + g$, then
+# $\theta \leftarrow \theta - \eta v$. Write one such step for all parameters; change `p` and `v`.
+
+
+# %% tags=["exercise"]
+def step(p, v, d, lr, momentum):
+    return None  # your turn: change p and v, return nothing
+
+
+# %% tags=["solution"]
+def step(p, v, d, lr, momentum):
+    for name in p:
+        v[name] = momentum * v[name] + d[name]
+        p[name] = p[name] - lr * v[name]
+
+
+# %% tags=["check"]
+def check(step):
+    draw = np.random.default_rng(3)
+    mine, first, second = ({"W": draw.normal(size=(2, 3)), "b": draw.normal(size=3)} for _ in range(3))
+    start = {name: value.copy() for name, value in mine.items()}
+    v = {name: np.zeros_like(value) for name, value in mine.items()}
+    for d in (first, second):
+        step(mine, v, d, lr=0.1, momentum=0.9)
+    for name, value in start.items():  # the first gradient counts 1 + 0.9 times, the second once
+        expected = value - 0.1 * (1.9 * first[name] + second[name])
+        assert np.allclose(mine[name], expected), f"{name} is not where two steps lead"
+
+
+check(step)

@@ -1,0 +1,264 @@
+# %% [markdown]
+# # The same network with modules, compared term by term
+#
+# **What does a tape take off your hands, and how do you know that it is right?** You will build the network of the last tutorial
+# from modules, see what the tape records, and hold every gradient against the one on paper. Then you will plant a mistake, and
+# see a network learn in spite of it.
+#
+# *You will be able to*: write a model and a training loop as in PyTorch, get the gradient of anything in between, and prove a
+# derivation of your own. *You need*: [the tape](../derivations/tape.md) and
+# [a network by hand](02-by-hand.md). *Time*: 10 minutes.
+#
+# ## Modules
+#
+# A module is a function with parameters. `Linear` holds a weight matrix and biases, `Sigmoid` holds nothing, and `Sequential`
+# applies one after the other.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+from tinygrad_mnist import bridge, byhand, grad, nn, no_grad, optim, tensor
+from tinygrad_mnist.data import load_mnist, minibatches
+
+rng = np.random.default_rng(0)
+model = nn.Sequential(
+    nn.Linear(784, 64, rng=rng),
+    nn.Sigmoid(),
+    nn.Linear(64, 10, rng=rng),
+)
+model
+
+# %% [markdown]
+# There is no softmax at the end: the loss works with the numbers before it, which are called *logits*. So it need not take
+# the logarithm of a probability that was rounded to 0.
+
+# %%
+images, labels = load_mnist()
+X, y = images[:20_000], labels[:20_000]
+held_out, held_out_labels = images[-5000:], labels[-5000:]
+
+cross_entropy = nn.CrossEntropyLoss()
+loss = cross_entropy(model(X[:32]), y[:32])
+loss
+
+# %% [markdown]
+# ## What the tape recorded
+#
+# The loss is a number that remembers how it came about. Ask it for its graph; to fit on a page, that of a network with two
+# inputs, one hidden unit and two classes:
+
+# %%
+small = nn.Sequential(nn.Linear(2, 1, rng=rng), nn.Sigmoid(), nn.Linear(1, 2, rng=rng))
+small_loss = cross_entropy(small(tensor([[1.0, -0.5]])), np.array([1]))
+small_loss.graph(gradients=True)
+
+# %% [markdown]
+# `backward` walks this graph from the loss to the parameters and leaves in each its gradient, which is drawn here in orange. No line
+# of the backward pass had to be written.
+#
+# ## Train
+#
+# This loop is the same in PyTorch, except that there `X` and `y` would be tensors:
+
+
+# %%
+def train(model, optimizer, epochs, rng):
+    for _ in range(epochs):
+        for rows in minibatches(len(X), 32, rng):
+            loss = cross_entropy(model(X[rows]), y[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def accuracy(model):
+    """The part of the held-out images that it reads."""
+    with no_grad():  # nothing will be differentiated, so nothing is recorded
+        return (model(held_out).data.argmax(axis=1) == held_out_labels).mean()
+
+
+train(model, optim.SGD(model.parameters(), lr=0.5), epochs=3, rng=rng)
+f"{accuracy(model):.1%} of the held-out images"
+
+# %% [markdown]
+# ## The gradient of anything
+#
+# `backward` fills the parameters. For a term in between, ask `grad`. Here is the gradient of the loss by the hidden
+# pre-activations, which the derivation on paper calls $dZ_1$:
+
+# %%
+Z1 = model[0](X[:32])
+loss = cross_entropy(model[2](model[1](Z1)), y[:32])
+(dZ1,) = grad(loss, Z1)
+dZ1.shape
+
+# %% [markdown]
+# ## Term by term
+#
+# So each term on paper can be held against the same term of the tape. `bridge.compare` does that for all of them: it runs the
+# network on paper, builds the same one from modules, and shows the largest difference in each term.
+
+# %%
+paper = byhand.MLP((784, 64, 10), dtype=np.float64, l2=1e-3, rng=np.random.default_rng(1))
+batch, batch_labels = X[:32].astype(np.float64), y[:32]
+comparison = bridge.compare(paper, batch, batch_labels)
+comparison
+
+# %% [markdown]
+# The two share no code. One was derived on paper for this very network, the other knows only how to differentiate an addition,
+# a product, a sigmoid. If they agree to the last digits on random weights, either both are right, or both are wrong in the same way.
+
+# %%
+assert comparison.first_divergence is None
+
+# %% [markdown]
+# ## A mistake that learns
+#
+# Now forget the slope of the sigmoid, and train on paper, once right and once wrong:
+
+
+# %%
+def curve(wrong, steps=400, lr=0.5):
+    """The loss on paper, step by step."""
+    paper = byhand.MLP((784, 64, 10), rng=np.random.default_rng(2))
+    losses = []
+    for step in range(steps):
+        rows = slice(32 * step, 32 * step + 32)
+        t = paper.forward(X[rows])
+        losses.append(paper.loss(t, y[rows]))
+        d = paper.backward(t, y[rows])
+        if wrong:
+            d["dW1"] = t["A0"].T @ d["dA1"]  # dA1 in place of dZ1
+            d["db1"] = d["dA1"].sum(axis=0)
+        paper.step(d, lr)
+    return losses, (paper.predict_label(held_out) == held_out_labels).mean()
+
+
+figure, axis = plt.subplots(figsize=(6, 3))
+for wrong, style, name in ((False, "-", "right"), (True, "--", "without the slope")):
+    losses, read = curve(wrong)
+    axis.plot(np.convolve(losses, np.ones(15) / 15, "valid"), style, label=f"{name}: {read:.1%}")
+axis.set(xlabel="step", ylabel="loss", ylim=(0, None))
+axis.legend(frameon=False)
+axis.spines[["top", "right"]].set_visible(False)
+
+# %% [markdown]
+# It learns. Nobody who sees this curve alone would suspect a mistake. Give the wrong gradient to `compare`:
+
+# %%
+t = paper.forward(batch)
+d = paper.backward(t, batch_labels)
+print(bridge.compare(paper, batch, batch_labels, gradients=d | {"dW1": t["A0"].T @ d["dA1"] + 1e-3 * paper.params["W1"]}).verdict)
+
+# %% [markdown]
+# Other mistakes of the same kind, and what it makes of them:
+
+# %%
+mistakes = {
+    "transposed": {"dW2": d["dW2"].T.copy()},
+    "summed over the units": {"db1": d["dZ1"].sum(axis=1)},
+    "not divided by the batch size": {"dZ2": d["dZ2"] * 32},
+    "penalty forgotten": {"dW2": d["dW2"] - 1e-3 * paper.params["W2"]},
+}
+for name, wrong in mistakes.items():
+    print(f"{name}:\n    {bridge.compare(paper, batch, batch_labels, gradients=d | wrong).diagnosis}\n")
+
+# %% [markdown]
+# ## Your own module
+#
+# `Sequential` is for chains. For anything else, subclass `Module`: parameters and modules become known by being assigned, and
+# `forward` is ordinary Python.
+
+
+# %%
+class Network(nn.Module):
+    def __init__(self, hidden, rng):
+        self.read = nn.Linear(784, hidden, rng=rng)
+        self.decide = nn.Linear(hidden, 10, rng=rng)
+
+    def forward(self, x):
+        return self.decide(nn.functional.sigmoid(self.read(x)))
+
+
+network = Network(64, rng)
+[(name, p.shape) for name, p in network.named_parameters()]
+
+# %% [markdown]
+# ## Exercises
+#
+# ### Exercise 1: an optimizer is three lines
+#
+# Carry out one step of gradient descent without `optim`: clear the gradients, go backward, and move each parameter against its
+# gradient. `p.data` is the array in a parameter, `p.grad.data` that of its gradient.
+
+
+# %% tags=["exercise"]
+def training_step(model, x, labels, lr):
+    return None  # your turn: change the model, return the loss
+
+
+# %% tags=["solution"]
+def training_step(model, x, labels, lr):
+    loss = cross_entropy(model(x), labels)
+    model.zero_grad()
+    loss.backward()
+    for p in model.parameters():
+        p.data = p.data - lr * p.grad.data
+    return loss
+
+
+# %% tags=["check"]
+def check(training_step):
+    models = [nn.Linear(5, 3, rng=np.random.default_rng(4)) for _ in range(2)]
+    optimizer = optim.SGD(models[1].parameters(), lr=0.3)
+    draw = np.random.default_rng(5)
+    for _ in range(2):
+        x, labels = draw.normal(size=(4, 5)).astype(np.float32), draw.integers(0, 3, 4)
+        training_step(models[0], x, labels, lr=0.3)
+        optimizer.zero_grad()
+        cross_entropy(models[1](x), labels).backward()
+        optimizer.step()
+        for mine, theirs in zip(models[0].parameters(), models[1].parameters(), strict=True):
+            assert np.allclose(mine.data, theirs.data, atol=1e-6), "not where SGD arrives. Are old gradients cleared?"
+
+
+check(training_step)
+
+# %% [markdown]
+# ### Exercise 2: a way around
+#
+# Write a module that adds its input to what another module makes of it: $x + f(x)$. Such a *skip connection* lets a gradient pass
+# unchanged, as [vanishing gradients](08-vanishing-gradients.md) will show.
+
+
+# %% tags=["exercise"]
+class Residual(nn.Module):
+    def __init__(self, module): ...
+
+    def forward(self, x):
+        return None  # your turn
+
+
+# %% tags=["solution"]
+class Residual(nn.Module):
+    def __init__(self, module):
+        self.module = module
+
+    def forward(self, x):
+        return x + self.module(x)
+
+
+# %% tags=["check"]
+def check(Residual):
+    inner = nn.Linear(3, 3, rng=np.random.default_rng(6))
+    x = tensor(np.random.default_rng(7).normal(size=(2, 3)), requires_grad=True)
+    y = Residual(inner)(x)
+    assert y is not None, "forward returns a tensor"
+    assert np.allclose(y.data, x.data + inner(x).data), "x + f(x)"
+    assert len(list(Residual(inner).parameters())) == 2, "assign the module to an attribute, so that its parameters are found"
+    (dx,) = grad(y.sum(), x)
+    assert np.allclose(dx.data, 1 + inner.weight.data.sum(axis=1)), "one gradient arrives unchanged, one through f"
+
+
+check(Residual)

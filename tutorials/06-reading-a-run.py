@@ -1,0 +1,232 @@
+# %% [markdown]
+# # Reading a run
+#
+# **The training is over and a number came out: what do you do next?** Look. A run tells whether it should have been longer, shorter
+# or gentler, which digits it mixes up, whether it knows what it does not know, and where it looks. You will read two runs, one
+# of them sick.
+#
+# *You will be able to*: tell underfitting from overfitting by two curves, read a confusion matrix and a reliability diagram, and
+# say what saliency shows and what it does not. *You need*: [regularisation](../derivations/regularisation.md),
+# [calibration and saliency](../derivations/calibration.md). *Time*: 15 minutes.
+#
+# ## Two runs
+#
+# A *recipe* is everything that decides a training. Here are two that differ in one thing: the first has no brakes, the second
+# has a penalty on large weights. Both see just 2,500 images, since trouble shows best when data are short; a fifth of
+# these is held back in each epoch for validation.
+
+# %%
+from dataclasses import asdict
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from tinygrad_mnist import evaluation
+from tinygrad_mnist.data import load_mnist
+from tinygrad_mnist.evaluation import figures
+from tinygrad_mnist.training import Recipe, train
+
+images, labels = load_mnist()
+held_out, held_out_labels = images[-5000:], labels[-5000:]
+
+plain = Recipe.load("default").changed(
+    ["epochs=40", "dropout=0.0", "weight_decay=0.0", "schedule=constant", "lr=0.05", "batch_size=32", "validation=0.2"]
+)
+runs = {
+    "no brakes": train(plain, images[:2500], labels[:2500]),
+    "with L2": train(plain.changed(["weight_decay=0.001"]), images[:2500], labels[:2500]),
+}
+for name, run in runs.items():
+    found = evaluation.evaluate(run.model, held_out, held_out_labels)
+    print(f"{name:10} {found['accuracy']:.1%} right, cross-entropy {found['cross_entropy']:.3f}")
+
+# %% [markdown]
+# ## Curves
+#
+# One number an epoch says little, two curves say a lot:
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(6, 2.8), layout="constrained")
+for (name, run), style in zip(runs.items(), ("-", "--"), strict=True):
+    epochs = range(1, len(run.history) + 1)
+    axes[0].plot(epochs, [epoch.loss for epoch in run.history], style, label=name)
+    axes[1].plot(epochs, [epoch.validation_loss for epoch in run.history], style)
+axes[0].set(title="training", xlabel="epoch", ylabel="loss", ylim=(0, 0.7))
+axes[1].set(title="validation", xlabel="epoch", ylim=(0, 0.7))
+axes[0].legend(frameon=False)
+for axis in axes:
+    axis.spines[["top", "right"]].set_visible(False)
+
+# %% [markdown]
+# On the left both go to 0, or nearly: the networks know their 2,000 images by heart. On the right, without brakes, the loss
+# falls, turns, and rises again.
+#
+# How to read such curves:
+#
+# | training loss | validation loss | it is | do |
+# |---|---|---|---|
+# | high, flat | high, flat | stuck: a rate too small or too large, saturation | look at gradients and rate |
+# | falling | falling | not done | more epochs |
+# | low | rising | *overfitting* | more data, dropout, L2, stop earlier |
+#
+# The report of a run shows its accuracy, too. This is the first run:
+
+# %%
+history = [asdict(epoch) for epoch in runs["no brakes"].history]
+figures.training_curves(history, runs["no brakes"].kept_epoch)
+
+# %% [markdown]
+# While the validation loss rises, the accuracy hardly changes. How can a network get worse at the same number of mistakes? It grows
+# surer of those it makes. We shall see that again.
+#
+# ## Confusion
+#
+# From here on we look at the 5,000 images that neither run has seen. Each row is a digit, each column what it was read as:
+
+# %%
+probabilities = {name: evaluation.predict(run.model, held_out) for name, run in runs.items()}
+read_as = probabilities["no brakes"].argmax(axis=1)
+matrix = evaluation.confusion_matrix(read_as, held_out_labels)
+figures.confusion(matrix)
+
+# %% [markdown]
+# The diagonal is right. Look for large numbers beside it, and look twice: do they come in pairs, 4 for 9 and 9 for 4, or is it a
+# one-way street? *Recall* is the diagonal over its row: how many of the sevens were found. *Precision* is the diagonal over its column:
+# how many of those called seven are one.
+
+# %%
+report = evaluation.classification_report(matrix)
+for row in sorted(report["per_class"], key=lambda row: row["f1"])[:3]:
+    print(f"{row['class']}: precision {row['precision']:.1%}, recall {row['recall']:.1%} of {row['support']} images")
+
+# %% [markdown]
+# These are the three digits that it finds hardest.
+#
+# ## Does it know what it does not know?
+#
+# Of all answers given with 80 % confidence, 80 % should be right. Sort the answers by confidence, and see:
+
+# %%
+figures.reliability_diagram(evaluation.reliability(probabilities["no brakes"], held_out_labels))
+
+# %% [markdown]
+# Points beneath the dashed line are *overconfident*. That is the rising validation loss from above, seen from another side. The mean
+# distance from the line, weighted by the number of answers, is the *expected calibration error*:
+
+# %%
+for name, p in probabilities.items():
+    error = evaluation.expected_calibration_error(evaluation.reliability(p, held_out_labels))
+    right = (p.argmax(axis=1) == held_out_labels).mean()
+    print(f"{name:10} is {p.max(axis=1).mean():.1%} sure on average, and right in {right:.1%}; ECE {error:.1%}")
+
+# %% [markdown]
+# The penalty has hardly changed how often it is right. It has changed how much its word is worth.
+
+# %% [markdown]
+# ## Mistakes
+#
+# Statistics say how many. Pictures say why. Here are those of which it was surest; in each, ask whether you would have known.
+
+# %%
+rows = evaluation.most_confident_mistakes(probabilities["no brakes"], held_out_labels, count=10)
+confidence = probabilities["no brakes"][rows].max(axis=1)
+figures.mistakes_grid(held_out[rows], held_out_labels[rows], read_as[rows], confidence)
+
+# %% [markdown]
+# Some are badly written, and no network will read them. Some are perfectly clear: those are worth your time. What do they have in
+# common, and would more such images, or distorted ones, help?
+#
+# ## Where it looks
+#
+# Saliency is the slope of the winning logit by each pixel: where a little more ink would matter.
+
+# %%
+figures.saliency_grid(evaluation.first_of_each_class(runs["with L2"].model, held_out, held_out_labels))
+
+# %% [markdown]
+# Bright is where a change would count, be it for or against, not where there is ink. And it is a slope, for this image and for
+# *small* changes; it does not say why the network chose this digit.
+#
+# And these are the first weights. Do they look like strokes, or like noise?
+
+# %%
+figure, axes = plt.subplots(2, 5, figsize=(6, 2.7), layout="constrained")
+for row, (name, run) in zip(axes, runs.items(), strict=True):
+    weights = run.model[0].weight.data
+    strongest = np.linalg.norm(weights, axis=0).argsort()[::-1][:5]
+    for axis, unit in zip(row, strongest, strict=True):
+        axis.imshow(weights[:, unit].reshape(28, 28), cmap="PuOr", vmin=-0.3, vmax=0.3)
+        axis.set(xticks=[], yticks=[])
+    row[0].set_ylabel(name)
+
+# %% [markdown]
+# `tinygrad-mnist train` makes all these figures for you, and puts them into the `report.html` of the run.
+#
+# ## Exercises
+#
+# ### Exercise 1: precision and recall
+#
+# From a confusion matrix, with the true digit down and what it was read as across, compute both for one digit.
+
+
+# %% tags=["exercise"]
+def precision_and_recall(matrix, digit):
+    return None  # your turn: two numbers
+
+
+# %% tags=["solution"]
+def precision_and_recall(matrix, digit):
+    hits = matrix[digit, digit]
+    return hits / matrix[:, digit].sum(), hits / matrix[digit].sum()
+
+
+# %% tags=["check"]
+def check(precision_and_recall):
+    draw = np.random.default_rng(0)
+    truth, said = draw.integers(0, 10, 500), draw.integers(0, 10, 500)
+    counts = evaluation.confusion_matrix(said, truth)
+    for digit in (3, 8):
+        found = precision_and_recall(counts, digit)
+        assert found is not None, "return two numbers"
+        precision, recall = found
+        assert np.isclose(precision, (truth[said == digit] == digit).mean()), f"of those called {digit}, how many are one?"
+        assert np.isclose(recall, (said[truth == digit] == digit).mean()), f"of those that are {digit}, how many were found?"
+
+
+check(precision_and_recall)
+
+# %% [markdown]
+# ### Exercise 2: the expected calibration error
+#
+# Write it: for each of 15 bins of equal width, take the answers whose confidence lies in it, and average the gap
+# |accuracy − mean confidence| over bins, weighted by their number of answers. The upper edge belongs to a bin, the lower does not.
+
+
+# %% tags=["exercise"]
+def calibration_error(confidence, right, bins=15):
+    return None  # your turn: a number
+
+
+# %% tags=["solution"]
+def calibration_error(confidence, right, bins=15):
+    total = 0.0
+    for n in range(bins):
+        here = (confidence > n / bins) & (confidence <= (n + 1) / bins)
+        if here.any():
+            total += here.sum() * abs(right[here].mean() - confidence[here].mean())
+    return total / len(confidence)
+
+
+# %% tags=["check"]
+def check(calibration_error):
+    for p in probabilities.values():
+        confidence, right = p.max(axis=1).astype(float), p.argmax(axis=1) == held_out_labels
+        found = calibration_error(confidence, right)
+        assert found is not None, "return a number"
+        expected = evaluation.expected_calibration_error(evaluation.reliability(p, held_out_labels))
+        assert np.isclose(found, expected, atol=1e-9), f"it should be {expected:.4f}, not {found:.4f}"
+    certain = calibration_error(np.ones(4), np.array([True, True, False, False]))
+    assert np.isclose(certain, 0.5), "an answer with confidence 1 belongs to the last bin"
+
+
+check(calibration_error)

@@ -1,0 +1,258 @@
+# %% [markdown]
+# # Predictions in SQLite
+#
+# **What did the network say last week, and when was it wrong?** Nobody remembers, unless it was written down. You will turn a
+# drawing into what a network can read, keep every answer in a database, and put questions to it in SQL.
+#
+# *You will be able to*: prepare a picture as MNIST was prepared, log predictions so that none is lost by half, and find
+# mistakes, doubts and differences between two versions of a network by a query. *You need*:
+# [softmax](../derivations/softmax.md); a little SQL helps. *Time*: 10 minutes.
+#
+# ## A network
+#
+# Any one will do. This one sees 5,000 images, once.
+
+# %%
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from PIL import Image, ImageDraw
+
+from tinygrad_mnist import nn, optim
+from tinygrad_mnist.data import like_mnist, load_mnist, minibatches
+from tinygrad_mnist.store import PredictionLog
+
+rng = np.random.default_rng(0)
+images, labels = load_mnist()
+held_out, held_out_labels = images[-1000:], labels[-1000:]
+model = nn.MLP((784, 32, 10), "relu", rng=rng)
+cross_entropy, optimizer = nn.CrossEntropyLoss(), optim.Adam(model.parameters(), lr=1e-3)
+
+
+def train_an_epoch():
+    for rows in minibatches(5000, 32, rng):
+        loss = cross_entropy(model(images[rows]), labels[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+train_an_epoch()
+
+# %% [markdown]
+# ## From a drawing to 784 numbers
+#
+# The network has only ever seen white digits on black, 20 pixels long, with their centre of mass in the middle. A drawing is
+# nothing like that: dark on bright, of any size, somewhere on the sheet. So it has to be prepared *exactly* as MNIST was.
+
+# %%
+sheet = Image.new("L", (220, 300), 225)  # grey paper
+pen = ImageDraw.Draw(sheet)
+pen.line([(90, 40), (170, 45), (120, 130)], fill=40, width=14, joint="curve")
+picture = np.asarray(sheet)
+
+ink = np.where(picture < 225, 225 - picture.astype(int), 0)  # how much darker than paper
+rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+box = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+seven = like_mnist(picture)
+
+figure, axes = plt.subplots(1, 4, figsize=(6, 2.2))
+stages = {"drawn": picture, "ink": ink, "cut out": box, "28 × 28": seven}
+for axis, (name, stage) in zip(axes, stages.items(), strict=True):
+    axis.imshow(stage, cmap="gray")
+    axis.set_title(name, fontsize=10)
+    axis.set(xticks=[], yticks=[])
+
+# %% [markdown]
+# `like_mnist` does all of it; the two stages between were computed here to be looked at. What does the network say?
+
+# %%
+probabilities = model.predict_proba(np.float32(seven.reshape(1, 784) / 255))
+for digit in probabilities[0].argsort()[::-1][:3]:
+    print(f"{digit}: {probabilities[0, digit]:.1%}")
+
+# %% [markdown]
+# And without the preparation? The drawing, only made smaller:
+
+# %%
+careless = np.asarray(sheet.resize((28, 28)), np.float32).reshape(1, 784) / 255
+found = model.predict_proba(careless)[0]
+f"{found.argmax()}, with {found.max():.1%}"
+
+# %% [markdown]
+# A network cannot say "this is not what I was trained on".
+#
+# ## Write it down
+#
+# A log is one SQLite file. Each row keeps the image as the network saw it, all ten probabilities, the truth if it is known, and
+# a hash that tells this version of the weights from others.
+
+# %%
+path = Path(tempfile.mkdtemp()) / "predictions.db"
+
+
+def log_predictions(images, sources, labels, version):
+    """Read images, and log what was read."""
+    pixels = np.round(images * 255).astype(np.uint8)
+    with PredictionLog(path, create=True) as log:
+        log.add("tutorial", {"hidden": 32}, version, sources, pixels, model.predict_proba(images), labels)
+
+
+names = [f"image {n}" for n in range(59_000, 60_000)]
+log_predictions(np.float32(seven.reshape(1, 784) / 255), ["drawing"], [7], "first")
+log_predictions(held_out, names, held_out_labels, "first")
+
+# %% [markdown]
+# The command does the same with files: `tinygrad-mnist predict runs/default photo.jpg` reads, prepares and logs, and
+# `tinygrad-mnist log runs/default --wrong` lists the mistakes.
+#
+# ## Ask
+#
+# The file is an ordinary database. Any program that knows SQLite can open it, this one for instance:
+
+
+# %%
+def ask(query, *values):
+    """All rows that a query gives."""
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(query, values).fetchall()
+
+
+ask("SELECT count(*), avg(predicted = label) FROM predictions")
+
+# %% [markdown]
+# The second number is the accuracy: a comparison is 1 or 0, and its mean is a share. Which digits does it confuse most often?
+
+# %%
+for label, predicted, count in ask("""
+    SELECT label, predicted, count(*) AS n FROM predictions
+    WHERE label <> predicted GROUP BY label, predicted ORDER BY n DESC, label, predicted LIMIT 5
+"""):
+    print(f"{label} read as {predicted}: {count} times")
+
+# %% [markdown]
+# Probabilities are kept as JSON, which SQLite can take apart. The largest of ten is how sure the network was. Here are mistakes
+# of which it was surest; each picture comes out of the database, so it is just what the network saw.
+
+# %%
+found = ask("""
+    SELECT image, label, predicted, (SELECT max(value) FROM json_each(probabilities)) AS confidence
+    FROM predictions WHERE label <> predicted ORDER BY confidence DESC LIMIT 8
+""")
+figure, axes = plt.subplots(2, 4, figsize=(6, 3.6))
+for axis, (image, label, predicted, confidence) in zip(axes.flat, found, strict=True):
+    axis.imshow(np.frombuffer(image, np.uint8).reshape(28, 28), cmap="gray_r")
+    axis.set_title(f"{label} as {predicted}: {confidence:.0%}", fontsize=10)
+    axis.axis("off")
+
+# %% [markdown]
+# ## Whole, or not at all
+#
+# What is added together is written in one transaction. If anything fails on the way, be it a power cut, nothing of it is there. Here
+# the last of three rows makes no sense:
+
+# %%
+before = ask("SELECT count(*) FROM predictions")
+broken = np.full((3, 10), 0.1)
+broken[2] = np.nan
+try:
+    with PredictionLog(path) as log:
+        log.add("tutorial", {}, "first", ["a", "b", "c"], np.zeros((3, 784), np.uint8), broken, [None] * 3)
+except ValueError as error:
+    print(error)
+print("as many rows as before:", before == ask("SELECT count(*) FROM predictions"))
+
+# %% [markdown]
+# Several processes may write to one log at the same time: each waits for its turn. What exactly is promised, and which test holds
+# it, stands under [reliability](../reliability.md).
+#
+# ## Two versions
+#
+# Train for another epoch, and log the same images again. Has every image gained?
+
+# %%
+train_an_epoch()
+log_predictions(held_out, names, held_out_labels, "second")
+ask("SELECT model_hash, avg(predicted = label) FROM predictions WHERE source LIKE 'image%' GROUP BY model_hash")
+
+# %%
+ask("""
+    SELECT a.predicted = a.label AS right_before, b.predicted = b.label AS right_after, count(*)
+    FROM predictions AS a JOIN predictions AS b ON a.source = b.source
+    WHERE a.model_hash = 'first' AND b.model_hash = 'second'
+    GROUP BY right_before, right_after
+""")
+
+# %% [markdown]
+# The second row is what was learned; the third is what was forgotten. A better network is hardly ever better everywhere, and its
+# accuracy alone does not tell.
+#
+# ## Exercises
+#
+# ### Exercise 1: wrong by digit
+#
+# Which digits are hard? Return a dict from each label to the share of wrong answers of one version. `ask` takes values for the `?`
+# in a query.
+
+
+# %% tags=["exercise"]
+def wrong_by_digit(version):
+    return None  # your turn
+
+
+# %% tags=["solution"]
+def wrong_by_digit(version):
+    return dict(ask("SELECT label, avg(label <> predicted) FROM predictions WHERE model_hash = ? GROUP BY label", version))
+
+
+# %% tags=["check"]
+def check(wrong_by_digit):
+    for version in ("first", "second"):
+        found = wrong_by_digit(version)
+        assert found is not None, "return a dict"
+        rows = np.array(ask("SELECT label, predicted FROM predictions WHERE model_hash = ?", version))
+        for digit in range(10):
+            share = (rows[rows[:, 0] == digit, 1] != digit).mean()
+            assert np.isclose(found[digit], share), f"of the images of a {digit}, {share:.1%} were wrong"
+
+
+check(wrong_by_digit)
+
+# %% [markdown]
+# ### Exercise 2: in doubt
+#
+# A network that says 50 % and 48 % is in doubt between two digits. Write the *margin*: given probabilities (n, 10), the largest of each
+# row minus the second largest, (n,).
+
+
+# %% tags=["exercise"]
+def margin(probabilities):
+    return None  # your turn
+
+
+# %% tags=["solution"]
+def margin(probabilities):
+    ordered = np.sort(probabilities, axis=1)
+    return ordered[:, -1] - ordered[:, -2]
+
+
+# %% tags=["check"]
+def check(margin):
+    p = np.random.default_rng(1).dirichlet(np.full(10, 0.3), size=50)
+    found = margin(p)
+    assert found is not None, "return an array"
+    assert found.shape == (50,), "one number for each row"
+    for row, value in zip(p, found, strict=True):
+        first, second = sorted(row, reverse=True)[:2]
+        assert np.isclose(value, first - second), "the largest minus the second largest"
+    images = model.predict_proba(held_out)
+    doubtful = margin(images).argsort()[:100]
+    share = (images.argmax(axis=1) != held_out_labels)[doubtful].mean()
+    print(f"of the 100 most doubtful answers {share:.0%} are wrong")
+
+
+check(margin)
