@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import html
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,8 +50,9 @@ def executed(script: Path) -> Any:
         return nbformat.read(kept, as_version=4)
     cells = jupytext.read(script)
     kernel = KernelManager(transport="ipc")
+    client = NotebookClient(cells, km=kernel, timeout=300, resources={"metadata": {"path": str(ROOT)}})
     try:
-        NotebookClient(cells, km=kernel, timeout=300, resources={"metadata": {"path": str(ROOT)}}).execute()
+        client.execute(env=os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"})
     except CellExecutionError as error:
         raise PluginError(f"{script.name}: {error}") from error
     finally:
@@ -82,13 +83,17 @@ def output(found: Any) -> str:
         return preformatted(found.text)
     data = found.data
     if "image/svg+xml" in data:
-        picture = base64.b64encode(data["image/svg+xml"].encode()).decode()
-        return f'<p class="output"><img alt="" src="data:image/svg+xml;base64,{picture}"></p>'
+        return inline(data["image/svg+xml"])
     if "image/png" in data:
         return f'<p class="output"><img alt="" src="data:image/png;base64,{data["image/png"].strip()}"></p>'
     if "text/html" in data:
-        return '<div class="output">' + re.sub(r"\s*\n\s*", " ", data["text/html"]) + "</div>"
+        return inline(data["text/html"])
     return preformatted(data["text/plain"])
+
+
+def inline(markup: str) -> str:
+    """Markup that takes part in the page: a drawing has the colours of the page's text, also in the dark."""
+    return '<div class="output">' + re.sub(r"\s*\n\s*", " ", markup) + "</div>"
 
 
 def preformatted(text: str) -> str:
