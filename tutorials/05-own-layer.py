@@ -352,7 +352,7 @@ digit = images[three]
 with no_grad():
     seen = np.maximum(model[0](digit).numpy()[0], 0)
 
-figure, axes = plt.subplots(3, 9, figsize=(6, 2.4), width_ratios=(1.6, *[1] * 8))
+figure, axes = plt.subplots(3, 9, figsize=(6, 2.7), width_ratios=(1.6, *[1] * 8))
 for axis in axes.flat:
     axis.axis("off")
 axes[1, 0].imshow(digit[0, 0], cmap="gray_r")
@@ -365,10 +365,10 @@ for row, (name, weight) in enumerate(filters.items()):
 for axis, picture in zip(axes[2, 1:], seen, strict=True):
     axis.imshow(picture, cmap="gray_r")
 axes[2, 4].set_title("what they see", fontsize=10)
-figure.tight_layout(pad=0.3)
+figure.tight_layout(pad=0.3, h_pad=0.8)
 
 # %% [markdown]
-# Violet weights are positive, orange ones negative. At the start they are noise. Training made patches of one sign, side by side:
+# Violet weights are positive, orange ones negative. At the start they are noise. In most, training made patches of one sign, side by side:
 # such a filter answers to a stroke, or to its edge, in one direction. Where the third row is empty, the filter has nothing to say
 # about this digit.
 #

@@ -71,12 +71,9 @@ def accuracy(model):
     return float((answers.numpy() == labels[held_out]).mean())
 
 
-losses, read = {}, {}
 model = deep(Layer)
-losses["sigmoid"] = train(model)
-read["sigmoid"] = accuracy(model)
-last = np.mean(losses["sigmoid"][-50:])
-print(f"loss {last:.2f}, log(10) = {np.log(10):.2f}, held out {read['sigmoid']:.1%}")
+last = np.mean(train(model)[-50:])
+print(f"loss {last:.2f}, log(10) = {np.log(10):.2f}, held out {accuracy(model):.1%}")
 
 # %% [markdown]
 # The loss of somebody who gives each of ten digits the probability 1/10 is $\log 10$. It has learned nothing but that.
@@ -104,7 +101,8 @@ axis.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
 # The scale is logarithmic, and the points lie on a line: towards the input, every layer gets a fraction of what the layer above it
-# got, and always about the same fraction. The first layers, which see the image, hardly move.
+# got, and always about the same fraction. The first layers, which see the image, hardly move. (Layer 9 is the output, with no sigmoid
+# behind it, and stands apart.)
 #
 # ## Which fraction?
 #
@@ -194,7 +192,7 @@ class Tanh(Layer):
     activation = staticmethod(ops.tanh)
 
 
-profile = {}
+losses, read, profile = {}, {}, {}
 
 
 def treat(name, layer):
@@ -206,15 +204,18 @@ def treat(name, layer):
     losses[name] = train(model)
     read[name] = accuracy(model)
     last = np.mean(losses[name][-50:])
-    print(f"{name}: factor {factor:.2f}, loss {last:.2f}, held out {read[name]:.1%}")
+    print(f"factor {factor:.2f}, loss {last:.2f}, held out {read[name]:.1%}")
 
 
-treat("sigmoid", Layer)
 treat("tanh", Tanh)
 
 # %% [markdown]
-# (The factor is the mean one, the seventh root of all seven together.)
-#
+# (The factor is a mean: the seventh root of all seven together.) The sigmoids once more, to have their numbers beside the others:
+
+# %%
+treat("sigmoid", Layer)
+
+# %% [markdown]
 # ## Cure 2: ReLU, and He's weights
 #
 # ReLU has the slope 1 for one half of all inputs, and 0 for the other. The root of the mean square is $\sqrt{1/2}$. He's rule makes
@@ -233,8 +234,8 @@ treat("ReLU", ReLU)
 # ## Cure 3: normalise
 #
 # Keep the sigmoid, and stretch what goes into it. *Batch normalisation* brings every unit to mean 0 and variance 1 over the images of a batch.
-# So their differences cannot fade. And dividing by a small spread multiplies the gradient by the same number on its way
-# back: a sigmoid's slope of about 1/5 for such inputs, divided by a spread of about 1/5. Prediction: 1.
+# So their differences cannot fade. For such inputs a sigmoid's slope is about 1/5, and its outputs have a spread of about 1/5. Xavier's
+# weights keep that spread, and the next layer divides by it, which multiplies the gradient by 5. Prediction: 1.
 
 
 # %%
@@ -270,8 +271,9 @@ class OverUnits(Normalised):
 factors(deep(OverUnits)).round(2)
 
 # %% [markdown]
-# It helps, but not enough. A sigmoid's output is about 1/2 for every image, so the 64 units have a pattern that all images share. Over the
-# units, that pattern is most of the variance. It is stretched to variance 1, and the differences between images remain small beside it.
+# It helps, but not enough. The outputs of sigmoids are about 1/2 for every image. Xavier's weights make of that a pattern with a spread of
+# about 1/2 over the units, the same for all images. That is what is stretched, and the differences between images are small beside it.
+# Divide the slope, 1/5, by 1/2: the prediction is 0.4.
 #
 # ## Cure 4: a road around
 #
@@ -321,17 +323,17 @@ axis.spines[["top", "right"]].set_visible(False)
 figure, axis = plt.subplots(figsize=(6, 3.4))
 for name, (color, style) in STYLES.items():
     smooth = np.convolve(losses[name], np.ones(30) / 30, mode="valid")
-    axis.semilogy(smooth, style.strip("os^dv"), color=color, label=name)
-axis.set(xlabel="step", ylabel="loss, mean over 30 steps", ylim=(None, 4))
-axis.legend(frameon=False, ncols=3, loc="upper center")
+    axis.plot(smooth, style.strip("os^dv"), color=color, label=name)
+axis.set(xlabel="step", ylabel="loss, mean over 30 steps", ylim=(0, 2.5))
+axis.legend(frameon=False, ncols=2, loc=(0.4, 0.38))
 axis.spines[["top", "right"]].set_visible(False)
 for name, part in read.items():
     print(f"{name:14} {part:6.1%}")
 
 # %% [markdown]
-# Any of the four cures is enough, and all of them do the same thing: they bring the factor close to 1. Adam makes the sigmoids move, and they
-# slowly learn to tell images apart; but it cannot make differences that are not there. Large networks of today take several cures
-# at once.
+# Any of the four cures is enough, and all of them do the same thing: they bring the factor close to 1. With Adam the sigmoids do move, but
+# hardly know where to: what reaches the upper layers is nearly the same for all images. Large networks of today take several
+# cures at once.
 #
 # ## Exercises
 #
