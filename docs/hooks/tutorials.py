@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,8 +50,9 @@ def executed(script: Path) -> Any:
         return nbformat.read(kept, as_version=4)
     cells = jupytext.read(script)
     kernel = KernelManager(transport="ipc")
+    client = NotebookClient(cells, km=kernel, timeout=300, resources={"metadata": {"path": str(ROOT)}})
     try:
-        NotebookClient(cells, km=kernel, timeout=300, resources={"metadata": {"path": str(ROOT)}}).execute()
+        client.execute(env=os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"})
     except CellExecutionError as error:
         raise PluginError(f"{script.name}: {error}") from error
     finally:

@@ -64,7 +64,10 @@ class Optimizer:
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         entries = _in_order(params)
         if not entries:
-            raise ValueError("The optimizer was given no parameters. Was a generator such as model.parameters() used up before?")
+            raise ValueError(
+                "The optimizer was given no parameters. Are the weights arrays, and not nn.Parameter? "
+                "Or was a generator such as model.parameters() used up before?"
+            )
         self.defaults = defaults
         self.param_groups: list[Group] = []
         self.state: list[State] = []

@@ -1,0 +1,436 @@
+# %% [markdown]
+# # Vanishing gradients, layer by layer
+#
+# **Why does a deep network of sigmoids learn nothing?** Eight hidden layers should be able to do more than one. You will ask the tape for
+# the gradient at every layer, see it fade away, predict by how much, and try four cures.
+#
+# *You will be able to*: measure the gradient inside a network, predict what a layer does to it, and say what each of the four cures
+# changes in that prediction. *You need*: [activations](../derivations/activations.md),
+# [initialisation](../derivations/initialisation.md). *Time*: 15 minutes.
+#
+# ## The patient
+#
+# Eight hidden layers of 64 sigmoid units, with Xavier's initial weights, as in the textbooks. A layer is a module of its own, so that we
+# can put something else in its place later.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+from tinygrad_mnist import grad, nn, no_grad, optim, tensor
+from tinygrad_mnist.autodiff import ops
+from tinygrad_mnist.data import load_mnist, minibatches, split
+
+images, labels = load_mnist()
+training, held_out = split(8000, 1 / 4, np.random.default_rng(0))
+loss_fn = nn.CrossEntropyLoss()
+
+
+class Layer(nn.Module):
+    """A linear map and an activation function."""
+
+    activation = staticmethod(ops.sigmoid)
+    gain = 1.0  # how much larger than Xavier's the weights are
+
+    def __init__(self, n, m, rng):
+        self.linear = nn.Linear(n, m, rng=rng)
+        nn.init.xavier_uniform_(self.linear.weight, self.gain, rng=rng)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x):
+        return self.activation(self.linear(x))
+
+
+def deep(layer):
+    """Eight hidden layers of a kind, and a linear one on top."""
+    rng = np.random.default_rng(0)
+    hidden = [layer(784 if k == 0 else 64, 64, rng) for k in range(8)]
+    return nn.Sequential(*hidden, nn.Linear(64, 10, rng=rng))
+
+
+def train(model, optimizer=None, epochs=4):
+    """The loss of each step."""
+    optimizer = optimizer or optim.SGD(model.parameters(), lr=0.03, momentum=0.9)
+    rng = np.random.default_rng(1)
+    losses = []
+    for _ in range(epochs):
+        for batch in minibatches(len(training), 50, rng):
+            pick = training[batch]
+            loss = loss_fn(model(images[pick]), labels[pick])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    return losses
+
+
+def accuracy(model):
+    """The part of the held-out images that it reads."""
+    with no_grad():
+        answers = model(images[held_out]).argmax(axis=1)
+    return float((answers.numpy() == labels[held_out]).mean())
+
+
+model = deep(Layer)
+last = np.mean(train(model)[-50:])
+print(f"loss {last:.2f}, log(10) = {np.log(10):.2f}, held out {accuracy(model):.1%}")
+
+# %% [markdown]
+# The loss of somebody who gives each of ten digits the probability 1/10 is $\log 10$. It has learned nothing but that.
+#
+# ## Ask the tape
+#
+# Begin anew, with 500 images, and no step. How large are the gradients of each layer's weights? We take the root of their mean square.
+
+
+# %%
+def size(array):
+    """The root of the mean square."""
+    return float(np.sqrt(np.mean(array**2)))
+
+
+x, y = images[training[:500]], labels[training[:500]]
+model = deep(Layer)
+loss_fn(model(x), y).backward()
+sizes = [size(p.grad.data) for p in model.parameters() if p.ndim == 2]
+
+figure, axis = plt.subplots(figsize=(6, 2.8))
+axis.semilogy(range(1, 10), sizes, "o-", color="#0072b2")
+axis.set(xlabel="layer", ylabel="size of its gradient", xticks=range(1, 10))
+axis.spines[["top", "right"]].set_visible(False)
+
+# %% [markdown]
+# The scale is logarithmic, and the points lie on a line: towards the input, every layer gets a fraction of what the layer above it
+# got, and always about the same fraction. The first layers, which see the image, hardly move. (Layer 9 is the output, with no sigmoid
+# behind it, and stands apart.)
+#
+# ## Which fraction?
+#
+# Weights get their gradient from that of their layer's output $A$. So follow the latter through the network. The tape gives it for
+# any tensor, not only for parameters:
+
+
+# %%
+def follow(model):
+    """What each module returns, and the gradient of the loss by it."""
+    outputs, h = [], x
+    for module in model:
+        h = module(h)
+        outputs.append(h)
+    return outputs, grad(loss_fn(h, y), outputs)
+
+
+def factors(model):
+    """What is left of the gradient from one hidden layer to the one below."""
+    _, gradients = follow(model)
+    sizes = np.array([size(g.data) for g in gradients[:-1]])
+    return sizes[:-1] / sizes[1:]
+
+
+factors(deep(Layer)).round(2)
+
+# %% [markdown]
+# A little less than 1/4, in every layer. Where does that come from? The way back through one layer is
+#
+# $$dA_{k-1} = \big(dA_k \odot \sigma'(Z_k)\big) \, W_k^\top$$
+#
+# Two things happen. First, every element is multiplied by a slope of the sigmoid, which is at most 1/4. Second, sums of $m$ elements are
+# taken, with random weights. By the page on initialisation, that multiplies the size by $\sqrt{m \,\mathrm{Var}(w)}$, and
+# Xavier made that 1. So the prediction is
+#
+# $$\text{factor} \approx \sqrt{\mathrm{mean}\big(\sigma'(Z)^2\big)} \cdot \sqrt{m \,\mathrm{Var}(w)}$$
+#
+# Here the weights have mean 0, so that their variance is their mean square. Compare:
+
+# %%
+outputs, _ = follow(model)
+predicted = []
+for below, layer in zip(outputs, list(model)[1:8], strict=False):
+    slope = ops.sigmoid_slope(layer.linear(below).data)
+    W = layer.linear.weight.data
+    predicted.append(size(slope) * np.sqrt(W.shape[1]) * size(W))
+print("predicted", np.round(predicted, 2))
+print("measured ", factors(model).round(2))
+
+# %% [markdown]
+# That is the whole story. The gradient goes through a product of such factors, and a power of 1/4 is soon very small. What
+# is left of it after the seven layers from the last to the first:
+
+# %%
+print(f"measured {np.prod(factors(model)):.1e}, (1/4)^7 = {0.25**7:.1e}")
+
+# %% [markdown]
+# ## The same from the front
+#
+# Would it help to multiply the small gradients by something? Not much, since they are only half of the trouble. Going forward, the difference
+# between two images is multiplied by the same slopes and the same weights, and so it fades, too. How much do the outputs
+# of a unit differ from image to image?
+
+# %%
+spread = [out.data.std(axis=0).mean() for out in outputs[:-1]]
+
+figure, axis = plt.subplots(figsize=(6, 2.8))
+axis.semilogy(range(1, 9), spread, "o-", color="#0072b2", label="sigmoid")
+quarters = spread[0] * 0.25 ** np.arange(8)
+axis.semilogy(range(1, 9), quarters, ":k", label="1/4 a layer")
+axis.set(xlabel="layer", ylabel="spread over images", xticks=range(1, 9))
+axis.legend(frameon=False)
+axis.spines[["top", "right"]].set_visible(False)
+
+# %% [markdown]
+# The last layer is shown the same numbers, up to a tiny difference, whatever the image. All it can learn from them is how often each digit
+# occurs.
+#
+# ## Cure 1: a steeper function
+#
+# The slope of tanh is 1 at 0, and Xavier's weights keep what they are given near 0. Prediction: a factor a little below 1. The initial weights
+# are the same, and so is the training.
+
+
+# %%
+class Tanh(Layer):
+    activation = staticmethod(ops.tanh)
+
+
+losses, read, profile = {}, {}, {}
+
+
+def treat(name, layer):
+    """Gradients before the first step, then training."""
+    model = deep(layer)
+    _, gradients = follow(model)
+    profile[name] = [size(g.data) for g in gradients[:-1]]
+    factor = (profile[name][0] / profile[name][-1]) ** (1 / 7)
+    losses[name] = train(model)
+    read[name] = accuracy(model)
+    last = np.mean(losses[name][-50:])
+    print(f"factor {factor:.2f}, loss {last:.2f}, held out {read[name]:.1%}")
+
+
+treat("tanh", Tanh)
+
+# %% [markdown]
+# (The factor is a mean: the seventh root of all seven together.) The sigmoids once more, to have their numbers beside the others:
+
+# %%
+treat("sigmoid", Layer)
+
+# %% [markdown]
+# ## Cure 2: ReLU, and He's weights
+#
+# ReLU has the slope 1 for one half of all inputs, and 0 for the other. The root of the mean square is $\sqrt{1/2}$. He's rule makes
+# the weights larger by $\sqrt 2$. Prediction: 1.
+
+
+# %%
+class ReLU(Layer):
+    activation = staticmethod(ops.relu)
+    gain = np.sqrt(2)
+
+
+treat("ReLU", ReLU)
+
+# %% [markdown]
+# ## Cure 3: normalise
+#
+# Keep the sigmoid, and stretch what goes into it. *Batch normalisation* brings every unit to mean 0 and variance 1 over the images of a batch.
+# So their differences cannot fade. For such inputs a sigmoid's slope is about 1/5, and its outputs have a spread of about 1/5. Xavier's
+# weights keep that spread, and the next layer divides by it, which multiplies the gradient by 5. Prediction: 1.
+
+
+# %%
+class Normalised(Layer):
+    axis = 0  # over the images
+
+    def __init__(self, n, m, rng):
+        super().__init__(n, m, rng)
+        self.scale = nn.Parameter(np.ones(m, np.float32))
+        self.shift = nn.Parameter(np.zeros(m, np.float32))
+
+    def forward(self, x):
+        z = self.linear(x)
+        z = z - z.mean(axis=self.axis, keepdims=True)
+        z = z / np.sqrt(z.var(axis=self.axis, keepdims=True) + 1e-5)
+        return self.activation(z * self.scale + self.shift)
+
+
+treat("batch norm", Normalised)
+
+# %% [markdown]
+# (In use there may be a single image and no batch; the [how-to on layers](../howto/new-layer.md) keeps running averages for that. Here all
+# held-out images are one batch.)
+#
+# *Layer normalisation* takes mean and variance over the units of one image. Is that as good? Predict, then look:
+
+
+# %%
+class OverUnits(Normalised):
+    axis = 1
+
+
+factors(deep(OverUnits)).round(2)
+
+# %% [markdown]
+# It helps, but not enough. The outputs of sigmoids are about 1/2 for every image. Xavier's weights make of that a pattern with a spread of
+# about 1/2 over the units, the same for all images. That is what is stretched, and the differences between images are small beside it.
+# Divide the slope, 1/5, by 1/2: the prediction is 0.4.
+#
+# ## Cure 4: a road around
+#
+# A *residual connection* adds what comes in to what comes out (we also take away the 1/2 that a sigmoid adds). Now the gradient has two ways
+# back: around the layer, where it is multiplied by 1, and through it, by 1/4. The two are at right angles, nearly, since the
+# weights are random. Prediction, by Pythagoras: $\sqrt{1 + 1/16}$, which is 1.03.
+
+
+# %%
+class Residual(Layer):
+    def forward(self, x):
+        out = super().forward(x) - 0.5
+        return x + out if x.shape == out.shape else out
+
+
+treat("residual", Residual)
+
+# %% [markdown]
+# ## All together
+#
+# The gradients before the first step, and the loss during training. One more patient takes part: the sigmoids without any cure, but trained by
+# Adam. It divides by the size of the gradients, so it does not matter to it how small they are.
+
+# %%
+model = deep(Layer)
+adam = optim.Adam(model.parameters(), lr=0.002)
+losses["sigmoid, Adam"] = train(model, adam)
+read["sigmoid, Adam"] = accuracy(model)
+
+STYLES = {
+    "sigmoid": ("#000000", "o-"),
+    "sigmoid, Adam": ("#999999", "-"),
+    "tanh": ("#d55e00", "s--"),
+    "ReLU": ("#0072b2", "^-."),
+    "batch norm": ("#009e73", "d:"),
+    "residual": ("#cc79a7", "v-"),
+}
+figure, axis = plt.subplots(figsize=(6, 3))
+for name, sizes in profile.items():
+    color, style = STYLES[name]
+    axis.semilogy(range(1, 9), sizes, style, color=color, ms=4, label=name)
+axis.set(xlabel="layer", ylabel="gradient by its output", xticks=range(1, 9))
+axis.legend(frameon=False)
+axis.spines[["top", "right"]].set_visible(False)
+
+# %%
+figure, axis = plt.subplots(figsize=(6, 3.4))
+for name, (color, style) in STYLES.items():
+    smooth = np.convolve(losses[name], np.ones(30) / 30, mode="valid")
+    axis.plot(smooth, style.strip("os^dv"), color=color, label=name)
+axis.set(xlabel="step", ylabel="loss, mean over 30 steps", ylim=(0, 2.5))
+axis.legend(frameon=False, ncols=2, loc=(0.4, 0.38))
+axis.spines[["top", "right"]].set_visible(False)
+for name, part in read.items():
+    print(f"{name:14} {part:6.1%}")
+
+# %% [markdown]
+# Any of the four cures is enough, and all of them do the same thing: they bring the factor close to 1. With Adam the sigmoids do move, but
+# hardly know where to: what reaches the upper layers is nearly the same for all images. Large networks of today take several
+# cures at once.
+#
+# ## Exercises
+#
+# ### Exercise 1: the factor of a tanh layer
+#
+# Write the prediction for tanh. `z` are a layer's pre-activations, one example a row, and `W` its weights, $n$ inputs by $m$ units. The slope
+# of tanh is $1 - \tanh^2 z$.
+
+
+# %% tags=["exercise"]
+def factor(z, W):
+    return None  # your turn
+
+
+# %% tags=["solution"]
+def factor(z, W):
+    slope = 1 - np.tanh(z) ** 2
+    return np.sqrt(W.shape[1] * np.mean(slope**2) * np.mean(W**2))
+
+
+# %% tags=["check"]
+def check(factor):
+    draw = np.random.default_rng(2)
+    for n, m, spread in ((300, 500, 0.05), (600, 200, 0.1)):
+        W = draw.normal(scale=spread, size=(n, m))
+        a = tensor(draw.normal(size=(400, n)), requires_grad=True)
+        z = a @ W
+        g = draw.normal(size=(400, m))
+        np.tanh(z).backward(g)
+        measured = size(a.grad.data) / size(g)
+        found = factor(z.data, W)
+        assert found is not None, "return a number"
+        wrong = f"{n} inputs, {m} units: {measured:.3g}; you say {found:.3g}"
+        assert abs(found / measured - 1) < 0.05, wrong
+
+
+check(factor)
+
+# %% [markdown]
+# ### Exercise 2: how deep can it be?
+#
+# A network may be as deep as you like, as long as the factors of its layers are 1. If they are `factor`, below 1, how many layers does it take until
+# less than `smallest` is left of the gradient?
+
+
+# %% tags=["exercise"]
+def depth(factor, smallest):
+    return None  # your turn
+
+
+# %% tags=["solution"]
+def depth(factor, smallest):
+    return int(np.log(smallest) / np.log(factor)) + 1
+
+
+# %% tags=["check"]
+def check(depth):
+    for factor, smallest in ((0.25, 1.2e-7), (0.9, 1.2e-7), (0.41, 0.001)):
+        layers, left = 0, 1.0
+        while left >= smallest:
+            layers, left = layers + 1, left * factor
+        found = depth(factor, smallest)
+        assert found == layers, f"factor {factor}: {layers} layers, but you say {found}"
+
+
+check(depth)
+
+# %% [markdown]
+# ### Exercise 3: a hundred residual layers
+#
+# A factor a little above 1 is no harm in eight layers. With layers $x + a f(x)$, where $f$ alone has the factor $q$, by how much
+# has the gradient grown after `layers` of them? (Then try $a = 1 / \sqrt{\text{layers}}$, and let the layers be many.)
+
+
+# %% tags=["exercise"]
+def growth(a, q, layers):
+    return None  # your turn
+
+
+# %% tags=["solution"]
+def growth(a, q, layers):
+    return (1 + (a * q) ** 2) ** (layers / 2)
+
+
+# %% tags=["check"]
+def check(growth):
+    draw = np.random.default_rng(3)
+    n = 400
+    for a, q, layers in ((1.0, 0.25, 8), (0.5, 1.2, 5), (0.1, 1.0, 100)):
+        g = start = draw.normal(size=n)
+        for _ in range(layers):
+            g = g + a * (g @ draw.normal(scale=q / np.sqrt(n), size=(n, n)))
+        measured = size(g) / size(start)
+        found = growth(a, q, layers)
+        assert found is not None, "return a number"
+        wrong = f"a {a}, q {q}, {layers} layers: {measured:.2f}; you say {found:.2f}"
+        assert abs(found / measured - 1) < 0.15, wrong
+
+
+check(growth)
