@@ -387,6 +387,20 @@ def test_a_state_that_does_not_fit_changes_nothing(spoil, error, message):
     np.testing.assert_equal(optimizer.state_dict(), before)
 
 
+def test_state_that_would_not_be_restored_is_not_saved():
+    class Forgetful(optim.Optimizer):
+        def update(self, p, g, group, state):
+            state["steps"] = state.get("steps", 0) + 1
+
+    x = tensor([1.0], requires_grad=True)
+    x.backward()
+    optimizer = Forgetful([x], {})
+    assert optimizer.state_dict()["state"] == {}
+    optimizer.step()
+    with pytest.raises(ValueError, match=r"Forgetful keeps \['steps'\] in its state, but Forgetful.remembers does not name it"):
+        optimizer.state_dict()
+
+
 def test_state_of_another_kind_of_optimizer_is_refused():
     saved = {}
     for name, make in KINDS.items():

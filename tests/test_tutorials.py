@@ -72,7 +72,9 @@ def passes(code, names):
 @pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_solutions_pass_their_checks_and_others_do_not(script, tmp_path, monkeypatch):
-    pytest.importorskip("matplotlib").use("Agg")
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("Agg")
+    pyplot.close("all")
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__", "display": lambda *_: None}
     starter = solution = ""

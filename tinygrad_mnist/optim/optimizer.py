@@ -136,7 +136,17 @@ class Optimizer:
         dict
             ``{"state": {0: {...}, ...}, "param_groups": [{"lr": ..., "params": [0, ...]}, ...]}``, where
             parameters are numbered through all groups. Those that never took a step have no state.
+
+        Raises
+        ------
+        ValueError
+            If there is state that `remembers` does not name, and that `load_state_dict` would not restore.
         """
+        if lost := {name for state in self.state for name in state}.difference(self.remembers):
+            kind = type(self).__name__
+            raise ValueError(
+                f"{kind} keeps {sorted(lost)} in its state, but {kind}.remembers does not name it, so it would be lost. Add it there."
+            )
         numbers = iter(range(len(self.state)))
         return {
             "state": {i: {name: _copied(value) for name, value in state.items()} for i, state in enumerate(self.state) if state},
