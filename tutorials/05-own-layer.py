@@ -6,8 +6,8 @@
 #
 # *You will be able to*: write a module and have its gradients without deriving them, turn a convolution into a matrix product
 # and differentiate it, and add an update rule that can be saved and continued.
-# *You need*: [the linear layer](../derivations/linear.md), [optimizers](../derivations/optimizers.md), and the tutorial on
-# ops. *Time*: 15 minutes.
+# *You need*: [the linear layer](../derivations/linear.md), [optimizers](../derivations/optimizers.md),
+# [your own op](04-own-op.md). *Time*: 15 minutes.
 #
 # ## A layer is attributes plus `forward`
 #
