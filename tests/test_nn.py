@@ -249,6 +249,18 @@ def test_sequential_is_a_sequence():
         nn.Sequential(lambda x: x)
 
 
+def test_a_part_of_a_model_is_a_model_of_the_same_modules():
+    model = nn.MLP((4, 3, 2), rng=np.random.default_rng(0))
+    x = np.ones((2, 4), np.float32)
+    features = model[:-1]
+    assert type(features) is nn.Sequential
+    assert list(features.parameters()) == list(model[0].parameters())
+    assert np.array_equal(model[-1](features(x)).data, model(x).data)
+    part = nn.ModuleList(model)[1:]
+    assert type(part) is nn.ModuleList
+    assert list(part) == list(model)[1:]
+
+
 def test_a_module_may_stand_in_a_sequence_twice(rng):
     layer = nn.Linear(2, 2, rng=rng)
     model = nn.Sequential(layer, layer)

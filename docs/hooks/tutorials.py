@@ -83,7 +83,7 @@ def output(found: Any) -> str:
         return preformatted(found.text)
     data = found.data
     if "image/png" in data:
-        return f'<p class="output"><img alt="" src="data:image/png;base64,{data["image/png"].strip()}"></p>'
+        return f'<p class="output"><img alt="What the code above draws" src="data:image/png;base64,{data["image/png"].strip()}"></p>'
     for kind in ("image/svg+xml", "text/html"):
         if kind in data:
             return '<div class="output">' + re.sub(r"\s*\n\s*", " ", data[kind]) + "</div>"

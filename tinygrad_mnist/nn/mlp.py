@@ -99,9 +99,8 @@ class MLP(Sequential):
         """
         training = self.training
         self.eval()
-        x = logits = tensor(images, requires_grad=True)
-        for module in list(self)[: -1 if self.output == "sigmoid" else None]:
-            logits = module(logits)
+        x = tensor(images, requires_grad=True)
+        logits = (self[:-1] if self.output == "sigmoid" else self)(x)
         self.train(training)
         (slope,) = grad(logits, x, grad_outputs=np.eye(logits.shape[1], dtype=logits.dtype)[classes])
         return np.abs(np.asarray(slope))

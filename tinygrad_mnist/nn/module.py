@@ -290,8 +290,10 @@ class ModuleList(Module):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def __getitem__(self, i: int) -> Module:
-        return list(self)[i]
+    def __getitem__(self, i: int | slice) -> Any:
+        """The module at a place; for a slice, a list of the same modules."""
+        found = list(self)[i]
+        return ModuleList(found) if isinstance(found, list) else found
 
 
 class Sequential(ModuleList):
@@ -310,6 +312,11 @@ class Sequential(ModuleList):
 
     def __init__(self, *modules: Module) -> None:
         super().__init__(modules)
+
+    def __getitem__(self, i: int | slice) -> Any:
+        """The module at a place; for a slice, a Sequential of the same modules: all but the last layer is ``model[:-1]``."""
+        found = super().__getitem__(i)
+        return Sequential(*found) if isinstance(i, slice) else found
 
     def forward(self, x: Any) -> Any:
         """Pass x through all modules."""
