@@ -7,9 +7,14 @@ from results import load
 DOCS = Path(__file__).parent.parent / "docs"
 
 
+def rounded(value):
+    """Three digits that count, without an exponent."""
+    return f"{float(f'{value:.3g}'):.10g}"
+
+
 def table(columns, rows):
     """Rows of values as Markdown: numbers with three digits, nothing for None."""
-    cells = [["" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value) for value in row] for row in rows]
+    cells = [["" if value is None else rounded(value) if isinstance(value, float) else str(value) for value in row] for row in rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in [columns, ["---"] * len(columns), *cells])
 
 
@@ -74,7 +79,7 @@ def growth():
             [
                 what,
                 ", ".join(str(row["size"]) for row in of_it),
-                ", ".join(f"{row['ms']:.3g}" for row in of_it),
+                ", ".join(rounded(row["ms"]) for row in of_it),
                 f"{of_it[-1]['exponent']:.2f}",
             ]
         )

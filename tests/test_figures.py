@@ -4,7 +4,7 @@ import re
 from xml.etree import ElementTree as ET
 
 import pytest
-from figures import INK, curves
+from figures import INK, curves, subplots, svg
 
 
 def draw(*panels):
@@ -23,6 +23,15 @@ def test_a_figure_takes_the_colour_of_the_text_around_it(html):
     assert INK not in html
     assert "currentColor" in html
     assert "#000000" not in html
+
+
+def test_what_is_drawn_without_a_colour_has_that_of_the_text():
+    figure, axes = subplots()
+    axes.plot([0, 1], color="black")
+    axes.text(0, 0, "black", color="black")
+    html = svg(figure, "a line")
+    assert not re.search(r"#000000|black;|fill: *#0", html)
+    assert "fill:currentColor" in ET.fromstring(html.replace("xlink:", "")).find("svg").attrib["style"]
 
 
 def test_a_figure_has_no_style_that_would_hold_for_the_whole_page(html):

@@ -70,14 +70,13 @@ def svg(figure: Figure, label: str, *, name: str = "", caption: str = "") -> str
         out = io.StringIO()
         figure.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = out.getvalue()
-    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    text = text[text.index("<svg") :].replace(INK, "currentColor").replace("#000000", "currentColor")
     used = set(re.findall(r"#([\w-]+)", text))
     text = re.sub(r' id="([\w.-]+)"', lambda found: found[0] if found[1] in used else "", text)
     text = re.sub(r"font-family: [^;\"]*", "font-family: inherit", text)
     view = re.search(r'viewBox="[^"]*"', text)
     assert view is not None
-    opening = (
-        f'<svg {view[0]} style="width:100%;max-width:34rem;height:auto;stroke-linejoin:round" role="img" aria-label="{escape(label)}">'
-    )
+    style = "width:100%;max-width:34rem;height:auto;stroke-linejoin:round;fill:currentColor"  # black is what matplotlib does not write
+    opening = f'<svg {view[0]} style="{style}" role="img" aria-label="{escape(label)}">'
     text = re.sub(r"<(metadata|style).*?</\1>", "", text, flags=re.DOTALL)
     return f'<figure style="width:100%">{opening}{text[text.index(">") + 1 :]}<figcaption>{caption}</figcaption></figure>'
