@@ -108,7 +108,7 @@ def test_the_command_writes_notebooks_and_overwrites_none(tmp_path, capsys):
     content = json.loads(written[0].read_text(encoding="utf-8"))
     hidden = [cell for cell in content["cells"] if cell["metadata"].get("jupyter", {}).get("source_hidden")]
     assert len(hidden) == sum(kind == "solution" for kind, _ in cells(SCRIPTS[0]))
-    capsys.readouterr()
+    assert capsys.readouterr().out.startswith(f"{len(SCRIPTS)} notebooks are in {tmp_path / 'mine'}.")
     written[0].write_text("my work")
     with pytest.raises(SystemExit) as exited:
         cli.main(["tutorials", str(tmp_path / "mine")])

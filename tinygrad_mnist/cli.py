@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import os
+import shlex
 import signal
 import sys
 from contextlib import nullcontext, suppress
@@ -583,7 +584,7 @@ def bench(*, rounds: int = 7, json: Json = False) -> None:
 
 
 @app.command(help_epilogue=examples("tinygrad-mnist tutorials", "tinygrad-mnist tutorials my-notebooks"))
-def tutorials(folder: Path = Path("tutorials")) -> None:
+def tutorials(folder: Path = Path("notebooks")) -> None:
     """Write the tutorials as notebooks for Jupyter.
 
     Parameters
@@ -594,14 +595,15 @@ def tutorials(folder: Path = Path("tutorials")) -> None:
     from tinygrad_mnist.tutorials import write_notebooks
 
     try:
-        for path in write_notebooks(folder):
-            print(path)
+        written = write_notebooks(folder)
     except ModuleNotFoundError as error:
         raise UserFileError(f'Notebooks need the package {error.name}: pip install ".[tutorials]", or pip install {error.name}.') from error
     except FileExistsError as error:
         raise UserFileError(str(error)) from error
     except OSError as error:
         raise UserFileError(f"{folder}: cannot be written to: {error.strerror}. Name another folder.") from error
+    print(f"{len(written)} notebooks are in {folder}. Open them in your editor, or in the browser:")
+    print(f"pip install notebook && jupyter notebook {shlex.quote(str(folder))}")
 
 
 class UserFileError(Exception):
