@@ -494,6 +494,7 @@ def check(input_gradient):
 
 
 check(input_gradient)
+print("right")
 
 # %% [markdown]
 # ### Exercise 2: how many places?
@@ -521,6 +522,7 @@ def check(number_of_places):
 
 
 check(number_of_places)
+print("right")
 
 # %% [markdown]
 # ### Exercise 3: AdaGrad
@@ -565,3 +567,4 @@ def check(adagrad):
 
 
 check(adagrad)
+print("right")

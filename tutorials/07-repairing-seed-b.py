@@ -208,6 +208,7 @@ def check(spread):
 
 
 check(spread)
+print("right")
 
 # %% [markdown]
 # ### Exercise 2: the factor between two losses
@@ -239,3 +240,4 @@ def check(factor):
 
 
 check(factor)
+print("right")

@@ -371,6 +371,7 @@ def check(factor):
 
 
 check(factor)
+print("right")
 
 # %% [markdown]
 # ### Exercise 2: how deep can it be?
@@ -400,6 +401,7 @@ def check(depth):
 
 
 check(depth)
+print("right")
 
 # %% [markdown]
 # ### Exercise 3: a hundred residual layers
@@ -434,3 +436,4 @@ def check(growth):
 
 
 check(growth)
+print("right")

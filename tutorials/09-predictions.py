@@ -221,6 +221,7 @@ def check(wrong_by_digit):
 
 
 check(wrong_by_digit)
+print("right")
 
 # %% [markdown]
 # ### Exercise 2: in doubt
@@ -256,3 +257,4 @@ def check(margin):
 
 
 check(margin)
+print("right")
