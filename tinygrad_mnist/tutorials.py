@@ -15,7 +15,7 @@ def scripts() -> list[Path]:
 
 
 def notebook(script: Path) -> Any:
-    """A script as a notebook without outputs; its solutions are folded, and its links lead to other notebooks, or name files of the documentation."""
+    """A script as a notebook without outputs, solutions folded; links lead to other notebooks, or name files of the documentation."""
     import jupytext
 
     made = jupytext.read(script)
