@@ -20,7 +20,9 @@ from sybil.parsers.markdown import CodeBlockParser
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("deep", deadline=None, max_examples=2000)
-hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "default"))
+hypothesis.settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "default")
+)
 
 
 class PrintedEvaluator(PythonEvaluator):
@@ -43,11 +45,16 @@ class PrintedEvaluator(PythonEvaluator):
         actual = printed.getvalue().splitlines()
         assert len(promised) == len(actual), f"printed {actual}, promised {promised}"
         for line, promise in zip(actual, promised, strict=True):
-            assert promise == line or promise.startswith(f"{line}: "), f"printed {line!r}, promised {promise!r}"
+            assert promise == line or promise.startswith(f"{line}: "), (
+                f"printed {line!r}, promised {promise!r}"
+            )
 
 
 pytest_collect_file = (
-    Sybil(parsers=[CodeBlockParser(language="python", evaluator=PrintedEvaluator())], patterns=["*.md"])
+    Sybil(
+        parsers=[CodeBlockParser(language="python", evaluator=PrintedEvaluator())],
+        patterns=["*.md"],
+    )
     + Sybil(parsers=[DocTestParser()], path="tinygrad_mnist", patterns=["*.py", "**/*.py"])
 ).pytest()
 

@@ -10,7 +10,11 @@ import tinygrad_mnist
 package = Path(tinygrad_mnist.__file__).parent
 assert "site-packages" in package.parts, f"the checkout is imported, not the wheel: {package}"
 expected = ["py.typed", "recipes/default.toml", "data/mnist/NOTICE.md", "data/mnist/SHA256SUMS"]
-expected += [f"data/mnist/{part}-{kind}.gz" for part in ("train", "t10k") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+expected += [
+    f"data/mnist/{part}-{kind}.gz"
+    for part in ("train", "t10k")
+    for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
+]
 missing = [name for name in expected if not (package / name).is_file()]
 assert not missing, f"not in the wheel: {missing}"
 

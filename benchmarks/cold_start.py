@@ -20,9 +20,17 @@ if sys.argv[1] == "torch":
     FOLDER = Path(__file__).parent.parent / "tinygrad_mnist/data/mnist"
 
     def read(part):
-        with gzip.open(FOLDER / f"{part}-images-idx3-ubyte.gz") as images, gzip.open(FOLDER / f"{part}-labels-idx1-ubyte.gz") as labels:
-            pixels, digits = np.frombuffer(images.read(), np.uint8, offset=16), np.frombuffer(labels.read(), np.uint8, offset=8)
-            return torch.from_numpy(pixels.reshape(-1, 784).copy()), torch.from_numpy(digits.astype(np.int64))
+        with (
+            gzip.open(FOLDER / f"{part}-images-idx3-ubyte.gz") as images,
+            gzip.open(FOLDER / f"{part}-labels-idx1-ubyte.gz") as labels,
+        ):
+            pixels, digits = (
+                np.frombuffer(images.read(), np.uint8, offset=16),
+                np.frombuffer(labels.read(), np.uint8, offset=8),
+            )
+            return torch.from_numpy(pixels.reshape(-1, 784).copy()), torch.from_numpy(
+                digits.astype(np.int64)
+            )
 
     def scaled(pixels):
         return pixels / 255
@@ -43,7 +51,9 @@ model = nn.Sequential(nn.Linear(784, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 10))
 loss_fn = nn.CrossEntropyLoss()
 optimizer = optim.SGD(model.parameters(), lr=LR, momentum=0.9, nesterov=True)
 steps = EPOCHS * -(-len(images) // BATCH_SIZE)
-schedule = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=LR, total_steps=steps, cycle_momentum=False)
+schedule = optim.lr_scheduler.OneCycleLR(
+    optimizer, max_lr=LR, total_steps=steps, cycle_momentum=False
+)
 for epoch in range(EPOCHS):
     order = np.random.default_rng(epoch).permutation(len(images))
     for start in range(0, len(order), BATCH_SIZE):

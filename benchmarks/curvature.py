@@ -25,21 +25,41 @@ def main():
         slope = sum((g * v).sum() for g, v in zip(gradients, along, strict=True))
         return grad(slope, model.parameters())
 
-    peer = torch.nn.Sequential(torch.nn.Linear(784, 256), torch.nn.Sigmoid(), torch.nn.Linear(256, 10))
+    peer = torch.nn.Sequential(
+        torch.nn.Linear(784, 256), torch.nn.Sigmoid(), torch.nn.Linear(256, 10)
+    )
     with torch.no_grad():
         for p, values in zip(peer.parameters(), training.weights(), strict=True):
             p.copy_(torch.from_numpy(values.T))
-    tX, ty, tv = torch.from_numpy(X), torch.from_numpy(y), [torch.from_numpy(v.T.copy()) for v in directions]
+    tX, ty, tv = (
+        torch.from_numpy(X),
+        torch.from_numpy(y),
+        [torch.from_numpy(v.T.copy()) for v in directions],
+    )
 
     def theirs():
-        gradients = torch.autograd.grad(torch.nn.functional.cross_entropy(peer(tX), ty), list(peer.parameters()), create_graph=True)
+        gradients = torch.autograd.grad(
+            torch.nn.functional.cross_entropy(peer(tX), ty),
+            list(peer.parameters()),
+            create_graph=True,
+        )
         slope = sum((g * v).sum() for g, v in zip(gradients, tv, strict=True))
         return torch.autograd.grad(slope, list(peer.parameters()))
 
     for a, b in zip(ours(), theirs(), strict=True):
-        assert np.abs(a.data - b.numpy().T).max() <= 1e-4 * np.abs(a.data).max(), "the products differ"
-    times = race({"tape": lambda number: timed(ours), "PyTorch": lambda number: timed(theirs)}, 10 * ROUNDS)
-    save("curvature", [{"contestant": name, "ms": 1e3 * median(of)} | compared(times, name, "PyTorch") for name, of in times.items()])
+        assert np.abs(a.data - b.numpy().T).max() <= 1e-4 * np.abs(a.data).max(), (
+            "the products differ"
+        )
+    times = race(
+        {"tape": lambda number: timed(ours), "PyTorch": lambda number: timed(theirs)}, 10 * ROUNDS
+    )
+    save(
+        "curvature",
+        [
+            {"contestant": name, "ms": 1e3 * median(of)} | compared(times, name, "PyTorch")
+            for name, of in times.items()
+        ],
+    )
 
 
 if __name__ == "__main__":

@@ -16,18 +16,32 @@ import torch
 from results import ROUNDS, compared, save
 from sklearn.neural_network import MLPClassifier
 
-from tinygrad_mnist.benchmark import LR, MOMENTUM, WEIGHT_DECAY, Training, multiply_matrices, race, timed, train_by_hand, train_by_tape
+from tinygrad_mnist.benchmark import (
+    LR,
+    MOMENTUM,
+    WEIGHT_DECAY,
+    Training,
+    multiply_matrices,
+    race,
+    timed,
+    train_by_hand,
+    train_by_tape,
+)
 from tinygrad_mnist.data import load_mnist
 
 
 def train_in_torch(training, number):
     """The epoch in eager PyTorch, written as in its tutorials."""
     hidden = training.hidden
-    model = torch.nn.Sequential(torch.nn.Linear(784, hidden), torch.nn.Sigmoid(), torch.nn.Linear(hidden, 10))
+    model = torch.nn.Sequential(
+        torch.nn.Linear(784, hidden), torch.nn.Sigmoid(), torch.nn.Linear(hidden, 10)
+    )
     with torch.no_grad():
         for p, values in zip(model.parameters(), training.weights(), strict=True):
             p.copy_(torch.from_numpy(values.T))
-    optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=LR, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY
+    )
     loss_fn = torch.nn.CrossEntropyLoss()
     images, labels = torch.from_numpy(training.images), torch.from_numpy(training.labels)
     batches = [torch.from_numpy(rows) for rows in training.batches(number)]
@@ -62,7 +76,10 @@ def multiply_in_torch(training, number):
 
 def descend(gradients, weights, velocity):
     """SGD with momentum and weight decay, for frameworks that bring no optimizer."""
-    velocity = [MOMENTUM * v + g + WEIGHT_DECAY * p for v, g, p in zip(velocity, gradients, weights, strict=True)]
+    velocity = [
+        MOMENTUM * v + g + WEIGHT_DECAY * p
+        for v, g, p in zip(velocity, gradients, weights, strict=True)
+    ]
     return [p - LR * v for p, v in zip(weights, velocity, strict=True)], velocity
 
 
@@ -86,7 +103,9 @@ def train_in_jax(training, number):
     def epoch():
         nonlocal weights, velocity
         for rows in batches:
-            weights, velocity = jax_step(weights, velocity, training.images[rows], training.labels[rows])
+            weights, velocity = jax_step(
+                weights, velocity, training.images[rows], training.labels[rows]
+            )
         jax.block_until_ready(weights)
 
     seconds = timed(epoch)
@@ -110,7 +129,9 @@ def train_in_autograd(training, number):
     def epoch():
         nonlocal weights, velocity
         for rows in batches:
-            weights, velocity = descend(gradient(weights, training.images[rows], training.labels[rows]), weights, velocity)
+            weights, velocity = descend(
+                gradient(weights, training.images[rows], training.labels[rows]), weights, velocity
+            )
 
     seconds = timed(epoch)
     W1, b1, W2, b2 = weights
@@ -126,7 +147,9 @@ def train_in_sklearn(training, number):
     )  # fmt: skip
     model.partial_fit(training.images[:size], training.labels[:size], classes=np.arange(10))
     for array, values in zip(
-        [a for pair in zip(model.coefs_, model.intercepts_, strict=True) for a in pair], training.weights(), strict=True
+        [a for pair in zip(model.coefs_, model.intercepts_, strict=True) for a in pair],
+        training.weights(),
+        strict=True,
     ):
         array[...] = values
     for velocity in model._optimizer.velocities:
@@ -141,7 +164,11 @@ def train_in_sklearn(training, number):
 
 
 FEW = {"tape": train_by_tape, "by hand": train_by_hand, "PyTorch": train_in_torch}
-ALL = FEW | {"JAX": train_in_jax, "HIPS autograd": train_in_autograd, "scikit-learn": train_in_sklearn}
+ALL = FEW | {
+    "JAX": train_in_jax,
+    "HIPS autograd": train_in_autograd,
+    "scikit-learn": train_in_sklearn,
+}
 PRODUCTS = {"products (NumPy)": multiply_matrices, "products (PyTorch)": multiply_in_torch}
 
 
@@ -151,12 +178,20 @@ def measure(training, trained):
 
     def run(name, train, number):
         seconds, predict = train(training, number)
-        accuracy[name] = float((predict(training.images[:10_000]) == training.labels[:10_000]).mean())
+        accuracy[name] = float(
+            (predict(training.images[:10_000]) == training.labels[:10_000]).mean()
+        )
         return seconds
 
     contestants = {name: partial(run, name, train) for name, train in trained.items()}
-    times = race(contestants | {name: partial(f, training) for name, f in PRODUCTS.items()}, ROUNDS, pause=0.3)
-    assert max(accuracy.values()) - min(accuracy.values()) <= 1e-3, f"somebody does other work: {accuracy}"
+    times = race(
+        contestants | {name: partial(f, training) for name, f in PRODUCTS.items()},
+        ROUNDS,
+        pause=0.3,
+    )
+    assert max(accuracy.values()) - min(accuracy.values()) <= 1e-3, (
+        f"somebody does other work: {accuracy}"
+    )
     scale = 60_000 / training.examples
     return [
         {

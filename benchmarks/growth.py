@@ -49,7 +49,10 @@ def main():
         times = {n: median(of) for n, of in race(works, 3 * ROUNDS).items()}
         *_, before, last = sizes
         exponent = log(times[last] / times[before]) / log(last / before)
-        rows += [{"over": what, "size": n, "ms": 1e3 * t, "exponent": exponent if n == last else None} for n, t in times.items()]
+        rows += [
+            {"over": what, "size": n, "ms": 1e3 * t, "exponent": exponent if n == last else None}
+            for n, t in times.items()
+        ]
     save("growth", rows)
 
 

@@ -15,7 +15,9 @@ def main():
     training = Training(images, labels)
     model = model_of(training).eval()
     paper = bridge.to_paper(model, "sigmoid")
-    peer = torch.nn.Sequential(torch.nn.Linear(784, 256), torch.nn.Sigmoid(), torch.nn.Linear(256, 10)).eval()
+    peer = torch.nn.Sequential(
+        torch.nn.Linear(784, 256), torch.nn.Sigmoid(), torch.nn.Linear(256, 10)
+    ).eval()
 
     def theirs(x):
         with torch.no_grad():
@@ -32,7 +34,9 @@ def main():
         }
         times = race(contestants, 30 * ROUNDS)
         rows += [
-            {"images": count, "contestant": name, "µs": 1e6 * median(of)} | compared(times, name, "PyTorch") for name, of in times.items()
+            {"images": count, "contestant": name, "µs": 1e6 * median(of)}
+            | compared(times, name, "PyTorch")
+            for name, of in times.items()
         ]
     save("inference", rows)
 

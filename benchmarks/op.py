@@ -31,12 +31,16 @@ def multiply():
 
 def record(make, trained):
     """Forward and backward with tensors that record."""
-    chain(make(X, requires_grad=True), make(B, requires_grad=trained), make(A, requires_grad=trained)).sum().backward()
+    chain(
+        make(X, requires_grad=True), make(B, requires_grad=trained), make(A, requires_grad=trained)
+    ).sum().backward()
 
 
 def trace(trained):
     """Forward and backward with autograd's traced arrays."""
-    autograd.grad(lambda leaves: anp.sum(chain(*leaves)) if trained else anp.sum(chain(leaves[0], B, A)))((X, B, A))
+    autograd.grad(
+        lambda leaves: anp.sum(chain(*leaves)) if trained else anp.sum(chain(leaves[0], B, A))
+    )((X, B, A))
 
 
 def seconds(work, number):
@@ -60,7 +64,11 @@ def main():
         for name, of in times.items():
             microseconds = median(of) / (2 * LENGTH) * 1e6
             rows.append(
-                {"b and a": "trained" if trained else "constant", "contestant": name, "µs an op": microseconds}
+                {
+                    "b and a": "trained" if trained else "constant",
+                    "contestant": name,
+                    "µs an op": microseconds,
+                }
                 | compared(times, name, "PyTorch")
             )
     save("op", rows)

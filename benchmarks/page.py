@@ -14,7 +14,13 @@ def rounded(value):
 
 def table(columns, rows):
     """Rows of values as Markdown: numbers with three digits, nothing for None."""
-    cells = [["" if value is None else rounded(value) if isinstance(value, float) else str(value) for value in row] for row in rows]
+    cells = [
+        [
+            "" if value is None else rounded(value) if isinstance(value, float) else str(value)
+            for value in row
+        ]
+        for row in rows
+    ]
     return "\n".join(f"| {' | '.join(row)} |" for row in [columns, ["---"] * len(columns), *cells])
 
 
@@ -28,7 +34,18 @@ def epochs(rows):
     """The cell that all contestants ran."""
     of_it = [row for row in rows if (row["batch"], row["hidden"]) == (128, 256)]
     columns = ["contestant", "an epoch, s", "to PyTorch", "to the matrix products"]
-    return table(columns, [[row["contestant"], row["seconds"], ratio(row, "PyTorch"), ratio(row, "products (NumPy)")] for row in of_it])
+    return table(
+        columns,
+        [
+            [
+                row["contestant"],
+                row["seconds"],
+                ratio(row, "PyTorch"),
+                ratio(row, "products (NumPy)"),
+            ]
+            for row in of_it
+        ],
+    )
 
 
 def grid(rows):
@@ -46,7 +63,8 @@ def grid(rows):
     lines = []
     for batch, hidden in sorted({key[:2] for key in cells}):
         theirs, tape, hand, products, torch_products = (
-            cells[batch, hidden, name] for name in ("PyTorch", "tape", "by hand", "products (NumPy)", "products (PyTorch)")
+            cells[batch, hidden, name]
+            for name in ("PyTorch", "tape", "by hand", "products (NumPy)", "products (PyTorch)")
         )
         of_products = products["seconds"] / torch_products["seconds"]
         lines.append(
@@ -66,7 +84,10 @@ def grid(rows):
 def contestants(question, first, measure):
     """A table of a question whose rows are contestants, compared with one of them."""
     rows = load(question)["rows"]
-    return table([*first, measure, "ratio"], [[*(row[name] for name in first), row[measure], ratio(row)] for row in rows])
+    return table(
+        [*first, measure, "ratio"],
+        [[*(row[name] for name in first), row[measure], ratio(row)] for row in rows],
+    )
 
 
 def growth():
@@ -91,7 +112,16 @@ def processes():
     rows = load("process")["rows"]
     return table(
         ["process", "seconds", "ratio", "lowest test accuracy", "peak memory, MB"],
-        [[r["process"], r["seconds"], ratio(r), r.get("lowest test accuracy"), r.get("peak memory, MB")] for r in rows],
+        [
+            [
+                r["process"],
+                r["seconds"],
+                ratio(r),
+                r.get("lowest test accuracy"),
+                r.get("peak memory, MB"),
+            ]
+            for r in rows
+        ],
     )
 
 
@@ -169,7 +199,9 @@ def figure():
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    mpl.rcParams.update({"svg.hashsalt": "epoch", "svg.fonttype": "none", "font.family": "sans-serif"})
+    mpl.rcParams.update(
+        {"svg.hashsalt": "epoch", "svg.fonttype": "none", "font.family": "sans-serif"}
+    )
     rows = [row for row in load("epoch")["rows"] if (row["batch"], row["hidden"]) == (128, 256)]
     rows.sort(key=lambda row: row["seconds"], reverse=True)
     names, seconds = [row["contestant"] for row in rows], [row["seconds"] for row in rows]
@@ -178,7 +210,12 @@ def figure():
     chart.patch.set_facecolor("white")
     axes = chart.add_subplot()
     bars = axes.barh(
-        names, seconds, color=["#0072B2" if n in ours else "#BBBBBB" if n.startswith("products") else "#E69F00" for n in names]
+        names,
+        seconds,
+        color=[
+            "#0072B2" if n in ours else "#BBBBBB" if n.startswith("products") else "#E69F00"
+            for n in names
+        ],
     )
     axes.bar_label(bars, fmt="%.2f", padding=3)
     axes.set(xlabel="seconds an epoch", xlim=(0, 1.1 * max(seconds)))

@@ -35,12 +35,23 @@ def main():
     rows = []
     for name, of in times.items():
         accuracies, megabytes = zip(*seen[name], strict=True)
-        row = {"process": f"training with {name}", "seconds": median(of)} | compared(times, name, "torch")
-        rows.append(row | {"lowest test accuracy": min(accuracies), "peak memory, MB": median(megabytes)})
+        row = {"process": f"training with {name}", "seconds": median(of)} | compared(
+            times, name, "torch"
+        )
+        rows.append(
+            row | {"lowest test accuracy": min(accuracies), "peak memory, MB": median(megabytes)}
+        )
     imports = race(
-        {name: lambda number, name=name: start_python(f"import {name}") for name in ("numpy", "tinygrad_mnist", "torch")}, 3 * ROUNDS
+        {
+            name: lambda number, name=name: start_python(f"import {name}")
+            for name in ("numpy", "tinygrad_mnist", "torch")
+        },
+        3 * ROUNDS,
     )
-    rows += [{"process": f"import {name}", "seconds": median(of)} | compared(imports, name, "numpy") for name, of in imports.items()]
+    rows += [
+        {"process": f"import {name}", "seconds": median(of)} | compared(imports, name, "numpy")
+        for name, of in imports.items()
+    ]
     save("process", rows)
 
 

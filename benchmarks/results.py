@@ -12,10 +12,21 @@ ROUNDS = 7
 def save(question, rows, **notes):
     """Write the rows of a table, each a dict, and print them."""
     FOLDER.mkdir(exist_ok=True)
-    content = {"machine": machine(), "command": f"python benchmarks/{question}.py", "rounds": ROUNDS, **notes, "rows": rows}
+    content = {
+        "machine": machine(),
+        "command": f"python benchmarks/{question}.py",
+        "rounds": ROUNDS,
+        **notes,
+        "rows": rows,
+    }
     (FOLDER / f"{question}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     for row in rows:
-        print("  ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()))
+        print(
+            "  ".join(
+                f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+                for key, value in row.items()
+            )
+        )
 
 
 def load(question):

@@ -70,10 +70,17 @@ SAMPLES = {
     ops.mul: elementwise(np.multiply, *BROADCAST),
     ops.div: elementwise(np.divide, *BROADCAST),
     ops.neg: elementwise(np.negative),
-    ops.power: elementwise(np.power, (draw(2, 3, low=0.5), draw(3)), (draw(2, 3), 3), (2.0, draw(3))),
+    ops.power: elementwise(
+        np.power, (draw(2, 3, low=0.5), draw(3)), (draw(2, 3), 3), (2.0, draw(3))
+    ),
     ops.maximum: elementwise(np.maximum, *BROADCAST),
     ops.minimum: elementwise(np.minimum, *BROADCAST),
-    ops.where: elementwise(np.where, (draw(2, 3) > 0, draw(2, 3), draw(3)), (draw(2, 1) > 0, draw(3), 0.5), (draw() > 0, draw(), draw(4))),
+    ops.where: elementwise(
+        np.where,
+        (draw(2, 3) > 0, draw(2, 3), draw(3)),
+        (draw(2, 1) > 0, draw(3), 0.5),
+        (draw() > 0, draw(), draw(4)),
+    ),
     ops.clamp: [
         Sample((draw(3, 4),), lambda x, min=-np.inf, max=np.inf: np.clip(x, min, max), params)
         for params in ({"min": -1.05, "max": 0.95}, {"min": 0.3}, {"max": 0.3}, {})
@@ -94,44 +101,96 @@ SAMPLES = {
     ops.broadcast_to: [Sample((draw(3, 1),), np.broadcast_to, {"shape": (2, 3, 4)})],
     ops.index: [
         Sample((draw(3, 4),), lambda x, key: x[key], {"key": key})
-        for key in (1, slice(None, None, 2), (slice(None), None, -1), ([0, 2, 0], [1, 1, 1]), np.array([True, False, True]), ...)
+        for key in (
+            1,
+            slice(None, None, 2),
+            (slice(None), None, -1),
+            ([0, 2, 0], [1, 1, 1]),
+            np.array([True, False, True]),
+            ...,
+        )
     ],
-    ops.scatter: [Sample((draw(3),), lambda x, shape, key: np.array([x[1], 0, x[0] + x[2], 0]), {"shape": (4,), "key": [2, 0, 2]})],
+    ops.scatter: [
+        Sample(
+            (draw(3),),
+            lambda x, shape, key: np.array([x[1], 0, x[0] + x[2], 0]),
+            {"shape": (4,), "key": [2, 0, 2]},
+        )
+    ],
     ops.concatenate: [
         Sample((draw(2, 3), draw(1, 3), draw(2, 3)), lambda *xs, axis=0: np.concatenate(xs, axis)),
         Sample((draw(2, 3), draw(2, 1)), lambda *xs, axis: np.concatenate(xs, axis), {"axis": -1}),
     ],
     ops.stack: [
-        Sample((draw(2, 3), draw(2, 3) * 2), lambda *xs, axis=0: np.stack(xs, axis), params) for params in ({}, {"axis": 1}, {"axis": -1})
+        Sample((draw(2, 3), draw(2, 3) * 2), lambda *xs, axis=0: np.stack(xs, axis), params)
+        for params in ({}, {"axis": 1}, {"axis": -1})
     ],
     ops.sliding_windows: [
         Sample((draw(2, 5, 6),), windows_by_loop, {"window": (2, 3), "stride": 2}),
         Sample((draw(2, 7),), windows_by_loop, {"window": (3,)}),
     ],
-    ops.overlap_add: [Sample((draw(2, 2, 3),), overlap_by_loop, {"shape": (2, 5), "window": (3,), "stride": 2})],
-    ops.sum: [Sample((draw(2, 3, 4),), np.sum, params) for params in ({}, {"axis": -1}, {"axis": (0, 2)}, {"axis": 1, "keepdims": True})]
+    ops.overlap_add: [
+        Sample((draw(2, 2, 3),), overlap_by_loop, {"shape": (2, 5), "window": (3,), "stride": 2})
+    ],
+    ops.sum: [
+        Sample((draw(2, 3, 4),), np.sum, params)
+        for params in ({}, {"axis": -1}, {"axis": (0, 2)}, {"axis": 1, "keepdims": True})
+    ]
     + [Sample((draw(0, 3),), np.sum, params) for params in ({}, {"axis": 0}, {"axis": 1})],
-    ops.mean: [Sample((draw(2, 3, 4),), np.mean, params) for params in ({}, {"axis": -1}, {"axis": (0, 2)}, {"axis": 1, "keepdims": True})]
+    ops.mean: [
+        Sample((draw(2, 3, 4),), np.mean, params)
+        for params in ({}, {"axis": -1}, {"axis": (0, 2)}, {"axis": 1, "keepdims": True})
+    ]
     + [Sample((draw(0, 3),), np.mean, {"axis": 1})],
-    ops.center: [Sample((draw(3, 4),), lambda x, axis=None: x - x.mean(axis, keepdims=True), params) for params in ({}, {"axis": 0})],
-    ops.var: [Sample((draw(3, 4),), np.var, params) for params in ({}, {"axis": 0, "ddof": 1}, {"axis": (0, -1), "keepdims": True})],
-    ops.std: [Sample((draw(3, 4),), np.std, params) for params in ({}, {"axis": 0, "ddof": 1}, {"axis": (0, -1), "keepdims": True})]
+    ops.center: [
+        Sample((draw(3, 4),), lambda x, axis=None: x - x.mean(axis, keepdims=True), params)
+        for params in ({}, {"axis": 0})
+    ],
+    ops.var: [
+        Sample((draw(3, 4),), np.var, params)
+        for params in ({}, {"axis": 0, "ddof": 1}, {"axis": (0, -1), "keepdims": True})
+    ],
+    ops.std: [
+        Sample((draw(3, 4),), np.std, params)
+        for params in ({}, {"axis": 0, "ddof": 1}, {"axis": (0, -1), "keepdims": True})
+    ]
     + [Sample((draw(),), np.std)],
-    ops.norm: [Sample((draw(3, 4),), np.linalg.norm, params) for params in ({}, {"axis": 0}, {"axis": -1, "keepdims": True})]
+    ops.norm: [
+        Sample((draw(3, 4),), np.linalg.norm, params)
+        for params in ({}, {"axis": 0}, {"axis": -1, "keepdims": True})
+    ]
     + [Sample((draw(),), np.linalg.norm)],
-    ops.max: [Sample((draw(3, 4),), np.max, params) for params in ({}, {"axis": 0}, {"axis": (0, -1), "keepdims": True})],
-    ops.min: [Sample((draw(3, 4),), np.min, params) for params in ({}, {"axis": 0}, {"axis": (0, -1), "keepdims": True})],
-    ops.argmax: [Sample((draw(3, 4),), np.argmax, params) for params in ({}, {"axis": 0}, {"axis": -1, "keepdims": True})],
+    ops.max: [
+        Sample((draw(3, 4),), np.max, params)
+        for params in ({}, {"axis": 0}, {"axis": (0, -1), "keepdims": True})
+    ],
+    ops.min: [
+        Sample((draw(3, 4),), np.min, params)
+        for params in ({}, {"axis": 0}, {"axis": (0, -1), "keepdims": True})
+    ],
+    ops.argmax: [
+        Sample((draw(3, 4),), np.argmax, params)
+        for params in ({}, {"axis": 0}, {"axis": -1, "keepdims": True})
+    ],
     ops.shares: [
         Sample(
-            (np.array([3.0, 1.0, 3.0]), np.array(3.0)), lambda x, extreme, axis, keepdims: [0.5, 0, 0.5], {"axis": None, "keepdims": False}
+            (np.array([3.0, 1.0, 3.0]), np.array(3.0)),
+            lambda x, extreme, axis, keepdims: [0.5, 0, 0.5],
+            {"axis": None, "keepdims": False},
         )
     ],
     ops.matrix_product: elementwise(
-        np.matmul, (draw(3, 3), draw(3, 3).T), (draw(2, 3), draw(3, 4)), (draw(5, 2, 3), draw(3, 4)), (draw(5, 2, 3), draw(1, 3, 1))
+        np.matmul,
+        (draw(3, 3), draw(3, 3).T),
+        (draw(2, 3), draw(3, 4)),
+        (draw(5, 2, 3), draw(3, 4)),
+        (draw(5, 2, 3), draw(1, 3, 1)),
     ),
     ops.linear: elementwise(
-        lambda x, w, b: x @ w + b, (draw(2, 3), draw(3, 4), draw(4)), (draw(1, 3), draw(3, 1), draw(1)), (draw(0, 3), draw(3, 2), draw(2))
+        lambda x, w, b: x @ w + b,
+        (draw(2, 3), draw(3, 4), draw(4)),
+        (draw(1, 3), draw(3, 1), draw(1)),
+        (draw(0, 3), draw(3, 2), draw(2)),
     ),
     ops.exp: elementwise(np.exp),
     ops.log: elementwise(np.log, (draw(2, 3, low=0.5),)),
@@ -146,7 +205,11 @@ SAMPLES = {
     ops.sigmoid_slope: elementwise(lambda x: np.exp(-x) / (1 + np.exp(-x)) ** 2),
     ops.relu: elementwise(lambda x: x * (x > 0)),
     ops.leaky_relu: [
-        Sample((draw(2, 3),), lambda x, negative_slope=0.01: x * np.where(x > 0, 1, negative_slope), params)
+        Sample(
+            (draw(2, 3),),
+            lambda x, negative_slope=0.01: x * np.where(x > 0, 1, negative_slope),
+            params,
+        )
         for params in ({}, {"negative_slope": 0.3})
     ],
     ops.softplus: elementwise(lambda x: np.log(1 + np.exp(x))),
@@ -154,7 +217,9 @@ SAMPLES = {
     ops.softmax_jacobian: [
         Sample(
             (draw(3, 4), draw(3, 4) * 0.7),
-            lambda v, x, axis=-1: (p := np.exp(_log_softmax(x, axis))) * (v - (p * v).sum(axis, keepdims=True)),
+            lambda v, x, axis=-1: (
+                (p := np.exp(_log_softmax(x, axis))) * (v - (p * v).sum(axis, keepdims=True))
+            ),
             params,
         )
         for params in ({}, {"axis": 0})
@@ -168,17 +233,32 @@ SAMPLES = {
         for params in ({}, {"axis": 0})
     ],
     ops.log_softmax_slope: [
-        Sample((draw(3, 4), draw(3, 4) * 0.7), lambda v, x, axis=-1: v - np.exp(_log_softmax(x, axis)) * v.sum(axis, keepdims=True), params)
+        Sample(
+            (draw(3, 4), draw(3, 4) * 0.7),
+            lambda v, x, axis=-1: v - np.exp(_log_softmax(x, axis)) * v.sum(axis, keepdims=True),
+            params,
+        )
         for params in ({}, {"axis": 0})
     ],
     ops.logsumexp: [
-        Sample((draw(3, 4),), lambda x, axis=-1, keepdims=False: np.log(np.exp(x).sum(axis, keepdims=keepdims)), params)
+        Sample(
+            (draw(3, 4),),
+            lambda x, axis=-1, keepdims=False: np.log(np.exp(x).sum(axis, keepdims=keepdims)),
+            params,
+        )
         for params in ({}, {"axis": 0, "keepdims": True})
     ],
-    ops.softmax: [Sample((draw(3, 4),), lambda x, axis=-1: np.exp(_log_softmax(x, axis)), params) for params in ({}, {"axis": 0})],
+    ops.softmax: [
+        Sample((draw(3, 4),), lambda x, axis=-1: np.exp(_log_softmax(x, axis)), params)
+        for params in ({}, {"axis": 0})
+    ],
     ops.log_softmax: [Sample((draw(3, 4),), _log_softmax, params) for params in ({}, {"axis": 0})],
-    ops.cross_entropy: [Sample((draw(3, 4), LABELS), lambda x, t: -_log_softmax(x)[np.arange(3), t])],
-    ops.cross_entropy_slope: [Sample((draw(3, 4), LABELS), lambda x, t: np.exp(_log_softmax(x)) - np.eye(4)[t])],
+    ops.cross_entropy: [
+        Sample((draw(3, 4), LABELS), lambda x, t: -_log_softmax(x)[np.arange(3), t])
+    ],
+    ops.cross_entropy_slope: [
+        Sample((draw(3, 4), LABELS), lambda x, t: np.exp(_log_softmax(x)) - np.eye(4)[t])
+    ],
     ops.squared_error: elementwise(lambda x, y: (x - y) ** 2, *BROADCAST),
 }
 
@@ -294,7 +374,9 @@ def _standing(shape, key):
     """1 where a plain assignment x[key] = ... would leave its element standing, 0 where a later one overwrites it."""
     flat = np.arange(np.prod(shape)).reshape(shape)[key]
     last = {element: position for position, element in enumerate(flat.ravel())}
-    return np.array([last[element] == position for position, element in enumerate(flat.ravel())], float).reshape(flat.shape)
+    return np.array(
+        [last[element] == position for position, element in enumerate(flat.ravel())], float
+    ).reshape(flat.shape)
 
 
 def _same_shape(windows, x):

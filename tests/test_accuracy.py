@@ -100,7 +100,11 @@ ELEMENTWISE = {
     ops.sigmoid: (logistic, logistic_slope, lambda x: -logistic_slope(x) * mp.tanh(x / 2)),
     ops.tanh: (mp.tanh, lambda x: mp.sech(x) ** 2, lambda x: -2 * mp.tanh(x) * mp.sech(x) ** 2),
     ops.softplus: (lambda x: max(x, 0) + mp.log1p(mp.exp(-abs(x))), logistic, logistic_slope),
-    ops.logsigmoid: (lambda x: min(x, 0) - mp.log1p(mp.exp(-abs(x))), lambda x: logistic(-x), lambda x: -logistic_slope(x)),
+    ops.logsigmoid: (
+        lambda x: min(x, 0) - mp.log1p(mp.exp(-abs(x))),
+        lambda x: logistic(-x),
+        lambda x: -logistic_slope(x),
+    ),
     ops.log1p: (mp.log1p, lambda x: 1 / (1 + x), lambda x: -1 / (1 + x) ** 2),
 }
 POINTS = {
@@ -175,7 +179,10 @@ def surprise(row, i):
 
 def log_softmax_gradient(row, g):
     e, total = weights(row)
-    return [mp.fsum(g[i] * e[j] - e[i] * g[j] for j in range(len(row)) if j != i) / total for i in range(len(row))]
+    return [
+        mp.fsum(g[i] * e[j] - e[i] * g[j] for j in range(len(row)) if j != i) / total
+        for i in range(len(row))
+    ]
 
 
 def second(row, g, v):
@@ -280,7 +287,9 @@ def test_a_gap_that_is_rounded_costs_at_most_the_gap_in_ulp(dtype, case):
         for op, (value, gradient, _) in ROWS.items():
             assert ulps(op(x), value(row)) <= BOUNDS[op][0] + gap
             for g in directions(op(x).shape, dtype):
-                assert ulps(derivatives(op, x, g)[1], gradient(row, exact(g))) <= BOUNDS[op][1] + gap
+                assert (
+                    ulps(derivatives(op, x, g)[1], gradient(row, exact(g))) <= BOUNDS[op][1] + gap
+                )
         for target in range(len(row)):
             found = ops.cross_entropy(x, np.array([target]))
             assert ulps(found, [surprise(row, target)]) <= BOUNDS[ops.cross_entropy][0] + gap
@@ -296,7 +305,9 @@ def test_cross_entropy(dtype, case):
         for target in range(len(row)):
             weight = np.array([1.7], dtype)
             for v in directions(x.shape, dtype)[-3:]:
-                out, slope, change = derivatives(lambda t, y=target: ops.cross_entropy(t, np.array([y])), x, weight, v)
+                out, slope, change = derivatives(
+                    lambda t, y=target: ops.cross_entropy(t, np.array([y])), x, weight, v
+                )
                 assert ulps(change, scaled(exact(weight)[0], jacobian(row, exact(v)))) <= curvature
             assert ulps(out, [surprise(row, target)]) <= value
             less_one = [-mp.fsum(p[:i] + p[i + 1 :]) if i == target else q for i, q in enumerate(p)]
@@ -306,7 +317,10 @@ def test_cross_entropy(dtype, case):
 @DTYPES
 @pytest.mark.parametrize("smoothing", [0.0, 0.25], ids=["labels as they are", "labels smoothed"])
 def test_cross_entropy_loss_of_a_batch(dtype, smoothing):
-    batch = np.array([[5, 0, -1], [0, 40, 3], [1200, 1000, 999], [7, 7, 7], [-1e4, 1e4, 9.99e3], [-80, 0, -79]], dtype)
+    batch = np.array(
+        [[5, 0, -1], [0, 40, 3], [1200, 1000, 999], [7, 7, 7], [-1e4, 1e4, 9.99e3], [-80, 0, -79]],
+        dtype,
+    )
     rows, n, classes = [tuple(exact(row)) for row in batch], *batch.shape
     loss, share = nn.CrossEntropyLoss(label_smoothing=smoothing), mp.mpf(smoothing)
     for targets in ([0, 1, 0, 2, 1, 1], [2, 0, 1, 0, 0, 0]):
@@ -347,10 +361,20 @@ def over(numbers, divisor):
 # Claim -> op, its parameters, exact value and exact gradient; of one row.
 REDUCTIONS = {
     "sum": (ops.sum, {}, mp.fsum, lambda xs: [1] * len(xs)),
-    "mean": (ops.mean, {}, lambda xs: mp.fsum(xs) / len(xs), lambda xs: [mp.mpf(1) / len(xs)] * len(xs)),
+    "mean": (
+        ops.mean,
+        {},
+        lambda xs: mp.fsum(xs) / len(xs),
+        lambda xs: [mp.mpf(1) / len(xs)] * len(xs),
+    ),
     "norm": (ops.norm, {}, length, lambda xs: over(xs, length(xs))),
     "var": (ops.var, {}, variance, lambda xs: over(deviations(xs), mp.mpf(len(xs)) / 2)),
-    "var with ddof 1": (ops.var, {"ddof": 1}, lambda xs: variance(xs, 1), lambda xs: over(deviations(xs), mp.mpf(len(xs) - 1) / 2)),
+    "var with ddof 1": (
+        ops.var,
+        {"ddof": 1},
+        lambda xs: variance(xs, 1),
+        lambda xs: over(deviations(xs), mp.mpf(len(xs) - 1) / 2),
+    ),
     "std": (ops.std, {}, deviation, lambda xs: over(deviations(xs), deviation(xs) * len(xs))),
     "std with ddof 1": (
         ops.std,
@@ -359,7 +383,9 @@ REDUCTIONS = {
         lambda xs: over(deviations(xs), deviation(xs, 1) * (len(xs) - 1)),
     ),
 }
-SPREAD = np.random.default_rng(1).uniform(0.5, 1.5, 40) * np.random.default_rng(2).choice([-1, 1], 40)
+SPREAD = np.random.default_rng(1).uniform(0.5, 1.5, 40) * np.random.default_rng(2).choice(
+    [-1, 1], 40
+)
 # Claim -> numbers, given (a common offset, tiny, huge): as hard as these may be in the dtype.
 SCALES = {np.float32: (1e4, 1e-25, 1e30), np.float64: (1e8, 1e-200, 1e200)}
 DATA = {
@@ -389,7 +415,11 @@ def test_reductions(reduction, case, dtype):
     x = np.array(DATA[case](*map(dtype, SCALES[dtype])), dtype)
     g = np.array([1, -1.7], dtype)
     rows = [exact(x), exact(x[::-1])]
-    sizes = [mp.fsum(map(abs, xs)) / (1 if op is ops.sum else len(xs)) for xs in rows] if op in (ops.sum, ops.mean) else None
+    sizes = (
+        [mp.fsum(map(abs, xs)) / (1 if op is ops.sum else len(xs)) for xs in rows]
+        if op in (ops.sum, ops.mean)
+        else None
+    )
     for axis in (0, 1):
         batch = np.stack([x, x[::-1]], 1 - axis)
         found, slope, _ = derivatives(lambda t, axis=axis: op(t, axis=axis, **params), batch, g)
@@ -411,13 +441,20 @@ def test_a_subnormal_length_has_slopes_of_three_digits(reduction, dtype):
 # ---------------------------------------------------------------- what holds whatever the input
 
 
-WIDE = np.concatenate([np.linspace(-800, 800, 4001), np.linspace(-1, 1, 501), [-1e4, -1e3, 1e3, 1e4]])
+WIDE = np.concatenate(
+    [np.linspace(-800, 800, 4001), np.linspace(-1, 1, 501), [-1e4, -1e3, 1e3, 1e4]]
+)
 
 
 @DTYPES
 @pytest.mark.parametrize(
     ("op", "low", "high"),
-    [(ops.sigmoid, 0, 1), (ops.tanh, -1, 1), (ops.softplus, 0, np.inf), (ops.logsigmoid, -np.inf, 0)],
+    [
+        (ops.sigmoid, 0, 1),
+        (ops.tanh, -1, 1),
+        (ops.softplus, 0, np.inf),
+        (ops.logsigmoid, -np.inf, 0),
+    ],
     ids=lambda x: getattr(x, "name", None),
 )
 def test_range_and_order(op, low, high, dtype):
@@ -441,7 +478,9 @@ def test_probabilities_add_up_and_losses_are_not_negative(dtype, case):
     assert ops.log_softmax(x).max() <= 0
     assert ops.logsumexp(x).item() >= x.max()
     for target in range(x.size):
-        loss, slope, _ = derivatives(lambda t, y=target: ops.cross_entropy(t, np.array([y])), x, np.ones(1, dtype))
+        loss, slope, _ = derivatives(
+            lambda t, y=target: ops.cross_entropy(t, np.array([y])), x, np.ones(1, dtype)
+        )
         assert loss.item() >= 0
         assert abs(float(slope.sum(dtype=np.float64))) <= 4 * np.finfo(dtype).eps
     for constant in (1.0, 0.1, 1e4):
@@ -455,7 +494,14 @@ def test_no_op_needs_an_excuse_for_extremes(dtype):
     logits = np.array([[1e4, -1e4, -np.inf, 0], [700, 0, -745, 3]], dtype)
     v = np.ones_like(logits)
     with np.errstate(over="raise", divide="raise", invalid="raise"):
-        for op in (ops.sigmoid, ops.sigmoid_slope, ops.tanh, ops.tanh_slope, ops.softplus, ops.logsigmoid):
+        for op in (
+            ops.sigmoid,
+            ops.sigmoid_slope,
+            ops.tanh,
+            ops.tanh_slope,
+            ops.softplus,
+            ops.logsigmoid,
+        ):
             assert np.isfinite(op(np.array([*numbers, *-numbers]))).all()
         for op in (ops.softmax, ops.logsumexp):
             assert np.isfinite(op(logits)).all()
@@ -468,7 +514,9 @@ def test_no_op_needs_an_excuse_for_extremes(dtype):
 @DTYPES
 def test_a_masked_target_costs_infinitely_much_and_still_has_a_gradient(dtype):
     x = np.array([[0, MASKED, 0]], dtype)
-    loss, slope, _ = derivatives(lambda t: ops.cross_entropy(t, np.array([1])), x, np.ones(1, dtype))
+    loss, slope, _ = derivatives(
+        lambda t: ops.cross_entropy(t, np.array([1])), x, np.ones(1, dtype)
+    )
     assert loss.tolist() == [np.inf]
     assert slope.tolist() == [[0.5, -1, 0.5]]
 

@@ -26,7 +26,17 @@ ARROWS = {
     "training": {"autodiff", "nn", "optim", "data", "evaluation", "export"},
     "tutorials": set(),
     "benchmark": {"autodiff", "nn", "optim", "bridge", "training"},
-    "cli": {"autodiff", "benchmark", "bridge", "data", "evaluation", "export", "store", "training", "tutorials"},
+    "cli": {
+        "autodiff",
+        "benchmark",
+        "bridge",
+        "data",
+        "evaluation",
+        "export",
+        "store",
+        "training",
+        "tutorials",
+    },
     "__init__": {"autodiff", "nn", "optim"},
     "__main__": {"cli"},
 }
@@ -49,7 +59,12 @@ MACHINE = {
     "__init__": {"graph", "tensor", "check"},
 }
 
-CEILINGS = {"autodiff/graph.py": 220, "autodiff/ops.py": 450, "autodiff/tensor.py": 330, "byhand/mlp.py": 220}
+CEILINGS = {
+    "autodiff/graph.py": 220,
+    "autodiff/ops.py": 450,
+    "autodiff/tensor.py": 330,
+    "byhand/mlp.py": 220,
+}
 
 
 def room(path):
@@ -90,10 +105,18 @@ def code_lines(source):
     tree = ast.parse(source)
     prose = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
             prose.update(range(node.lineno, node.end_lineno + 1))
     lines = source.splitlines()
-    return sum(1 for i, text in enumerate(lines, 1) if i not in prose and text.strip() and not text.strip().startswith("#"))
+    return sum(
+        1
+        for i, text in enumerate(lines, 1)
+        if i not in prose and text.strip() and not text.strip().startswith("#")
+    )
 
 
 def test_every_room_is_named():
@@ -102,7 +125,9 @@ def test_every_room_is_named():
 
 def test_only_the_bridge_knows_both_derivations():
     machine = {"autodiff", "nn", "optim"}
-    assert [here for here, allowed in ARROWS.items() if "byhand" in allowed and allowed & machine] == ["bridge"]
+    assert [
+        here for here, allowed in ARROWS.items() if "byhand" in allowed and allowed & machine
+    ] == ["bridge"]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -111,13 +136,19 @@ def test_imports_follow_the_arrows(path):
 
 
 def test_a_forbidden_arrow_is_seen():
-    assert list(forbidden("from tinygrad_mnist.autodiff import ops", "byhand")) == ["tinygrad_mnist.autodiff.ops"]
+    assert list(forbidden("from tinygrad_mnist.autodiff import ops", "byhand")) == [
+        "tinygrad_mnist.autodiff.ops"
+    ]
     assert list(forbidden("def f():\n    import scipy.stats", "autodiff")) == ["scipy.stats"]
 
 
 def test_files_of_the_machine_import_only_downwards():
     for path in (PACKAGE / "autodiff").glob("*.py"):
-        names = [name.split(".") for name in imports(ast.parse(path.read_text())) if name.startswith("tinygrad_mnist.autodiff")]
+        names = [
+            name.split(".")
+            for name in imports(ast.parse(path.read_text()))
+            if name.startswith("tinygrad_mnist.autodiff")
+        ]
         assert {name[2] for name in names} <= MACHINE[path.stem], path
 
 
@@ -127,17 +158,26 @@ def test_a_room_stays_small_enough_to_hold_in_mind(file, ceiling):
 
 
 def test_code_lines_leave_out_prose():
-    assert code_lines('"""Doc.\n\nMore."""\n\n# comment\nx = 1\n\ndef f():\n    """Doc."""\n    return x  # why\n') == 3
+    assert (
+        code_lines(
+            '"""Doc.\n\nMore."""\n\n# comment\nx = 1\n\ndef f():\n    """Doc."""\n    return x  # why\n'
+        )
+        == 3
+    )
 
 
 def test_every_file_opens_with_a_sentence_that_says_what_it_is():
     for path in SOURCES:
-        assert (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n")[0].rstrip(".: ").count(" ") >= 2, path
+        assert (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n")[0].rstrip(
+            ".: "
+        ).count(" ") >= 2, path
 
 
 def test_import_loads_nothing_beyond_numpy():
-    script = (
-        "import sys, numpy; before = set(sys.modules); import tinygrad_mnist; print(*{m.split('.')[0] for m in set(sys.modules) - before})"
+    script = "import sys, numpy; before = set(sys.modules); import tinygrad_mnist; print(*{m.split('.')[0] for m in set(sys.modules) - before})"
+    loaded = set(
+        subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        ).stdout.split()
     )
-    loaded = set(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split())
     assert loaded - set(sys.stdlib_module_names) == {"tinygrad_mnist"}

@@ -47,7 +47,12 @@ def test_every_form_of_the_weights_says_the_same(run):
 def test_the_numbers_are_those_of_the_repeated_measurement(run):
     metrics = json.loads((run / "metrics.json").read_text())
     results = json.loads((ARTIFACTS / "results.json").read_text())
-    accuracies = [r["test"]["accuracy"] for result in results if result["recipe"] == run.name for r in result["runs"]]
+    accuracies = [
+        r["test"]["accuracy"]
+        for result in results
+        if result["recipe"] == run.name
+        for r in result["runs"]
+    ]
     assert min(accuracies) - 0.002 < metrics["test"]["accuracy"] < max(accuracies) + 0.002
     assert np.sum(metrics["test"]["confusion_matrix"]) == 10_000
     assert len(json.loads((run / "history.json").read_text())) == metrics["epochs"]

@@ -22,21 +22,33 @@ def ramps(n, side):
 
 def displacements(n, side, **strength):
     """(n, side, side) displacements of rows and of columns, as two images distorted alike show them."""
-    return [(distort(ramp, np.random.default_rng(1), **strength) - ramp).reshape(n, side, side).astype(float) for ramp in ramps(n, side)]
+    return [
+        (distort(ramp, np.random.default_rng(1), **strength) - ramp)
+        .reshape(n, side, side)
+        .astype(float)
+        for ramp in ramps(n, side)
+    ]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 def test_the_same_seed_gives_the_same_images_of_the_same_kind(dtype):
     images = random_images(np.random.default_rng(0), 40, 28, dtype)
     kept = images.copy()
-    first, again, other = (distort(images, np.random.default_rng(seed), affine=0.1) for seed in (0, 0, 1))
+    first, again, other = (
+        distort(images, np.random.default_rng(seed), affine=0.1) for seed in (0, 0, 1)
+    )
     assert (first.shape, first.dtype) == (images.shape, images.dtype)
     assert (first == again).all()
     assert (first != other).any(axis=1).all()
     assert (images == kept).all()
 
 
-@given(st.integers(0, 2**32), st.integers(0, 5), st.integers(2, 30), st.sampled_from([np.uint8, np.float32]))
+@given(
+    st.integers(0, 2**32),
+    st.integers(0, 5),
+    st.integers(2, 30),
+    st.sampled_from([np.uint8, np.float32]),
+)
 def test_without_strength_nothing_changes(seed, n, side, dtype):
     rng = np.random.default_rng(seed)
     images = random_images(rng, n, side, dtype)
@@ -116,7 +128,10 @@ def test_the_gather_agrees_with_a_plain_loop(seed, n, side, reach):
     images = rng.random((n, side, side), np.float32)
     shifts = rng.uniform(-reach, reach, (n, 2, side, side)).astype(np.float32)
     shifts[rng.random(shifts.shape) < 0.2] = np.rint(reach)
-    expected = [plain_gather(image, *shift) for image, shift in zip(images, shifts.astype(float), strict=True)]
+    expected = [
+        plain_gather(image, *shift)
+        for image, shift in zip(images, shifts.astype(float), strict=True)
+    ]
     np.testing.assert_allclose(augment.gather(images, shifts), expected, atol=1e-5)
 
 
@@ -125,13 +140,21 @@ def test_smoothing_and_gather_agree_with_scipy():
     rng = np.random.default_rng(0)
     field, image = rng.uniform(-1, 1, (2, 28, 28))
     K = augment.gaussian(28, 4.0)
-    np.testing.assert_allclose(K @ field @ K.T, ndimage.gaussian_filter(field, 4.0, mode="constant", truncate=10), atol=1e-6)
+    np.testing.assert_allclose(
+        K @ field @ K.T,
+        ndimage.gaussian_filter(field, 4.0, mode="constant", truncate=10),
+        atol=1e-6,
+    )
     shift = rng.normal(0, 5, (2, 28, 28))
     expected = ndimage.map_coordinates(image, np.indices((28, 28)) + shift, order=1, mode="nearest")
-    np.testing.assert_allclose(augment.gather(image[None], shift[None].astype(np.float32))[0], expected, atol=1e-5)
+    np.testing.assert_allclose(
+        augment.gather(image[None], shift[None].astype(np.float32))[0], expected, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("pixels", [783, 2 * 28 * 28, 1, 0])
 def test_images_that_are_not_square_are_refused(pixels):
-    with pytest.raises(data.DataError, match=f"square images can be distorted, but these have {pixels} pixels"):
+    with pytest.raises(
+        data.DataError, match=f"square images can be distorted, but these have {pixels} pixels"
+    ):
         distort(np.zeros((3, pixels), np.uint8), np.random.default_rng(0))

@@ -10,10 +10,14 @@ from tinygrad_mnist.autodiff.check import central_differences
 from tinygrad_mnist.data import one_hot
 
 SIZES = st.lists(st.integers(1, 6), min_size=0, max_size=3).flatmap(
-    lambda hidden: st.tuples(st.integers(1, 6), st.integers(2, 5)).map(lambda ends: (ends[0], *hidden, ends[1]))
+    lambda hidden: st.tuples(st.integers(1, 6), st.integers(2, 5)).map(
+        lambda ends: (ends[0], *hidden, ends[1])
+    )
 )
 PROBLEMS = st.builds(
-    lambda sizes, batch, activation, loss, l2, seed: problem(sizes, batch, activation, loss, l2, seed),
+    lambda sizes, batch, activation, loss, l2, seed: problem(
+        sizes, batch, activation, loss, l2, seed
+    ),
     sizes=SIZES,
     batch=st.integers(1, 7),
     activation=st.sampled_from(["sigmoid", "tanh", "relu"]),
@@ -37,7 +41,9 @@ def test_hand_derivation_agrees_with_central_differences_of_its_own_loss(drawn):
     paper, X, labels = drawn
     terms = paper.forward(X)
     hidden = [terms[f"Z{layer}"] for layer in range(1, paper.depth)]
-    assume(paper.activation != "relu" or all(np.abs(Z).min() > 1e-4 for Z in hidden))  # central differences straddle a kink
+    assume(
+        paper.activation != "relu" or all(np.abs(Z).min() > 1e-4 for Z in hidden)
+    )  # central differences straddle a kink
     gradients = paper.backward(terms, labels)
     sizes = bridge.magnitudes(paper, terms, gradients, labels)
     for name, value in paper.params.items():
@@ -80,7 +86,10 @@ def train_by_hand(paper, batches, lr, momentum):
 def train_by_tape(paper, batches, lr, momentum):
     model = bridge.to_module(paper)
     layers = [m for m in model if isinstance(m, nn.Linear)]
-    decays = [{"params": [m.weight for m in layers], "weight_decay": paper.l2}, {"params": [m.bias for m in layers]}]
+    decays = [
+        {"params": [m.weight for m in layers], "weight_decay": paper.l2},
+        {"params": [m.bias for m in layers]},
+    ]
     optimizer = optim.SGD(decays, lr=lr, momentum=momentum)
     for X, labels in batches:
         optimizer.zero_grad()
@@ -107,7 +116,16 @@ def test_forward_and_backward_name_every_term():
     paper, X, labels = problem((4, 3, 2), 5, "tanh", "mse", 0.1)
     terms = paper.forward(X)
     assert list(terms) == ["A0", "Z1", "A1", "Z2", "A2"]
-    assert list(paper.backward(terms, labels)) == ["dA2", "dZ2", "dW2", "db2", "dA1", "dZ1", "dW1", "db1"]
+    assert list(paper.backward(terms, labels)) == [
+        "dA2",
+        "dZ2",
+        "dW2",
+        "db2",
+        "dA1",
+        "dZ1",
+        "dW1",
+        "db1",
+    ]
 
 
 def test_gradients_have_the_shape_of_what_they_belong_to():
@@ -154,7 +172,13 @@ def test_weights_are_saved_and_loaded(tmp_path):
 
 
 def test_biases_may_be_rows(tmp_path, rng):
-    np.savez(tmp_path / "w.npz", W1=rng.normal(size=(4, 3)), b1=np.ones((1, 3)), W2=rng.normal(size=(3, 2)), b2=np.ones((1, 2)))
+    np.savez(
+        tmp_path / "w.npz",
+        W1=rng.normal(size=(4, 3)),
+        b1=np.ones((1, 3)),
+        W2=rng.normal(size=(3, 2)),
+        b2=np.ones((1, 2)),
+    )
     assert byhand.MLP.load(tmp_path / "w.npz").params["b1"].shape == (3,)
 
 
@@ -162,8 +186,14 @@ def test_biases_may_be_rows(tmp_path, rng):
     ("arrays", "message"),
     [
         ({"W1": np.ones((4, 3))}, "expected the keys W1, b1"),
-        ({"W1": np.ones((4, 3)), "b1": np.ones(3), "W3": np.ones((3, 2)), "b3": np.ones(2)}, "expected the keys W1, b1"),
-        ({"W1": np.ones((4, 3)), "b1": np.ones(3), "W2": np.ones((5, 2)), "b2": np.ones(2)}, r"W2 has shape \(5, 2\), expected \(3, 2\)"),
+        (
+            {"W1": np.ones((4, 3)), "b1": np.ones(3), "W3": np.ones((3, 2)), "b3": np.ones(2)},
+            "expected the keys W1, b1",
+        ),
+        (
+            {"W1": np.ones((4, 3)), "b1": np.ones(3), "W2": np.ones((5, 2)), "b2": np.ones(2)},
+            r"W2 has shape \(5, 2\), expected \(3, 2\)",
+        ),
         ({"W1": np.array([{}], dtype=object), "b1": np.ones(3)}, "not an npz file of arrays"),
     ],
 )

@@ -29,7 +29,10 @@ CAUSES = [
     (product(lambda g, out, x, y: (g != 0) * x), "the rule forgot the cotangent"),
     (product(None), "no gradient reaches this input"),
     (lambda x, y: x * y.detach(), "no gradient reaches this input"),
-    (product(lambda g, out, x, y: (g * x).sum(axis=1, keepdims=True) * np.ones(3)), "summed over axis 1"),
+    (
+        product(lambda g, out, x, y: (g * x).sum(axis=1, keepdims=True) * np.ones(3)),
+        "summed over axis 1",
+    ),
     (product(lambda g, out, x, y: g * x * x), "none of the usual mistakes"),
     (lambda x, y: ops.abs(y - (Y + 1e-7)), "a kink nearby: the slope is"),
     (narrow, "the function computes in float32"),
@@ -39,7 +42,8 @@ CAUSES = [
 @pytest.mark.parametrize(("fn", "cause"), CAUSES, ids=[cause for _, cause in CAUSES])
 def test_the_likely_cause_is_named(fn, cause):
     with pytest.raises(
-        GradcheckError, match=r"Gradient of input [01] differs at element \(\d, \d\): the rule gives .*, central differences"
+        GradcheckError,
+        match=r"Gradient of input [01] differs at element \(\d, \d\): the rule gives .*, central differences",
     ) as caught:
         gradcheck(fn, [X, Y])
     assert f"Likely cause: {cause}" in str(caught.value)
@@ -51,21 +55,29 @@ def test_a_transposed_gradient_is_named():
 
 
 def test_the_message_names_input_element_and_both_numbers():
-    wrong_in_one_place = product(lambda g, out, x, y: g * x * np.array([[1.0, 1.0, 1.0], [1.0, 3.0, 1.0]]))
+    wrong_in_one_place = product(
+        lambda g, out, x, y: g * x * np.array([[1.0, 1.0, 1.0], [1.0, 3.0, 1.0]])
+    )
     with pytest.raises(
-        GradcheckError, match=r"input 1 differs at element \(1, 1\): the rule gives .*, central differences .*relative error 2\)"
+        GradcheckError,
+        match=r"input 1 differs at element \(1, 1\): the rule gives .*, central differences .*relative error 2\)",
     ):
         gradcheck(wrong_in_one_place, [X, Y])
 
 
 def test_zero_cotangent_must_give_exact_zeros():
-    with pytest.raises(GradcheckError, match=r"zeros gives input 0 .* not 0.\nLikely cause: the rule forgot the cotangent g"):
+    with pytest.raises(
+        GradcheckError,
+        match=r"zeros gives input 0 .* not 0.\nLikely cause: the rule forgot the cotangent g",
+    ):
         gradcheck(Op(np.square, "square").vjp(lambda g, out, x: 2 * x), [X])
 
 
 def test_random_functions_are_noticed():
     random = np.random.default_rng(0)
-    with pytest.raises(GradcheckError, match=r"Two runs .*\nLikely cause: the function draws random numbers"):
+    with pytest.raises(
+        GradcheckError, match=r"Two runs .*\nLikely cause: the function draws random numbers"
+    ):
         gradcheck(lambda x: x * random.normal(), [X])
 
 

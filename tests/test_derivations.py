@@ -30,7 +30,10 @@ def flips(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for function in tree.body:
         if not (
-            isinstance(function, ast.FunctionDef) and any(re.match(r"page\.(?!quantity)", ast.unparse(d)) for d in function.decorator_list)
+            isinstance(function, ast.FunctionDef)
+            and any(
+                re.match(r"page\.(?!quantity)", ast.unparse(d)) for d in function.decorator_list
+            )
         ):
             continue
         for node in ast.walk(function):
@@ -52,7 +55,11 @@ def flips(path):
                     node.value = kept
 
 
-FLIPS = [pytest.param(path, *flip, id=f"{path.stem}-{flip[0]}-{n}") for path in PAGES for n, flip in enumerate(flips(path))]
+FLIPS = [
+    pytest.param(path, *flip, id=f"{path.stem}-{flip[0]}-{n}")
+    for path in PAGES
+    for n, flip in enumerate(flips(path))
+]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
@@ -76,13 +83,20 @@ PAPER = Path(byhand.mlp.__file__)
 
 def test_the_hand_derivation_and_its_page_have_the_same_numbers_in_the_same_order():
     numbers = re.findall(r"  # \((\d+)\)$", PAPER.read_text(encoding="utf-8"), re.MULTILINE)
-    assert [f"6.{n}" for n in dict.fromkeys(numbers)] == [equation.number for equation in load(NETWORK).equations.values()]
+    assert [f"6.{n}" for n in dict.fromkeys(numbers)] == [
+        equation.number for equation in load(NETWORK).equations.values()
+    ]
 
 
 @pytest.mark.parametrize("number", range(1, 18))
-def test_a_bug_in_a_numbered_line_of_the_hand_derivation_is_noticed_by_the_equation_of_that_number(number, monkeypatch):
+def test_a_bug_in_a_numbered_line_of_the_hand_derivation_is_noticed_by_the_equation_of_that_number(
+    number, monkeypatch
+):
     text, lines = re.subn(
-        rf"(= |return )(.+)(  # \({number}\))$", r"\g<1>1 + (\2)\3", PAPER.read_text(encoding="utf-8"), flags=re.MULTILINE
+        rf"(= |return )(.+)(  # \({number}\))$",
+        r"\g<1>1 + (\2)\3",
+        PAPER.read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
     )
     assert lines
     planted = vars(type(importlib.util)("planted"))
@@ -173,11 +187,18 @@ def double(n, way):
 
 
 def test_an_equation_of_layers_is_checked_in_each_for_each_option(chain):
-    @chain.define("B n[ell]", code=lambda A0, ell, way: double(double(A0, way), way) if ell == 2 else double(A0, way), layers=(1, 2))
+    @chain.define(
+        "B n[ell]",
+        code=lambda A0, ell, way: double(double(A0, way), way) if ell == 2 else double(A0, way),
+        layers=(1, 2),
+    )
     def A(A, ell, way):
         return double(A[ell - 1], way)
 
-    assert chain.equations["A"].latex == r"\underset{B \times n_{\ell}}{A_{\ell}} = 2\, \underset{B \times n_{\ell - 1}}{A_{\ell - 1}}"
+    assert (
+        chain.equations["A"].latex
+        == r"\underset{B \times n_{\ell}}{A_{\ell}} = 2\, \underset{B \times n_{\ell - 1}}{A_{\ell - 1}}"
+    )
     assert chain.equations["A"].check() == "checked"
 
 
@@ -203,8 +224,14 @@ def test_what_is_wrong_in_one_layer_for_one_option_is_refused(chain, layer, opti
     def one(dA, ell):
         return 3 * dA[ell]
 
-    assert [chain.equations[name].check() for name in ("A", "dA", "up")] == ["checked", "proved", "proved"]
-    assert chain.equations["dA"].latex.startswith(r"\underset{B \times n_{\ell - 1}}{dA_{\ell - 1}} = ")
+    assert [chain.equations[name].check() for name in ("A", "dA", "up")] == [
+        "checked",
+        "proved",
+        "proved",
+    ]
+    assert chain.equations["dA"].latex.startswith(
+        r"\underset{B \times n_{\ell - 1}}{dA_{\ell - 1}} = "
+    )
     for name in ("wrong", "one"):
         with pytest.raises(EquationError, match=f"{name} is wrong"):
             chain.equations[name].check()
@@ -217,7 +244,10 @@ def test_an_example_shows_the_layer_it_is_asked_for_and_folds_where_a_line_may_e
 
     line, values = r"\begin{bmatrix} 1 \\ 2 \end{bmatrix}", r"\begin{bmatrix} 2 \\ 4 \end{bmatrix}"
     shown = chain.example("A1", folded=True, A0=[[1], [2]])
-    assert shown == rf"\begin{{aligned}} A_{{1}} &= {line} \\ &\quad + {line} \\ &= {values} \end{{aligned}}"
+    assert (
+        shown
+        == rf"\begin{{aligned}} A_{{1}} &= {line} \\ &\quad + {line} \\ &= {values} \end{{aligned}}"
+    )
 
 
 def test_a_second_derivative_is_that_of_the_gradient():
@@ -263,7 +293,10 @@ def test_a_sequence_may_use_its_own_past():
     page.sequence("g")
     page.sequence("v", start=0)
 
-    @page.define("T", code=lambda g, mu: [sum(mu ** (t - s) * g[s] for s in range(t + 1)) for t in range(len(g))])
+    @page.define(
+        "T",
+        code=lambda g, mu: [sum(mu ** (t - s) * g[s] for s in range(t + 1)) for t in range(len(g))],
+    )
     def v(v, g, mu, t):
         return mu * v[t - 1] + g[t]
 
@@ -299,7 +332,10 @@ def test_a_derivative_can_be_used_by_its_name(page):
     def dX(J, dy):
         return J * dy
 
-    assert page.equations["dX"].latex == r"\underset{B \times n}{dX} = \underset{B \times n}{J} \odot \underset{n}{dy}"
+    assert (
+        page.equations["dX"].latex
+        == r"\underset{B \times n}{dX} = \underset{B \times n}{J} \odot \underset{n}{dy}"
+    )
     assert page.equations["dX"].check() == "proved"
 
 
@@ -339,8 +375,14 @@ def test_what_is_true_for_some_numbers_only_is_not_proved(page):
         (lambda x, y: x * (-y), r"x \left(-y\right)"),
         (lambda x, y: 2 ** (x + y), "2^{x + y}"),
         (lambda x, y: x + -1, r"x + \left(-1\right)"),
-        (lambda x, y: cases((x, x > 0), (0, True)), r"\begin{cases} x & \text{if } x > 0 \\ 0 & \text{otherwise} \end{cases}"),
-        (lambda x, y: total(lambda k: x[k] + y, Tex("n")), r"\sum_{k=1}^{n} \left(x_{k} + y\right)"),
+        (
+            lambda x, y: cases((x, x > 0), (0, True)),
+            r"\begin{cases} x & \text{if } x > 0 \\ 0 & \text{otherwise} \end{cases}",
+        ),
+        (
+            lambda x, y: total(lambda k: x[k] + y, Tex("n")),
+            r"\sum_{k=1}^{n} \left(x_{k} + y\right)",
+        ),
     ],
 )
 def test_formulas_are_written_as_they_are_computed(formula, latex):
@@ -351,7 +393,10 @@ def test_shapes_stand_beneath_matrices_and_numbers_in_them():
     W = named("W_1", ("n", "m"))
     assert str(W.T) == r"\underset{m \times n}{W_1^\top}"
     assert str(W[Tex("i"), Tex("j")]) == "(W_1)_{ij}"
-    assert str(matrix([[1, -0.5], [1e-9, 0]])) == r"\begin{bmatrix} 1 & -0.5 \\ 1 \cdot 10^{-9} & 0 \end{bmatrix}"
+    assert (
+        str(matrix([[1, -0.5], [1e-9, 0]]))
+        == r"\begin{bmatrix} 1 & -0.5 \\ 1 \cdot 10^{-9} & 0 \end{bmatrix}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,10 @@ class Own(nn.ReLU):
 MODELS = {
     "Linear": (lambda rng: layer(rng, 784, 10), None),
     "Linear without bias": (lambda rng: layer(rng, 784, 10, bias=False), None),
-    "Linear on stacked rows": (lambda rng: nn.Sequential(layer(rng, 28, 10), nn.ReLU(), layer(rng, 10, 3, bias=False)), (28, 28)),
+    "Linear on stacked rows": (
+        lambda rng: nn.Sequential(layer(rng, 28, 10), nn.ReLU(), layer(rng, 10, 3, bias=False)),
+        (28, 28),
+    ),
     "ReLU": (lambda rng: nn.ReLU(), (784,)),
     "LeakyReLU": (lambda rng: nn.LeakyReLU(0.3), (784,)),
     "Sigmoid": (lambda rng: nn.Sigmoid(), (784,)),
@@ -55,9 +58,17 @@ MODELS = {
     "Flatten": (lambda rng: nn.Sequential(nn.Flatten(), layer(rng, 784, 10)), (28, 28)),
     "Identity": (lambda rng: nn.Identity(), (784,)),
     "Dropout": (lambda rng: nn.Sequential(nn.Dropout(0.5), layer(rng, 784, 10)), (784,)),
-    "nested": (lambda rng: nn.Sequential(nn.Sequential(layer(rng, 784, 30), nn.Sequential(nn.Tanh())), layer(rng, 30, 10)), None),
+    "nested": (
+        lambda rng: nn.Sequential(
+            nn.Sequential(layer(rng, 784, 30), nn.Sequential(nn.Tanh())), layer(rng, 30, 10)
+        ),
+        None,
+    ),
     "MLP": (lambda rng: nn.MLP((784, 40, 20, 10), "relu", dropout=0.3, rng=rng), None),
-    "MLP with sigmoid outputs": (lambda rng: nn.MLP((784, 40, 10), "sigmoid", "sigmoid", rng=rng), None),
+    "MLP with sigmoid outputs": (
+        lambda rng: nn.MLP((784, 40, 10), "sigmoid", "sigmoid", rng=rng),
+        None,
+    ),
     "MLP in float64": (lambda rng: nn.MLP((784, 40, 10), "tanh", dtype=np.float64, rng=rng), None),
 }
 
@@ -75,21 +86,32 @@ def test_onnxruntime_computes_what_the_model_does_in_batches_of_any_size(rng, na
         (found,) = session.run(["output"], {"input": x})
         expected = model(x)
         assert (found.dtype, found.shape) == (np.float32, expected.shape)
-        np.testing.assert_allclose(found, np.asarray(expected.detach() if hasattr(expected, "detach") else expected), atol=1e-5)
+        np.testing.assert_allclose(
+            found,
+            np.asarray(expected.detach() if hasattr(expected, "detach") else expected),
+            atol=1e-5,
+        )
 
 
 def test_the_onnx_graph_is_as_old_as_runtimes_ask_for():
-    proto = onnx.load_from_string(written(export.write_onnx, nn.Linear(3, 2), about={"recipe": {"lr": 0.5}}))
+    proto = onnx.load_from_string(
+        written(export.write_onnx, nn.Linear(3, 2), about={"recipe": {"lr": 0.5}})
+    )
     assert (proto.ir_version, [entry.version for entry in proto.opset_import]) == (8, [17])
     assert proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
-    assert [(p.key, json.loads(p.value)) for p in proto.metadata_props] == [("tinygrad_mnist", {"recipe": {"lr": 0.5}})]
+    assert [(p.key, json.loads(p.value)) for p in proto.metadata_props] == [
+        ("tinygrad_mnist", {"recipe": {"lr": 0.5}})
+    ]
 
 
 def test_a_layer_used_twice_acts_twice_and_is_stored_once(rng):
     shared = layer(rng, 6, 6)
     model = nn.Sequential(shared, nn.Tanh(), shared)
     content = written(export.write_onnx, model)
-    assert [t.name for t in onnx.load_from_string(content).graph.initializer] == ["0.weight", "0.bias"]
+    assert [t.name for t in onnx.load_from_string(content).graph.initializer] == [
+        "0.weight",
+        "0.bias",
+    ]
     x = rng.normal(size=(5, 6)).astype(np.float32)
     (found,) = onnxruntime.InferenceSession(content).run(None, {"input": x})
     np.testing.assert_allclose(found, model(x).detach().numpy(), atol=1e-6)
@@ -105,8 +127,15 @@ def test_a_model_is_left_as_it_was(rng):
 
 
 def test_every_layer_has_a_counterpart_or_is_known_to_have_none():
-    modules = {value for value in vars(nn).values() if isinstance(value, type) and issubclass(value, nn.Module)}
-    containers, without = {nn.Module, nn.Sequential, nn.MLP}, {nn.ModuleList, nn.CrossEntropyLoss, nn.MSELoss}
+    modules = {
+        value
+        for value in vars(nn).values()
+        if isinstance(value, type) and issubclass(value, nn.Module)
+    }
+    containers, without = (
+        {nn.Module, nn.Sequential, nn.MLP},
+        {nn.ModuleList, nn.CrossEntropyLoss, nn.MSELoss},
+    )
     assert modules == set(COUNTERPARTS) | containers | without
 
 
@@ -114,7 +143,10 @@ def test_every_layer_has_a_counterpart_or_is_known_to_have_none():
 def test_a_layer_without_counterpart_is_named_by_its_path_and_nothing_is_written(write):
     model = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.ReLU(), Own()))
     file = io.BytesIO()
-    with pytest.raises(export.ExportError, match=r"no counterpart for Own \(layer '1\.1'\)\. Supported: Dropout, .*, MLP, .*Tanh\."):
+    with pytest.raises(
+        export.ExportError,
+        match=r"no counterpart for Own \(layer '1\.1'\)\. Supported: Dropout, .*, MLP, .*Tanh\.",
+    ):
         write(model, file)
     with pytest.raises(export.ExportError, match=r"no counterpart for Own \(the model itself\)"):
         write(Own(), file)
@@ -133,8 +165,14 @@ def test_a_forward_put_in_place_of_the_layers_own_is_noticed():
     ("model", "message"),
     [
         (nn.Sequential(), "empty Sequential"),
-        (nn.Sequential(nn.Sequential(nn.ReLU())), r"starts with a ReLU, which does not say what goes in. Pass shape="),
-        (nn.Sequential(nn.Linear(4, 3), nn.Linear(4, 2)), r"Linear at '1': x of shape \(2, 3\) has 3 features, but this Linear expects 4"),
+        (
+            nn.Sequential(nn.Sequential(nn.ReLU())),
+            r"starts with a ReLU, which does not say what goes in. Pass shape=",
+        ),
+        (
+            nn.Sequential(nn.Linear(4, 3), nn.Linear(4, 2)),
+            r"Linear at '1': x of shape \(2, 3\) has 3 features, but this Linear expects 4",
+        ),
     ],
 )
 def test_what_makes_no_graph_is_explained(model, message):
@@ -165,7 +203,9 @@ class Counting(nn.Module):
 
 def test_safetensors_give_back_every_name_shape_dtype_and_value(tmp_path):
     model = Counting()
-    (tmp_path / "m.safetensors").write_bytes(written(export.write_safetensors, model, {"recipe": {"lr": 0.1}}))
+    (tmp_path / "m.safetensors").write_bytes(
+        written(export.write_safetensors, model, {"recipe": {"lr": 0.1}})
+    )
     arrays, about = export.read_safetensors(tmp_path / "m.safetensors")
     assert about == {"recipe": {"lr": 0.1}}
     state = model.state_dict()
@@ -194,13 +234,18 @@ def test_the_same_weights_give_the_same_bytes_in_every_process():
             write(model, file)
             print(hashlib.sha256(file.getvalue()).hexdigest())
     """
-    first, second = (subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout for _ in range(2))
+    first, second = (
+        subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout
+        for _ in range(2)
+    )
     assert len(first.split()) == 3
     assert first == second
 
 
 def test_safetensors_of_others_say_nothing_about_themselves(tmp_path):
-    safetensors.numpy.save_file({"w": np.ones(2)}, tmp_path / "w.safetensors", {"format": "pt", "more": "x"})
+    safetensors.numpy.save_file(
+        {"w": np.ones(2)}, tmp_path / "w.safetensors", {"format": "pt", "more": "x"}
+    )
     assert export.read_safetensors(tmp_path / "w.safetensors")[1] == {}
 
 
@@ -218,7 +263,10 @@ def raw(header, data=b""):
         (b"", "not a safetensors file"),
         (b"PK\3\4 something else entirely", "not a safetensors file"),
         (SAFE[:-1], "not a safetensors file"),
-        (raw({"w": {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [0, 1]}}, b"x"), "not a safetensors file"),
+        (
+            raw({"w": {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [0, 1]}}, b"x"),
+            "not a safetensors file",
+        ),
         (raw({"__metadata__": {"tinygrad_mnist": "{"}}), "not a safetensors file"),
         (raw({"__metadata__": {"tinygrad_mnist": "[1]"}}), "should be a JSON object"),
     ],
@@ -239,21 +287,32 @@ def test_missing_files_are_named(tmp_path):
 # ---------------------------------------------------------------- npz
 
 
-@given(st.lists(st.integers(1, 5), min_size=2, max_size=5), st.booleans(), st.sampled_from([np.float32, np.float64]))
-def test_npz_comes_back_as_the_same_network_with_biases_of_either_shape(tmp_path_factory, sizes, rows, dtype):
+@given(
+    st.lists(st.integers(1, 5), min_size=2, max_size=5),
+    st.booleans(),
+    st.sampled_from([np.float32, np.float64]),
+)
+def test_npz_comes_back_as_the_same_network_with_biases_of_either_shape(
+    tmp_path_factory, sizes, rows, dtype
+):
     rng = np.random.default_rng(0)
     model = nn.MLP(sizes, "sigmoid", initialiser="standard_normal", dtype=dtype, rng=rng)
     path = tmp_path_factory.mktemp("npz") / "w.npz"
     path.write_bytes(written(export.write_npz, model))
     if rows:
         with np.load(path) as file:
-            arrays = {name: file[name].reshape(1, -1) if name[0] == "b" else file[name] for name in file.files}
+            arrays = {
+                name: file[name].reshape(1, -1) if name[0] == "b" else file[name]
+                for name in file.files
+            }
         np.savez(path, **arrays)
     x = rng.normal(size=(7, sizes[0])).astype(dtype)
     again = export.read_npz(path)
     assert again.predict_proba(x).dtype == dtype
     np.testing.assert_array_equal(again.predict_proba(x), model.predict_proba(x))
-    np.testing.assert_allclose(byhand.MLP.load(path).predict_proba(x), model.predict_proba(x), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        byhand.MLP.load(path).predict_proba(x), model.predict_proba(x), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_a_layer_used_twice_is_written_twice(tmp_path, rng):
@@ -283,11 +342,20 @@ ONE = {"W1": np.ones((4, 3)), "b1": np.ones(3)}
         ({}, "expected the keys W1, b1, W2, b2, ..., but found none"),
         ({"W1": np.ones((4, 3))}, "but found W1"),
         (ONE | {"W3": np.ones((3, 2)), "b3": np.ones(2)}, "but found W1, W3, b1, b3"),
-        (ONE | {"W2": np.ones((2, 2)), "b2": np.ones(2)}, r"W2 has shape \(2, 2\), but its neighbours ask for \(3, 2\)"),
+        (
+            ONE | {"W2": np.ones((2, 2)), "b2": np.ones(2)},
+            r"W2 has shape \(2, 2\), but its neighbours ask for \(3, 2\)",
+        ),
         ({"W1": np.ones(3), "b1": np.ones(3)}, r"W1 has shape \(3,\)"),
         ({"W1": np.float64(1), "b1": np.float64(1)}, r"W1 has shape \(\)"),
-        ({"W1": np.ones((4, 3), int), "b1": np.ones(3)}, "W1.npy has elements of type int64, expected floating-point numbers"),
-        ({"W1": np.array([{}], object), "b1": np.ones(3)}, "W1.npy has elements of type object, expected floating-point numbers"),
+        (
+            {"W1": np.ones((4, 3), int), "b1": np.ones(3)},
+            "W1.npy has elements of type int64, expected floating-point numbers",
+        ),
+        (
+            {"W1": np.array([{}], object), "b1": np.ones(3)},
+            "W1.npy has elements of type object, expected floating-point numbers",
+        ),
     ],
 )
 def test_npz_files_of_something_else_are_refused(tmp_path, arrays, message):
@@ -336,11 +404,27 @@ def test_the_ancestors_config_says_nothing_false():
     assert config(schedule="one_cycle", schedule_every="batch")["lr_decay"] is None
     assert config(schedule="exponential", gamma=0.9, schedule_every="batch")["lr_decay"] is None
     for hidden in ((), (4, 4, 4)):
-        with pytest.raises(export.ExportError, match=f"one or two hidden layers, but this network has {len(hidden)}"):
+        with pytest.raises(
+            export.ExportError,
+            match=f"one or two hidden layers, but this network has {len(hidden)}",
+        ):
             config(hidden=hidden)
 
 
 def test_the_ancestors_history_is_columns():
-    epoch = {"epoch": 1, "loss": 0.5, "accuracy": 0.8, "validation_loss": 0.6, "validation_accuracy": 0.7, "lr": 0.1, "seconds": 1.0}
+    epoch = {
+        "epoch": 1,
+        "loss": 0.5,
+        "accuracy": 0.8,
+        "validation_loss": 0.6,
+        "validation_accuracy": 0.7,
+        "lr": 0.1,
+        "seconds": 1.0,
+    }
     found = export.ancestor_history([epoch, epoch | {"loss": 0.4}])
-    assert found == {"loss": [0.5, 0.4], "acc": [0.8, 0.8], "val_loss": [0.6, 0.6], "val_acc": [0.7, 0.7]}
+    assert found == {
+        "loss": [0.5, 0.4],
+        "acc": [0.8, 0.8],
+        "val_loss": [0.6, 0.6],
+        "val_acc": [0.7, 0.7],
+    }

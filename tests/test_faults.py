@@ -19,12 +19,31 @@ import numpy as np
 import pytest
 
 from tinygrad_mnist import cli, data
-from tinygrad_mnist.training import DivergenceError, Recipe, RunFolderError, Training, checkpoint, folder, resumed, run, runs
+from tinygrad_mnist.training import (
+    DivergenceError,
+    Recipe,
+    RunFolderError,
+    Training,
+    checkpoint,
+    folder,
+    resumed,
+    run,
+    runs,
+)
 from tinygrad_mnist.training.checkpoint import Checkpoint
 
 COMMAND = [sys.executable, "-m", "tinygrad_mnist"]
 SMALL = Recipe(name="small", hidden=(8,), epochs=3, batch_size=50, lr=0.1)
-TINY = ["train", "--data", "mine.npz", "--test-data", "mine.npz", "--set", "hidden=[8]", "batch_size=50"]
+TINY = [
+    "train",
+    "--data",
+    "mine.npz",
+    "--test-data",
+    "mine.npz",
+    "--set",
+    "hidden=[8]",
+    "batch_size=50",
+]
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +56,23 @@ def digits():
 def in_a_folder_with_data(tmp_path, monkeypatch, digits):
     monkeypatch.chdir(tmp_path)
     images, labels = digits
-    np.savez(tmp_path / "mine.npz", x_train=images[:250], y_train=labels[:250], x_test=images[250:], y_test=labels[250:])
+    np.savez(
+        tmp_path / "mine.npz",
+        x_train=images[:250],
+        y_train=labels[:250],
+        x_test=images[250:],
+        y_test=labels[250:],
+    )
 
 
 def begin(script="", *arguments, **how):
     """A real process that runs the command, after some lines of Python."""
-    lines = ["import sys, time", "from tinygrad_mnist import cli, training", textwrap.dedent(script), "cli.main(sys.argv[1:])"]
+    lines = [
+        "import sys, time",
+        "from tinygrad_mnist import cli, training",
+        textwrap.dedent(script),
+        "cli.main(sys.argv[1:])",
+    ]
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | how
     return subprocess.Popen([sys.executable, "-c", "\n".join(lines), *arguments], **how)
 
@@ -108,7 +138,13 @@ def failing(call, for_good=False):
     opened = Path.open
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            Path, "open", lambda path, mode="r": (fails(), Faulty(opened(path, mode)))[1] if set(mode) & set("wx") else opened(path, mode)
+            Path,
+            "open",
+            lambda path, mode="r": (
+                (fails(), Faulty(opened(path, mode)))[1]
+                if set(mode) & set("wx")
+                else opened(path, mode)
+            ),
         )
         for function in ("replace", "unlink"):
             patch.setattr(Path, function, guarded(getattr(Path, function)))
@@ -140,7 +176,9 @@ def test_whatever_call_fails_the_old_or_the_new_file_is_there(tmp_path, before, 
         if for_good:
             with folder.locked(path.parent):
                 pass
-        assert {found.name for found in path.parent.iterdir()} <= {"file"}, "something unfinished is left"
+        assert {found.name for found in path.parent.iterdir()} <= {"file"}, (
+            "something unfinished is left"
+        )
     assert call > 7
     assert set(outcomes) == {before, b"new content in pieces"}
 
@@ -164,7 +202,10 @@ def test_whatever_call_fails_a_checkpoint_is_there(tmp_path, digits, for_good):
 
 
 def test_a_disk_that_is_full_is_named(tmp_path):
-    with failing(3), pytest.raises(RunFolderError, match="file: cannot be written: No space left on device"):
+    with (
+        failing(3),
+        pytest.raises(RunFolderError, match="file: cannot be written: No space left on device"),
+    ):
         folder.write(tmp_path / "file", pieces)
 
 
@@ -183,7 +224,10 @@ def test_a_file_keeps_its_permissions_to_the_umask_and_links_keep_pointing(tmp_p
 
 def test_what_a_killed_process_left_unfinished_is_cleared_away_and_nothing_else(tmp_path):
     (tmp_path / "figures").mkdir()
-    stale = [tmp_path / ".checkpoint.npz.123.unfinished", tmp_path / "figures" / ".a.png.123.unfinished"]
+    stale = [
+        tmp_path / ".checkpoint.npz.123.unfinished",
+        tmp_path / "figures" / ".a.png.123.unfinished",
+    ]
     kept = [tmp_path / "unfinished", tmp_path / ".hidden"]
     for path in stale + kept:
         path.write_text("")
@@ -197,7 +241,9 @@ def test_what_a_killed_process_left_unfinished_is_cleared_away_and_nothing_else(
 def test_a_device_is_written_to_and_not_replaced(monkeypatch):
     monkeypatch.setattr(Path, "replace", lambda *_: pytest.fail("would replace the device"))
     for _ in range(2):
-        with pytest.raises(RunFolderError, match="/dev/full: cannot be written: No space left on device"):
+        with pytest.raises(
+            RunFolderError, match="/dev/full: cannot be written: No space left on device"
+        ):
             folder.write(Path("/dev/full"), "text")
         folder.write(Path("/dev/null"), "text")
     assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
@@ -220,7 +266,9 @@ def unprivileged():
 def test_a_read_only_folder_is_refused(tmp_path):
     (tmp_path / "closed").mkdir(mode=0o555)
     with unprivileged():
-        with pytest.raises(RunFolderError, match=r"cannot be written to: Permission denied\. Choose another --out"):
+        with pytest.raises(
+            RunFolderError, match=r"cannot be written to: Permission denied\. Choose another --out"
+        ):
             run(SMALL, tmp_path / "closed" / "run")
         with pytest.raises(RunFolderError, match="file: cannot be written: Permission denied"):
             folder.write(tmp_path / "closed" / "file", "text")
@@ -229,7 +277,11 @@ def test_a_read_only_folder_is_refused(tmp_path):
 def test_other_impossible_places_are_named(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
-    for path, reason in (("gone/file", "No such file or directory"), ("file/x", "Not a directory"), ("folder", "Is a directory")):
+    for path, reason in (
+        ("gone/file", "No such file or directory"),
+        ("file/x", "Not a directory"),
+        ("folder", "Is a directory"),
+    ):
         with pytest.raises(RunFolderError, match=f"{path}: cannot be written: {reason}"):
             folder.write(tmp_path / path, "text")
     with pytest.raises(RunFolderError, match="file: cannot be written to: File exists"):
@@ -260,21 +312,40 @@ def test_a_disk_that_fills_up_ends_the_training_with_its_last_checkpoint(command
 
 
 def test_a_disk_that_is_full_from_the_beginning_leaves_nothing(tmp_path):
-    process = begin("import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))", *TINY, "--out", "run")
+    process = begin(
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))",
+        *TINY,
+        "--out",
+        "run",
+    )
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (2, "error: run/checkpoint.npz: cannot be written: File too large.\n")
+    assert (process.returncode, err) == (
+        2,
+        "error: run/checkpoint.npz: cannot be written: File too large.\n",
+    )
     assert not Path("run").exists()
 
 
 # ---------------------------------------------------------------- killed
 
 
-LONG = [*TINY, "epochs=2000", "patience=2000", "dropout=0.2", "optimizer=adamw", "nesterov=false", "schedule=constant", "lr=1e-5"]
+LONG = [
+    *TINY,
+    "epochs=2000",
+    "patience=2000",
+    "dropout=0.2",
+    "optimizer=adamw",
+    "nesterov=false",
+    "schedule=constant",
+    "lr=1e-5",
+]
 
 
 def kill(within, *arguments):
     """Begin, with a checkpoint after every batch, and kill it at a random moment; says whether it had not ended by itself."""
-    process = begin("training.runs.SHARE = 1e9; print('ready', flush=True)", *arguments, stderr=None)
+    process = begin(
+        "training.runs.SHARE = 1e9; print('ready', flush=True)", *arguments, stderr=None
+    )
     assert process.stdout.readline() == "ready\n"
     time.sleep(random.uniform(0, within))
     ended = process.poll()
@@ -285,7 +356,9 @@ def kill(within, *arguments):
 
 
 @pytest.mark.slow
-def test_killed_at_thirty_random_moments_of_a_training_it_always_goes_on_and_ends_the_same(command, tmp_path):
+def test_killed_at_thirty_random_moments_of_a_training_it_always_goes_on_and_ends_the_same(
+    command, tmp_path
+):
     assert command(*LONG, "--out", "whole")[0] == 0
     reached = []
     for _ in range(30):
@@ -302,15 +375,24 @@ def test_killed_at_thirty_random_moments_of_a_training_it_always_goes_on_and_end
 
 
 @pytest.mark.slow
-def test_killed_at_ten_random_moments_of_a_short_run_its_results_are_complete_in_the_end(command, tmp_path):
+def test_killed_at_ten_random_moments_of_a_short_run_its_results_are_complete_in_the_end(
+    command, tmp_path
+):
     assert command(*TINY, "epochs=2", "--out", "whole")[0] == 0
     for name in map(str, range(10)):
         killed = kill(1.5, *TINY, "epochs=2", "--out", name)
-        again = ["train", "--resume", name] if list(Path(name).glob("checkpoint*")) else [*TINY, "epochs=2", "--out", name]
+        again = (
+            ["train", "--resume", name]
+            if list(Path(name).glob("checkpoint*"))
+            else [*TINY, "epochs=2", "--out", name]
+        )
         assert command(*again)[0] == 0
         assert killed or Path(name, "metrics.json").exists()
         assert (weights(name), losses(name)) == (weights("whole"), losses("whole"))
-        files = [sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*")) for folder in (name, "whole")]
+        files = [
+            sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*"))
+            for folder in (name, "whole")
+        ]
         assert files[0] == files[1]
 
 
@@ -326,7 +408,10 @@ def test_a_signal_finishes_the_batch_saves_and_says_how_to_go_on(command, number
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (code, "")
-    assert re.search(r"\nInterrupted in epoch \d+ after batch \d of 5\.\n.*\ntinygrad-mnist train --resume run\n$", f"\n{out}")
+    assert re.search(
+        r"\nInterrupted in epoch \d+ after batch \d of 5\.\n.*\ntinygrad-mnist train --resume run\n$",
+        f"\n{out}",
+    )
     assert command("train", "--resume", "run")[0] == 0
     assert command(*settings, "--out", "whole")[0] == 0
     assert (weights("run"), losses("run")) == (weights("whole"), losses("whole"))
@@ -354,7 +439,9 @@ def test_a_second_signal_ends_it_at_once(number, code):
 
 
 def test_json_says_how_to_go_on_too(command, monkeypatch):
-    monkeypatch.setattr(cli.StopOnSignal, "asked", lambda self: setattr(self, "requested", 2) or True)
+    monkeypatch.setattr(
+        cli.StopOnSignal, "asked", lambda self: setattr(self, "requested", 2) or True
+    )
     code, out, _ = command(*TINY, "--json", "--out", "a b")
     assert (code, json.loads(out)["resume"]) == (130, "tinygrad-mnist train --resume 'a b'")
 
@@ -375,7 +462,10 @@ def test_a_second_trainer_is_refused_and_the_first_not_disturbed(command):
     for arguments in ([*TINY, "--out", "run"], ["train", "--resume", "run"]):
         code, out, err = command(*arguments)
         assert (code, out) == (2, "")
-        assert err == f"error: run: process {process.pid} is training there. Wait until it ends, or choose another folder.\n"
+        assert (
+            err
+            == f"error: run: process {process.pid} is training there. Wait until it ends, or choose another folder.\n"
+        )
     assert {path: path.read_bytes() for path in Path("run").iterdir()} == before
     process.kill()
     process.communicate()
@@ -384,7 +474,11 @@ def test_a_second_trainer_is_refused_and_the_first_not_disturbed(command):
     assert not Path("run/.lock").exists()
 
 
-@pytest.mark.parametrize("content", ["", "999999999", str(os.getpid()), "1", "\x00garbage"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "999999999", str(os.getpid()), "1", "\x00garbage"],
+    ids=["empty", "nobody's", "our own", "init's", "garbage"],
+)
 def test_a_lock_that_nobody_holds_is_taken_over_whatever_is_in_it(tmp_path, content):
     (tmp_path / ".lock").write_text(content)
     with folder.locked(tmp_path):
@@ -401,7 +495,11 @@ def test_a_lock_that_its_holder_has_just_removed_is_no_lock(tmp_path, monkeypatc
         lock(descriptor, how)
 
     monkeypatch.setattr(folder.fcntl, "flock", late)
-    with folder.locked(tmp_path), pytest.raises(RunFolderError, match=f"process {os.getpid()} is training there"), folder.locked(tmp_path):
+    with (
+        folder.locked(tmp_path),
+        pytest.raises(RunFolderError, match=f"process {os.getpid()} is training there"),
+        folder.locked(tmp_path),
+    ):
         pass
 
 
@@ -423,7 +521,14 @@ def test_a_broken_pipe_is_silent(environment):
 
 def test_training_into_a_broken_pipe_saves_and_is_silent(environment):
     pipe = f"{shlex.join([*COMMAND, *TINY, 'epochs=5000', '--out', 'run'])} | head -1; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", pipe], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["bash", "-c", pipe],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (141, "")
     assert done.stdout.startswith("epoch")
     with resumed(Path("run")) as again:
@@ -432,7 +537,14 @@ def test_training_into_a_broken_pipe_saves_and_is_silent(environment):
 
 def test_a_full_standard_output_is_said_in_one_line(environment):
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([*COMMAND, "recipes"], stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+        done = subprocess.run(
+            [*COMMAND, "recipes"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=environment,
+        )
     assert (done.returncode, done.stderr) == (2, "error: [Errno 28] No space left on device\n")
 
 
@@ -442,10 +554,18 @@ def test_a_full_standard_output_is_said_in_one_line(environment):
 def diverge(digits, spoil, recipe=SMALL):
     """Train; after three steps, spoil something."""
     trained = Training(recipe, *digits)
-    trained.run(on_batch=lambda *_: None, on_epoch=lambda _: None, should_stop=iter([False, False, True]).__next__)
+    trained.run(
+        on_batch=lambda *_: None,
+        on_epoch=lambda _: None,
+        should_stop=iter([False, False, True]).__next__,
+    )
     spoil(trained)
     with pytest.raises(DivergenceError) as caught:
-        trained.run(on_batch=lambda *_: pytest.fail("went on"), on_epoch=lambda _: None, should_stop=lambda: False)
+        trained.run(
+            on_batch=lambda *_: pytest.fail("went on"),
+            on_epoch=lambda _: None,
+            should_stop=lambda: False,
+        )
     return str(caught.value)
 
 
@@ -481,16 +601,32 @@ def test_divergence_names_place_layer_rate_gradient_and_way_out(digits, spoil, l
 
 
 def test_a_loss_too_large_for_its_type_is_told_from_layers(digits):
-    message = diverge(digits, lambda trained: trained.model[2].weight.data.__imul__(np.float32(1e38)))
-    assert "became inf in epoch 1, batch 4, at learning rate 0.1. Every layer's output was finite, only their loss was not." in message
+    message = diverge(
+        digits, lambda trained: trained.model[2].weight.data.__imul__(np.float32(1e38))
+    )
+    assert (
+        "became inf in epoch 1, batch 4, at learning rate 0.1. Every layer's output was finite, only their loss was not."
+        in message
+    )
 
 
 def test_validation_that_diverges_is_named_too(digits):
     trained = Training(SMALL, *digits)
-    trained.run(on_batch=lambda *_: None, on_epoch=lambda _: None, should_stop=lambda: trained.under_way.batch == 6)
+    trained.run(
+        on_batch=lambda *_: None,
+        on_epoch=lambda _: None,
+        should_stop=lambda: trained.under_way.batch == 6,
+    )
     unknown_weight(trained.model)
-    with pytest.raises(DivergenceError, match=r"validation loss became nan in epoch 1, batch 6, .* the weight of layer 0 \(Linear\)"):
-        trained.run(on_batch=lambda *_: None, on_epoch=lambda _: pytest.fail("went on"), should_stop=lambda: False)
+    with pytest.raises(
+        DivergenceError,
+        match=r"validation loss became nan in epoch 1, batch 6, .* the weight of layer 0 \(Linear\)",
+    ):
+        trained.run(
+            on_batch=lambda *_: None,
+            on_epoch=lambda _: pytest.fail("went on"),
+            should_stop=lambda: False,
+        )
 
 
 def test_a_step_that_spoils_the_weights_is_never_saved(digits, tmp_path, monkeypatch):
@@ -510,7 +646,9 @@ def test_a_step_that_spoils_the_weights_is_never_saved(digits, tmp_path, monkeyp
     assert first.startswith(
         "The weights became infinite or NaN in epoch 2, batch 1, at learning rate 0.1. First not finite: the weight of layer 0"
     )
-    assert second == (f"The checkpoint of epoch 1 after batch 6 stays: tinygrad-mnist train --resume {tmp_path / 'run'} --override lr=0.01")
+    assert second == (
+        f"The checkpoint of epoch 1 after batch 6 stays: tinygrad-mnist train --resume {tmp_path / 'run'} --override lr=0.01"
+    )
     saved = checkpoint.load(tmp_path / "run")[0].state
     assert saved.numbers["under_way"]["batch"] == 6
     assert np.isfinite(saved.arrays["model.0.weight"]).all()

@@ -31,7 +31,9 @@ def test_what_is_drawn_without_a_colour_has_that_of_the_text():
     axes.text(0, 0, "black", color="black")
     html = svg(figure, "a line")
     assert not re.search(r"#000000|black;|fill: *#0", html)
-    assert "fill:currentColor" in ET.fromstring(html.replace("xlink:", "")).find("svg").attrib["style"]
+    assert (
+        "fill:currentColor" in ET.fromstring(html.replace("xlink:", "")).find("svg").attrib["style"]
+    )
 
 
 def test_a_figure_has_no_style_that_would_hold_for_the_whole_page(html):
@@ -52,7 +54,9 @@ def test_letters_are_text_of_the_page(html):
 
 
 def test_names_inside_two_figures_differ(html):
-    names = [set(re.findall(r' id="([^"]+)"', text)) for text in (html, curves("two", draw, "", ""))]
+    names = [
+        set(re.findall(r' id="([^"]+)"', text)) for text in (html, curves("two", draw, "", ""))
+    ]
     assert all(names)
     assert not names[0] & names[1]
 

@@ -69,14 +69,21 @@ def test_sweep_applies_each_rule_once():
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from("+*-"), st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=12), st.integers(0, 2**32 - 1)
+    st.lists(
+        st.tuples(st.sampled_from("+*-"), st.integers(0, 99), st.integers(0, 99)),
+        min_size=1,
+        max_size=12,
+    ),
+    st.integers(0, 2**32 - 1),
 )
 def test_random_graphs_agree_with_central_differences(program, seed):
     def run(x, y):
         values = [x, y]
         for operator, i, j in program:
             a, b = values[i % len(values)], values[j % len(values)]
-            values.append((a + b if operator == "+" else a - b if operator == "-" else a * b).tanh())
+            values.append(
+                (a + b if operator == "+" else a - b if operator == "-" else a * b).tanh()
+            )
         return sum(values)
 
     random = np.random.default_rng(seed)
@@ -152,14 +159,18 @@ def test_gradients_are_writable_and_shared_with_nobody():
 
 def test_a_fresh_gradient_is_kept_without_a_copy():
     made = []
-    square = Op(lambda x: x * x, "square").vjp(lambda g, out, x: (made.append(id(r := 2 * g * x)), r)[1])
+    square = Op(lambda x: x * x, "square").vjp(
+        lambda g, out, x: (made.append(id(r := 2 * g * x)), r)[1]
+    )
     x = tensor([1.0, 2.0], requires_grad=True)
     square(x).sum().backward()
     assert made == [id(x.grad.data)]
 
 
 def test_no_gradient_is_formed_for_what_does_not_require_it():
-    refused = Op(lambda x, y: x * y, "refused").vjp(lambda g, out, x, y: pytest.fail("not wanted"), lambda g, out, x, y: g * x)
+    refused = Op(lambda x, y: x * y, "refused").vjp(
+        lambda g, out, x, y: pytest.fail("not wanted"), lambda g, out, x, y: g * x
+    )
     data, w = tensor([1.0, 2.0]), tensor([3.0, 4.0], requires_grad=True)
     refused(data, w).sum().backward()
     assert w.grad.data.tolist() == [1.0, 2.0]
@@ -190,7 +201,9 @@ def test_grad_of_an_output_with_respect_to_itself_is_one():
 def test_several_outputs_add_up():
     x = tensor([1.0, 2.0], requires_grad=True)
     y = x * 2
-    (g,) = grad([y, y, x.sum()], x, grad_outputs=[np.array([1.0, 0.0]), np.array([0.0, 10.0]), None])
+    (g,) = grad(
+        [y, y, x.sum()], x, grad_outputs=[np.array([1.0, 0.0]), np.array([0.0, 10.0]), None]
+    )
     assert g.data.tolist() == [3.0, 21.0]
 
 
@@ -276,7 +289,9 @@ def test_writing_a_parameter_between_forward_and_backward_raises():
     x = tensor([1.0, 2.0], requires_grad=True)
     y = (x * x).sum()
     x.data -= 0.1
-    with pytest.raises(RuntimeError, match=r"Tensor of shape \(2,\) was written in place after mul had used it"):
+    with pytest.raises(
+        RuntimeError, match=r"Tensor of shape \(2,\) was written in place after mul had used it"
+    ):
         y.backward()
     assert x.grad is None
 
@@ -380,11 +395,16 @@ def test_a_missing_rule_raises_when_its_gradient_is_wanted():
 
     x = tensor(1.0, requires_grad=True)
     y = plain(x)
-    with pytest.raises(NotImplementedError, match=r"plain has derivative rules for 0 of its arguments only.*plain\.vjp"):
+    with pytest.raises(
+        NotImplementedError,
+        match=r"plain has derivative rules for 0 of its arguments only.*plain\.vjp",
+    ):
         y.backward()
 
 
-@pytest.mark.parametrize("wrong", [lambda g, out, x: g.sum(), lambda g, out, x: g.reshape((3, 2)), lambda g, out, x: 1.0])
+@pytest.mark.parametrize(
+    "wrong", [lambda g, out, x: g.sum(), lambda g, out, x: g.reshape((3, 2)), lambda g, out, x: 1.0]
+)
 def test_a_rule_that_returns_the_wrong_shape_is_named(wrong):
     bad = Op(lambda x: x * 1, "bad").vjp(wrong)
     with pytest.raises(ValueError, match=r"rule of bad returned shape .* \(2, 3\)"):
@@ -396,7 +416,9 @@ def test_each_serves_any_number_of_arguments():
     def add_all(*xs):
         return sum(xs)
 
-    add_all.vjp(each=lambda i, g, out, *xs: g * (i + 1))  # deliberately weighted, to see the position
+    add_all.vjp(
+        each=lambda i, g, out, *xs: g * (i + 1)
+    )  # deliberately weighted, to see the position
     leaves = [tensor(1.0, requires_grad=True) for _ in range(3)]
     add_all(*leaves).backward()
     assert [x.grad.item() for x in leaves] == [1.0, 2.0, 3.0]

@@ -47,11 +47,18 @@ def bytes_of(write, *arguments, **options):
 
 
 def idx(array):
-    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    return (
+        bytes([0, 0, 8, array.ndim])
+        + struct.pack(f">{array.ndim}I", *array.shape)
+        + array.tobytes()
+    )
 
 
 def text(images, labels):
-    return "".join(",".join(map(str, [label, *image])) + "\n" for label, image in zip(labels, images.tolist(), strict=True))
+    return "".join(
+        ",".join(map(str, [label, *image])) + "\n"
+        for label, image in zip(labels, images.tolist(), strict=True)
+    )
 
 
 def picture(form):
@@ -67,7 +74,15 @@ def log_of_three(tmp):
     db.close()
     with PredictionLog(path, create=True) as log:
         probabilities = np.random.default_rng(0).dirichlet(np.ones(10), 3).astype(np.float32)
-        log.add("run", {"lr": 0.1}, "abc", ["a.png", "b.png", "test 7"], np.tile(IMAGE, (3, 1)), probabilities, [None, 3, 4])
+        log.add(
+            "run",
+            {"lr": 0.1},
+            "abc",
+            ["a.png", "b.png", "test 7"],
+            np.tile(IMAGE, (3, 1)),
+            probabilities,
+            [None, 3, 4],
+        )
     content = path.read_bytes()
     path.unlink()
     return content
@@ -76,7 +91,9 @@ def log_of_three(tmp):
 def small_checkpoint(tmp):
     """A checkpoint of the smallest network that there is."""
     arrays = {"weight": np.ones((784, 10), np.float32), "bias": np.zeros(10, np.float32)}
-    checkpoint.save(tmp, checkpoint.Checkpoint(Recipe("x", hidden=()), State(arrays, {"epoch": 1}), {}, {}))
+    checkpoint.save(
+        tmp, checkpoint.Checkpoint(Recipe("x", hidden=()), State(arrays, {"epoch": 1}), {}, {})
+    )
     content = (tmp / checkpoint.NEWEST).read_bytes()
     (tmp / checkpoint.NEWEST).unlink()
     return content
@@ -101,19 +118,39 @@ class Reader(NamedTuple):
 
 READERS = {
     "idx": Reader(idx(IMAGES.reshape(-1, 28, 28)), lambda path: data.read_idx(path, 3)),
-    "idx.gz": Reader(gzip.compress(idx(LABELS.astype(np.uint8))), lambda path: data.read_idx(path, 1), sealed=True),
+    "idx.gz": Reader(
+        gzip.compress(idx(LABELS.astype(np.uint8))),
+        lambda path: data.read_idx(path, 1),
+        sealed=True,
+    ),
     "csv.gz": Reader(gzip.compress(text(IMAGES, LABELS).encode()), data.load, sealed=True),
-    "npz": Reader(bytes_of(np.savez_compressed, images=IMAGES, labels=LABELS), data.load, sealed=True),
-    "npz, not compressed": Reader(bytes_of(np.savez, x_train=IMAGES[:1], y_train=LABELS[:1]), data.load, sealed=True),
-    "npz weights": Reader(bytes_of(lambda file: export.write_npz(MODEL, file)), lambda path: state(export.read_npz(path)), sealed=True),
+    "npz": Reader(
+        bytes_of(np.savez_compressed, images=IMAGES, labels=LABELS), data.load, sealed=True
+    ),
+    "npz, not compressed": Reader(
+        bytes_of(np.savez, x_train=IMAGES[:1], y_train=LABELS[:1]), data.load, sealed=True
+    ),
+    "npz weights": Reader(
+        bytes_of(lambda file: export.write_npz(MODEL, file)),
+        lambda path: state(export.read_npz(path)),
+        sealed=True,
+    ),
     "npz weights on paper": Reader(
-        bytes_of(lambda file: export.write_npz(MODEL, file)), lambda path: byhand.MLP.load(path).params, ValueError, sealed=True
+        bytes_of(lambda file: export.write_npz(MODEL, file)),
+        lambda path: byhand.MLP.load(path).params,
+        ValueError,
+        sealed=True,
     ),
     "safetensors": Reader(
-        bytes_of(lambda file: export.write_safetensors(MODEL, file, {"recipe": {"lr": 0.1}})), lambda path: export.read_safetensors(path)
+        bytes_of(lambda file: export.write_safetensors(MODEL, file, {"recipe": {"lr": 0.1}})),
+        lambda path: export.read_safetensors(path),
     ),
-    "npy": Reader(bytes_of(np.save, IMAGE), lambda path: data.read_images(path.read_bytes(), str(path))),
-    "png": Reader(picture("PNG"), lambda path: data.read_images(path.read_bytes(), str(path)), sealed=True),
+    "npy": Reader(
+        bytes_of(np.save, IMAGE), lambda path: data.read_images(path.read_bytes(), str(path))
+    ),
+    "png": Reader(
+        picture("PNG"), lambda path: data.read_images(path.read_bytes(), str(path)), sealed=True
+    ),
     "jpeg": Reader(picture("JPEG"), lambda path: data.read_images(path.read_bytes(), str(path))),
     "checkpoint": Reader(small_checkpoint, lambda path: parts(checkpoint.read(path)), sealed=True),
     "log": Reader(log_of_three, lambda path: logged(path), StoreError),
@@ -202,7 +239,11 @@ def places(content, some):
 @pytest.fixture(params=READERS)
 def reader(request, tmp_path):
     chosen = READERS[request.param]
-    return chosen if isinstance(chosen.content, bytes) else chosen._replace(content=chosen.content(tmp_path))
+    return (
+        chosen
+        if isinstance(chosen.content, bytes)
+        else chosen._replace(content=chosen.content(tmp_path))
+    )
 
 
 # ---------------------------------------------------------------- every byte, every length
@@ -233,15 +274,22 @@ def test_a_file_cut_short_is_never_taken_for_a_whole_one(reader, tmp_path, some)
 
 def test_the_files_of_mnist_are_known_by_their_sums(tmp_path, monkeypatch):
     names = [f"t10k-{kind}.gz" for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
-    contents = {name: gzip.compress(idx(array)) for name, array in zip(names, (IMAGES.reshape(-1, 28, 28), np.uint8(LABELS)), strict=True)}
-    contents["SHA256SUMS"] = "".join(f"{hashlib.sha256(contents[name]).hexdigest()}  {name}\n" for name in names).encode()
+    contents = {
+        name: gzip.compress(idx(array))
+        for name, array in zip(names, (IMAGES.reshape(-1, 28, 28), np.uint8(LABELS)), strict=True)
+    }
+    contents["SHA256SUMS"] = "".join(
+        f"{hashlib.sha256(contents[name]).hexdigest()}  {name}\n" for name in names
+    ).encode()
     monkeypatch.setattr(mnist, "FOLDER", tmp_path)
     refused = 0
     for damaged, content in contents.items():
         for name, right in contents.items():
             (tmp_path / name).write_bytes(right)
         for place in places(content, 60):
-            (tmp_path / damaged).write_bytes(content[:place] + bytes([content[place] ^ 0x81]) + content[place + 1 :])
+            (tmp_path / damaged).write_bytes(
+                content[:place] + bytes([content[place] ^ 0x81]) + content[place + 1 :]
+            )
             try:
                 np.testing.assert_array_equal(data.load_mnist_test(None)[0], IMAGES)
                 assert damaged == "SHA256SUMS"
@@ -270,7 +318,10 @@ PICKLES = {
     "npz of data": bytes_of(np.savez, images=OBJECTS, labels=OBJECTS),
     "npz of weights": bytes_of(np.savez, W1=OBJECTS, b1=OBJECTS),
     "npz whose member is a pickle": bytes_of(
-        lambda file: [zipfile.ZipFile(file, "w").writestr(f"{name}.npy", pickle.dumps(Payload())) for name in ("W1",)]
+        lambda file: [
+            zipfile.ZipFile(file, "w").writestr(f"{name}.npy", pickle.dumps(Payload()))
+            for name in ("W1",)
+        ]
     ),
 }
 
@@ -284,13 +335,24 @@ def test_a_pickle_is_never_opened(tmp_path, name, content):
 def test_nothing_in_the_package_opens_pickles():
     for path in Path(tinygrad_mnist.__file__).parent.rglob("*.py"):
         tree = ast.parse(path.read_text())
-        imported = {alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-        imported |= {str(node.module).split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        imported = {
+            alias.name.split(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import)
+            for alias in node.names
+        }
+        imported |= {
+            str(node.module).split(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+        }
         assert not imported & {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}, path
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
             function = ast.unparse(call.func)
             assert function not in ("np.load", "numpy.load", "eval"), path
-            assert all(ast.unparse(k.value) == "False" for k in call.keywords if k.arg == "allow_pickle"), path
+            assert all(
+                ast.unparse(k.value) == "False" for k in call.keywords if k.arg == "allow_pickle"
+            ), path
 
 
 # ---------------------------------------------------------------- files that name other files
@@ -307,7 +369,16 @@ def npz_of(**members):
     return bytes_of(write)
 
 
-ODD = ["../../outside", "/tmp/outside", "..\\outside", "runs/../../outside", "W1\x1b[31m", "a\nb", "\u202ereversed", "x" * 5000]
+ODD = [
+    "../../outside",
+    "/tmp/outside",
+    "..\\outside",
+    "runs/../../outside",
+    "W1\x1b[31m",
+    "a\nb",
+    "\u202ereversed",
+    "x" * 5000,
+]
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -315,7 +386,13 @@ def test_names_in_a_file_are_no_places_to_write_to(tmp_path, monkeypatch, name):
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
-    hidden = {"../" * 2 + "images.npy": IMAGES, name: IMAGES, name + ".npy": IMAGES, "labels.npy": LABELS, "W1.npy": np.ones((3, 2))}
+    hidden = {
+        "../" * 2 + "images.npy": IMAGES,
+        name: IMAGES,
+        name + ".npy": IMAGES,
+        "labels.npy": LABELS,
+        "W1.npy": np.ones((3, 2)),
+    }
     for reader in ("npz", "npz weights", "npz weights on paper"):
         assert outcome(READERS[reader], folder / "file", npz_of(**hidden)) is None
     content = safetensors.numpy.save({name: np.ones(2)}, {name: name})
@@ -343,7 +420,10 @@ def announced(count):
 
 def zip_bomb(shape, size, names=("images", "labels")):
     """Compressed zeros behind a header that announces this shape of bytes, and small labels."""
-    zeros = bytes_of(np.lib.format.write_array_header_1_0, {"descr": "|u1", "fortran_order": False, "shape": shape}) + bytes(size)
+    zeros = bytes_of(
+        np.lib.format.write_array_header_1_0,
+        {"descr": "|u1", "fortran_order": False, "shape": shape},
+    ) + bytes(size)
     members = dict(zip(names, (zeros, bytes_of(np.save, LABELS)), strict=True))
     return bytes_of(zip_of, zipfile.ZIP_DEFLATED, **members)
 
@@ -351,15 +431,47 @@ def zip_bomb(shape, size, names=("images", "labels")):
 BLACK = ("0," * 784 + "0\n").encode()
 GREY = b"\7" * (1 << 26)
 BOMBS = {
-    "IDX.gz, longer than announced": ("idx", lambda: gzip.compress(announced(10)) + gigabyte(GREY), "more data follows the 7840 bytes"),
-    "IDX.gz, announced": ("idx", lambda: gzip.compress(announced(1369568)) + gigabyte(GREY), "cannot be right for a file of this size"),
-    "IDX.gz, as much as may be announced": ("idx", lambda: gzip.compress(announced(39000)) + gigabyte(GREY), "more data follows"),
+    "IDX.gz, longer than announced": (
+        "idx",
+        lambda: gzip.compress(announced(10)) + gigabyte(GREY),
+        "more data follows the 7840 bytes",
+    ),
+    "IDX.gz, announced": (
+        "idx",
+        lambda: gzip.compress(announced(1369568)) + gigabyte(GREY),
+        "cannot be right for a file of this size",
+    ),
+    "IDX.gz, as much as may be announced": (
+        "idx",
+        lambda: gzip.compress(announced(39000)) + gigabyte(GREY),
+        "more data follows",
+    ),
     "CSV.gz of one line": ("csv.gz", lambda: gigabyte(b"0" * (1 << 26)), "line 1 has more than"),
-    "CSV.gz of black images": ("csv.gz", lambda: gigabyte(BLACK * (len(GREY) // len(BLACK))), "cannot be right for a file of this size"),
-    "npz, longer than announced": ("npz", lambda: zip_bomb((10, 784), 1 << 29), "more data follows the 7840 bytes"),
-    "npz, announced": ("npz", lambda: zip_bomb((1 << 29,), 1 << 29), "announces 536870912 elements, which cannot be right"),
-    "npz of weights": ("npz weights", lambda: zip_bomb((1 << 29,), 1 << 29, ("W1", "b1")), "W1.npy has elements of type uint8"),
-    "npz of weights on paper": ("npz weights on paper", lambda: zip_bomb((1 << 29,), 1 << 29, ("W1", "b1")), "would unpack to"),
+    "CSV.gz of black images": (
+        "csv.gz",
+        lambda: gigabyte(BLACK * (len(GREY) // len(BLACK))),
+        "cannot be right for a file of this size",
+    ),
+    "npz, longer than announced": (
+        "npz",
+        lambda: zip_bomb((10, 784), 1 << 29),
+        "more data follows the 7840 bytes",
+    ),
+    "npz, announced": (
+        "npz",
+        lambda: zip_bomb((1 << 29,), 1 << 29),
+        "announces 536870912 elements, which cannot be right",
+    ),
+    "npz of weights": (
+        "npz weights",
+        lambda: zip_bomb((1 << 29,), 1 << 29, ("W1", "b1")),
+        "W1.npy has elements of type uint8",
+    ),
+    "npz of weights on paper": (
+        "npz weights on paper",
+        lambda: zip_bomb((1 << 29,), 1 << 29, ("W1", "b1")),
+        "would unpack to",
+    ),
 }
 
 
@@ -382,11 +494,17 @@ def refusal(reader, path, content):
 
 
 def header(shape, descr="<f8"):
-    return bytes_of(lambda file: np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape}))
+    return bytes_of(
+        lambda file: np.lib.format.write_array_header_1_0(
+            file, {"descr": descr, "fortran_order": False, "shape": shape}
+        )
+    )
 
 
 @pytest.mark.usefixtures("traced")
-@pytest.mark.parametrize("shape", [(520, 784), (1 << 25, 784), (1 << 62, 1 << 62), (0, 784), (-1, 784), (3, 1 << 40)])
+@pytest.mark.parametrize(
+    "shape", [(520, 784), (1 << 25, 784), (1 << 62, 1 << 62), (0, 784), (-1, 784), (3, 1 << 40)]
+)
 def test_a_shape_that_the_file_has_no_room_for_is_refused_before_memory_is_taken(tmp_path, shape):
     array = header(shape) + bytes(6272)
     for reader, content in {
@@ -394,9 +512,11 @@ def test_a_shape_that_the_file_has_no_room_for_is_refused_before_memory_is_taken
         "npz": bytes_of(lambda file: zip_of(file, images=array, labels=array)),
         "npz weights": bytes_of(lambda file: zip_of(file, W1=array, b1=array)),
         "npz weights on paper": bytes_of(lambda file: zip_of(file, W1=array, b1=array)),
-        "safetensors": len(entry := json.dumps({"w": {"dtype": "F64", "shape": shape, "data_offsets": [0, 6272]}}).encode()).to_bytes(
-            8, "little"
-        )
+        "safetensors": len(
+            entry := json.dumps(
+                {"w": {"dtype": "F64", "shape": shape, "data_offsets": [0, 6272]}}
+            ).encode()
+        ).to_bytes(8, "little")
         + entry
         + bytes(6272),
     }.items():
@@ -414,9 +534,15 @@ def zip_of(file, compression=zipfile.ZIP_STORED, **members):
 
 @pytest.mark.usefixtures("traced")
 def test_many_small_bombs_are_one_large_one(tmp_path):
-    zeros = {f"{kind}{layer}": np.zeros((700, 700) if kind == "W" else 700) for layer in range(1, 60) for kind in "Wb"}
+    zeros = {
+        f"{kind}{layer}": np.zeros((700, 700) if kind == "W" else 700)
+        for layer in range(1, 60)
+        for kind in "Wb"
+    }
     content = bytes_of(np.savez_compressed, **zeros)
-    assert "cannot be right for a file of this size" in refusal(READERS["npz weights"], tmp_path / "file", content)
+    assert "cannot be right for a file of this size" in refusal(
+        READERS["npz weights"], tmp_path / "file", content
+    )
     assert "would unpack to" in refusal(READERS["npz weights on paper"], tmp_path / "file", content)
 
 
@@ -434,9 +560,34 @@ def test_a_file_without_end_is_read_no_further_than_the_largest_that_may_be(tmp_
 # ---------------------------------------------------------------- garbage that is nearly right
 
 TOKENS = st.sampled_from(
-    [",", "\n", "\r\n", '"', "label", "0", "255", "256", "-1", "1e400", "nan", "0x1", " ", "\0", "\ufeff", "é", "\x1b[2J", "#"]
+    [
+        ",",
+        "\n",
+        "\r\n",
+        '"',
+        "label",
+        "0",
+        "255",
+        "256",
+        "-1",
+        "1e400",
+        "nan",
+        "0x1",
+        " ",
+        "\0",
+        "\ufeff",
+        "é",
+        "\x1b[2J",
+        "#",
+    ]
 )
-EDITS = st.lists(st.tuples(st.integers(0, 1 << 12), st.integers(0, 8), st.lists(TOKENS, max_size=4).map("".join)), min_size=1, max_size=6)
+EDITS = st.lists(
+    st.tuples(
+        st.integers(0, 1 << 12), st.integers(0, 8), st.lists(TOKENS, max_size=4).map("".join)
+    ),
+    min_size=1,
+    max_size=6,
+)
 
 
 @given(EDITS)
@@ -455,7 +606,11 @@ def test_csv_that_is_nearly_right_is_read_or_refused(tmp_path_factory, edits):
 @given(st.binary(max_size=400), st.sampled_from(sorted(READERS)), st.integers(0, 20))
 def test_a_right_start_does_not_make_garbage_right(tmp_path_factory, garbage, name, kept):
     reader = READERS[name]
-    start = reader.content[:kept] if isinstance(reader.content, bytes) else {"log": b"SQLite format 3\0"}.get(name, b"PK\3\4")
+    start = (
+        reader.content[:kept]
+        if isinstance(reader.content, bytes)
+        else {"log": b"SQLite format 3\0"}.get(name, b"PK\3\4")
+    )
     path = tmp_path_factory.mktemp("garbage") / "file"
     found = outcome(reader, path, start + garbage)
     assert found is None or not reader.sealed

@@ -48,7 +48,11 @@ TOKENS = [
     "\0",
 ]
 EDITS = st.lists(
-    st.tuples(st.integers(0, 1 << 10), st.integers(0, 6), st.lists(st.sampled_from(TOKENS), max_size=3)), min_size=1, max_size=4
+    st.tuples(
+        st.integers(0, 1 << 10), st.integers(0, 6), st.lists(st.sampled_from(TOKENS), max_size=3)
+    ),
+    min_size=1,
+    max_size=4,
 )
 
 
@@ -63,7 +67,9 @@ def test_a_recipe_that_is_nearly_right_is_read_or_refused(tmp_path_factory, edit
 
 @given(
     st.sampled_from(sorted(vars(Recipe("x")))),
-    st.sampled_from([*TOKENS[9:], "[[1]]", "[" * 3000, "{a=1}", "'\x1b[2J'", "x" * 5000, "[1e3]", "[true]"]),
+    st.sampled_from(
+        [*TOKENS[9:], "[[1]]", "[" * 3000, "{a=1}", "'\x1b[2J'", "x" * 5000, "[1e3]", "[true]"]
+    ),
 )
 def test_any_value_of_any_key_is_taken_or_explained(key, value):
     said = "nothing"
@@ -100,7 +106,9 @@ def test_what_a_recipe_cannot_be_is_said(tmp_path, text, message):
 # ---------------------------------------------------------------- names
 
 
-@pytest.mark.parametrize("name", [*recipe_names(), "x", "my recipe", "mañana", "a.b-c_2", "10", "手書き数字", "n" * 60])
+@pytest.mark.parametrize(
+    "name", [*recipe_names(), "x", "my recipe", "mañana", "a.b-c_2", "10", "手書き数字", "n" * 60]
+)
 def test_names_that_make_good_folders_are_taken(name):
     assert Recipe(name).name == name
 
@@ -132,7 +140,9 @@ BAD = [
 
 @pytest.mark.parametrize("name", BAD)
 def test_names_that_could_be_something_else_are_refused(name):
-    with pytest.raises(RecipeError, match="name must be at most 60 letters, digits, spaces") as caught:
+    with pytest.raises(
+        RecipeError, match="name must be at most 60 letters, digits, spaces"
+    ) as caught:
         Recipe(name)
     assert str(caught.value).isprintable()
 
@@ -153,7 +163,10 @@ def test_a_recipe_writes_nowhere_but_to_its_run_folder(tmp_path, monkeypatch, ca
             cli.main(["train", name])
         assert exited.value.code == 2
         assert "name must be" in capsys.readouterr().err
-    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["..evil.toml", "evil.toml"]
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
+        "..evil.toml",
+        "evil.toml",
+    ]
 
 
 # ---------------------------------------------------------------- weights that bring their recipe
@@ -165,18 +178,26 @@ def weights(recipe, model=LINEAR):
     return bytes_of(lambda file: export.write_safetensors(model, file, {"recipe": recipe}))
 
 
-READ_WEIGHTS = Reader(weights({"name": "x", "hidden": []}), lambda path: state(load_trained(None, path).model))
+READ_WEIGHTS = Reader(
+    weights({"name": "x", "hidden": []}), lambda path: state(load_trained(None, path).model)
+)
 
 
 @pytest.mark.parametrize("some", [150, pytest.param(None, marks=pytest.mark.slow)])
-def test_a_changed_byte_in_a_networks_description_is_noticed_or_changes_what_it_says(tmp_path, some):
+def test_a_changed_byte_in_a_networks_description_is_noticed_or_changes_what_it_says(
+    tmp_path, some
+):
     content, path = READ_WEIGHTS.content, tmp_path / "file"
     header = 8 + int.from_bytes(content[:8], "little")
     tracemalloc.start()
     assert outcome(READ_WEIGHTS, path, content) is not None
     for place in places(content[:header], some):
         for flip in (0xFF, 0x01, 0x20):
-            outcome(READ_WEIGHTS, path, content[:place] + bytes([content[place] ^ flip]) + content[place + 1 :])
+            outcome(
+                READ_WEIGHTS,
+                path,
+                content[:place] + bytes([content[place] ^ flip]) + content[place + 1 :],
+            )
     tracemalloc.stop()
 
 

@@ -25,7 +25,9 @@ def digits():
 def encoded(array, form="PNG", **options):
     """An array as the content of a picture file."""
     file = io.BytesIO()
-    (array if isinstance(array, Image.Image) else Image.fromarray(array)).save(file, form, **options)
+    (array if isinstance(array, Image.Image) else Image.fromarray(array)).save(
+        file, form, **options
+    )
     return file.getvalue()
 
 
@@ -38,7 +40,9 @@ def npy(array):
 def drawing(digit, scale=9, size=(500, 400), at=(90, 30)):
     """A digit on a large black canvas, its edges smooth."""
     canvas = np.zeros(size, np.uint8)
-    large = np.asarray(Image.fromarray(digit).resize((28 * scale, 28 * scale), Image.Resampling.BICUBIC))
+    large = np.asarray(
+        Image.fromarray(digit).resize((28 * scale, 28 * scale), Image.Resampling.BICUBIC)
+    )
     canvas[at[0] : at[0] + large.shape[0], at[1] : at[1] + large.shape[1]] = large
     return canvas
 
@@ -54,7 +58,9 @@ def centre(image):
 
 def likeness(found, digits):
     """Median of the correlations between images and digits."""
-    return np.median([np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(found, digits, strict=False)])
+    return np.median(
+        [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(found, digits, strict=False)]
+    )
 
 
 def twin(rgba):
@@ -64,8 +70,13 @@ def twin(rgba):
     alpha = [[a for *_, a in row] for row in rgba]
     weighed = sum(alpha[i][j] * y[i][j] for i in rows for j in columns)
     behind = 255 if weighed < 128 * sum(map(sum, alpha)) else 0
-    grey = [[(alpha[i][j] * y[i][j] + (255 - alpha[i][j]) * behind + 127) // 255 for j in columns] for i in rows]
-    edge = sorted(grey[i][j] for i in rows for j in columns if i in (0, rows[-1]) or j in (0, columns[-1]))
+    grey = [
+        [(alpha[i][j] * y[i][j] + (255 - alpha[i][j]) * behind + 127) // 255 for j in columns]
+        for i in rows
+    ]
+    edge = sorted(
+        grey[i][j] for i in rows for j in columns if i in (0, rows[-1]) or j in (0, columns[-1])
+    )
     paper = edge[(len(edge) - 1) // 2]
     low, high = min(map(min, grey)), max(map(max, grey))
     dark = paper - low > high - paper
@@ -83,7 +94,11 @@ def twin(rgba):
         return [list(column) for column in zip(*lines, strict=True)]
 
     spans = [span(lines) for lines in (ink, across(ink))]
-    if len(rgba) == len(rgba[0]) == 28 and max(b - a for a, b in spans) == 20 and start(ink) == start(across(ink)) == 0:
+    if (
+        len(rgba) == len(rgba[0]) == 28
+        and max(b - a for a, b in spans) == 20
+        and start(ink) == start(across(ink)) == 0
+    ):
         return ink
     strongest = max(map(max, ink))
     ink = [[0 if 3 * v < strongest else v for v in row] for row in ink]
@@ -97,13 +112,26 @@ def twin(rgba):
         return max(0, min((i + 1) * old, (y + 1) * new) - max(i * old, y * new))
 
     sums = [
-        [sum(overlap(i, y, m, m2) * ink[y][x] * overlap(j, x, n, n2) for y in range(m) for x in range(n)) for j in range(n2)]
+        [
+            sum(
+                overlap(i, y, m, m2) * ink[y][x] * overlap(j, x, n, n2)
+                for y in range(m)
+                for x in range(n)
+            )
+            for j in range(n2)
+        ]
         for i in range(m2)
     ]
     s = max(map(max, sums))
     digit = [[(510 * v + s) // (2 * s) for v in row] for row in sums]
     top, left = (min(max(start(lines), 0), 28 - len(lines)) for lines in (digit, across(digit)))
-    return [[digit[i - top][j - left] if 0 <= i - top < m2 and 0 <= j - left < n2 else 0 for j in range(28)] for i in range(28)]
+    return [
+        [
+            digit[i - top][j - left] if 0 <= i - top < m2 and 0 <= j - left < n2 else 0
+            for j in range(28)
+        ]
+        for i in range(28)
+    ]
 
 
 SHAPES = st.tuples(st.integers(1, 24), st.integers(1, 24), st.just(4))
@@ -120,7 +148,12 @@ def test_two_programs_that_follow_the_docstring_agree_to_the_last_bit(rgba):
 
 
 def test_the_two_programs_agree_on_real_digits_too(digits):
-    for digit in [*digits[:5], *(255 - digits[5:8]), digits[8][2:, 3:], np.roll(digits[9], 3, axis=1)]:
+    for digit in [
+        *digits[:5],
+        *(255 - digits[5:8]),
+        digits[8][2:, 3:],
+        np.roll(digits[9], 3, axis=1),
+    ]:
         rgba = np.stack([digit, digit, digit, np.full_like(digit, 255)], axis=-1)
         assert data.like_mnist(to_grey(rgba)).tolist() == twin(rgba.tolist())
 
@@ -130,13 +163,17 @@ def test_the_two_programs_agree_on_real_digits_too(digits):
 
 @pytest.mark.parametrize("invert", [False, True])
 def test_images_of_mnist_stay_as_they_are(digits, invert):
-    same = [np.array_equal(data.like_mnist(255 - digit if invert else digit), digit) for digit in digits]
+    same = [
+        np.array_equal(data.like_mnist(255 - digit if invert else digit), digit) for digit in digits
+    ]
     assert sum(same) >= len(digits) - 3  # the box of 13 in 60 000 is not 20 long
 
 
 @pytest.mark.parametrize("invert", [False, True])
 @pytest.mark.parametrize(("form", "options"), [("PNG", {}), ("JPEG", {"quality": 75})])
-def test_a_digit_drawn_large_and_off_centre_comes_back_nearly_as_it_was(digits, form, options, invert):
+def test_a_digit_drawn_large_and_off_centre_comes_back_nearly_as_it_was(
+    digits, form, options, invert
+):
     drawings = [255 - drawing(digit) if invert else drawing(digit) for digit in digits[:20]]
     found = [data.read_images(encoded(picture, form, **options), "drawing") for picture in drawings]
     assert likeness(found, digits) > 0.97
@@ -144,12 +181,20 @@ def test_a_digit_drawn_large_and_off_centre_comes_back_nearly_as_it_was(digits, 
 
 def test_a_digit_on_a_photo_with_shadow_and_noise_is_found(digits, rng):
     light = np.linspace(-10, 10, 400) + np.linspace(-8, 8, 500)[:, None]
-    photos = [200 - 0.5 * drawing(digit) + light + rng.normal(0, 3, light.shape) for digit in digits[:20]]
+    photos = [
+        200 - 0.5 * drawing(digit) + light + rng.normal(0, 3, light.shape) for digit in digits[:20]
+    ]
     found = [data.read_images(encoded(photo.astype(np.uint8), "JPEG"), "photo") for photo in photos]
     assert likeness(found, digits) > 0.95
 
 
-@given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 60), st.integers(1, 60)), elements=st.sampled_from([0, 90, 255])))
+@given(
+    hnp.arrays(
+        np.uint8,
+        st.tuples(st.integers(1, 60), st.integers(1, 60)),
+        elements=st.sampled_from([0, 90, 255]),
+    )
+)
 def test_the_longer_side_is_20_and_the_strongest_ink_white(grey):
     grey = np.pad(grey, 3)
     if not grey.any() or grey.shape == (28, 28):
@@ -191,7 +236,11 @@ def test_brightness_is_that_of_colours_and_transparent_paper_is_the_other_of_ink
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
 def test_png_of_every_kind_gives_the_same_image(digits, mode):
     picture = Image.fromarray(np.where(digits[0] > 127, 255, 0).astype(np.uint8))
-    picture = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257) if mode == "I;16" else picture.convert(mode)
+    picture = (
+        Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
+        if mode == "I;16"
+        else picture.convert(mode)
+    )
     expected = data.like_mnist(np.where(digits[0] > 127, 255, 0).astype(np.uint8))
     np.testing.assert_array_equal(data.read_images(encoded(picture), "x")[0], expected.ravel())
 
@@ -215,7 +264,12 @@ def test_a_picture_that_the_camera_held_sideways_is_turned(digits):
 @pytest.mark.parametrize("kind", ["bytes", "0 to 255", "0 to 1", "integers"])
 def test_arrays_are_images_already(digits, shape, kind):
     pixels = digits[: (shape[0] if len(shape) > 1 and shape != (28, 28) else 1)].reshape(shape)
-    convert = {"bytes": pixels, "0 to 255": pixels.astype(np.float32), "0 to 1": pixels / 255, "integers": pixels.astype(np.int64)}
+    convert = {
+        "bytes": pixels,
+        "0 to 255": pixels.astype(np.float32),
+        "0 to 1": pixels / 255,
+        "integers": pixels.astype(np.int64),
+    }
     found = data.read_images(npy(convert[kind]), "x")
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, pixels.reshape(-1, 784))
@@ -254,7 +308,9 @@ def test_files_of_something_else_are_refused_and_named(content, message):
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("side", [4097, 20_000])  # Pillow itself warns of the second and would raise beyond
+@pytest.mark.parametrize(
+    "side", [4097, 20_000]
+)  # Pillow itself warns of the second and would raise beyond
 def test_a_huge_picture_is_refused_before_it_is_decoded(side):
     bomb = encoded(Image.new("1", (side, side)))
     tracemalloc.start()
@@ -270,7 +326,10 @@ def test_a_huge_file_is_refused(monkeypatch):
         data.read_images(b"?" * 101, "x")
 
 
-@given(st.sampled_from([PNG, encoded(np.eye(30, dtype=np.uint8) * 255, "JPEG"), npy(np.eye(28))]), st.data())
+@given(
+    st.sampled_from([PNG, encoded(np.eye(30, dtype=np.uint8) * 255, "JPEG"), npy(np.eye(28))]),
+    st.data(),
+)
 def test_any_changed_byte_is_read_or_refused_with_one_kind_of_error(content, draw):
     changed = bytearray(content)
     changed[draw.draw(st.integers(0, len(content) - 1))] ^= draw.draw(st.integers(1, 255))

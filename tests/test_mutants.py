@@ -16,7 +16,9 @@ def detached(x):
 
 # Kind -> a wrong twin made from any right rule.
 TWINS = {
-    "cotangent forgotten": lambda rule: lambda g, *rest, **params: rule(np.ones(g.shape), *rest, **params),
+    "cotangent forgotten": lambda rule: (
+        lambda g, *rest, **params: rule(np.ones(g.shape), *rest, **params)
+    ),
     "sign": lambda rule: lambda g, *rest, **params: -rule(g, *rest, **params),
     "half": lambda rule: lambda g, *rest, **params: rule(g, *rest, **params) * 0.5,
     "double": lambda rule: lambda g, *rest, **params: rule(g, *rest, **params) * 2,
@@ -33,7 +35,11 @@ def rules(op, samples):
 def mutants(op, samples, own=(), steady=STEADY_RULES):
     """Argument, what is wrong, wrong rule: the twins of every right rule, and those written for this op."""
     for i, rule in rules(op, samples):
-        yield from ((i, kind, twin(rule)) for kind, twin in TWINS.items() if kind != "stash" or (op, i) not in steady)
+        yield from (
+            (i, kind, twin(rule))
+            for kind, twin in TWINS.items()
+            if kind != "stash" or (op, i) not in steady
+        )
     yield from own
 
 
@@ -41,7 +47,9 @@ def mutants(op, samples, own=(), steady=STEADY_RULES):
 def planted(op, position, wrong):
     """Replace one rule of an op for a while."""
     right = op.rules_for
-    op.rules_for = lambda count: [wrong if i == position else rule for i, rule in enumerate(right(count))]
+    op.rules_for = lambda count: [
+        wrong if i == position else rule for i, rule in enumerate(right(count))
+    ]
     try:
         yield
     finally:
@@ -54,7 +62,10 @@ def rejected(op, samples):
         for sample in samples:
             try:
                 check(*call(op, sample))
-            except (GradcheckError, ValueError):  # ValueError: a cotangent that does not even have its input's shape
+            except (
+                GradcheckError,
+                ValueError,
+            ):  # ValueError: a cotangent that does not even have its input's shape
                 return order
     return 0
 
@@ -70,16 +81,26 @@ def survivors(op, samples, own=()):
     return survived
 
 
-CATALOGUE = [(op, *mutant) for op, samples in SAMPLES.items() for mutant in mutants(op, samples, MUTANTS.get(op, ()))]
+CATALOGUE = [
+    (op, *mutant)
+    for op, samples in SAMPLES.items()
+    for mutant in mutants(op, samples, MUTANTS.get(op, ()))
+]
 KILLED = {}
 
 
-@pytest.mark.parametrize(("op", "position", "kind", "wrong"), CATALOGUE, ids=[f"{op.name}-{i}-{kind}" for op, i, kind, _ in CATALOGUE])
+@pytest.mark.parametrize(
+    ("op", "position", "kind", "wrong"),
+    CATALOGUE,
+    ids=[f"{op.name}-{i}-{kind}" for op, i, kind, _ in CATALOGUE],
+)
 def test_a_wrong_rule_is_rejected(op, position, kind, wrong):
     with planted(op, position, wrong):
         KILLED[op.name, position, kind] = rejected(op, SAMPLES[op])
     assert KILLED[op.name, position, kind]
-    assert kind != "stash" or KILLED[op.name, position, kind] == 2, "a stash is right to first order"
+    assert kind != "stash" or KILLED[op.name, position, kind] == 2, (
+        "a stash is right to first order"
+    )
 
 
 @pytest.mark.parametrize("op", [op for op in SAMPLES if op.differentiable], ids=lambda op: op.name)
@@ -88,7 +109,9 @@ def test_the_right_rules_pass_both_orders(op):
 
 
 @pytest.mark.parametrize(
-    ("op", "position"), sorted(STEADY_RULES, key=lambda pair: (pair[0].name, pair[1])), ids=lambda v: getattr(v, "name", v)
+    ("op", "position"),
+    sorted(STEADY_RULES, key=lambda pair: (pair[0].name, pair[1])),
+    ids=lambda v: getattr(v, "name", v),
 )
 def test_a_steady_rule_does_not_move_with_its_inputs(op, position):
     random = np.random.default_rng(0)
@@ -96,8 +119,13 @@ def test_a_steady_rule_does_not_move_with_its_inputs(op, position):
     for sample in SAMPLES[op]:
         if position not in sample.floats:
             continue
-        moved = [x + 1e-3 * random.normal(size=np.shape(x)) if i in sample.floats else x for i, x in enumerate(sample.arguments)]
-        outs = [np.asarray(op(*arguments, **sample.params)) for arguments in (sample.arguments, moved)]
+        moved = [
+            x + 1e-3 * random.normal(size=np.shape(x)) if i in sample.floats else x
+            for i, x in enumerate(sample.arguments)
+        ]
+        outs = [
+            np.asarray(op(*arguments, **sample.params)) for arguments in (sample.arguments, moved)
+        ]
         g = random.normal(size=outs[0].shape)
         results = [
             dict(rules(op, [sample]))[position](g, out, *args, **sample.params)
@@ -110,7 +138,12 @@ def test_a_steady_rule_does_not_move_with_its_inputs(op, position):
 
 def test_every_differentiable_op_has_a_mutant_of_its_own_or_needs_none():
     without = {op.name for op in SAMPLES if op.differentiable and op not in MUTANTS}
-    assert without == {"add", "neg", "sqrt", "cast"}  # a factor or a sign is all that can go wrong in their rules
+    assert without == {
+        "add",
+        "neg",
+        "sqrt",
+        "cast",
+    }  # a factor or a sign is all that can go wrong in their rules
 
 
 def kill_matrix():
@@ -118,7 +151,10 @@ def kill_matrix():
     names = sorted({name for name, _, _ in KILLED})
     yield f"{'op':<18}" + "".join(f"{kind:>21}" for kind in TWINS) + f"{'its own':>21}"
     for name in names:
-        cells = [[order for (n, _, k), order in KILLED.items() if n == name and k == kind] for kind in TWINS]
+        cells = [
+            [order for (n, _, k), order in KILLED.items() if n == name and k == kind]
+            for kind in TWINS
+        ]
         cells.append([order for (n, _, k), order in KILLED.items() if n == name and k not in TWINS])
         yield f"{name:<18}" + "".join(f"{' '.join(map(str, cell)) or '-':>21}" for cell in cells)
     yield f"{sum(map(bool, KILLED.values()))} of {len(KILLED)} mutants rejected (1: by gradcheck, 2: by gradgradcheck, 0: survived)"

@@ -24,7 +24,12 @@ class Two(nn.Module):
 
 
 def test_parameters_are_found_each_modules_own_first():
-    assert [name for name, _ in Two().named_parameters()] == ["scale", "first.weight", "first.bias", "second.1.weight"]
+    assert [name for name, _ in Two().named_parameters()] == [
+        "scale",
+        "first.weight",
+        "first.bias",
+        "second.1.weight",
+    ]
     assert next(Two().named_parameters(prefix="model"))[0] == "model.scale"
 
 
@@ -32,7 +37,14 @@ def test_a_shared_parameter_comes_once_but_is_saved_under_each_name():
     model = Two()
     model.again = model.first
     assert len(list(model.parameters())) == 4
-    assert list(model.state_dict()) == ["scale", "first.weight", "first.bias", "second.1.weight", "again.weight", "again.bias"]
+    assert list(model.state_dict()) == [
+        "scale",
+        "first.weight",
+        "first.bias",
+        "second.1.weight",
+        "again.weight",
+        "again.bias",
+    ]
     assert [name for name, _ in model.named_children()] == ["first", "second"]
     assert len(list(model.modules())) == 5
 
@@ -40,13 +52,20 @@ def test_a_shared_parameter_comes_once_but_is_saved_under_each_name():
 def test_a_parameter_is_named_by_its_first_attribute():
     model = Two()
     model.again = model.scale
-    assert (model.scale.name, model.first.weight.name, nn.Parameter([1.0]).name) == ("scale", "weight", None)
+    assert (model.scale.name, model.first.weight.name, nn.Parameter([1.0]).name) == (
+        "scale",
+        "weight",
+        None,
+    )
 
 
 @pytest.mark.parametrize("value", [tensor([1.0]), np.ones(4), 2.0])
 def test_only_a_parameter_takes_the_place_of_one(value):
     model = Two()
-    with pytest.raises(TypeError, match=r"scale is a parameter of this Two, and a \w+ in its place would not be trained.*scale\.data"):
+    with pytest.raises(
+        TypeError,
+        match=r"scale is a parameter of this Two, and a \w+ in its place would not be trained.*scale\.data",
+    ):
         model.scale = value
     assert model.scale.shape == (4,)
     model.scale = None
@@ -113,10 +132,25 @@ GOOD = {name: np.full(t.shape, 7.0) for name, t in Two().state_dict().items()}
 @pytest.mark.parametrize(
     ("changes", "strict", "error", "message"),
     [
-        ({"scale": np.zeros(7)}, True, RuntimeError, r"this Two: scale: shape \(4,\) here, but \(7,\) in the state_dict\.$"),
+        (
+            {"scale": np.zeros(7)},
+            True,
+            RuntimeError,
+            r"this Two: scale: shape \(4,\) here, but \(7,\) in the state_dict\.$",
+        ),
         ({"scale": np.zeros(1)}, False, RuntimeError, r"scale: shape \(4,\) here, but \(1,\)"),
-        ({"first.weight": np.zeros((4, 3))}, True, RuntimeError, r"\(3, 4\) here, but \(4, 3\) .*PyTorch.*transpose.*\.T"),
-        ({"scale": None, "first.bias": None}, True, RuntimeError, r"missing \['scale', 'first.bias'\]\.$"),
+        (
+            {"first.weight": np.zeros((4, 3))},
+            True,
+            RuntimeError,
+            r"\(3, 4\) here, but \(4, 3\) .*PyTorch.*transpose.*\.T",
+        ),
+        (
+            {"scale": None, "first.bias": None},
+            True,
+            RuntimeError,
+            r"missing \['scale', 'first.bias'\]\.$",
+        ),
         ({"extra": np.zeros(1)}, True, RuntimeError, r"unexpected \['extra'\]"),
         (
             {"second.1.weight": np.zeros(1), "scale": None, "extra": 0},
@@ -132,7 +166,9 @@ def test_load_state_dict_changes_nothing_on_error(changes, strict, error, messag
     model = Two()
     before = {name: t.data.copy() for name, t in model.state_dict().items()}
     with pytest.raises(error, match=message):
-        model.load_state_dict({name: value for name, value in (GOOD | changes).items() if value is not None}, strict)
+        model.load_state_dict(
+            {name: value for name, value in (GOOD | changes).items() if value is not None}, strict
+        )
     assert all((t.data == before[name]).all() for name, t in model.state_dict().items())
 
 
@@ -194,7 +230,10 @@ def test_a_buffer_stays_one_when_it_gets_another_tensor():
     model.mean = model.mean * 0.9
     model.later = tensor(1.0)
     assert [name for name, _ in model.named_buffers("bn")] == ["bn.mean", "bn.later"]
-    with pytest.raises(TypeError, match=r"mean is a buffer of this Module, and a ndarray in its place would not be saved.*mean\.data"):
+    with pytest.raises(
+        TypeError,
+        match=r"mean is a buffer of this Module, and a ndarray in its place would not be saved.*mean\.data",
+    ):
         model.mean = np.ones(2)
     model.register_buffer("mean", [5.0])
     assert list(model.state_dict()) == ["mean", "later"]
@@ -222,7 +261,9 @@ def test_a_buffer_with_a_graph_cannot_be_loaded():
     model.register_buffer("mean", np.zeros((1, 1), np.float32))
     model.mean = model.weight * 2
     before = model.weight.item()
-    with pytest.raises(RuntimeError, match=r"mean: computed from tensors that require grad.*no_grad\(\)"):
+    with pytest.raises(
+        RuntimeError, match=r"mean: computed from tensors that require grad.*no_grad\(\)"
+    ):
         model.load_state_dict({"weight": [[9.0]], "bias": [9.0], "mean": [[9.0]]})
     assert model.weight.item() == before
 
@@ -277,10 +318,17 @@ def test_module_list_finds_the_parameters_of_its_modules():
 
     model = Deep()
     assert model.layers.append(nn.ReLU()) is model.layers
-    assert list(model.state_dict()) == ["layers.0.weight", "layers.0.bias", "layers.1.weight", "layers.1.bias"]
+    assert list(model.state_dict()) == [
+        "layers.0.weight",
+        "layers.0.bias",
+        "layers.1.weight",
+        "layers.1.bias",
+    ]
     assert [type(m) for m in model.layers] == [nn.Linear, nn.Linear, nn.ReLU]
     assert isinstance(model.layers[-1], nn.ReLU)
-    assert repr(model.layers).startswith("ModuleList(\n  (0): Linear(weight (2, 3), bias (3,); 9 parameters)\n  (1): Linear")
+    assert repr(model.layers).startswith(
+        "ModuleList(\n  (0): Linear(weight (2, 3), bias (3,); 9 parameters)\n  (1): Linear"
+    )
     with pytest.raises(TypeError, match="ModuleList takes modules, but argument 3 is a int"):
         model.layers.append(3)
     with pytest.raises(NotImplementedError, match="ModuleList has no forward"):
@@ -298,16 +346,23 @@ def test_a_module_without_forward_says_so():
 def test_linear_is_x_times_weight_plus_bias(rng):
     layer = nn.Linear(3, 4, rng=rng)
     x = rng.normal(size=(2, 5, 3)).astype(np.float32)
-    np.testing.assert_allclose(layer(Tensor(x)).data, x @ layer.weight.data + layer.bias.data, rtol=1e-6)
+    np.testing.assert_allclose(
+        layer(Tensor(x)).data, x @ layer.weight.data + layer.bias.data, rtol=1e-6
+    )
     np.testing.assert_allclose(layer(x[0, 0]).data, layer(x).data[0, 0], rtol=1e-6)
     assert np.abs(layer.weight.data).max() <= 1 / np.sqrt(3)
     assert nn.Linear(3, 4, bias=False, rng=rng)(x).shape == (2, 5, 4)
 
 
 def test_linear_says_what_does_not_fit():
-    with pytest.raises(ValueError, match=r"has 28 features, but this Linear expects 784 .*nn\.Flatten"):
+    with pytest.raises(
+        ValueError, match=r"has 28 features, but this Linear expects 784 .*nn\.Flatten"
+    ):
         nn.Linear(784, 10)(np.zeros((5, 28, 28), np.float32))
-    with pytest.raises(ValueError, match=r"has 64 features, but this Linear expects 784 \(weight is \(784, 10\)\)\.$"):
+    with pytest.raises(
+        ValueError,
+        match=r"has 64 features, but this Linear expects 784 \(weight is \(784, 10\)\)\.$",
+    ):
         nn.Linear(784, 10)(np.zeros((5, 64), np.float32))
 
 
@@ -345,7 +400,11 @@ def test_dropout_scales_integers_by_a_fraction(rng):
     [
         (nn.ReLU(), F.relu, ops.relu),
         (nn.LeakyReLU(), F.leaky_relu, ops.leaky_relu),
-        (nn.LeakyReLU(0.5), lambda x: F.leaky_relu(x, 0.5), lambda x: ops.leaky_relu(x, negative_slope=0.5)),
+        (
+            nn.LeakyReLU(0.5),
+            lambda x: F.leaky_relu(x, 0.5),
+            lambda x: ops.leaky_relu(x, negative_slope=0.5),
+        ),
         (nn.Sigmoid(), F.sigmoid, ops.sigmoid),
         (nn.Tanh(), F.tanh, ops.tanh),
         (nn.Softmax(dim=0), lambda x: F.softmax(x, dim=0), lambda x: ops.softmax(x, axis=0)),
@@ -363,7 +422,9 @@ def test_activations_are_the_ops(layer, function, op, rng):
 
 
 def test_layers_print_their_settings():
-    layers = nn.Sequential(nn.LeakyReLU(0.2), nn.Softmax(dim=-1), nn.LogSoftmax(1), nn.Dropout(0.1), nn.Identity())
+    layers = nn.Sequential(
+        nn.LeakyReLU(0.2), nn.Softmax(dim=-1), nn.LogSoftmax(1), nn.Dropout(0.1), nn.Identity()
+    )
     printed = [
         "(0): LeakyReLU(negative_slope=0.2)",
         "(1): Softmax(dim=-1)",
@@ -379,8 +440,12 @@ def test_layers_print_their_settings():
 
 def test_cross_entropy_is_the_mean_over_examples(rng):
     logits, target = rng.normal(size=(4, 3)), np.array([0, 2, 1, 1])
-    expected = -np.mean([np.log(np.exp(row[t]) / np.exp(row).sum()) for row, t in zip(logits, target, strict=True)])
-    np.testing.assert_allclose(nn.CrossEntropyLoss()(Tensor(logits), target).item(), expected, rtol=1e-12)
+    expected = -np.mean(
+        [np.log(np.exp(row[t]) / np.exp(row).sum()) for row, t in zip(logits, target, strict=True)]
+    )
+    np.testing.assert_allclose(
+        nn.CrossEntropyLoss()(Tensor(logits), target).item(), expected, rtol=1e-12
+    )
     assert gradcheck(lambda x: nn.CrossEntropyLoss()(x, tensor(target)), [logits], rtol=1e-7)
 
 
@@ -388,12 +453,24 @@ def test_cross_entropy_is_the_mean_over_examples(rng):
 def test_smoothing_spreads_the_label_evenly(smoothing, rng):
     logits, target = rng.normal(size=(4, 3)), np.array([0, 2, 1, 1])
     label = (1 - smoothing) * np.eye(3)[target] + smoothing / 3
-    expected = -(label * np.log(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))).sum(axis=1)
-    for reduction, reduced in {"none": expected, "sum": expected.sum(), "mean": expected.mean()}.items():
+    expected = -(label * np.log(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))).sum(
+        axis=1
+    )
+    for reduction, reduced in {
+        "none": expected,
+        "sum": expected.sum(),
+        "mean": expected.mean(),
+    }.items():
         loss = nn.CrossEntropyLoss(reduction=reduction, label_smoothing=smoothing)
         np.testing.assert_allclose(loss(Tensor(logits), target).data, reduced, rtol=1e-12)
-    assert gradcheck(lambda x: F.cross_entropy(x, target, label_smoothing=smoothing, reduction="none"), [logits], rtol=1e-7)
-    assert gradgradcheck(lambda x: F.cross_entropy(x, target, label_smoothing=smoothing, reduction="none"), [logits])
+    assert gradcheck(
+        lambda x: F.cross_entropy(x, target, label_smoothing=smoothing, reduction="none"),
+        [logits],
+        rtol=1e-7,
+    )
+    assert gradgradcheck(
+        lambda x: F.cross_entropy(x, target, label_smoothing=smoothing, reduction="none"), [logits]
+    )
 
 
 @pytest.mark.parametrize("scale", [1e2, 1e4, 1e30])
@@ -403,7 +480,9 @@ def test_smoothed_cross_entropy_is_finite_for_confident_logits(scale):
     loss.backward()
     assert loss.dtype == x.grad.dtype == np.float32
     np.testing.assert_allclose(loss.item(), scale * np.mean([0.3, 0.7 + 0.3 * 2 / 3]), rtol=1e-6)
-    np.testing.assert_allclose(x.grad.data, np.array([[0.2, -0.1, -0.1], [-0.8, 0.9, -0.1]]) / 2, rtol=1e-6)
+    np.testing.assert_allclose(
+        x.grad.data, np.array([[0.2, -0.1, -0.1], [-0.8, 0.9, -0.1]]) / 2, rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1.1, np.nan])
@@ -412,17 +491,25 @@ def test_smoothing_is_a_fraction(smoothing):
         nn.CrossEntropyLoss(label_smoothing=smoothing)(tensor([[1.0]]), [0])
 
 
-@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(reduction="average"), nn.MSELoss(reduction="average")])
+@pytest.mark.parametrize(
+    "loss", [nn.CrossEntropyLoss(reduction="average"), nn.MSELoss(reduction="average")]
+)
 def test_losses_know_three_reductions(loss):
     x = tensor([[1.0]])
-    with pytest.raises(ValueError, match="reduction must be 'mean', 'sum' or 'none', but is 'average'"):
+    with pytest.raises(
+        ValueError, match="reduction must be 'mean', 'sum' or 'none', but is 'average'"
+    ):
         loss(x, x if isinstance(loss, nn.MSELoss) else [0])
 
 
 @pytest.mark.parametrize(
     ("logits", "target", "message"),
     [
-        ((4, 3), np.eye(4, 3), r"given \(4, 3\) and \(4, 3\)\. For one-hot rows, pass target\.argmax"),
+        (
+            (4, 3),
+            np.eye(4, 3),
+            r"given \(4, 3\) and \(4, 3\)\. For one-hot rows, pass target\.argmax",
+        ),
         ((4, 3), np.array([0, 1, 2]), r"given \(4, 3\) and \(3,\)\.$"),
         ((3,), np.array(1), r"given \(3,\) and \(\)"),
         ((2, 3), np.array([0, 3]), "from 0 to 2"),
@@ -438,7 +525,9 @@ def test_cross_entropy_refuses_what_makes_no_sense(logits, target, message):
 def test_mse_is_the_mean_over_elements(rng):
     x, y = rng.normal(size=(2, 4, 3))
     np.testing.assert_allclose(nn.MSELoss()(Tensor(x), y).item(), ((x - y) ** 2).mean(), rtol=1e-12)
-    np.testing.assert_allclose(nn.MSELoss(reduction="sum")(Tensor(x), y).item(), ((x - y) ** 2).sum(), rtol=1e-12)
+    np.testing.assert_allclose(
+        nn.MSELoss(reduction="sum")(Tensor(x), y).item(), ((x - y) ** 2).sum(), rtol=1e-12
+    )
     np.testing.assert_array_equal(nn.MSELoss(reduction="none")(Tensor(x), y).data, (x - y) ** 2)
     with pytest.raises(ValueError, match=r"\(4, 3\) but the target \(4,\).*one-hot"):
         nn.MSELoss()(Tensor(x), np.zeros(4))
@@ -456,7 +545,11 @@ def test_mse_is_the_mean_over_elements(rng):
         (nn.init.kaiming_normal_, np.sqrt(2 / 400), None),
         (partial(nn.init.kaiming_uniform_, a=1), np.sqrt(1 / 400), np.sqrt(3 / 400)),
         (partial(nn.init.kaiming_uniform_, mode="fan_out"), np.sqrt(2 / 300), np.sqrt(6 / 300)),
-        (partial(nn.init.kaiming_normal_, mode="fan_out", nonlinearity="tanh"), 5 / 3 / np.sqrt(300), None),
+        (
+            partial(nn.init.kaiming_normal_, mode="fan_out", nonlinearity="tanh"),
+            5 / 3 / np.sqrt(300),
+            None,
+        ),
         (nn.init.normal_, 1.0, None),
         (partial(nn.init.uniform_, a=-2, b=2), 4 / np.sqrt(12), 2.0),
     ],
@@ -485,7 +578,10 @@ def test_initialising_between_forward_and_backward_raises():
     layer = nn.Linear(3, 2)
     loss = layer(np.ones((1, 3), np.float32)).sum()
     nn.init.zeros_(layer.weight)
-    with pytest.raises(RuntimeError, match=r"^Parameter 'weight' of shape \(3, 2\) was written in place after linear"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"^Parameter 'weight' of shape \(3, 2\) was written in place after linear",
+    ):
         loss.backward()
 
 
@@ -494,7 +590,9 @@ def test_a_tensor_without_a_name_gets_an_article():
     for t, who in ((x, "A Tensor"), (nn.Parameter([1.0, 2.0]), "A Parameter")):
         y = (t * t).sum()
         t.data += 1
-        with pytest.raises(RuntimeError, match=rf"^{who} of shape \(2,\) was written in place after mul"):
+        with pytest.raises(
+            RuntimeError, match=rf"^{who} of shape \(2,\) was written in place after mul"
+        ):
             y.backward()
 
 
@@ -510,7 +608,10 @@ def test_initialisers_know_their_words():
     w = nn.Parameter(np.zeros((2, 3)))
     with pytest.raises(ValueError, match="mode must be 'fan_in' or 'fan_out', but is 'fan'"):
         nn.init.kaiming_normal_(w, mode="fan")
-    with pytest.raises(ValueError, match=r"No gain is known for 'swish'\. Choose from linear, sigmoid, tanh, relu, leaky_relu"):
+    with pytest.raises(
+        ValueError,
+        match=r"No gain is known for 'swish'\. Choose from linear, sigmoid, tanh, relu, leaky_relu",
+    ):
         nn.init.kaiming_uniform_(w, nonlinearity="swish")
     assert nn.init.calculate_gain("leaky_relu") == np.sqrt(2 / (1 + 0.01**2))
 
@@ -545,4 +646,7 @@ def test_mlp_refuses_unknown_words():
 
 def test_same_generator_same_weights():
     first, second = (nn.MLP((4, 3, 2), rng=np.random.default_rng(5)) for _ in range(2))
-    assert all((a.data == b.data).all() for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert all(
+        (a.data == b.data).all()
+        for a, b in zip(first.parameters(), second.parameters(), strict=True)
+    )

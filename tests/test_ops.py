@@ -26,14 +26,22 @@ def call(op, sample):
 
 
 def test_every_op_has_a_sample():
-    assert set(SAMPLES) == {value for room in (graph, ops) for value in vars(room).values() if isinstance(value, Op)}
+    assert set(SAMPLES) == {
+        value for room in (graph, ops) for value in vars(room).values() if isinstance(value, Op)
+    }
 
 
 @cases
 def test_value_is_that_of_numpy(op, sample):
     function, floats = call(op, sample)
-    found = function(*map(Tensor, floats)) if floats else op(*map(Tensor, sample.arguments), **sample.params)
-    np.testing.assert_allclose(found.data, sample.reference(*sample.arguments, **sample.params), rtol=1e-12, atol=1e-15)
+    found = (
+        function(*map(Tensor, floats))
+        if floats
+        else op(*map(Tensor, sample.arguments), **sample.params)
+    )
+    np.testing.assert_allclose(
+        found.data, sample.reference(*sample.arguments, **sample.params), rtol=1e-12, atol=1e-15
+    )
 
 
 @cases
@@ -62,9 +70,13 @@ def test_second_derivative(op, sample):
     directions = [random.uniform(0.5, 1.5, x.shape) for x in floats]
 
     def slope_along_directions(*inputs):
-        out = function(*inputs)  # squared, so that the slope of a linear op depends on its input too
+        out = function(
+            *inputs
+        )  # squared, so that the slope of a linear op depends on its input too
         slopes = grad(out * out, list(inputs), grad_outputs=weights, create_graph=True)
-        return sum((slope * direction).sum() for slope, direction in zip(slopes, directions, strict=True))
+        return sum(
+            (slope * direction).sum() for slope, direction in zip(slopes, directions, strict=True)
+        )
 
     assert gradcheck(slope_along_directions, floats, rtol=1e-7)
 
@@ -113,7 +125,12 @@ def test_memory_layout_does_not_matter(op, sample):
 
 def test_rules_use_only_what_means_the_same_on_arrays_and_tensors():
     tree = ast.parse(inspect.getsource(ops))
-    names = {name for name, value in vars(ops).items() if isinstance(value, Op)} | {"unreduce", "inverse", "reduced", "section"}
+    names = {name for name, value in vars(ops).items() if isinstance(value, Op)} | {
+        "unreduce",
+        "inverse",
+        "reduced",
+        "section",
+    }
     allowed = {"sum", "reshape", "transpose", "mT", "shape", "ndim", "size"}
     rules = [
         node
@@ -124,7 +141,11 @@ def test_rules_use_only_what_means_the_same_on_arrays_and_tensors():
     assert len(rules) > 25
     for rule in rules:
         attributes = {node.attr for node in ast.walk(rule) if isinstance(node, ast.Attribute)}
-        called = {node.func.id for node in ast.walk(rule) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+        called = {
+            node.func.id
+            for node in ast.walk(rule)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
         assert attributes <= allowed, ast.unparse(rule)
         assert called <= names | {"tuple", "isinstance", "enumerate"}, ast.unparse(rule)
     assert all(hasattr(TensorClass, name) and hasattr(np.ndarray, name) for name in allowed)
@@ -142,7 +163,9 @@ def test_what_is_no_number_is_refused_by_name(op, sample):
     for position in range(len(sample.arguments)):
         arguments = [Tensor(np.asarray(x)) for x in sample.arguments]
         arguments[position] = "text"
-        with pytest.raises(TypeError, match=f"{op.name} works on numbers, but was given 'text', a str"):
+        with pytest.raises(
+            TypeError, match=f"{op.name} works on numbers, but was given 'text', a str"
+        ):
             op(*arguments, **sample.params)
 
 
@@ -186,7 +209,9 @@ def test_extremes_share_ties_evenly(extreme):
     extreme(x).backward()
     expected = [1 / 3] * 3
     zeros = [0.0] * 3
-    np.testing.assert_allclose(x.grad.data, [expected, zeros] if extreme is ops.max else [zeros, expected], rtol=1e-6)
+    np.testing.assert_allclose(
+        x.grad.data, [expected, zeros] if extreme is ops.max else [zeros, expected], rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("length", [ops.norm, ops.std])
@@ -301,15 +326,23 @@ def test_fused_ops_agree_with_composed_ones(rng):
     for fused, composed in twins:
         g = rng.normal(size=fused.shape)
         np.testing.assert_allclose(fused.data, composed.data, rtol=1e-12)
-        for a, c in zip(grad(fused, [x, w, b], g, allow_unused=True), grad(composed, [x, w, b], g, allow_unused=True), strict=True):
+        for a, c in zip(
+            grad(fused, [x, w, b], g, allow_unused=True),
+            grad(composed, [x, w, b], g, allow_unused=True),
+            strict=True,
+        ):
             assert (a is None) == (c is None)
             if a is not None:
                 np.testing.assert_allclose(a.data, c.data, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize(("x", "y"), [((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((4, 2, 3), (3,)), ((3,), (4, 3, 2))])
+@pytest.mark.parametrize(
+    ("x", "y"), [((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((4, 2, 3), (3,)), ((3,), (4, 3, 2))]
+)
 def test_matmul_with_vectors_is_that_of_numpy(x, y, rng):
     a, b = rng.normal(size=x), rng.normal(size=y)
     np.testing.assert_allclose(ops.matmul(Tensor(a), b).data, a @ b, rtol=1e-14)
     assert gradcheck(ops.matmul, [a, b], rtol=1e-7)
-    assert gradcheck(lambda p, q: grad(ops.matmul(p, q).tanh().sum(), p, create_graph=True)[0], [a, b])
+    assert gradcheck(
+        lambda p, q: grad(ops.matmul(p, q).tanh().sum(), p, create_graph=True)[0], [a, b]
+    )

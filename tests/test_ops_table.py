@@ -27,20 +27,30 @@ def numpy_function(op):
     """The NumPy function that runs the op, as code, or nothing."""
     aliases = {"clamp": "clip", "norm": "linalg.norm"}
     direct = [function.__name__ for function, stand_in in NUMPY.items() if stand_in is op]
-    named = [name for name in [aliases.get(op.name, op.name)] if any(f"{getattr(f, '__name__', '')}" == name.split(".")[-1] for f in NUMPY)]
+    named = [
+        name
+        for name in [aliases.get(op.name, op.name)]
+        if any(f"{getattr(f, '__name__', '')}" == name.split(".")[-1] for f in NUMPY)
+    ]
     return "".join(f"`np.{name}`" for name in (direct or named)[:1])
 
 
 def table():
     """The page as Markdown."""
     rows = []
-    for op in sorted(SAMPLES, key=lambda op: list(vars(ops)).index(op.name) if op.name in vars(ops) else 0):
+    for op in sorted(
+        SAMPLES, key=lambda op: list(vars(ops)).index(op.name) if op.name in vars(ops) else 0
+    ):
         sample = SAMPLES[op][0]
         result = np.shape(op(*sample.arguments, **sample.params))
         shapes = ", ".join(str(np.shape(x)) for x in sample.arguments)
-        params = "".join(f", {key}={getattr(value, '__name__', value)}" for key, value in sample.params.items())
+        params = "".join(
+            f", {key}={getattr(value, '__name__', value)}" for key, value in sample.params.items()
+        )
         summary = (
-            (op.__doc__ or "").strip().split("\n")[0] if op.forward.__class__ is not np.ufunc else f"NumPy's `{op.name}`; no derivative."
+            (op.__doc__ or "").strip().split("\n")[0]
+            if op.forward.__class__ is not np.ufunc
+            else f"NumPy's `{op.name}`; no derivative."
         )
         cells = [
             f"`{op.name}`",

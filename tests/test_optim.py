@@ -65,7 +65,10 @@ def adamw(x, g, t, state, weight_decay=0.5):
         ),
         (lambda p: optim.Adam(p, lr=0.1, weight_decay=0.01), adam),
         (lambda p: optim.AdamW(p, lr=0.1, betas=(0.8, 0.9), eps=1e-3, weight_decay=0.5), adamw),
-        (lambda p: optim.AdamW(p, lr=0.1, betas=(0.8, 0.9), eps=1e-3), lambda x, g, t, s: adamw(x, g, t, s, weight_decay=0.01)),
+        (
+            lambda p: optim.AdamW(p, lr=0.1, betas=(0.8, 0.9), eps=1e-3),
+            lambda x, g, t, s: adamw(x, g, t, s, weight_decay=0.01),
+        ),
     ],
     ids=["sgd", "momentum", "dampening", "nesterov", "adam", "adamw", "adamw-default"],
 )
@@ -83,7 +86,11 @@ def test_groups_have_their_own_settings():
 
 def test_parameters_without_gradient_stay():
     a = tensor([1.0], requires_grad=True)
-    for optimizer in (optim.SGD([a], lr=1.0, weight_decay=1.0), optim.Adam([a]), optim.AdamW([a], weight_decay=1.0)):
+    for optimizer in (
+        optim.SGD([a], lr=1.0, weight_decay=1.0),
+        optim.Adam([a]),
+        optim.AdamW([a], weight_decay=1.0),
+    ):
         optimizer.step()
     assert a.item() == 1.0
 
@@ -121,7 +128,9 @@ def test_gradients_are_forgotten_or_set_to_zero():
 
 KINDS = {
     "SGD": lambda p, **settings: optim.SGD(p, **settings),
-    "momentum": lambda p, **settings: optim.SGD(p, momentum=0.9, dampening=0.1, weight_decay=0.1, **settings),
+    "momentum": lambda p, **settings: optim.SGD(
+        p, momentum=0.9, dampening=0.1, weight_decay=0.1, **settings
+    ),
     "Adam": lambda p, **settings: optim.Adam(p, weight_decay=0.1, **settings),
     "AdamW": lambda p, **settings: optim.AdamW(p, weight_decay=0.1, **settings),
 }
@@ -141,7 +150,9 @@ def test_a_step_leaves_the_gradient_alone(make):
 @every_kind
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_updates_keep_the_dtype_of_parameters_and_state(make, dtype):
-    params = [tensor(np.ones(shape, dtype), requires_grad=True) for shape in ((3, 2), (1,), (0,), ())]
+    params = [
+        tensor(np.ones(shape, dtype), requires_grad=True) for shape in ((3, 2), (1,), (0,), ())
+    ]
     optimizer = make(params, lr=np.float64(0.1))
     for _ in range(2):
         for p in params:
@@ -149,7 +160,10 @@ def test_updates_keep_the_dtype_of_parameters_and_state(make, dtype):
         optimizer.step()
     for p, state in zip(params, optimizer.state, strict=True):
         arrays = [value for name, value in state.items() if name != "step"]
-        assert all(isinstance(array, np.ndarray) and (array.dtype, array.shape) == (dtype, p.shape) for array in [p.data, *arrays])
+        assert all(
+            isinstance(array, np.ndarray) and (array.dtype, array.shape) == (dtype, p.shape)
+            for array in [p.data, *arrays]
+        )
         assert (p.data != 1).all()
 
 
@@ -197,18 +211,42 @@ def test_a_step_between_forward_and_backward_raises():
         (lambda: optim.SGD([np.ones(2)]), TypeError, "ndarray"),
         (lambda: optim.SGD([tensor(1.0)], lr=-1), ValueError, "lr must not be negative"),
         (lambda: optim.SGD([tensor(1.0)], nesterov=True), ValueError, "momentum > 0"),
-        (lambda: optim.SGD([tensor(1.0)], nesterov=True, momentum=0.9, dampening=0.1), ValueError, "dampening = 0"),
+        (
+            lambda: optim.SGD([tensor(1.0)], nesterov=True, momentum=0.9, dampening=0.1),
+            ValueError,
+            "dampening = 0",
+        ),
         (lambda: optim.SGD([x := tensor(1.0), x]), ValueError, "twice"),
         (lambda: optim.SGD([{"params": [x := tensor(1.0)]}, {"params": [x]}]), ValueError, "twice"),
         (lambda: optim.SGD(tensor([1.0])), TypeError, r"\[p\] for one tensor"),
         (lambda: optim.SGD({tensor(1.0)}), TypeError, "a set has no order"),
         (lambda: optim.SGD([{"params": {tensor(1.0)}}]), TypeError, "a set has no order"),
-        (lambda: optim.SGD([{"params": [tensor(1.0)]}, tensor(1.0)]), TypeError, "A group is a dict"),
-        (lambda: optim.SGD([tensor([1.0, 2.0], requires_grad=True).reshape(2, 1)]), ValueError, r"\(2, 1\) was computed by reshape"),
-        (lambda: optim.SGD([{"params": [tensor(1.0)], "momentum": -0.1}]), ValueError, "momentum must not be negative"),
-        (lambda: optim.SGD([tensor(1.0)], weight_decay=-0.1), ValueError, "weight_decay must not be negative"),
+        (
+            lambda: optim.SGD([{"params": [tensor(1.0)]}, tensor(1.0)]),
+            TypeError,
+            "A group is a dict",
+        ),
+        (
+            lambda: optim.SGD([tensor([1.0, 2.0], requires_grad=True).reshape(2, 1)]),
+            ValueError,
+            r"\(2, 1\) was computed by reshape",
+        ),
+        (
+            lambda: optim.SGD([{"params": [tensor(1.0)], "momentum": -0.1}]),
+            ValueError,
+            "momentum must not be negative",
+        ),
+        (
+            lambda: optim.SGD([tensor(1.0)], weight_decay=-0.1),
+            ValueError,
+            "weight_decay must not be negative",
+        ),
         (lambda: optim.Adam([tensor(1.0)], eps=-1e-8), ValueError, "eps must not be negative"),
-        (lambda: optim.Adam([tensor(1.0)], lr=float("nan")), ValueError, "lr must not be negative or NaN"),
+        (
+            lambda: optim.Adam([tensor(1.0)], lr=float("nan")),
+            ValueError,
+            "lr must not be negative or NaN",
+        ),
         (lambda: optim.Adam([tensor(1.0)], betas=(0.9, 1.0)), ValueError, "up to below 1"),
         (lambda: optim.AdamW([tensor(1.0)], betas=(-0.1, 0.9)), ValueError, "up to below 1"),
     ],
@@ -241,13 +279,18 @@ def model_and_optimizer(make, schedule=None):
     model = nn.Sequential(nn.Linear(3, 4, rng=rng), nn.Tanh(), nn.Linear(4, 2, rng=rng))
     model[0].bias.requires_grad = False
     params = list(model.parameters())
-    optimizer = make([{"params": params[::2]}, {"params": params[1::2], "weight_decay": 0.0, "lr": 0.03}], lr=0.1)
+    optimizer = make(
+        [{"params": params[::2]}, {"params": params[1::2], "weight_decay": 0.0, "lr": 0.03}], lr=0.1
+    )
     return model, optimizer, None if schedule is None else schedule(optimizer)
 
 
 def fit(model, optimizer, schedule, steps):
     """The bytes of all parameters after so many steps."""
-    x, y = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32), np.array([0, 1, 1, 0, 1, 0])
+    x, y = (
+        np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32),
+        np.array([0, 1, 1, 0, 1, 0]),
+    )
     for _ in range(steps):
         optimizer.zero_grad()
         nn.CrossEntropyLoss()(model(x), y).backward()
@@ -259,14 +302,26 @@ def fit(model, optimizer, schedule, steps):
 
 def through_npz(state, path):
     """A state_dict written to a file of plain arrays, and read again."""
-    arrays = {f"state/{i}/{name}": value for i, entries in state["state"].items() for name, value in entries.items()}
-    arrays |= {f"param_groups/{i}/{name}": value for i, group in enumerate(state["param_groups"]) for name, value in group.items()}
+    arrays = {
+        f"state/{i}/{name}": value
+        for i, entries in state["state"].items()
+        for name, value in entries.items()
+    }
+    arrays |= {
+        f"param_groups/{i}/{name}": value
+        for i, group in enumerate(state["param_groups"])
+        for name, value in group.items()
+    }
     np.savez(path, **arrays)
     read = {"state": {}, "param_groups": [{} for _ in state["param_groups"]]}
     with np.load(path, allow_pickle=False) as file:
         for key in file:
             kind, i, name = key.split("/")
-            entries = read["state"].setdefault(int(i), {}) if kind == "state" else read["param_groups"][int(i)]
+            entries = (
+                read["state"].setdefault(int(i), {})
+                if kind == "state"
+                else read["param_groups"][int(i)]
+            )
             entries[name] = file[key]
     return read
 
@@ -275,8 +330,12 @@ SCHEDULES = {
     "none": None,
     "StepLR": lambda optimizer: optim.lr_scheduler.StepLR(optimizer, step_size=3, gamma=0.5),
     "ExponentialLR": lambda optimizer: optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.9),
-    "CosineAnnealingLR": lambda optimizer: optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=4, eta_min=0.01),
-    "OneCycleLR": lambda optimizer: optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.2, total_steps=12),
+    "CosineAnnealingLR": lambda optimizer: optim.lr_scheduler.CosineAnnealingLR(
+        optimizer, T_max=4, eta_min=0.01
+    ),
+    "OneCycleLR": lambda optimizer: optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=0.2, total_steps=12
+    ),
 }
 
 
@@ -317,7 +376,10 @@ def test_state_has_pytorchs_layout():
                 1: {"step": 1, "exp_avg": np.full(2, 1 - 0.9), "exp_avg_sq": np.full(2, 1 - 0.999)},
                 2: {"step": 1, "exp_avg": np.array(1 - 0.9), "exp_avg_sq": np.array(1 - 0.999)},
             },
-            "param_groups": [{"lr": 0.25, **settings, "params": [0, 1]}, {"lr": 0.5, **settings, "params": [2]}],
+            "param_groups": [
+                {"lr": 0.25, **settings, "params": [0, 1]},
+                {"lr": 0.5, **settings, "params": [2]},
+            ],
         },
     )
     sgd = optim.SGD([x], lr=0.1, momentum=0.9)
@@ -359,17 +421,41 @@ def dropped(mapping, key):
     [
         (lambda s: dropped(s, "state"), KeyError, r"lacks \['state'\]"),
         (lambda s: dropped(s, "param_groups"), KeyError, r"lacks \['param_groups'\]"),
-        (lambda s: s["param_groups"].append({"params": []}), ValueError, r"groups of \[2, 2, 0\] .* groups of \[2, 2\]"),
+        (
+            lambda s: s["param_groups"].append({"params": []}),
+            ValueError,
+            r"groups of \[2, 2, 0\] .* groups of \[2, 2\]",
+        ),
         (lambda s: s["param_groups"][1]["params"].append(4), ValueError, r"groups of \[2, 3\]"),
         (lambda s: dropped(s["param_groups"][1], "lr"), KeyError, r"lacks \['lr'\] in group 1"),
         (lambda s: s["param_groups"][1].update(lr=-1.0), ValueError, "lr must not be negative"),
         (lambda s: s["param_groups"][1].update(betas=(0.9, 1.5)), ValueError, "betas"),
-        (lambda s: dropped(s["state"][3], "exp_avg_sq"), KeyError, r"lacks \['exp_avg_sq'\] in the state of parameter 3"),
+        (
+            lambda s: dropped(s["state"][3], "exp_avg_sq"),
+            KeyError,
+            r"lacks \['exp_avg_sq'\] in the state of parameter 3",
+        ),
         (lambda s: dropped(s["state"][3], "step"), KeyError, r"lacks \['step'\]"),
-        (lambda s: s["state"][3].update(exp_avg=np.zeros(3)), ValueError, r"exp_avg of parameter 3 has shape \(3,\).* needs \(2,\)"),
-        (lambda s: s["state"][3].update(exp_avg=np.zeros((1, 2))), ValueError, r"exp_avg of parameter 3 has shape \(1, 2\)"),
-        (lambda s: s["state"][3].update(step=np.zeros(2)), ValueError, r"step of parameter 3 has shape \(2,\)"),
-        (lambda s: s["state"][3].update(exp_avg=np.array(["a", "b"])), ValueError, "could not convert"),
+        (
+            lambda s: s["state"][3].update(exp_avg=np.zeros(3)),
+            ValueError,
+            r"exp_avg of parameter 3 has shape \(3,\).* needs \(2,\)",
+        ),
+        (
+            lambda s: s["state"][3].update(exp_avg=np.zeros((1, 2))),
+            ValueError,
+            r"exp_avg of parameter 3 has shape \(1, 2\)",
+        ),
+        (
+            lambda s: s["state"][3].update(step=np.zeros(2)),
+            ValueError,
+            r"step of parameter 3 has shape \(2,\)",
+        ),
+        (
+            lambda s: s["state"][3].update(exp_avg=np.array(["a", "b"])),
+            ValueError,
+            "could not convert",
+        ),
         (lambda s: s["state"].update({9: {}}), KeyError, r"parameters \[9\], which are in none"),
     ],
 )
@@ -397,7 +483,10 @@ def test_state_that_would_not_be_restored_is_not_saved():
     optimizer = Forgetful([x], {})
     assert optimizer.state_dict()["state"] == {}
     optimizer.step()
-    with pytest.raises(ValueError, match=r"Forgetful keeps \['steps'\] in its state, but Forgetful.remembers does not name it"):
+    with pytest.raises(
+        ValueError,
+        match=r"Forgetful keeps \['steps'\] in its state, but Forgetful.remembers does not name it",
+    ):
         optimizer.state_dict()
 
 
@@ -417,7 +506,10 @@ def test_what_a_schedule_saves_fits_only_its_own_kind():
     saved = optim.lr_scheduler.StepLR(optimizer, step_size=3).state_dict()
     assert saved == {"step_size": 3, "gamma": 0.1, "last_epoch": 0}
     schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=5)
-    with pytest.raises(KeyError, match=r"not of a CosineAnnealingLR: missing \['T_max', 'eta_min'\], unexpected \['gamma', 'step_size'\]"):
+    with pytest.raises(
+        KeyError,
+        match=r"not of a CosineAnnealingLR: missing \['T_max', 'eta_min'\], unexpected \['gamma', 'step_size'\]",
+    ):
         schedule.load_state_dict({**saved, "last_epoch": 4})
     assert (schedule.last_epoch, schedule.optimizer) == (0, optimizer)
 
@@ -434,7 +526,10 @@ def with_gradients(*gradients):
 
 @pytest.mark.parametrize(("norm_type", "norm"), [(2, 13.0), (np.inf, 12.0), (1, 19.0)])
 def test_all_gradients_are_scaled_by_one_factor(norm_type, norm):
-    params = [*with_gradients(np.array([[3.0], [0.0]]), np.array(-4.0), np.array([12.0])), tensor(1.0)]
+    params = [
+        *with_gradients(np.array([[3.0], [0.0]]), np.array(-4.0), np.array([12.0])),
+        tensor(1.0),
+    ]
     total = nn.utils.clip_grad_norm_(iter(params), max_norm=2.0, norm_type=norm_type)
     assert isinstance(total, Tensor)
     assert (total.shape, total.item()) == ((), norm)
@@ -467,7 +562,11 @@ def test_large_float32_gradients_are_clipped_although_their_squares_overflow():
 
 @pytest.mark.parametrize(
     ("gradient", "norm", "clipped"),
-    [([np.inf, 1.0], np.inf, [np.nan, 0.0]), ([np.nan, 1.0], np.nan, [np.nan, np.nan]), ([3e38, 3e38], np.inf, [0.7071068, 0.7071068])],
+    [
+        ([np.inf, 1.0], np.inf, [np.nan, 0.0]),
+        ([np.nan, 1.0], np.nan, [np.nan, np.nan]),
+        ([3e38, 3e38], np.inf, [0.7071068, 0.7071068]),
+    ],
 )
 def test_a_norm_that_is_not_finite_spoils_only_what_it_must(gradient, norm, clipped):
     (x,) = with_gradients(np.array(gradient, np.float32))
@@ -504,7 +603,9 @@ def test_exponential_multiplies():
 def test_step_lr_drops_every_few_steps():
     optimizer = optim.SGD([tensor(1.0)], lr=0.5)
     schedule = optim.lr_scheduler.StepLR(optimizer, step_size=3)
-    np.testing.assert_allclose(rates(optimizer, schedule, 7), [0.5, 0.5, 0.5, 0.05, 0.05, 0.05, 0.005, 0.005])
+    np.testing.assert_allclose(
+        rates(optimizer, schedule, 7), [0.5, 0.5, 0.5, 0.05, 0.05, 0.05, 0.005, 0.005]
+    )
 
 
 def test_cosine_falls_and_rises_with_period_two_t_max():
@@ -538,8 +639,16 @@ def test_rates_are_python_numbers():
         (lambda o: optim.lr_scheduler.StepLR(o, step_size=0), ValueError, "step_size .* is 0"),
         (lambda o: optim.lr_scheduler.CosineAnnealingLR(o, T_max=0), ValueError, "T_max .* is 0"),
         (lambda o: optim.lr_scheduler.ExponentialLR(0.9, o), TypeError, "given a float"),
-        (lambda o: optim.lr_scheduler.OneCycleLR(o, max_lr=1.0, epochs=3), ValueError, "steps_per_epoch"),
-        (lambda o: optim.lr_scheduler.LRScheduler(o), NotImplementedError, "LRScheduler has no rate"),
+        (
+            lambda o: optim.lr_scheduler.OneCycleLR(o, max_lr=1.0, epochs=3),
+            ValueError,
+            "steps_per_epoch",
+        ),
+        (
+            lambda o: optim.lr_scheduler.LRScheduler(o),
+            NotImplementedError,
+            "LRScheduler has no rate",
+        ),
     ],
 )
 def test_schedules_explain_wrong_use(make, error, message):
@@ -551,33 +660,47 @@ def test_one_cycle_counts_epochs_times_steps():
     curves = []
     for length in ({"total_steps": 12}, {"epochs": 3, "steps_per_epoch": 4}):
         optimizer = optim.SGD([tensor(1.0)], lr=0.1, momentum=0.9)
-        curves.append(rates(optimizer, optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, **length), 12))
+        curves.append(
+            rates(optimizer, optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, **length), 12)
+        )
     assert curves[0] == curves[1]
 
 
 @pytest.mark.parametrize("total_steps", [1, 2, 4])
 def test_one_cycle_may_begin_at_its_peak(total_steps):
     optimizer = optim.SGD([tensor(1.0)], lr=0.1, momentum=0.9)
-    schedule = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=2 * total_steps, pct_start=0.5 / total_steps)
+    schedule = optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=1.0, total_steps=2 * total_steps, pct_start=0.5 / total_steps
+    )
     assert rates(optimizer, schedule, 1)[0] == 1.0
 
 
 def test_one_cycle_may_only_fall():
     optimizer = optim.SGD([tensor(1.0)], lr=0.1, momentum=0.9)
-    found = rates(optimizer, optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=5, pct_start=0.0), 4)
-    np.testing.assert_allclose(found, 4e-6 + (1 - 4e-6) * (1 + np.cos(np.pi * np.arange(1, 6) / 5)) / 2)
+    found = rates(
+        optimizer,
+        optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=5, pct_start=0.0),
+        4,
+    )
+    np.testing.assert_allclose(
+        found, 4e-6 + (1 - 4e-6) * (1 + np.cos(np.pi * np.arange(1, 6) / 5)) / 2
+    )
 
 
 def test_one_cycle_may_leave_momentum_alone():
     optimizer = optim.SGD([tensor(1.0)], lr=0.1, momentum=0.3)
-    schedule = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=5, cycle_momentum=False)
+    schedule = optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=1.0, total_steps=5, cycle_momentum=False
+    )
     rates(optimizer, schedule, 5)
     assert optimizer.param_groups[0]["momentum"] == 0.3
 
 
 def test_one_cycle_rises_and_falls_along_cosines():
     optimizer = optim.SGD([tensor(1.0)], lr=0.1, momentum=0.9)
-    schedule = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=11, pct_start=6 / 11)
+    schedule = optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=1.0, total_steps=11, pct_start=6 / 11
+    )
     found = rates(optimizer, schedule, 10)
     rise = 0.04 + 0.96 * (1 - np.cos(np.pi * np.arange(6) / 5)) / 2
     fall = 4e-6 + (1 - 4e-6) * (1 + np.cos(np.pi * np.arange(6) / 5)) / 2
@@ -587,7 +710,9 @@ def test_one_cycle_rises_and_falls_along_cosines():
 
 def test_one_cycle_moves_momentum_the_other_way():
     optimizer = optim.Adam([tensor(1.0)])
-    schedule = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=11, pct_start=6 / 11)
+    schedule = optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=1.0, total_steps=11, pct_start=6 / 11
+    )
     betas = [optimizer.param_groups[0]["betas"][0]]
     for _ in range(5):
         schedule.step()

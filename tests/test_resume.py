@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 
 from tinygrad_mnist import data, training
 from tinygrad_mnist.data import DataError
-from tinygrad_mnist.training import Recipe, RecipeError, RunFolderError, Training, checkpoint, resumed, run, runs, started
+from tinygrad_mnist.training import (
+    Recipe,
+    RecipeError,
+    RunFolderError,
+    Training,
+    checkpoint,
+    resumed,
+    run,
+    runs,
+    started,
+)
 from tinygrad_mnist.training.checkpoint import Checkpoint
 from tinygrad_mnist.training.environment import differences, environment
 
@@ -37,7 +47,9 @@ def in_an_empty_folder(tmp_path, monkeypatch):
 def small_data(digits, monkeypatch):
     """Make runs see three hundred images only."""
     monkeypatch.setattr("tinygrad_mnist.training.runs.load_mnist", lambda how: digits)
-    monkeypatch.setattr("tinygrad_mnist.training.runs.load_mnist_test", lambda how: (digits[0][:50], digits[1][:50]))
+    monkeypatch.setattr(
+        "tinygrad_mnist.training.runs.load_mnist_test", lambda how: (digits[0][:50], digits[1][:50])
+    )
 
 
 def outcome(result):
@@ -64,11 +76,39 @@ def run_to(state, recipe, digits, *, should_stop=lambda: False):
 # ---------------------------------------------------------------- the same bytes
 
 RECIPES = {
-    "sgd-momentum": ["optimizer=sgd", "momentum=0.9", "weight_decay=1e-3", "schedule=exponential", "gamma=0.5"],
-    "nesterov-one-cycle": ["nesterov=true", "schedule=one_cycle", "schedule_every=batch", "dropout=0.2", "elastic_alpha=30"],
+    "sgd-momentum": [
+        "optimizer=sgd",
+        "momentum=0.9",
+        "weight_decay=1e-3",
+        "schedule=exponential",
+        "gamma=0.5",
+    ],
+    "nesterov-one-cycle": [
+        "nesterov=true",
+        "schedule=one_cycle",
+        "schedule_every=batch",
+        "dropout=0.2",
+        "elastic_alpha=30",
+    ],
     "adam": ["optimizer=adam", "lr=0.05", "dropout=0.3", "patience=1", "epochs=12", "affine=0.2"],
-    "adamw": ["optimizer=adamw", "lr=0.01", "weight_decay=0.1", "schedule=exponential", "schedule_every=batch", "gamma=0.95", "affine=0.1"],
-    "mse": ["loss=mse", "activation=sigmoid", "normalize=seed", "hidden=[]", "patience=2", "examples=120", "validation=0.5"],
+    "adamw": [
+        "optimizer=adamw",
+        "lr=0.01",
+        "weight_decay=0.1",
+        "schedule=exponential",
+        "schedule_every=batch",
+        "gamma=0.95",
+        "affine=0.1",
+    ],
+    "mse": [
+        "loss=mse",
+        "activation=sigmoid",
+        "normalize=seed",
+        "hidden=[]",
+        "patience=2",
+        "examples=120",
+        "validation=0.5",
+    ],
 }
 
 
@@ -78,7 +118,11 @@ def test_from_every_batch_of_every_epoch_the_end_is_the_same(name, digits, tmp_p
     states = []
     whole = Training(recipe, *digits)
     states.append(whole.state())
-    whole.run(on_batch=lambda *_: states.append(whole.state()), on_epoch=lambda _: states.append(whole.state()), should_stop=lambda: False)
+    whole.run(
+        on_batch=lambda *_: states.append(whole.state()),
+        on_epoch=lambda _: states.append(whole.state()),
+        should_stop=lambda: False,
+    )
     expected = outcome(whole.result())
     assert len(states) == 1 + len(whole.history) * (whole.batches + 1)
     for state in states:
@@ -96,14 +140,23 @@ def test_one_of_those_recipes_stops_early_and_goes_back(digits):
 @settings(max_examples=60)
 @given(
     optimizer=st.sampled_from(["sgd", "adam", "adamw"]),
-    schedule=st.sampled_from([("constant", "epoch"), ("exponential", "epoch"), ("exponential", "batch"), ("one_cycle", "batch")]),
+    schedule=st.sampled_from(
+        [
+            ("constant", "epoch"),
+            ("exponential", "epoch"),
+            ("exponential", "batch"),
+            ("one_cycle", "batch"),
+        ]
+    ),
     dropout=st.sampled_from([0.0, 0.3]),
     affine=st.sampled_from([0.0, 0.1]),
     plain_epochs=st.integers(0, 2),
     patience=st.integers(0, 2),
     stops=st.lists(st.integers(1, 18), min_size=1, max_size=4),
 )
-def test_interrupted_several_times_the_end_is_the_same(digits, optimizer, schedule, dropout, affine, plain_epochs, patience, stops):
+def test_interrupted_several_times_the_end_is_the_same(
+    digits, optimizer, schedule, dropout, affine, plain_epochs, patience, stops
+):
     recipe = replace(
         SMALL,
         optimizer=optimizer,
@@ -119,14 +172,18 @@ def test_interrupted_several_times_the_end_is_the_same(digits, optimizer, schedu
     state = None
     for batches in stops:
         state = run_to(state, recipe, digits, should_stop=stop_after(batches)).state()
-    assert outcome(run_to(state, recipe, digits).result()) == outcome(training.train(recipe, *digits))
+    assert outcome(run_to(state, recipe, digits).result()) == outcome(
+        training.train(recipe, *digits)
+    )
 
 
 def test_a_training_may_also_go_on_in_the_same_process(digits):
     recipe = SMALL.changed(["dropout=0.2"])
     paused = Training(recipe, *digits)
     for batches in (3, 4, 100):
-        paused.run(on_batch=lambda *_: None, on_epoch=lambda _: None, should_stop=stop_after(batches))
+        paused.run(
+            on_batch=lambda *_: None, on_epoch=lambda _: None, should_stop=stop_after(batches)
+        )
     assert outcome(paused.result()) == outcome(training.train(recipe, *digits))
 
 
@@ -134,7 +191,11 @@ def forget_arrays(kind, source=None):
     """The arrays of a new training in place of those of a state, as if they had not been restored."""
     return lambda state, new: state._replace(
         arrays={key: array for key, array in state.arrays.items() if not key.startswith(kind)}
-        | {key.replace(source or kind, kind): array for key, array in new.arrays.items() if key.startswith(source or kind)}
+        | {
+            key.replace(source or kind, kind): array
+            for key, array in new.arrays.items()
+            if key.startswith(source or kind)
+        }
     )
 
 
@@ -162,7 +223,9 @@ FORGETFUL = {
 
 @pytest.mark.parametrize("part", FORGETFUL)
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-def test_the_comparison_notices_each_part_of_the_state_that_is_not_restored(part, optimizer, digits):
+def test_the_comparison_notices_each_part_of_the_state_that_is_not_restored(
+    part, optimizer, digits
+):
     recipe = SMALL.changed(
         f"optimizer={optimizer} lr=0.02 schedule=exponential gamma=0.5 schedule_every=batch dropout=0.3 affine=0.1 "
         "patience=5 epochs=4 min_delta=0.2".split()
@@ -180,8 +243,16 @@ def test_the_comparison_notices_each_part_of_the_state_that_is_not_restored(part
 
 def folder_bytes(folder):
     """Every file of a run, without the wall time in them."""
-    names = ("weights.npz", "model.safetensors", "config.toml", "figures/saliency.png", "figures/confusion.png")
-    history = [epoch | {"seconds": 0} for epoch in json.loads((folder / "history.json").read_text())]
+    names = (
+        "weights.npz",
+        "model.safetensors",
+        "config.toml",
+        "figures/saliency.png",
+        "figures/confusion.png",
+    )
+    history = [
+        epoch | {"seconds": 0} for epoch in json.loads((folder / "history.json").read_text())
+    ]
     metrics = json.loads((folder / "metrics.json").read_text()) | {"training_seconds": 0}
     return [(folder / name).read_bytes() for name in names], history, metrics
 
@@ -196,13 +267,21 @@ def test_a_resumed_run_leaves_the_same_folder(tmp_path, batches):
     with resumed(tmp_path / "parts") as again:
         again.complete()
     assert folder_bytes(tmp_path / "parts") == folder_bytes(tmp_path / "whole")
-    assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == sorted(path.name for path in (tmp_path / "whole").iterdir())
+    assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == sorted(
+        path.name for path in (tmp_path / "whole").iterdir()
+    )
 
 
 @pytest.mark.usefixtures("small_data")
-def test_checkpoints_take_a_small_part_of_the_time_and_the_first_comes_before_the_first_step(tmp_path, monkeypatch):
+def test_checkpoints_take_a_small_part_of_the_time_and_the_first_comes_before_the_first_step(
+    tmp_path, monkeypatch
+):
     saved, steps = [], []
-    monkeypatch.setattr(runs.Run, "save", lambda self: saved.append(len(steps)) or setattr(self, "next_save", np.inf))
+    monkeypatch.setattr(
+        runs.Run,
+        "save",
+        lambda self: saved.append(len(steps)) or setattr(self, "next_save", np.inf),
+    )
     run(SMALL, tmp_path / "out", on_batch=lambda *at: steps.append(at))
     assert saved == [0, 18]
     monkeypatch.undo()
@@ -211,11 +290,22 @@ def test_checkpoints_take_a_small_part_of_the_time_and_the_first_comes_before_th
 @pytest.mark.usefixtures("small_data")
 def test_a_finished_run_says_so_and_stays_as_it_is(command, tmp_path):
     command("train", "--set", "epochs=1", "hidden=[8]", "--out", "run")
-    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    before = {
+        path: (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in (tmp_path / "run").rglob("*")
+        if path.is_file()
+    }
     code, out, err = command("train", "--resume", "run")
-    assert (code, err) == (0, "warning: run: this training was finished already. More of it: --override epochs=...\n")
+    assert (code, err) == (
+        0,
+        "warning: run: this training was finished already. More of it: --override epochs=...\n",
+    )
     assert "of the test images right" in out
-    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+    assert {
+        path: (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in (tmp_path / "run").rglob("*")
+        if path.is_file()
+    } == before
 
 
 @pytest.mark.usefixtures("small_data")
@@ -227,7 +317,10 @@ def test_results_that_were_not_written_to_the_end_are_written_again(tmp_path, mo
     monkeypatch.undo()
     monkeypatch.setattr(Training, "step", lambda *_: pytest.fail("trained again"))
     with resumed(tmp_path / "parts") as again, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tinygrad_mnist.training.runs.load_mnist_test", lambda how: (again.training.images[:50], again.training.labels[:50]))
+        patch.setattr(
+            "tinygrad_mnist.training.runs.load_mnist_test",
+            lambda how: (again.training.images[:50], again.training.labels[:50]),
+        )
         again.complete()
     assert folder_bytes(tmp_path / "parts") == folder_bytes(tmp_path / "whole")
 
@@ -235,7 +328,10 @@ def test_results_that_were_not_written_to_the_end_are_written_again(tmp_path, mo
 def test_a_run_that_has_not_ended_says_so_when_its_weights_are_wanted(tmp_path, digits):
     checkpoint.save(tmp_path, Checkpoint(SMALL, Training(SMALL, *digits).state(), {}, {}))
     (tmp_path / "config.toml").write_text(SMALL.to_toml())
-    with pytest.raises(RunFolderError, match=r"its training has not ended\. Go on with it: tinygrad-mnist train --resume"):
+    with pytest.raises(
+        RunFolderError,
+        match=r"its training has not ended\. Go on with it: tinygrad-mnist train --resume",
+    ):
         training.load_trained(tmp_path)
 
 
@@ -256,7 +352,11 @@ def interrupted(small_data, no_figures, tmp_path):
 
 def test_another_recipe_is_refused_with_what_differs(command, interrupted, tmp_path):
     config = interrupted / "config.toml"
-    config.write_text(config.read_text().replace("lr = 0.1", "lr = 0.3").replace("momentum = 0.9", "momentum = 0.5"))
+    config.write_text(
+        config.read_text()
+        .replace("lr = 0.1", "lr = 0.3")
+        .replace("momentum = 0.9", "momentum = 0.5")
+    )
     files = {path: path.read_bytes() for path in interrupted.iterdir()}
     code, out, err = command("train", "--resume", "run")
     assert (code, out) == (2, "")
@@ -270,14 +370,19 @@ def test_another_recipe_is_refused_with_what_differs(command, interrupted, tmp_p
         "The recipe asked for is not what this training began with: name is 'default', was 'small'"
         in (command("train", "default", "--resume", "run")[2])
     )
-    assert "hidden is (9,), was (8,)" in command("train", "--resume", "run", "--set", "hidden=[9]")[2]
+    assert (
+        "hidden is (9,), was (8,)" in command("train", "--resume", "run", "--set", "hidden=[9]")[2]
+    )
     assert command("train", "run/config.toml", "--resume", "run", "--set", "hidden=[8]")[0] == 0
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("hidden=[9]", "hidden cannot change in the middle of a training, only epochs, lr, patience can"),
+        (
+            "hidden=[9]",
+            "hidden cannot change in the middle of a training, only epochs, lr, patience can",
+        ),
         ("epoch=9", "Did you mean 'epochs'"),
         ("epochs=0", "epochs must lie between 1"),
         ("epochs=1", "epoch 2 has begun, batch 2: more than 1"),
@@ -290,9 +395,15 @@ def test_overrides_that_cannot_be_are_explained(command, interrupted, override, 
 
 @pytest.mark.parametrize(
     ("settings", "override"),
-    [(["schedule=one_cycle", "schedule_every=batch"], "epochs=5"), (["plain_epochs=1"], "epochs=5"), ([], "patience=2")],
+    [
+        (["schedule=one_cycle", "schedule_every=batch"], "epochs=5"),
+        (["plain_epochs=1"], "epochs=5"),
+        ([], "patience=2"),
+    ],
 )
-def test_what_counts_from_the_beginning_or_the_end_cannot_be_overridden(small_data, tmp_path, settings, override):
+def test_what_counts_from_the_beginning_or_the_end_cannot_be_overridden(
+    small_data, tmp_path, settings, override
+):
     run(SMALL.changed(settings), tmp_path / "run", should_stop=stop_after(8))
     with (
         pytest.raises(RecipeError, match=f"{override.split('=')[0]} cannot .* Train anew"),
@@ -303,7 +414,14 @@ def test_what_counts_from_the_beginning_or_the_end_cannot_be_overridden(small_da
 
 @pytest.mark.usefixtures("small_data")
 def test_a_finished_run_with_more_epochs_is_a_longer_run(command, tmp_path):
-    settings = ("--set", "schedule=exponential", "schedule_every=epoch", "gamma=0.9", "hidden=[8]", "plain_epochs=0")
+    settings = (
+        "--set",
+        "schedule=exponential",
+        "schedule_every=epoch",
+        "gamma=0.9",
+        "hidden=[8]",
+        "plain_epochs=0",
+    )
     command("train", *settings, "epochs=4", "--out", "whole")
     command("train", *settings, "epochs=2", "--out", "parts")
     assert command("train", "--resume", "parts", "--override", "epochs=4")[0] == 0
@@ -353,8 +471,18 @@ def test_wrong_ways_to_resume_are_explained(command, interrupted, tmp_path, argu
 
 @pytest.fixture
 def own(digits, no_figures, tmp_path):
-    np.savez(tmp_path / "mine.npz", x_train=digits[0][:250], y_train=digits[1][:250], x_test=digits[0][250:], y_test=digits[1][250:])
-    with started(SMALL, tmp_path / "run", runs.own_sets(tmp_path / "mine.npz", test_data=tmp_path / "mine.npz")) as new:
+    np.savez(
+        tmp_path / "mine.npz",
+        x_train=digits[0][:250],
+        y_train=digits[1][:250],
+        x_test=digits[0][250:],
+        y_test=digits[1][250:],
+    )
+    with started(
+        SMALL,
+        tmp_path / "run",
+        runs.own_sets(tmp_path / "mine.npz", test_data=tmp_path / "mine.npz"),
+    ) as new:
         new.complete(should_stop=stop_after(7))
     return tmp_path / "mine.npz"
 
@@ -368,13 +496,22 @@ def test_files_of_ones_own_are_found_again(command, own, tmp_path, monkeypatch):
 def test_files_that_were_moved_can_be_named(command, own, tmp_path):
     own.rename(tmp_path / "moved.npz")
     assert "mine.npz: cannot be read: No such file" in command("train", "--resume", "run")[2]
-    assert command("train", "--resume", "run", "--data", "moved.npz", "--test-data", "moved.npz")[0] == 0
+    assert (
+        command("train", "--resume", "run", "--data", "moved.npz", "--test-data", "moved.npz")[0]
+        == 0
+    )
 
 
 def test_other_training_data_is_refused(command, own, digits):
     changed = digits[0][:250].copy()
     changed[7, 400] ^= 1
-    np.savez(own, x_train=changed, y_train=digits[1][:250], x_test=digits[0][250:], y_test=digits[1][250:])
+    np.savez(
+        own,
+        x_train=changed,
+        y_train=digits[1][:250],
+        x_test=digits[0][250:],
+        y_test=digits[1][250:],
+    )
     code, _, err = command("train", "--resume", "run")
     assert (code, len(err.splitlines())) == (2, 1)
     assert "mine.npz: not the images and labels that this training began with" in err
@@ -385,15 +522,28 @@ def test_another_number_of_threads_is_warned_of(own, tmp_path):
         pytest.skip("one processor: BLAS takes no more threads")
     threads = "2" if environment()["blas threads"] == 1 else "1"
     arguments = [sys.executable, "-m", "tinygrad_mnist", "train", "--resume", "run"]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=True, env=os.environ | {"OPENBLAS_NUM_THREADS": threads})
-    assert done.stderr.startswith(f"warning: blas threads is {threads}, was {environment()['blas threads']}. So it is not promised")
+    done = subprocess.run(
+        arguments,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": threads},
+    )
+    assert done.stderr.startswith(
+        f"warning: blas threads is {threads}, was {environment()['blas threads']}. So it is not promised"
+    )
 
 
 @pytest.mark.parametrize("entry", ["numpy", "blas threads", "blas kernels", "processor kind"])
 def test_another_numpy_or_processor_is_warned_of(command, own, tmp_path, monkeypatch, entry):
-    monkeypatch.setattr("tinygrad_mnist.training.resume.environment", lambda: environment() | {entry: "another"})
+    monkeypatch.setattr(
+        "tinygrad_mnist.training.resume.environment", lambda: environment() | {entry: "another"}
+    )
     code, _, err = command("train", "--resume", "run")
-    assert (code, f"warning: {entry} is another, was {environment()[entry]}. So it is not promised" in err) == (0, True)
+    assert (
+        code,
+        f"warning: {entry} is another, was {environment()[entry]}. So it is not promised" in err,
+    ) == (0, True)
 
 
 def test_the_same_machine_is_not_warned_of():
@@ -415,7 +565,9 @@ def two(digits, tmp_path):
 
 def test_the_checkpoint_before_is_used_if_the_newest_is_damaged_or_missing(two):
     newest, previous = two / "checkpoint.npz", two / "checkpoint.previous.npz"
-    assert [checkpoint.read(path).state.numbers["under_way"]["batch"] for path in (previous, newest)] == [2, 3]
+    assert [
+        checkpoint.read(path).state.numbers["under_way"]["batch"] for path in (previous, newest)
+    ] == [2, 3]
     content = newest.read_bytes()
     newest.write_bytes(content[:-100])
     read, path, notice = checkpoint.load(two)
@@ -446,16 +598,46 @@ def flip_a_bit(about, entries):
 CHANGES = {
     "a bit flipped": (flip_a_bit, "damaged: model.0.weight is not what was saved: another SHA-256"),
     "an array missing": (lambda about, entries: entries.pop("history"), "damaged: history is not"),
-    "an array more": (lambda about, entries: entries.update(more=np.zeros(3)), "damaged: more is not"),
-    "a name that a terminal obeys": (lambda about, entries: entries.update({"\x1b[2J": np.zeros(3)}), r"damaged: \?\[2J is not"),
-    "another shape": (lambda about, entries: entries.update(history=np.zeros((7, 0))), "damaged: history is not"),
-    "an object": (lambda about, entries: entries.update(history=np.array([{}])), "damaged, or not a checkpoint: ValueError"),
-    "a huge network": (lambda about, entries: about["recipe"].update(hidden=[10_000]), "not the size of a checkpoint for hidden"),
-    "a tiny network": (lambda about, entries: entries.update(more=np.zeros(3_000_000)), "not the size of a checkpoint for hidden"),
-    "no recipe": (lambda about, entries: about.pop("recipe"), "damaged, or not a checkpoint: KeyError 'recipe'"),
-    "a wrong recipe": (lambda about, entries: about["recipe"].update(lr="x"), "lr must be a number"),
-    "another format": (lambda about, entries: about.update(format=2), "a checkpoint of format 2, but this version reads format 1"),
-    "numbers in a list": (lambda about, entries: about.update(numbers=[]), "a part of its entry 'about' is missing"),
+    "an array more": (
+        lambda about, entries: entries.update(more=np.zeros(3)),
+        "damaged: more is not",
+    ),
+    "a name that a terminal obeys": (
+        lambda about, entries: entries.update({"\x1b[2J": np.zeros(3)}),
+        r"damaged: \?\[2J is not",
+    ),
+    "another shape": (
+        lambda about, entries: entries.update(history=np.zeros((7, 0))),
+        "damaged: history is not",
+    ),
+    "an object": (
+        lambda about, entries: entries.update(history=np.array([{}])),
+        "damaged, or not a checkpoint: ValueError",
+    ),
+    "a huge network": (
+        lambda about, entries: about["recipe"].update(hidden=[10_000]),
+        "not the size of a checkpoint for hidden",
+    ),
+    "a tiny network": (
+        lambda about, entries: entries.update(more=np.zeros(3_000_000)),
+        "not the size of a checkpoint for hidden",
+    ),
+    "no recipe": (
+        lambda about, entries: about.pop("recipe"),
+        "damaged, or not a checkpoint: KeyError 'recipe'",
+    ),
+    "a wrong recipe": (
+        lambda about, entries: about["recipe"].update(lr="x"),
+        "lr must be a number",
+    ),
+    "another format": (
+        lambda about, entries: about.update(format=2),
+        "a checkpoint of format 2, but this version reads format 1",
+    ),
+    "numbers in a list": (
+        lambda about, entries: about.update(numbers=[]),
+        "a part of its entry 'about' is missing",
+    ),
 }
 
 
@@ -500,7 +682,9 @@ NUMBERS = {
     "nothing": lambda numbers: numbers["under_way"].clear(),
     "best epoch": lambda numbers: numbers.update(best_epoch=1),
     "schedule": lambda numbers: numbers.update(schedule=None),
-    "generator": lambda numbers: numbers["rngs"].update(order={"bit_generator": "PCG64", "state": {"state": -1, "inc": 2**200}}),
+    "generator": lambda numbers: numbers["rngs"].update(
+        order={"bit_generator": "PCG64", "state": {"state": -1, "inc": 2**200}}
+    ),
     "generators": lambda numbers: numbers.update(rngs=[]),
 }
 
@@ -509,7 +693,10 @@ NUMBERS = {
 @pytest.mark.parametrize("change", NUMBERS)
 def test_numbers_that_make_no_sense_are_refused(two, change):
     rewritten(two / "checkpoint.npz", lambda about, entries: NUMBERS[change](about["numbers"]))
-    with pytest.raises(DataError, match=r"checkpoint\.npz: not the state of such a training: "), resumed(two):
+    with (
+        pytest.raises(DataError, match=r"checkpoint\.npz: not the state of such a training: "),
+        resumed(two),
+    ):
         pass
 
 
@@ -521,5 +708,8 @@ def test_arrays_of_another_network_are_refused(two, array):
         about["sha256"][array] = checkpoint.digest(entries[array])
 
     rewritten(two / "checkpoint.npz", change)
-    with pytest.raises(DataError, match=r"checkpoint\.npz: not the state of such a training: "), resumed(two):
+    with (
+        pytest.raises(DataError, match=r"checkpoint\.npz: not the state of such a training: "),
+        resumed(two),
+    ):
         pass

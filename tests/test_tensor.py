@@ -21,7 +21,10 @@ def test_tensor_copies_and_Tensor_shares():
     assert copied.data[0] == 0
 
 
-@pytest.mark.parametrize("scalar", [2, 2.0, True, np.float64(2), np.sqrt(2), np.array(2.0), tensor(np.float64(2.0)), tensor(2)])
+@pytest.mark.parametrize(
+    "scalar",
+    [2, 2.0, True, np.float64(2), np.sqrt(2), np.array(2.0), tensor(np.float64(2.0)), tensor(2)],
+)
 def test_scalars_and_0d_operands_never_widen(scalar):
     x = tensor([1.0, 2.0], requires_grad=True)
     for y in (x * scalar, scalar * x, x + scalar, scalar - x, x / scalar, x**scalar):

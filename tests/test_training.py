@@ -49,14 +49,30 @@ def test_recipes_survive_a_round_trip_through_toml(name, tmp_path):
 
 def test_the_named_experiments_are_there():
     ours = {"default", "relu-adam"}
-    known = {"dropout-1024", "linear", "nielsen-100", "seed-a", "seed-b", "seed-b-repaired", "simard-800"}
+    known = {
+        "dropout-1024",
+        "linear",
+        "nielsen-100",
+        "seed-a",
+        "seed-b",
+        "seed-b-repaired",
+        "simard-800",
+    }
     assert ours | known | {"seed-a-two-hidden"} == set(recipe_names())
     assert known == {name for name in recipe_names() if Recipe.load(name).published_in}
 
 
 def test_settings_replace_values():
-    changed = SMALL.changed(["lr=1", "hidden=[300, 100]", "activation=tanh", "nesterov=true", "epochs = 7"])
-    assert (changed.lr, changed.hidden, changed.activation, changed.nesterov, changed.epochs) == (1.0, (300, 100), "tanh", True, 7)
+    changed = SMALL.changed(
+        ["lr=1", "hidden=[300, 100]", "activation=tanh", "nesterov=true", "epochs = 7"]
+    )
+    assert (changed.lr, changed.hidden, changed.activation, changed.nesterov, changed.epochs) == (
+        1.0,
+        (300, 100),
+        "tanh",
+        True,
+        7,
+    )
     assert isinstance(changed.lr, float)
 
 
@@ -92,7 +108,12 @@ def test_one_cycle_with_early_stopping_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("lr = ", "not valid TOML"), ("lr = 'x'", "lr must be a number"), ("lrr = 1", "Did you mean 'lr'")]
+    ("text", "message"),
+    [
+        ("lr = ", "not valid TOML"),
+        ("lr = 'x'", "lr must be a number"),
+        ("lrr = 1", "Did you mean 'lr'"),
+    ],
 )
 def test_a_recipe_file_that_makes_no_sense_is_named(tmp_path, text, message):
     (tmp_path / "mine.toml").write_text(text)
@@ -125,7 +146,13 @@ def test_training_learns(digits):
 @pytest.mark.parametrize(
     "settings",
     [
-        ["dropout=0.2", "nesterov=true", "weight_decay=1e-3", "schedule=one_cycle", "schedule_every=batch"],
+        [
+            "dropout=0.2",
+            "nesterov=true",
+            "weight_decay=1e-3",
+            "schedule=one_cycle",
+            "schedule_every=batch",
+        ],
         ["elastic_alpha=30", "elastic_sigma=5", "affine=0.1", "plain_epochs=1", "dropout=0.2"],
         [
             "optimizer=adamw",
@@ -165,14 +192,24 @@ def test_distortion_has_random_numbers_of_its_own(digits):
 @pytest.mark.parametrize("strength", ["elastic_alpha=30", "affine=0.1"])
 def test_plain_epochs_see_no_distortion(digits, strength):
     distorted = SMALL.changed([strength])
-    assert same(weights_of(distorted.changed(["plain_epochs=3"]), *digits), weights_of(SMALL, *digits))
+    assert same(
+        weights_of(distorted.changed(["plain_epochs=3"]), *digits), weights_of(SMALL, *digits)
+    )
     assert not same(weights_of(distorted, *digits), weights_of(SMALL, *digits))
 
 
-def test_images_are_distorted_anew_in_each_epoch_except_the_last_and_never_for_validation(digits, monkeypatch):
+def test_images_are_distorted_anew_in_each_epoch_except_the_last_and_never_for_validation(
+    digits, monkeypatch
+):
     seen = []
-    monkeypatch.setattr("tinygrad_mnist.training.loop.distort", lambda images, *args, **how: seen.append((len(images), how)) or images)
-    train(SMALL.changed(["elastic_alpha=30", "elastic_sigma=5", "plain_epochs=1", "validation=0.2"]), *digits)
+    monkeypatch.setattr(
+        "tinygrad_mnist.training.loop.distort",
+        lambda images, *args, **how: seen.append((len(images), how)) or images,
+    )
+    train(
+        SMALL.changed(["elastic_alpha=30", "elastic_sigma=5", "plain_epochs=1", "validation=0.2"]),
+        *digits,
+    )
     assert sum(n for n, _ in seen) == 2 * 800
     assert all(how == {"alpha": 30.0, "sigma": 5.0, "affine": 0.0} for _, how in seen)
 
@@ -183,13 +220,23 @@ def test_only_the_first_examples_are_trained_on_and_none_of_them_is_held_out(dig
     others = np.concatenate([images[:100], images[:99:-1]])
     assert same(weights_of(first, *digits), weights_of(first, others, labels))
     assert not same(weights_of(first, *digits), weights_of(first.changed(["examples=99"]), *digits))
-    held_out = train(SMALL.changed(["examples=990", "validation=0.5", "epochs=1"]), images, np.arange(1000) // 990).history[0]
+    held_out = train(
+        SMALL.changed(["examples=990", "validation=0.5", "epochs=1"]),
+        images,
+        np.arange(1000) // 990,
+    ).history[0]
     assert held_out.accuracy > 0.9 > held_out.validation_accuracy
 
 
-@pytest.mark.parametrize(("settings", "images"), [(["validation=0.001"], 400), (["examples=200"], 200), (["examples=300"], 200)])
+@pytest.mark.parametrize(
+    ("settings", "images"),
+    [(["validation=0.001"], 400), (["examples=200"], 200), (["examples=300"], 200)],
+)
 def test_too_few_images_to_hold_any_out_are_refused(digits, settings, images):
-    with pytest.raises(data.DataError, match=f"{images} images are too few to hold out .* Change validation or examples"):
+    with pytest.raises(
+        data.DataError,
+        match=f"{images} images are too few to hold out .* Change validation or examples",
+    ):
         train(SMALL.changed(settings), digits[0][:images], digits[1][:images])
 
 
@@ -210,7 +257,9 @@ def test_seed_b_steps_along_half_the_squared_error_summed_over_classes(digits, m
     A2 = 1 / (1 + np.exp(-(A1 @ W2 + b2)))
     dZ2 = (A2 - Y) * A2 * (1 - A2)
     dZ1 = dZ2 @ W2.T * A1 * (1 - A1)
-    steps = [0.1 / 1000 * step for step in (X.T @ dZ1, dZ1.sum(axis=0), A1.T @ dZ2, dZ2.sum(axis=0))]
+    steps = [
+        0.1 / 1000 * step for step in (X.T @ dZ1, dZ1.sum(axis=0), A1.T @ dZ2, dZ2.sum(axis=0))
+    ]
     for parameter, start, step in zip(result.model.parameters(), before, steps, strict=True):
         np.testing.assert_allclose(parameter.data - start, -step, atol=1e-6)
     assert 0.5 < np.std(b1) < 1.5
@@ -220,7 +269,10 @@ def test_seed_b_steps_along_half_the_squared_error_summed_over_classes(digits, m
 def test_weights_decay_and_biases_do_not():
     model = build_model(SMALL, 784, np.random.default_rng(0))
     groups = build_optimizer(SMALL.changed(["weight_decay=0.1"]), model).param_groups
-    assert [(group["weight_decay"], [p.ndim for p in group["params"]]) for group in groups] == [(0.1, [2, 2]), (0.0, [1, 1])]
+    assert [(group["weight_decay"], [p.ndim for p in group["params"]]) for group in groups] == [
+        (0.1, [2, 2]),
+        (0.0, [1, 1]),
+    ]
 
 
 def test_exponential_schedule_steps_once_an_epoch(digits):
@@ -237,13 +289,23 @@ def test_one_cycle_ends_with_a_tiny_rate(digits):
 def test_early_stopping_always_restores_the_best_weights(digits, patience, monkeypatch):
     recipe = SMALL.changed(["epochs=12", "lr=0.5", f"patience={patience}", "momentum=0.95"])
     models, snapshots = [], []
-    monkeypatch.setattr("tinygrad_mnist.training.loop.build_model", lambda *args: models.append(build_model(*args)) or models[-1])
-    result = train(recipe, *digits, on_epoch=lambda row: snapshots.append([p.data.copy() for p in models[0].parameters()]))
+    monkeypatch.setattr(
+        "tinygrad_mnist.training.loop.build_model",
+        lambda *args: models.append(build_model(*args)) or models[-1],
+    )
+    result = train(
+        recipe,
+        *digits,
+        on_epoch=lambda row: snapshots.append([p.data.copy() for p in models[0].parameters()]),
+    )
     losses = [epoch.validation_loss for epoch in result.history]
     best = int(np.argmin(losses))
     assert best < len(losses) - 1, "the last epoch is the best: this run cannot tell"
     assert result.kept_epoch == best + 1
-    assert all((p.data == kept).all() for p, kept in zip(result.model.parameters(), snapshots[best], strict=True))
+    assert all(
+        (p.data == kept).all()
+        for p, kept in zip(result.model.parameters(), snapshots[best], strict=True)
+    )
     if patience == 2:
         assert len(losses) == best + 1 + patience
     else:
@@ -262,7 +324,9 @@ def test_each_epoch_has_all_examples_in_an_order_of_its_own(digits):
 
 def test_asked_to_stop_it_stops_after_the_batch(digits):
     seen = []
-    result = train(SMALL, *digits, on_batch=lambda *at: seen.append(at), should_stop=lambda: len(seen) == 20)
+    result = train(
+        SMALL, *digits, on_batch=lambda *at: seen.append(at), should_stop=lambda: len(seen) == 20
+    )
     assert seen[-1] == (2, 2, 18)
     assert result.interrupted == "in epoch 2 after batch 2 of 18"
     assert len(result.history) == 1
@@ -270,7 +334,9 @@ def test_asked_to_stop_it_stops_after_the_batch(digits):
 
 @pytest.mark.filterwarnings("error")
 def test_divergence_names_epoch_batch_and_rate(digits):
-    with pytest.raises(DivergenceError, match=r"became (nan|inf) in epoch 1, batch \d+, at learning rate 1e\+06"):
+    with pytest.raises(
+        DivergenceError, match=r"became (nan|inf) in epoch 1, batch \d+, at learning rate 1e\+06"
+    ):
         train(SMALL.changed(["lr=1e6", "activation=relu", "hidden=[16, 16]"]), *digits)
 
 
@@ -279,13 +345,23 @@ def test_divergence_names_epoch_batch_and_rate(digits):
 
 def test_the_table_sets_what_is_published_beside_what_was_measured_on_the_same_images():
     runs = [
-        {part: {"accuracy": x} for part, x in (("training", 0.25), ("test", x))} | {"seed": 0, "training_seconds": 7.0} for x in (0.5, 0.6)
+        {part: {"accuracy": x} for part, x in (("training", 0.25), ("test", x))}
+        | {"seed": 0, "training_seconds": 7.0}
+        for x in (0.5, 0.6)
     ]
     lines = table(
         [
             {"recipe": "a", "published": None, "runs": runs},
-            {"recipe": "b", "published": {"accuracy": 0.993, "on": "test", "in": "a paper"}, "runs": runs[:1]},
-            {"recipe": "c", "published": {"accuracy": 0.2, "on": "training", "in": "a paper"}, "runs": runs},
+            {
+                "recipe": "b",
+                "published": {"accuracy": 0.993, "on": "test", "in": "a paper"},
+                "runs": runs[:1],
+            },
+            {
+                "recipe": "c",
+                "published": {"accuracy": 0.2, "on": "training", "in": "a paper"},
+                "runs": runs,
+            },
         ]
     ).splitlines()
     assert lines[2:] == [
@@ -313,13 +389,19 @@ def test_reproduce_keeps_what_is_published(digits, monkeypatch):
 def small_data(digits, monkeypatch):
     """Make `run` see a thousand images only."""
     monkeypatch.setattr("tinygrad_mnist.training.runs.load_mnist", lambda how: digits)
-    monkeypatch.setattr("tinygrad_mnist.training.runs.load_mnist_test", lambda how: (digits[0][:100], digits[1][:100]))
+    monkeypatch.setattr(
+        "tinygrad_mnist.training.runs.load_mnist_test",
+        lambda how: (digits[0][:100], digits[1][:100]),
+    )
 
 
 @pytest.mark.usefixtures("small_data")
 def test_a_run_leaves_a_folder_that_reads_back(tmp_path, digits):
     metrics = run(SMALL, tmp_path / "out")
-    figures = [f"figures/{name}.png" for name in ("confusion", "curves", "first_layer", "mistakes", "reliability", "saliency")]
+    figures = [
+        f"figures/{name}.png"
+        for name in ("confusion", "curves", "first_layer", "mistakes", "reliability", "saliency")
+    ]
     plain = [
         "MODEL_CARD.md",
         "checkpoint.npz",
@@ -333,13 +415,17 @@ def test_a_run_leaves_a_folder_that_reads_back(tmp_path, digits):
         "weights.npz",
     ]
     written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert sorted(path.relative_to(tmp_path / "out").as_posix() for path in written) == sorted(plain)
+    assert sorted(path.relative_to(tmp_path / "out").as_posix() for path in written) == sorted(
+        plain
+    )
     assert sum(path.stat().st_size for path in written) < 2e6
     assert Recipe.load(str(tmp_path / "out" / "config.toml")) == SMALL
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == metrics
     assert len(json.loads((tmp_path / "out" / "history.json").read_text())) == SMALL.epochs
     paper = byhand.MLP.load(tmp_path / "out" / "weights.npz", activation="relu")
-    assert evaluate(paper, digits[0][:100], digits[1][:100])["correct"] == metrics["test"]["correct"]
+    assert (
+        evaluate(paper, digits[0][:100], digits[1][:100])["correct"] == metrics["test"]["correct"]
+    )
     assert metrics["parameters"] == sum(value.size for value in paper.params.values())
 
 
@@ -347,7 +433,8 @@ def test_a_run_leaves_a_folder_that_reads_back(tmp_path, digits):
 def test_a_run_opens_the_test_set_once(tmp_path, digits, monkeypatch):
     opened = []
     monkeypatch.setattr(
-        "tinygrad_mnist.training.runs.load_mnist_test", lambda how: opened.append(how) or (digits[0][:100], digits[1][:100])
+        "tinygrad_mnist.training.runs.load_mnist_test",
+        lambda how: opened.append(how) or (digits[0][:100], digits[1][:100]),
     )
     run(SMALL, tmp_path / "out")
     assert opened == [None]
@@ -357,7 +444,9 @@ def test_a_run_opens_the_test_set_once(tmp_path, digits, monkeypatch):
 def test_numbers_in_a_run_folder_agree(tmp_path):
     test = run(SMALL, tmp_path / "out")["test"]
     card = json.loads((tmp_path / "out" / "model_card.json").read_text())
-    assert {name: test[name] for name in card["test"].keys() - {"data", "images"}}.items() <= card["test"].items()
+    assert {name: test[name] for name in card["test"].keys() - {"data", "images"}}.items() <= card[
+        "test"
+    ].items()
     assert card["test"]["data"] == "MNIST"
     assert np.trace(test["confusion_matrix"]) == test["correct"]
     assert np.sum(test["confusion_matrix"]) == card["test"]["images"] == 100
@@ -365,21 +454,30 @@ def test_numbers_in_a_run_folder_agree(tmp_path):
 
 
 @pytest.mark.usefixtures("small_data")
-@pytest.mark.parametrize("settings", [["hidden=[]"], ["hidden=[16, 12]", "activation=tanh", "loss=mse", "normalize=seed"]])
+@pytest.mark.parametrize(
+    "settings",
+    [["hidden=[]"], ["hidden=[16, 12]", "activation=tanh", "loss=mse", "normalize=seed"]],
+)
 def test_the_model_cards_example_runs_in_the_folder(tmp_path, monkeypatch, digits, settings):
     run(SMALL.changed(["epochs=1", *settings]), tmp_path / "out")
     monkeypatch.chdir(tmp_path / "out")
-    (code,) = re.findall(r"```python\n(.*?)```", (tmp_path / "out" / "MODEL_CARD.md").read_text(), re.DOTALL)
+    (code,) = re.findall(
+        r"```python\n(.*?)```", (tmp_path / "out" / "MODEL_CARD.md").read_text(), re.DOTALL
+    )
     found = {}
     exec(code, found)
     test = json.loads((tmp_path / "out" / "metrics.json").read_text())["test"]
-    found = evaluate(found["model"], found["images"][:100], digits[1][:100], SMALL.changed(settings).normalize)
+    found = evaluate(
+        found["model"], found["images"][:100], digits[1][:100], SMALL.changed(settings).normalize
+    )
     assert found == pytest.approx({name: test[name] for name in found}, rel=1e-5)
 
 
 @pytest.mark.usefixtures("small_data")
 def test_an_interrupted_run_keeps_its_weights_and_leaves_the_test_set_closed(tmp_path, monkeypatch):
-    monkeypatch.setattr("tinygrad_mnist.training.runs.load_mnist_test", lambda how: pytest.fail("opened"))
+    monkeypatch.setattr(
+        "tinygrad_mnist.training.runs.load_mnist_test", lambda how: pytest.fail("opened")
+    )
     metrics = run(SMALL, tmp_path / "out", should_stop=lambda: True)
     assert metrics["test"] is None
     assert metrics["interrupted"] == "in epoch 1 after batch 1 of 18"
@@ -391,7 +489,10 @@ def test_an_interrupted_run_keeps_its_weights_and_leaves_the_test_set_closed(tmp
 def test_a_run_that_diverges_leaves_its_checkpoint_and_no_result(tmp_path):
     with pytest.raises(DivergenceError, match="The checkpoint of epoch 1 after batch "):
         run(SMALL.changed(["lr=1e6", "hidden=[16, 16]"]), tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} - {"checkpoint.previous.npz"} == {"checkpoint.npz", "config.toml"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} - {"checkpoint.previous.npz"} == {
+        "checkpoint.npz",
+        "config.toml",
+    }
 
 
 @pytest.mark.usefixtures("small_data")

@@ -29,7 +29,9 @@ def test_it_begins_with_a_question_and_says_what_it_takes(script):
     title, _, text = opening.partition("\n")
     assert kind == "markdown"
     assert title.startswith("# ")
-    assert text.split("\n\n")[0].strip().partition("?**")[1], "the first sentence is a question in bold"
+    assert text.split("\n\n")[0].strip().partition("?**")[1], (
+        "the first sentence is a question in bold"
+    )
     for promise in ("*You will be able to*:", "*You need*:", "*Time*:"):
         assert promise in opening
 
@@ -51,7 +53,14 @@ def test_every_exercise_has_a_solution_and_a_check(script):
 
 def wrong(solution):
     """Versions of a solution with one sign, operator or number changed."""
-    swaps = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.MatMult: ast.Mult, ast.Pow: ast.Mult}
+    swaps = {
+        ast.Add: ast.Sub,
+        ast.Sub: ast.Add,
+        ast.Mult: ast.Add,
+        ast.Div: ast.Mult,
+        ast.MatMult: ast.Mult,
+        ast.Pow: ast.Mult,
+    }
     tree = ast.parse(solution)
     for node in ast.walk(tree):
         if isinstance(node, ast.BinOp) and type(node.op) in swaps:
@@ -89,7 +98,9 @@ def test_solutions_pass_their_checks_and_others_do_not(script, tmp_path, monkeyp
             exec(compile(text, str(script), "exec"), names)
             continue
         for attempt in (starter, *wrong(solution)):
-            assert not passes(attempt + "\n" + text, names), f"the check takes this for right:\n{attempt}"
+            assert not passes(attempt + "\n" + text, names), (
+                f"the check takes this for right:\n{attempt}"
+            )
         exec(solution, names)
         exec(text, names)
 
@@ -102,13 +113,23 @@ def test_the_command_writes_notebooks_and_overwrites_none(tmp_path, capsys):
     assert [path.stem for path in written] == [script.stem for script in SCRIPTS]
     for path in written:
         content = json.loads(path.read_text(encoding="utf-8"))
-        prose = "".join("".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "markdown")
+        prose = "".join(
+            "".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "markdown"
+        )
         for link in re.findall(r"\]\(([^)#]+)", prose):
-            assert link.startswith("https://") or (path.parent / link).is_file(), f"{path.name} links to {link}"
+            assert link.startswith("https://") or (path.parent / link).is_file(), (
+                f"{path.name} links to {link}"
+            )
     content = json.loads(written[0].read_text(encoding="utf-8"))
-    hidden = [cell for cell in content["cells"] if cell["metadata"].get("jupyter", {}).get("source_hidden")]
+    hidden = [
+        cell
+        for cell in content["cells"]
+        if cell["metadata"].get("jupyter", {}).get("source_hidden")
+    ]
     assert len(hidden) == sum(kind == "solution" for kind, _ in cells(SCRIPTS[0]))
-    assert capsys.readouterr().out.startswith(f"{len(SCRIPTS)} notebooks are in {tmp_path / 'mine'}.")
+    assert capsys.readouterr().out.startswith(
+        f"{len(SCRIPTS)} notebooks are in {tmp_path / 'mine'}."
+    )
     written[0].write_text("my work")
     with pytest.raises(SystemExit) as exited:
         cli.main(["tutorials", str(tmp_path / "mine")])
@@ -119,7 +140,9 @@ def test_the_command_writes_notebooks_and_overwrites_none(tmp_path, capsys):
 
 def test_without_jupytext_the_command_says_what_to_install(tmp_path):
     code = "import sys; sys.modules['jupytext'] = None; from tinygrad_mnist.cli import main; main(['tutorials'])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert "pip install jupytext" in done.stderr
     assert "Traceback" not in done.stderr

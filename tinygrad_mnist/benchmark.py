@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 LR, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 1e-4
 
 
-def race(contestants: Mapping[str, Callable[[int], Seconds]], rounds: int, pause: Seconds = 0.0) -> dict[str, list[Seconds]]:
+def race(
+    contestants: Mapping[str, Callable[[int], Seconds]], rounds: int, pause: Seconds = 0.0
+) -> dict[str, list[Seconds]]:
     """Let each contestant run once a round, after one round that does not count.
 
     Parameters
@@ -73,8 +76,12 @@ def machine() -> dict[str, Any]:
     model = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next((line.split(": ")[1] for line in lines if line.startswith("model name")), model)
-    return {"processor": model, "cores": here["processors"]} | {name: here[name] for name in ("system", "python", "numpy", "blas")}
+        model = next(
+            (line.split(": ")[1] for line in lines if line.startswith("model name")), model
+        )
+    return {"processor": model, "cores": here["processors"]} | {
+        name: here[name] for name in ("system", "python", "numpy", "blas")
+    }
 
 
 # ---------------------------------------------------------------- an epoch of training
@@ -97,7 +104,10 @@ class Training:
         """W1, b1, W2, b2 before training."""
         rng = np.random.default_rng(0)
         shapes = (self.images.shape[1], self.hidden), (self.hidden, 10)
-        matrices = [rng.uniform(-1, 1, shape).astype(np.float32) * np.float32((6 / sum(shape)) ** 0.5) for shape in shapes]
+        matrices = [
+            rng.uniform(-1, 1, shape).astype(np.float32) * np.float32((6 / sum(shape)) ** 0.5)
+            for shape in shapes
+        ]
         return [array for W in matrices for array in (W, np.zeros(W.shape[1], np.float32))]
 
     def batches(self, number: int) -> list[NDArray[np.intp]]:
@@ -204,13 +214,27 @@ def report(training: Training, rounds: int) -> dict[str, Any]:
         },
         rounds,
     )
-    imports = race({name: lambda _, name=name: start_python(f"import {name}") for name in ("numpy", "tinygrad_mnist")}, rounds)  # type: ignore[misc]
+    imports = race(
+        {
+            name: partial(lambda module, _: start_python(f"import {module}"), name)
+            for name in ("numpy", "tinygrad_mnist")
+        },
+        rounds,
+    )
     ops = [chain() for _ in range(rounds)]
     answers = {n: [answer(model, training.images[:n]) for _ in range(50)] for n in (1, 10_000)}
     return {
         "machine": machine(),
-        "epoch": {name: median(times) * 60_000 / training.examples for name, times in epochs.items()},
-        "op": dict(zip(("forward", "backward"), (1e6 * median(column) for column in zip(*ops, strict=True)), strict=True)),
+        "epoch": {
+            name: median(times) * 60_000 / training.examples for name, times in epochs.items()
+        },
+        "op": dict(
+            zip(
+                ("forward", "backward"),
+                (1e6 * median(column) for column in zip(*ops, strict=True)),
+                strict=True,
+            )
+        ),
         "import": {name: median(times) for name, times in imports.items()},
         "inference": {str(n): 1e3 * median(times) for n, times in answers.items()},
     }
@@ -224,7 +248,10 @@ def text(measured: Mapping[str, Any]) -> str:
         [
             f"{on['processor']}, {on['cores']} cores, {on['system']}, Python {on['python']}, NumPy {on['numpy']} with {on['blas']}",
             "one epoch of 784-256-10, batch 128:",
-            *(f"  {name:<16}{seconds:6.2f} s, {seconds / products:.2f} times the matrix products" for name, seconds in epoch.items()),
+            *(
+                f"  {name:<16}{seconds:6.2f} s, {seconds / products:.2f} times the matrix products"
+                for name, seconds in epoch.items()
+            ),
             f"one op on 4 elements: {measured['op']['forward']:.1f} µs forward, {measured['op']['backward']:.1f} µs backward",
             f"import: {measured['import']['tinygrad_mnist'] / measured['import']['numpy']:.2f} times NumPy's, process included",
             f"an answer: {measured['inference']['1']:.3f} ms for one image, {measured['inference']['10000']:.1f} ms for 10 000",

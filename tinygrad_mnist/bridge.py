@@ -49,15 +49,23 @@ class Comparison(NamedTuple):
         bad = self.first_divergence
         if bad is None:
             return f"all {len(self.rows)} terms agree to {self.tolerance:.0e}"
-        return f"first divergence: {bad.name} (error {bad.error:.1e})" + (f": {self.diagnosis}" if self.diagnosis else "")
+        return f"first divergence: {bad.name} (error {bad.error:.1e})" + (
+            f": {self.diagnosis}" if self.diagnosis else ""
+        )
 
     def __str__(self) -> str:
         lines = [f"{'term':<6}{'shape':>14}{'max error':>14}"]
-        lines += [f"{r.name:<6}{r.shape!s:>14}{r.error:>14.1e}{'' if r.error <= self.tolerance else '  differs'}" for r in self.rows]
+        lines += [
+            f"{r.name:<6}{r.shape!s:>14}{r.error:>14.1e}{'' if r.error <= self.tolerance else '  differs'}"
+            for r in self.rows
+        ]
         return "\n".join([*lines, self.verdict])
 
     def _repr_html_(self) -> str:
-        cells = "".join(f"<tr><td>{html.escape(r.name)}</td><td>{r.shape}</td><td>{r.error:.1e}</td></tr>" for r in self.rows)
+        cells = "".join(
+            f"<tr><td>{html.escape(r.name)}</td><td>{r.shape}</td><td>{r.error:.1e}</td></tr>"
+            for r in self.rows
+        )
         return f"<table><tr><th>term</th><th>shape</th><th>max error</th></tr>{cells}</table><p>{html.escape(self.verdict)}</p>"
 
 
@@ -65,7 +73,12 @@ def to_module(paper: byhand.MLP) -> nn.MLP:
     """The same network built from modules, with copies of the same weights."""
     shapes = [paper.params[f"W{layer}"].shape for layer in range(1, paper.depth + 1)]
     output = "softmax" if paper.loss_name == "cross_entropy" else "sigmoid"
-    model = nn.MLP([shapes[0][0], *(n for _, n in shapes)], paper.activation, output, dtype=paper.params["W1"].dtype)
+    model = nn.MLP(
+        [shapes[0][0], *(n for _, n in shapes)],
+        paper.activation,
+        output,
+        dtype=paper.params["W1"].dtype,
+    )
     layers = [module for module in model if isinstance(module, nn.Linear)]
     for layer, module in enumerate(layers, start=1):
         for name, p in zip("Wb", module.parameters(), strict=True):
@@ -73,11 +86,15 @@ def to_module(paper: byhand.MLP) -> nn.MLP:
     return model
 
 
-def to_paper(model: nn.MLP, activation: str, l2: float = 0.0, *, dtype: DTypeLike | None = None) -> byhand.MLP:
+def to_paper(
+    model: nn.MLP, activation: str, l2: float = 0.0, *, dtype: DTypeLike | None = None
+) -> byhand.MLP:
     """The network on paper, with copies of a model's weights, in another `dtype` if one is given."""
     layers = [module for module in model if isinstance(module, nn.Linear)]
     loss = "cross_entropy" if model.output == "softmax" else "mse"
-    paper = byhand.MLP([layers[0].weight.shape[0], *(m.weight.shape[1] for m in layers)], activation, loss, l2)
+    paper = byhand.MLP(
+        [layers[0].weight.shape[0], *(m.weight.shape[1] for m in layers)], activation, loss, l2
+    )
     for layer, module in enumerate(layers, start=1):
         for name, p in zip("Wb", module.parameters(), strict=True):
             paper.params[f"{name}{layer}"] = np.array(p.data, dtype=dtype)
@@ -88,7 +105,11 @@ def tape_terms(paper: byhand.MLP, X: Array, labels: Array) -> Terms:
     """Every named term and gradient of `paper`, computed by the tape instead."""
     model = to_module(paper)
     layers = [module for module in model if isinstance(module, nn.Linear)]
-    places: dict[str, Any] = {f"{kind}{i}": p for i, m in enumerate(layers, 1) for kind, p in zip("Wb", m.parameters(), strict=True)}
+    places: dict[str, Any] = {
+        f"{kind}{i}": p
+        for i, m in enumerate(layers, 1)
+        for kind, p in zip("Wb", m.parameters(), strict=True)
+    }
     A: Any = autodiff.Tensor(X)
     layer = 0
     for module in model:
@@ -102,7 +123,9 @@ def tape_terms(paper: byhand.MLP, X: Array, labels: Array) -> Terms:
     loss = loss + sum((m.weight * m.weight).sum() for m in layers) * (paper.l2 / 2)
     gradients = zip(places, autodiff.grad(loss, list(places.values())), strict=True)
     values = places | {"A0": autodiff.Tensor(X), f"A{layer}": output, "loss": loss}
-    return {name: value.data for name, value in values.items()} | {f"d{name}": g.data for name, g in gradients if g is not None}
+    return {name: value.data for name, value in values.items()} | {
+        f"d{name}": g.data for name, g in gradients if g is not None
+    }
 
 
 def magnitudes(paper: byhand.MLP, t: Terms, d: Terms, labels: Array) -> dict[str, float]:
@@ -117,10 +140,16 @@ def magnitudes(paper: byhand.MLP, t: Terms, d: Terms, labels: Array) -> dict[str
     for layer in range(1, L + 1):
         size[f"Z{layer}"] = size[f"A{layer - 1}"] @ size[f"W{layer}"] + size[f"b{layer}"]
     error = size[f"A{L}"] + np.eye(C)[labels]
-    least = 1.0 if paper.loss_name == "cross_entropy" else (error**2).mean()  # 1: e^0 is in the sum under the logarithm
+    least = (
+        1.0 if paper.loss_name == "cross_entropy" else (error**2).mean()
+    )  # 1: e^0 is in the sum under the logarithm
     size["loss"] = np.abs(paper.loss(t, labels)) + least
     size[f"dA{L}"] = 2 * error / (B * C)
-    size[f"dZ{L}"] = error / B if paper.loss_name == "cross_entropy" else size[f"dA{L}"] * sigmoid_slope(t[f"Z{L}"])
+    size[f"dZ{L}"] = (
+        error / B
+        if paper.loss_name == "cross_entropy"
+        else size[f"dA{L}"] * sigmoid_slope(t[f"Z{L}"])
+    )
     for layer in range(L, 0, -1):
         dZ, W = size[f"dZ{layer}"], size[f"W{layer}"]
         size[f"dW{layer}"] = size[f"A{layer - 1}"].T @ dZ + paper.l2 * W
@@ -154,22 +183,66 @@ NOTHING = np.full((1, 1), np.nan)
 MISTAKES: tuple[tuple[str, str, Callable[[Right], Array]], ...] = (
     ("dA dZ dW db", "it is 0 everywhere", lambda r: np.zeros_like(r.value)),
     ("dA dZ dW", "it is transposed", lambda r: r.value.T),
-    ("dA", "W{above} was not transposed", lambda r: r.dZ_above @ r.W_above if len(set(r.W_above.shape)) == 1 else NOTHING),
-    ("dA", "dA{above} was used in place of dZ{above}, without the slope f'(Z{above})", lambda r: r.dA_above @ r.W_above.T),
-    ("dA", "the upstream gradient dZ{above} is missing", lambda r: np.ones_like(r.dZ_above) @ r.W_above.T),
-    ("dZ", "it equals dA{l}: the slope f'(Z{l}), the activation's derivative, is missing", lambda r: r.dA),
+    (
+        "dA",
+        "W{above} was not transposed",
+        lambda r: r.dZ_above @ r.W_above if len(set(r.W_above.shape)) == 1 else NOTHING,
+    ),
+    (
+        "dA",
+        "dA{above} was used in place of dZ{above}, without the slope f'(Z{above})",
+        lambda r: r.dA_above @ r.W_above.T,
+    ),
+    (
+        "dA",
+        "the upstream gradient dZ{above} is missing",
+        lambda r: np.ones_like(r.dZ_above) @ r.W_above.T,
+    ),
+    (
+        "dZ",
+        "it equals dA{l}: the slope f'(Z{l}), the activation's derivative, is missing",
+        lambda r: r.dA,
+    ),
     ("dZ", "the slope f' was taken at A{l} instead of Z{l}", lambda r: r.dA * r.slope_at_A),
     ("dZ", "the slope f'(Z{l}) was applied once too often", lambda r: r.dZ * r.slope),
-    ("dZ", "the upstream gradient dA{l} is missing, it is the slope f'(Z{l}) alone", lambda r: r.slope),
-    ("dW", "dA{l} was used in place of dZ{l}, without the slope f'(Z{l})", lambda r: r.X.T @ r.dA + r.l2 * r.W),
-    ("dW", "the upstream gradient dZ{l} is missing", lambda r: r.X.T @ np.ones_like(r.dZ) + r.l2 * r.W),
+    (
+        "dZ",
+        "the upstream gradient dA{l} is missing, it is the slope f'(Z{l}) alone",
+        lambda r: r.slope,
+    ),
+    (
+        "dW",
+        "dA{l} was used in place of dZ{l}, without the slope f'(Z{l})",
+        lambda r: r.X.T @ r.dA + r.l2 * r.W,
+    ),
+    (
+        "dW",
+        "the upstream gradient dZ{l} is missing",
+        lambda r: r.X.T @ np.ones_like(r.dZ) + r.l2 * r.W,
+    ),
     ("dW", "λW{l}, the derivative of the L2 penalty, is missing", lambda r: r.value - r.l2 * r.W),
-    ("dW", "λW{l} was added twice, as for a penalty of λW² instead of λ/2 W²", lambda r: r.value + r.l2 * r.W),
+    (
+        "dW",
+        "λW{l} was added twice, as for a penalty of λW² instead of λ/2 W²",
+        lambda r: r.value + r.l2 * r.W,
+    ),
     ("dW", "λW{l} was subtracted instead of added", lambda r: r.value - 2 * r.l2 * r.W),
-    ("dW", "λW{l} was divided by B, the batch size", lambda r: r.value - r.l2 * r.W + r.l2 * r.W / len(r.X)),
-    ("db", "dA{l} was used in place of dZ{l}, without the slope f'(Z{l})", lambda r: r.dA.sum(axis=0)),
+    (
+        "dW",
+        "λW{l} was divided by B, the batch size",
+        lambda r: r.value - r.l2 * r.W + r.l2 * r.W / len(r.X),
+    ),
+    (
+        "db",
+        "dA{l} was used in place of dZ{l}, without the slope f'(Z{l})",
+        lambda r: r.dA.sum(axis=0),
+    ),
     ("db", "the upstream gradient dZ{l} is missing", lambda r: np.ones_like(r.dZ).sum(axis=0)),
-    ("db", "it was summed over axis 1, the units, instead of axis 0, the batch", lambda r: r.dZ.sum(axis=1)),
+    (
+        "db",
+        "it was summed over axis 1, the units, instead of axis 0, the batch",
+        lambda r: r.dZ.sum(axis=1),
+    ),
     ("db", "it was not summed over axis 0, the batch", lambda r: r.dZ),
     ("db", "its shape is (1, n) instead of (n,), as with keepdims", lambda r: r.value[None]),
     ("db", "λb{l} was added, but L2 holds for weights only", lambda r: r.value + r.l2 * r.b),
@@ -183,10 +256,22 @@ FACTORS: tuple[tuple[str, str, Callable[[int, int], float]], ...] = (
     ("1/2", "Was a 2 forgotten, or a slope (the mask of relu) scaled by 0.5?", lambda B, C: 1 / 2),
     ("C, the number of classes", "Was 1/C forgotten?", lambda B, C: C),
     ("1/C, C the number of classes", "Was it divided by C once too often?", lambda B, C: 1 / C),
-    ("C/2, C the number of classes", "Was the 2/C of a mean squared error forgotten?", lambda B, C: C / 2),
-    ("2/C, C the number of classes", "Does it have the 2/C of a mean squared error once too often?", lambda B, C: 2 / C),
+    (
+        "C/2, C the number of classes",
+        "Was the 2/C of a mean squared error forgotten?",
+        lambda B, C: C / 2,
+    ),
+    (
+        "2/C, C the number of classes",
+        "Does it have the 2/C of a mean squared error once too often?",
+        lambda B, C: 2 / C,
+    ),
     ("BC, batch size times classes", "Was 1/(BC) forgotten?", lambda B, C: B * C),
-    ("BC/2, half of batch size times classes", "Was the 2/(BC) of a mean squared error forgotten?", lambda B, C: B * C / 2),
+    (
+        "BC/2, half of batch size times classes",
+        "Was the 2/(BC) of a mean squared error forgotten?",
+        lambda B, C: B * C / 2,
+    ),
 )
 
 
@@ -237,7 +322,10 @@ def diagnose(paper: byhand.MLP, terms: Terms, name: str, value: Array, rounding:
         return f"{wrong} of {value.size} elements are NaN or infinite. Was there an overflow, a division by 0 or a logarithm of 0?"
     kind, l, r = name[:2], int(name[2:]), right_terms(paper, terms, name)
     B, C = terms[f"A{paper.depth}"].shape
-    limit = 1e-6 * np.abs(value - r.value if value.shape == r.value.shape else value).max(initial=0.0) + rounding
+    limit = (
+        1e-6 * np.abs(value - r.value if value.shape == r.value.shape else value).max(initial=0.0)
+        + rounding
+    )
 
     def explains(guess: Array, given: Array) -> bool:
         return guess.shape == given.shape and bool(np.abs(guess - given).max(initial=0.0) <= limit)
@@ -245,14 +333,24 @@ def diagnose(paper: byhand.MLP, terms: Terms, name: str, value: Array, rounding:
     scaled = [("", "", r.value, value)]
     if kind == "dW" and r.l2 and value.shape == r.W.shape:
         scaled.append((f"apart from λW{l}, ", "", r.value - r.l2 * r.W, value - r.l2 * r.W))
-    mistaken = [("", text.format(l=l, above=l + 1), make(r), value) for kinds, text, make in MISTAKES if kind in kinds]
+    mistaken = [
+        ("", text.format(l=l, above=l + 1), make(r), value)
+        for kinds, text, make in MISTAKES
+        if kind in kinds
+    ]
     factors = [("", 1.0)]
     for label, hint, of in FACTORS:
-        size = f"{of(B, C):.6g} times too large" if of(B, C) > 1 else f"{1 / of(B, C):.6g} times too small"
+        size = (
+            f"{of(B, C):.6g} times too large"
+            if of(B, C) > 1
+            else f"{1 / of(B, C):.6g} times too small"
+        )
         factors.append((f"it is {size}: a factor {label}. {hint}", of(B, C)))
     causes: dict[str, int] = {}  # what explains the value -> how many mistakes that takes
     signs = [("", 1), ("its sign is wrong", -1)]
-    for (apart, mistake, guess, given), (sign, s), (factor, c) in product(scaled + mistaken, signs, factors):
+    for (apart, mistake, guess, given), (sign, s), (factor, c) in product(
+        scaled + mistaken, signs, factors
+    ):
         if explains(s * c * guess, given):
             parts = [part for part in (mistake, sign, factor) if part]
             causes[apart + ", ".join(parts)] = len(parts)
@@ -268,13 +366,20 @@ def diagnose(paper: byhand.MLP, terms: Terms, name: str, value: Array, rounding:
         return " Or: ".join(f"{text}." if text[-1] != "?" else text for text in simplest)
     if value.shape != r.value.shape:
         return f"its shape is {value.shape}, expected {r.value.shape}."
-    if value.dtype == np.float32 and np.allclose(value, r.value, rtol=0, atol=1e-5 * np.abs(r.value).max()):
+    if value.dtype == np.float32 and np.allclose(
+        value, r.value, rtol=0, atol=1e-5 * np.abs(r.value).max()
+    ):
         return "it is rounded to float32. Compare in float64, or with a larger tolerance."
     return "no known mistake (factor, sign, transpose, axis, slope, upstream gradient, L2) explains it. Compare it with its equation."
 
 
 def compare(
-    paper: byhand.MLP, X: Array, labels: Array, *, gradients: Mapping[str, Array] | None = None, tolerance: float = 1e-10
+    paper: byhand.MLP,
+    X: Array,
+    labels: Array,
+    *,
+    gradients: Mapping[str, Array] | None = None,
+    tolerance: float = 1e-10,
 ) -> Comparison:
     """Run the hand derivation and the tape on one batch and compare every term and gradient.
 
@@ -318,7 +423,9 @@ def compare(
     if gradients is not None:
         unknown = [name for name in gradients if name not in d]
         if unknown:
-            raise ValueError(f"There is no gradient {', '.join(map(str, unknown))}. Those of this network are {', '.join(d)}.")
+            raise ValueError(
+                f"There is no gradient {', '.join(map(str, unknown))}. Those of this network are {', '.join(d)}."
+            )
         d = {name: np.asarray(gradients[name]) for name in d if name in gradients}
     ours: dict[str, Any] = t | {"loss": np.asarray(paper.loss(t, labels))} | d
     theirs = tape_terms(paper, X, labels)

@@ -29,8 +29,13 @@ app = App(
     help_format="plaintext",
 )
 
-Settings = Annotated[tuple[str, ...], Parameter(name="--set", negative="", consume_multiple=True, show_default=False)]
-Overrides = Annotated[tuple[str, ...], Parameter(name="--override", negative="", consume_multiple=True, show_default=False)]
+Settings = Annotated[
+    tuple[str, ...], Parameter(name="--set", negative="", consume_multiple=True, show_default=False)
+]
+Overrides = Annotated[
+    tuple[str, ...],
+    Parameter(name="--override", negative="", consume_multiple=True, show_default=False),
+]
 Seeds = Annotated[tuple[int, ...], Parameter(negative="", consume_multiple=True)]
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
@@ -54,7 +59,15 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         discard_output()
         sys.exit(128 + BROKEN_PIPE)
-    except (CycloptsError, RecipeError, RunFolderError, DataError, ExportError, StoreError, UserFileError) as error:
+    except (
+        CycloptsError,
+        RecipeError,
+        RunFolderError,
+        DataError,
+        ExportError,
+        StoreError,
+        UserFileError,
+    ) as error:
         fail(error, USAGE_ERROR)
     except DivergenceError as error:
         fail(error, DIVERGED)
@@ -124,7 +137,15 @@ def train(
     json
         Print the result as JSON on standard output, and progress on standard error.
     """
-    from tinygrad_mnist.training import Recipe, free_folder, own_sets, progress, resume_command, resumed, started
+    from tinygrad_mnist.training import (
+        Recipe,
+        free_folder,
+        own_sets,
+        progress,
+        resume_command,
+        resumed,
+        started,
+    )
 
     named = {"data": data, "labels": labels, "test_data": test_data, "test_labels": test_labels}
     files = {name: path for name, path in named.items() if path}
@@ -133,26 +154,48 @@ def train(
     if resume:
         if out:
             raise UserFileError(f"--resume goes on in its own folder, {resume}: leave out --out.")
-        opened = resumed(resume, Recipe.load(recipe) if recipe else None, settings, overrides=override, files=files)
+        opened = resumed(
+            resume,
+            Recipe.load(recipe) if recipe else None,
+            settings,
+            overrides=override,
+            files=files,
+        )
     else:
         if (labels and not data) or (test_labels and not test_data):
-            raise UserFileError("--labels belongs to --data, and --test-labels to --test-data: name the images too.")
+            raise UserFileError(
+                "--labels belongs to --data, and --test-labels to --test-data: name the images too."
+            )
         chosen = Recipe.load(recipe or "default").changed(settings)
-        opened = started(chosen, out or free_folder(chosen.name), own_sets(**files) if files else None)
+        opened = started(
+            chosen, out or free_folder(chosen.name), own_sets(**files) if files else None
+        )
     stream = sys.stderr if json else sys.stdout
     with opened as run, StopOnSignal() as stop:
         for notice in run.notices:
             print(f"warning: {notice}", file=sys.stderr)
         show = progress.show(run.training.recipe, stream, len(run.training.images))
         try:
-            metrics = run.complete(on_batch=stop.guard(show.on_batch), on_epoch=stop.guard(show.on_epoch), should_stop=stop.asked)
+            metrics = run.complete(
+                on_batch=stop.guard(show.on_batch),
+                on_epoch=stop.guard(show.on_epoch),
+                should_stop=stop.asked,
+            )
         finally:
             show.close()
     if not metrics["interrupted"]:
-        print(json_module.dumps(metrics | {"out": str(run.folder)}) if json else summary(metrics, run.folder))
+        print(
+            json_module.dumps(metrics | {"out": str(run.folder)})
+            if json
+            else summary(metrics, run.folder)
+        )
         return 0
     again = resume_command(run.folder)
-    print(json_module.dumps(metrics | {"out": str(run.folder), "resume": again}) if json else f"{summary(metrics, run.folder)}\n{again}")
+    print(
+        json_module.dumps(metrics | {"out": str(run.folder), "resume": again})
+        if json
+        else f"{summary(metrics, run.folder)}\n{again}"
+    )
     return 128 + stop.requested
 
 
@@ -266,7 +309,11 @@ def evaluate(
         "model_hash": trained.hash,
     }
     name = f"{trained.weights} ({trained.layers}, pixels normalised as {pixels!r})"
-    print(json_module.dumps(found) if json else verdict(name, test, f"images in {data}" if data else "test images"))
+    print(
+        json_module.dumps(found)
+        if json
+        else verdict(name, test, f"images in {data}" if data else "test images")
+    )
 
 
 @app.command(
@@ -302,11 +349,16 @@ def export(
     from tinygrad_mnist.training import folder, load_trained, read_history
 
     if ancestor and (format or out):
-        raise UserFileError("--ancestor writes two JSON files into the run folder: it takes neither --format nor --out.")
+        raise UserFileError(
+            "--ancestor writes two JSON files into the run folder: it takes neither --format nor --out."
+        )
     trained = load_trained(run)
     if ancestor:
         history = exports.ancestor_history(map(asdict, read_history(run)))
-        for name, values in (("config.json", exports.ancestor_config(trained.settings)), ("train_history.json", history)):
+        for name, values in (
+            ("config.json", exports.ancestor_config(trained.settings)),
+            ("train_history.json", history),
+        ):
             folder.write(run / name, json_module.dumps(values, indent=2) + "\n")
             print(run / name)
         return
@@ -334,7 +386,9 @@ def predict(
     run: Path,
     /,
     *files: Annotated[Path, Parameter(allow_leading_hyphen=True)],
-    test: Annotated[tuple[int, ...], Parameter(negative="", consume_multiple=True, show_default=False)] = (),
+    test: Annotated[
+        tuple[int, ...], Parameter(negative="", consume_multiple=True, show_default=False)
+    ] = (),
     db: Path | None = None,
     json: Json = False,
 ) -> None:
@@ -363,11 +417,21 @@ def predict(
     probabilities = trained.model.predict_proba(normalize(images, trained.normalize))
     path = db or run / "predictions.db"
     with PredictionLog(path, create=True) as log:
-        rows = log.add(run.resolve().name, trained.settings, trained.hash, sources, images, probabilities, labels)
+        rows = log.add(
+            run.resolve().name,
+            trained.settings,
+            trained.hash,
+            sources,
+            images,
+            probabilities,
+            labels,
+        )
     sys.stdout.writelines(show(rows, json))
 
 
-def digits_to_read(files: tuple[Path, ...], test: tuple[int, ...]) -> tuple[list[str], Any, list[int | None]]:
+def digits_to_read(
+    files: tuple[Path, ...], test: tuple[int, ...]
+) -> tuple[list[str], Any, list[int | None]]:
     """Where each image comes from, the images as bytes (n, 784), and their labels as far as they are known."""
     import numpy as np
 
@@ -375,7 +439,9 @@ def digits_to_read(files: tuple[Path, ...], test: tuple[int, ...]) -> tuple[list
     from tinygrad_mnist.data.images import MOST_BYTES
 
     if not files and not test:
-        raise UserFileError("Nothing to read: name picture files, or positions of test images after --test.")
+        raise UserFileError(
+            "Nothing to read: name picture files, or positions of test images after --test."
+        )
     sources: list[str] = []
     images: list[Any] = []
     labels: list[int | None] = []
@@ -393,7 +459,9 @@ def digits_to_read(files: tuple[Path, ...], test: tuple[int, ...]) -> tuple[list
         every, truth = load_mnist_test(None)
         for i in test:
             if not 0 <= i < len(every):
-                raise UserFileError(f"There is no test image {i}: they are numbered from 0 to {len(every) - 1}.")
+                raise UserFileError(
+                    f"There is no test image {i}: they are numbered from 0 to {len(every) - 1}."
+                )
         sources += [f"test {i}" for i in test]
         images.append(every[list(test)])
         labels += truth[list(test)].tolist()
@@ -405,18 +473,29 @@ def show(rows: Iterable[Prediction], json: bool) -> Iterator[str]:
     if json:
         before = "["
         for row in rows:
-            yield before + json_module.dumps({name: value for name, value in row._asdict().items() if name != "image"})
+            yield before + json_module.dumps(
+                {name: value for name, value in row._asdict().items() if name != "image"}
+            )
             before = ",\n"
         yield "[]\n" if before == "[" else "]\n"
         return
     yield "    id  digit    sure  label     source\n"
     for row in rows:
-        label = "-" if row.label is None else f"{row.label} {'right' if row.label == row.predicted else 'wrong'}"
+        label = (
+            "-"
+            if row.label is None
+            else f"{row.label} {'right' if row.label == row.predicted else 'wrong'}"
+        )
         source = "".join(c if c.isprintable() else "?" for c in row.source)
         yield f"{row.id:6}  {row.predicted:5}  {100 * row.probabilities[row.predicted]:5.1f}%  {label:<8}  {source}\n"
 
 
-@app.command(help_epilogue=examples("tinygrad-mnist log runs/default --wrong", "tinygrad-mnist log my.db --digit 7 --csv sevens.csv"))
+@app.command(
+    help_epilogue=examples(
+        "tinygrad-mnist log runs/default --wrong",
+        "tinygrad-mnist log my.db --digit 7 --csv sevens.csv",
+    )
+)
 def log(
     where: Path | None = None,
     *,
@@ -478,7 +557,9 @@ def recipes(*, json: Json = False) -> None:
         print("\n".join(f"{recipe.name:<20}{recipe.description}" for recipe in every))
 
 
-@app.command(help_epilogue=examples("tinygrad-mnist reproduce default seed-a --out artifacts/results.json"))
+@app.command(
+    help_epilogue=examples("tinygrad-mnist reproduce default seed-a --out artifacts/results.json")
+)
 def reproduce(*recipes: str, seeds: Seeds = (0, 1, 2, 3, 4), out: Path | None = None) -> None:
     """Train recipes over several seeds and print a table of mean ± standard deviation.
 
@@ -496,7 +577,9 @@ def reproduce(*recipes: str, seeds: Seeds = (0, 1, 2, 3, 4), out: Path | None = 
     chosen = [training.Recipe.load(name) for name in recipes or training.recipe_names()]
     if out is not None:
         training.folder.prepare(out.parent)
-    results = training.reproduce(chosen, seeds, lambda line: print(line, file=sys.stderr, flush=True))
+    results = training.reproduce(
+        chosen, seeds, lambda line: print(line, file=sys.stderr, flush=True)
+    )
     if out is not None:
         training.folder.write(out, json_module.dumps(results, indent=1) + "\n")
     print(training.results.table(results))
@@ -532,7 +615,12 @@ def compare(recipe: str = "default", *, settings: Settings = (), json: Json = Fa
 
 
 @app.command(help_epilogue=examples("tinygrad-mnist gradcheck my_ops.py:cube --shape 3,4"))
-def gradcheck(function: str, *, shape: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)], seed: int = 0) -> int:
+def gradcheck(
+    function: str,
+    *,
+    shape: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)],
+    seed: int = 0,
+) -> int:
     """Check the first and second derivatives of a function of your own against central differences.
 
     Parameters
@@ -563,7 +651,9 @@ def gradcheck(function: str, *, shape: Annotated[tuple[str, ...], Parameter(nega
     return 0
 
 
-@app.command(help_epilogue=examples("tinygrad-mnist bench", "tinygrad-mnist bench --rounds 3 --json"))
+@app.command(
+    help_epilogue=examples("tinygrad-mnist bench", "tinygrad-mnist bench --rounds 3 --json")
+)
 def bench(*, rounds: int = 7, json: Json = False) -> None:
     """Measure the speed on this machine: an epoch of training, one op, the import, an answer. Takes about half a minute.
 
@@ -583,7 +673,9 @@ def bench(*, rounds: int = 7, json: Json = False) -> None:
     print(json_module.dumps(measured, indent=1) if json else benchmark.text(measured))
 
 
-@app.command(help_epilogue=examples("tinygrad-mnist tutorials", "tinygrad-mnist tutorials my-notebooks"))
+@app.command(
+    help_epilogue=examples("tinygrad-mnist tutorials", "tinygrad-mnist tutorials my-notebooks")
+)
 def tutorials(folder: Path = Path("notebooks")) -> None:
     """Write the tutorials as notebooks for Jupyter.
 
@@ -597,11 +689,15 @@ def tutorials(folder: Path = Path("notebooks")) -> None:
     try:
         written = write_notebooks(folder)
     except ModuleNotFoundError as error:
-        raise UserFileError(f'Notebooks need the package {error.name}: pip install ".[tutorials]", or pip install {error.name}.') from error
+        raise UserFileError(
+            f'Notebooks need the package {error.name}: pip install ".[tutorials]", or pip install {error.name}.'
+        ) from error
     except FileExistsError as error:
         raise UserFileError(str(error)) from error
     except OSError as error:
-        raise UserFileError(f"{folder}: cannot be written to: {error.strerror}. Name another folder.") from error
+        raise UserFileError(
+            f"{folder}: cannot be written to: {error.strerror}. Name another folder."
+        ) from error
     print(f"{len(written)} notebooks are in {folder}. Open them in your editor, or in the browser:")
     print(f"pip install notebook && jupyter notebook {shlex.quote(str(folder))}")
 
@@ -628,8 +724,14 @@ def load_function(reference: str) -> Any:
     try:
         found = runpy.run_path(file)
     except Exception as error:
-        raise UserFileError(f"{file} raised {type(error).__name__} when it was run: {error}") from error
+        raise UserFileError(
+            f"{file} raised {type(error).__name__} when it was run: {error}"
+        ) from error
     if not callable(found.get(name)):
-        own = [key for key, value in found.items() if getattr(getattr(value, "forward", value), "__module__", "") == "<run_path>"]
+        own = [
+            key
+            for key, value in found.items()
+            if getattr(getattr(value, "forward", value), "__module__", "") == "<run_path>"
+        ]
         raise UserFileError(f"{file} has no function {name!r}. It has {', '.join(own) or 'none'}.")
     return found[name]

@@ -116,7 +116,9 @@ class PredictionLog:
     def __init__(self, path: str | PathLike[str], *, create: bool = False) -> None:
         self.path = Path(path)
         if not create and not self.path.exists():
-            raise StoreError(f"{self.path}: there is no such log. `tinygrad-mnist predict` makes one.")
+            raise StoreError(
+                f"{self.path}: there is no such log. `tinygrad-mnist predict` makes one."
+            )
         with self._explained():
             uri = f"{self.path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
             self._db = sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None)
@@ -133,35 +135,63 @@ class PredictionLog:
         if self._is_empty() and create:
             with self._transaction():
                 if self._is_empty():  # still: another process may have been faster
-                    for statement in (*SCHEMA, f"PRAGMA application_id = {APPLICATION_ID}", f"PRAGMA user_version = {VERSION}"):
+                    for statement in (
+                        *SCHEMA,
+                        f"PRAGMA application_id = {APPLICATION_ID}",
+                        f"PRAGMA user_version = {VERSION}",
+                    ):
                         self._db.execute(statement)
-        identity, version, page = (self._column(f"PRAGMA {name}")[0] for name in ("application_id", "user_version", "page_size"))
+        identity, version, page = (
+            self._column(f"PRAGMA {name}")[0]
+            for name in ("application_id", "user_version", "page_size")
+        )
         if identity != APPLICATION_ID:
-            tables = ", ".join(self._column("SELECT name FROM sqlite_schema ORDER BY name")) or "nothing"
-            raise StoreError(f"{self.path}: a database, but not a log of predictions: it holds {_shown(tables)}. Choose another file.")
+            tables = (
+                ", ".join(self._column("SELECT name FROM sqlite_schema ORDER BY name")) or "nothing"
+            )
+            raise StoreError(
+                f"{self.path}: a database, but not a log of predictions: it holds {_shown(tables)}. Choose another file."
+            )
         if version != VERSION:
-            raise StoreError(f"{self.path}: a log of version {version}, but this program knows version {VERSION}. Choose another file.")
+            raise StoreError(
+                f"{self.path}: a log of version {version}, but this program knows version {VERSION}. Choose another file."
+            )
         if self.path.stat().st_size % page:
-            raise StoreError(f"{self.path}: damaged: the last of its pages is not whole. Was the file cut short?")
-        if self._column("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid") != SCHEMA:
-            raise StoreError(f"{self.path}: damaged, or changed by another program: its tables are not those of a log of predictions.")
+            raise StoreError(
+                f"{self.path}: damaged: the last of its pages is not whole. Was the file cut short?"
+            )
+        if (
+            self._column("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")
+            != SCHEMA
+        ):
+            raise StoreError(
+                f"{self.path}: damaged, or changed by another program: its tables are not those of a log of predictions."
+            )
         self._db.execute("PRAGMA foreign_keys = ON")
         if create:
-            with suppress(sqlite3.OperationalError):  # others have it open, and this once SQLite would not wait for them
+            with suppress(
+                sqlite3.OperationalError
+            ):  # others have it open, and this once SQLite would not wait for them
                 self._db.execute("PRAGMA journal_mode = WAL")
 
     def _is_empty(self) -> bool:
         return self._column("SELECT count(*) FROM sqlite_schema") == [0]
 
     def _column(self, query: str) -> list[Any]:
-        with closing(self._db.execute(query)) as rows:  # an open cursor would keep the file open after an error
+        with closing(
+            self._db.execute(query)
+        ) as rows:  # an open cursor would keep the file open after an error
             return [value for (value,) in rows]
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:  # the last two of a damaged name or length
+        except (
+            sqlite3.Error,
+            UnicodeDecodeError,
+            MemoryError,
+        ) as error:  # the last two of a damaged name or length
             raise StoreError(f"{self.path}: {_shown(str(error)) or 'damaged'}.") from error
 
     @contextmanager
@@ -220,7 +250,12 @@ class PredictionLog:
             If the file cannot be written to.
         """
         n = len(sources)
-        if images.dtype != np.uint8 or images.shape != (n, 784) or probabilities.shape != (n, 10) or len(labels) != n:
+        if (
+            images.dtype != np.uint8
+            or images.shape != (n, 784)
+            or probabilities.shape != (n, 10)
+            or len(labels) != n
+        ):
             raise ValueError(
                 f"{n} sources need images (n, 784) of uint8, probabilities (n, 10) and n labels, but these are "
                 f"{images.shape} of {images.dtype}, {probabilities.shape} and {len(labels)}."
@@ -230,18 +265,54 @@ class PredictionLog:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         known = (_text(run), json.dumps(dict(recipe), sort_keys=True))
         with self._explained(), self._transaction():
-            self._db.execute("INSERT INTO runs (name, recipe, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (*known, now))
-            (run_id,) = self._db.execute("SELECT id FROM runs WHERE name = ? AND recipe = ?", known).fetchone()
+            self._db.execute(
+                "INSERT INTO runs (name, recipe, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (*known, now),
+            )
+            (run_id,) = self._db.execute(
+                "SELECT id FROM runs WHERE name = ? AND recipe = ?", known
+            ).fetchone()
             rows = []
-            for source, image, p, label in zip(map(_text, sources), images, probabilities, labels, strict=True):
-                truth = None if label is None else int(label)  # NumPy's integers would be stored as bytes
-                values = (run_id, model_hash, source, image.tobytes(), truth, int(p.argmax()), json.dumps(p.tolist()), now)
-                names = "run, model_hash, source, image, label, predicted, probabilities, created_at"
-                cursor = self._db.execute(f"INSERT INTO predictions ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
-                rows.append(Prediction(cursor.lastrowid or 0, known[0], model_hash, source, image, truth, values[5], p.tolist(), now))
+            for source, image, p, label in zip(
+                map(_text, sources), images, probabilities, labels, strict=True
+            ):
+                truth = (
+                    None if label is None else int(label)
+                )  # NumPy's integers would be stored as bytes
+                values = (
+                    run_id,
+                    model_hash,
+                    source,
+                    image.tobytes(),
+                    truth,
+                    int(p.argmax()),
+                    json.dumps(p.tolist()),
+                    now,
+                )
+                names = (
+                    "run, model_hash, source, image, label, predicted, probabilities, created_at"
+                )
+                cursor = self._db.execute(
+                    f"INSERT INTO predictions ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values
+                )
+                rows.append(
+                    Prediction(
+                        cursor.lastrowid or 0,
+                        known[0],
+                        model_hash,
+                        source,
+                        image,
+                        truth,
+                        values[5],
+                        p.tolist(),
+                        now,
+                    )
+                )
         return rows
 
-    def predictions(self, *, run: str | None = None, digit: int | None = None, wrong: bool = False) -> Iterator[Prediction]:
+    def predictions(
+        self, *, run: str | None = None, digit: int | None = None, wrong: bool = False
+    ) -> Iterator[Prediction]:
         """The rows of the log, oldest first.
 
         Parameters
@@ -290,7 +361,17 @@ class PredictionLog:
                 and predicted == np.argmax(probabilities)
             )
             if right:
-                return Prediction(id, run, model_hash, source, np.frombuffer(image, np.uint8), label, predicted, probabilities, at)
+                return Prediction(
+                    id,
+                    run,
+                    model_hash,
+                    source,
+                    np.frombuffer(image, np.uint8),
+                    label,
+                    predicted,
+                    probabilities,
+                    at,
+                )
         except (ValueError, TypeError, RecursionError):
             pass
         raise StoreError(f"{self.path}: prediction {id} is damaged.")

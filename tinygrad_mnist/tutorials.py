@@ -11,7 +11,9 @@ HERE = Path(__file__).parent
 
 def scripts() -> list[Path]:
     """The scripts in order: in a checkout beside the package, in an installed package inside it."""
-    return sorted((HERE.parent / "tutorials").glob("[0-9]*.py")) or sorted((HERE / "tutorials").glob("[0-9]*.py"))
+    return sorted((HERE.parent / "tutorials").glob("[0-9]*.py")) or sorted(
+        (HERE / "tutorials").glob("[0-9]*.py")
+    )
 
 
 def notebook(script: Path) -> Any:
@@ -19,11 +21,15 @@ def notebook(script: Path) -> Any:
     import jupytext
 
     made = jupytext.read(script)
-    made.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    made.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}
+    }
     for number, cell in enumerate(made.cells):
         cell.id = f"cell-{number}"
         if cell.cell_type == "markdown":
-            cell.source = re.sub(r"\[([^]]+)\]\(\.\./([\w/.-]+\.md)[^)]*\)", r"\1 (docs/\2)", cell.source)
+            cell.source = re.sub(
+                r"\[([^]]+)\]\(\.\./([\w/.-]+\.md)[^)]*\)", r"\1 (docs/\2)", cell.source
+            )
             cell.source = re.sub(r"\]\(([\w-]+)\.md\)", r"](\1.ipynb)", cell.source)
         elif "solution" in cell.metadata.get("tags", []):
             cell.source = f"# One solution. Leave this cell out to check your own.\n{cell.source}"
@@ -44,7 +50,9 @@ def write_notebooks(folder: Path) -> list[Path]:
     made = {folder / f"{script.stem}.ipynb": notebook(script) for script in scripts()}
     for path in made:
         if path.exists():
-            raise FileExistsError(f"{path} is there already, perhaps with work of yours in it. Name another folder.")
+            raise FileExistsError(
+                f"{path} is there already, perhaps with work of yours in it. Name another folder."
+            )
     folder.mkdir(parents=True, exist_ok=True)
     for path, content in made.items():
         path.write_text(nbformat.writes(content) + "\n", encoding="utf-8")

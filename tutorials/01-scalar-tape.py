@@ -208,7 +208,9 @@ def check(tanh):
     assert math.isclose(y.data, math.tanh(0.5)), "the value is not tanh(x)"
     backward(y)
     h = 1e-6
-    assert math.isclose(x.grad, (math.tanh(0.5 + h) - math.tanh(0.5 - h)) / (2 * h), rel_tol=1e-6), "the slope is not tanh'(x)"
+    assert math.isclose(
+        x.grad, (math.tanh(0.5 + h) - math.tanh(0.5 - h)) / (2 * h), rel_tol=1e-6
+    ), "the slope is not tanh'(x)"
 
 
 check(tanh)

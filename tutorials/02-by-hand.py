@@ -172,7 +172,9 @@ for lr, style in ((0.01, ":"), (0.5, "-"), (20.0, "--")):
     p = fresh()
     with np.errstate(all="ignore"):  # the last one jumps so far that numbers overflow
         losses, read = train(p, lr), accuracy(p)
-    axis.plot(np.convolve(losses, np.ones(25) / 25, "valid"), style, label=f"lr = {lr:g}: {read:.1%}")
+    axis.plot(
+        np.convolve(losses, np.ones(25) / 25, "valid"), style, label=f"lr = {lr:g}: {read:.1%}"
+    )
 axis.set(xlabel="step", ylabel="loss", ylim=(0, 4))
 axis.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1), columnspacing=1)
 axis.spines[["top", "right"]].set_visible(False)
@@ -204,7 +206,12 @@ show(p["W1"].T[strongest], [""] * 10, columns=5, cmap="RdBu", vmin=-limit, vmax=
 found = forward(p, held_out)["A2"]
 wrong = np.flatnonzero(found.argmax(axis=1) != held_out_labels)
 wrong = wrong[found[wrong].max(axis=1).argsort()[::-1]][:10]
-show(held_out[wrong], [f"{held_out_labels[i]}, read as {found[i].argmax()}" for i in wrong], columns=5, cmap="gray_r")
+show(
+    held_out[wrong],
+    [f"{held_out_labels[i]}, read as {found[i].argmax()}" for i in wrong],
+    columns=5,
+    cmap="gray_r",
+)
 
 # %% [markdown]
 # ## The package's own
@@ -219,7 +226,9 @@ paper = byhand.MLP((784, 64, 10), activation="sigmoid", dtype=np.float64)
 paper.params = p
 theirs = paper.backward(paper.forward(X[:50]), y[:50])
 ours = backward(p, forward(p, X[:50]), one_hot(y[:50]))
-print(f"largest difference {max(np.abs(ours[name] - theirs[f'd{name}']).max() for name in ours):.0e}")
+print(
+    f"largest difference {max(np.abs(ours[name] - theirs[f'd{name}']).max() for name in ours):.0e}"
+)
 
 # %% [markdown]
 # ## Exercises
@@ -291,7 +300,9 @@ def check(penalty, penalty_gradient):
         slope = (penalty(there, 0.3) - penalty(back, 0.3)) / (2 * h)
         found = penalty_gradient(q, name, 0.3)
         assert found is not None, "return an array"
-        assert np.isclose(found[place], slope, atol=1e-4), f"wrong for {name}: moving it gives {slope:.4f}"
+        assert np.isclose(found[place], slope, atol=1e-4), (
+            f"wrong for {name}: moving it gives {slope:.4f}"
+        )
 
 
 check(penalty, penalty_gradient)
@@ -319,7 +330,9 @@ def step(p, v, d, lr, momentum):
 # %% tags=["check"]
 def check(step):
     draw = np.random.default_rng(3)
-    mine, first, second = ({"W": draw.normal(size=(2, 3)), "b": draw.normal(size=3)} for _ in range(3))
+    mine, first, second = (
+        {"W": draw.normal(size=(2, 3)), "b": draw.normal(size=3)} for _ in range(3)
+    )
     start = {name: value.copy() for name, value in mine.items()}
     v = {name: np.zeros_like(value) for name, value in mine.items()}
     for d in (first, second):

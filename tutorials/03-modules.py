@@ -149,7 +149,14 @@ axis.spines[["top", "right"]].set_visible(False)
 # %%
 t = paper.forward(batch)
 d = paper.backward(t, batch_labels)
-print(bridge.compare(paper, batch, batch_labels, gradients=d | {"dW1": t["A0"].T @ d["dA1"] + 1e-3 * paper.params["W1"]}).verdict)
+print(
+    bridge.compare(
+        paper,
+        batch,
+        batch_labels,
+        gradients=d | {"dW1": t["A0"].T @ d["dA1"] + 1e-3 * paper.params["W1"]},
+    ).verdict
+)
 
 # %% [markdown]
 # Other mistakes of the same kind, and what it makes of them:
@@ -162,7 +169,9 @@ mistakes = {
     "penalty forgotten": {"dW2": d["dW2"] - 1e-3 * paper.params["W2"]},
 }
 for name, wrong in mistakes.items():
-    print(f"{name}:\n    {bridge.compare(paper, batch, batch_labels, gradients=d | wrong).diagnosis}\n")
+    print(
+        f"{name}:\n    {bridge.compare(paper, batch, batch_labels, gradients=d | wrong).diagnosis}\n"
+    )
 
 # %% [markdown]
 # ## Your own module
@@ -220,7 +229,9 @@ def check(training_step):
         cross_entropy(models[1](x), labels).backward()
         optimizer.step()
         for mine, theirs in zip(models[0].parameters(), models[1].parameters(), strict=True):
-            assert np.allclose(mine.data, theirs.data, atol=1e-6), "not where SGD arrives. Are old gradients cleared?"
+            assert np.allclose(mine.data, theirs.data, atol=1e-6), (
+                "not where SGD arrives. Are old gradients cleared?"
+            )
 
 
 check(training_step)
@@ -257,9 +268,13 @@ def check(Residual):
     y = Residual(inner)(x)
     assert y is not None, "forward returns a tensor"
     assert np.allclose(y.data, x.data + inner(x).data), "x + f(x)"
-    assert len(list(Residual(inner).parameters())) == 2, "assign the module to an attribute, so that its parameters are found"
+    assert len(list(Residual(inner).parameters())) == 2, (
+        "assign the module to an attribute, so that its parameters are found"
+    )
     (dx,) = grad(y.sum(), x)
-    assert np.allclose(dx.data, 1 + inner.weight.data.sum(axis=1)), "one gradient arrives unchanged, one through f"
+    assert np.allclose(dx.data, 1 + inner.weight.data.sum(axis=1)), (
+        "one gradient arrives unchanged, one through f"
+    )
 
 
 check(Residual)

@@ -30,7 +30,15 @@ images, labels = load_mnist()
 held_out, held_out_labels = images[-5000:], labels[-5000:]
 
 plain = Recipe.load("default").changed(
-    ["epochs=40", "dropout=0.0", "weight_decay=0.0", "schedule=constant", "lr=0.05", "batch_size=32", "validation=0.2"]
+    [
+        "epochs=40",
+        "dropout=0.0",
+        "weight_decay=0.0",
+        "schedule=constant",
+        "lr=0.05",
+        "batch_size=32",
+        "validation=0.2",
+    ]
 )
 runs = {
     "no brakes": train(plain, images[:2500], labels[:2500]),
@@ -97,7 +105,9 @@ figures.confusion(matrix)
 # %%
 report = evaluation.classification_report(matrix)
 for row in sorted(report["per_class"], key=lambda row: row["f1"])[:3]:
-    print(f"{row['class']}: precision {row['precision']:.1%}, recall {row['recall']:.1%} of {row['support']} images")
+    print(
+        f"{row['class']}: precision {row['precision']:.1%}, recall {row['recall']:.1%} of {row['support']} images"
+    )
 
 # %% [markdown]
 # These are the three digits that it finds hardest.
@@ -117,7 +127,9 @@ figures.reliability_diagram(evaluation.reliability(probabilities["no brakes"], h
 for name, p in probabilities.items():
     error = evaluation.expected_calibration_error(evaluation.reliability(p, held_out_labels))
     right = (p.argmax(axis=1) == held_out_labels).mean()
-    print(f"{name:10} is {p.max(axis=1).mean():.1%} sure on average, and right in {right:.1%}; ECE {error:.1%}")
+    print(
+        f"{name:10} is {p.max(axis=1).mean():.1%} sure on average, and right in {right:.1%}; ECE {error:.1%}"
+    )
 
 # %% [markdown]
 # The penalty has hardly changed how often it is right. It has changed how much its word is worth.
@@ -141,7 +153,9 @@ figures.mistakes_grid(held_out[rows], held_out_labels[rows], read_as[rows], conf
 # Saliency is the slope of the winning logit by each pixel: where a little more ink would matter.
 
 # %%
-figures.saliency_grid(evaluation.first_of_each_class(runs["with L2"].model, held_out, held_out_labels))
+figures.saliency_grid(
+    evaluation.first_of_each_class(runs["with L2"].model, held_out, held_out_labels)
+)
 
 # %% [markdown]
 # Bright is where a change would count, be it for or against, not where there is ink. And it is a slope, for this image and for
@@ -189,8 +203,12 @@ def check(precision_and_recall):
         found = precision_and_recall(counts, digit)
         assert found is not None, "return two numbers"
         precision, recall = found
-        assert np.isclose(precision, (truth[said == digit] == digit).mean()), f"of those called {digit}, how many are one?"
-        assert np.isclose(recall, (said[truth == digit] == digit).mean()), f"of those that are {digit}, how many were found?"
+        assert np.isclose(precision, (truth[said == digit] == digit).mean()), (
+            f"of those called {digit}, how many are one?"
+        )
+        assert np.isclose(recall, (said[truth == digit] == digit).mean()), (
+            f"of those that are {digit}, how many were found?"
+        )
 
 
 check(precision_and_recall)
@@ -225,7 +243,9 @@ def check(calibration_error):
         found = calibration_error(confidence, right)
         assert found is not None, "return a number"
         expected = evaluation.expected_calibration_error(evaluation.reliability(p, held_out_labels))
-        assert np.isclose(found, expected, atol=1e-9), f"it should be {expected:.4f}, not {found:.4f}"
+        assert np.isclose(found, expected, atol=1e-9), (
+            f"it should be {expected:.4f}, not {found:.4f}"
+        )
     certain = calibration_error(np.ones(4), np.array([True, True, False, False]))
     assert np.isclose(certain, 0.5), "an answer with confidence 1 belongs to the last bin"
 

@@ -99,7 +99,15 @@ def log_predictions(images, sources, labels, version):
     """Read images, and log what was read."""
     pixels = np.round(images * 255).astype(np.uint8)
     with PredictionLog(path, create=True) as log:
-        log.add("tutorial", {"hidden": 32}, version, sources, pixels, model.predict_proba(images), labels)
+        log.add(
+            "tutorial",
+            {"hidden": 32},
+            version,
+            sources,
+            pixels,
+            model.predict_proba(images),
+            labels,
+        )
 
 
 names = [f"image {n}" for n in range(59_000, 60_000)]
@@ -161,7 +169,15 @@ broken = np.full((3, 10), 0.1)
 broken[2] = np.nan
 try:
     with PredictionLog(path) as log:
-        log.add("tutorial", {}, "first", ["a", "b", "c"], np.zeros((3, 784), np.uint8), broken, [None] * 3)
+        log.add(
+            "tutorial",
+            {},
+            "first",
+            ["a", "b", "c"],
+            np.zeros((3, 784), np.uint8),
+            broken,
+            [None] * 3,
+        )
 except ValueError as error:
     print(error)
 print("as many rows as before:", before == ask("SELECT count(*) FROM predictions"))
@@ -177,7 +193,9 @@ print("as many rows as before:", before == ask("SELECT count(*) FROM predictions
 # %%
 train_an_epoch()
 log_predictions(held_out, names, held_out_labels, "second")
-ask("SELECT model_hash, avg(predicted = label) FROM predictions WHERE source LIKE 'image%' GROUP BY model_hash")
+ask(
+    "SELECT model_hash, avg(predicted = label) FROM predictions WHERE source LIKE 'image%' GROUP BY model_hash"
+)
 
 # %%
 ask("""
@@ -206,7 +224,12 @@ def wrong_by_digit(version):
 
 # %% tags=["solution"]
 def wrong_by_digit(version):
-    return dict(ask("SELECT label, avg(label <> predicted) FROM predictions WHERE model_hash = ? GROUP BY label", version))
+    return dict(
+        ask(
+            "SELECT label, avg(label <> predicted) FROM predictions WHERE model_hash = ? GROUP BY label",
+            version,
+        )
+    )
 
 
 # %% tags=["check"]
@@ -214,10 +237,14 @@ def check(wrong_by_digit):
     for version in ("first", "second"):
         found = wrong_by_digit(version)
         assert found is not None, "return a dict"
-        rows = np.array(ask("SELECT label, predicted FROM predictions WHERE model_hash = ?", version))
+        rows = np.array(
+            ask("SELECT label, predicted FROM predictions WHERE model_hash = ?", version)
+        )
         for digit in range(10):
             share = (rows[rows[:, 0] == digit, 1] != digit).mean()
-            assert np.isclose(found[digit], share), f"of the images of a {digit}, {share:.1%} were wrong"
+            assert np.isclose(found[digit], share), (
+                f"of the images of a {digit}, {share:.1%} were wrong"
+            )
 
 
 check(wrong_by_digit)

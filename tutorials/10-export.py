@@ -128,7 +128,9 @@ run(held_out[:1]).shape
 # %%
 with (folder / "probabilities.onnx").open("wb") as file:
     write_onnx(nn.Sequential(model, nn.Softmax(dim=1)), file)
-speaker = onnxruntime.InferenceSession(folder / "probabilities.onnx", providers=["CPUExecutionProvider"])
+speaker = onnxruntime.InferenceSession(
+    folder / "probabilities.onnx", providers=["CPUExecutionProvider"]
+)
 probabilities = speaker.run(None, {"input": held_out[:3]})[0]
 
 figure, axes = plt.subplots(2, 3, figsize=(6, 3.4), height_ratios=(2, 1))
@@ -203,7 +205,9 @@ def check(for_pytorch):
     assert set(theirs) == set(arrays), "the names stay the same"
     assert theirs["0.weight"].shape == (64, 784), "PyTorch's weights are (out, in)"
     a = np.maximum(held_out @ theirs["0.weight"].T + theirs["0.bias"], 0)
-    assert np.allclose(a @ theirs["2.weight"].T + theirs["2.bias"], logits, atol=1e-3), "computed as PyTorch does, it is another network"
+    assert np.allclose(a @ theirs["2.weight"].T + theirs["2.bias"], logits, atol=1e-3), (
+        "computed as PyTorch does, it is another network"
+    )
 
 
 check(for_pytorch)
@@ -238,7 +242,9 @@ def check(runtime):
         assert np.isfinite(found).all(), "softmax overflows: subtract the largest of each row first"
         assert np.allclose(found.sum(axis=1), 1, atol=1e-5), "each row adds up to 1"
         fresh.load_state_dict(scaled)
-        assert np.allclose(found, fresh.predict_proba(held_out[:20]), atol=1e-4), "not the network's probabilities"
+        assert np.allclose(found, fresh.predict_proba(held_out[:20]), atol=1e-4), (
+            "not the network's probabilities"
+        )
 
 
 check(runtime)

@@ -38,7 +38,9 @@ def bound(s):
 
 @page.claim
 def symmetry(z):
-    return equal(sigma_slope(-z), exp(z) / (1 + exp(z)) ** 2, exp(-z) / (exp(-z) + 1) ** 2, sigma_slope(z))
+    return equal(
+        sigma_slope(-z), exp(z) / (1 + exp(z)) ** 2, exp(-z) / (exp(-z) + 1) ** 2, sigma_slope(z)
+    )
 
 
 @page.derivative("s", "z", lhs=r"\sigma'(z)")
@@ -91,4 +93,6 @@ def dZ(dA, Z):
 
 def worked():
     """Two examples, three units."""
-    return page.example("Z", "A", "dA", "dZ", folded=True, Z=[[0, 2, -2], [1, -4, 8]], dA=[[1, 1, 1], [2, 3, 1]])
+    return page.example(
+        "Z", "A", "dA", "dZ", folded=True, Z=[[0, 2, -2], [1, -4, 8]], dA=[[1, 1, 1], [2, 3, 1]]
+    )

@@ -32,7 +32,9 @@ def proper(p, q):
 
 page.given("a", "K", sample=between, positive=True)
 page.given("c", "K", sample=between, positive=True)
-page.given("N", "K", sample=lambda rng, shape: [rng.randrange(1, 50) for _ in range(*shape)], positive=True)
+page.given(
+    "N", "K", sample=lambda rng, shape: [rng.randrange(1, 50) for _ in range(*shape)], positive=True
+)
 page.index(i="n", k="C")
 
 
@@ -78,6 +80,11 @@ def slope(W1, A1, W2, i, k, h):
 page.given("y", "C", sample=lambda rng, shape: [int(k == 1) for k in range(*shape)])
 
 
-@page.define("n", code=lambda x, W1, b1, W2, b2, y: paper(W1, b1, W2, b2).saliency(x[None], np.array([y.argmax()]))[0])
+@page.define(
+    "n",
+    code=lambda x, W1, b1, W2, b2, y: paper(W1, b1, W2, b2).saliency(
+        x[None], np.array([y.argmax()])
+    )[0],
+)
 def s(y, W2, A1, W1):
     return absolute((y @ W2.T * (1 - A1**2)) @ W1.T)

@@ -105,4 +105,6 @@ def backwards():
 
 def worked():
     """Three inputs, two outputs."""
-    return page.example("W", "x", "y", "J", "dy", "dx", W=[[1, 0, 2], [0, 1, -1]], x=[1, 2, 3], dy=[1, 2])
+    return page.example(
+        "W", "x", "y", "J", "dy", "dx", W=[[1, 0, 2], [0, 1, -1]], x=[1, 2, 3], dy=[1, 2]
+    )

@@ -44,7 +44,11 @@ def mean_x2(b, c):
 
 @page.quantity("var_z", r"\mathrm{Var}(z)")
 def var_z(a, b, c, n):
-    sums = [sum(w * x for w, x in zip(ws, xs, strict=True)) for ws in product((a, -a), repeat=n) for xs in product((b, c), repeat=n)]
+    sums = [
+        sum(w * x for w, x in zip(ws, xs, strict=True))
+        for ws in product((a, -a), repeat=n)
+        for xs in product((b, c), repeat=n)
+    ]
     return mean(z**2 for z in sums) - mean(sums) ** 2
 
 
@@ -61,7 +65,11 @@ def var_dz(b):
 
 @page.quantity("var_dx", r"\mathrm{Var}(dx)")
 def var_dx(a, b, m):
-    sums = [sum(w * g for w, g in zip(ws, gs, strict=True)) for ws in product((a, -a), repeat=m) for gs in product((b, -b), repeat=m)]
+    sums = [
+        sum(w * g for w, g in zip(ws, gs, strict=True))
+        for ws in product((a, -a), repeat=m)
+        for gs in product((b, -b), repeat=m)
+    ]
     return mean(dx**2 for dx in sums) - mean(sums) ** 2
 
 
@@ -89,7 +97,10 @@ class Edge:
         return np.full(shape, high)
 
 
-@page.define(code=lambda n, m: init.xavier_uniform_(tensor(np.zeros((n, m))), rng=Edge()).data[0, 0], lhs=r"r_{\text{Xavier}}")
+@page.define(
+    code=lambda n, m: init.xavier_uniform_(tensor(np.zeros((n, m))), rng=Edge()).data[0, 0],
+    lhs=r"r_{\text{Xavier}}",
+)
 def xavier(n, m):
     return sqrt(6 / (n + m))
 
@@ -116,7 +127,9 @@ def half(mean_relu2, var_s):
 
 
 @page.define(
-    code=lambda n, m: init.kaiming_uniform_(tensor(np.zeros((n, m))), nonlinearity="relu", rng=Edge()).data[0, 0],
+    code=lambda n, m: init.kaiming_uniform_(
+        tensor(np.zeros((n, m))), nonlinearity="relu", rng=Edge()
+    ).data[0, 0],
     lhs=r"r_{\text{He}}",
 )
 def he(n):

@@ -16,10 +16,19 @@ page.choice("kind", "cross_entropy", "mse", "saliency")
 page.given("A", "B n[ell]", layers=(0,))
 page.given("W", "n[ell-1] n[ell]")
 page.given("b", "n[ell]")
-page.given("Y", "B C", sample=lambda rng, shape: np.eye(shape[1], dtype=int)[[rng.randrange(shape[1]) for _ in range(shape[0])]])
+page.given(
+    "Y",
+    "B C",
+    sample=lambda rng, shape: np.eye(shape[1], dtype=int)[
+        [rng.randrange(shape[1]) for _ in range(shape[0])]
+    ],
+)
 page.given("lambda_")
 page.index(i="B", j="C")
-page.let("data", lambda cross_entropy, squared_error, kind: squared_error if kind == "mse" else cross_entropy)
+page.let(
+    "data",
+    lambda cross_entropy, squared_error, kind: squared_error if kind == "mse" else cross_entropy,
+)
 page.let("chosen", lambda Z, Y, L: np.sum(Z[L] * Y))
 page.let("objective", lambda loss, chosen, kind: chosen if kind == "saliency" else loss)
 
@@ -52,7 +61,10 @@ class Slope(sympy.Function):
 
 
 f, f_slope = function("f", Activation), function("f'", Slope)
-sigma, sigma_slope = function(r"\sigma", lambda x: LOGISTIC.subs(z, x)), function(r"\sigma'", lambda x: LOGISTIC.diff(z).subs(z, x))
+sigma, sigma_slope = (
+    function(r"\sigma", lambda x: LOGISTIC.subs(z, x)),
+    function(r"\sigma'", lambda x: LOGISTIC.diff(z).subs(z, x)),
+)
 
 
 def below(n):
@@ -63,7 +75,10 @@ def below(n):
 def of_two(kind, cross_entropy, squared_error):
     """What holds for the loss that the network is trained with."""
     if isinstance(kind, Tex):
-        lines = (rf"\displaystyle {cross_entropy} & \text{{(softmax)}}", rf"{squared_error} & \text{{(sigmoid)}}")
+        lines = (
+            rf"\displaystyle {cross_entropy} & \text{{(softmax)}}",
+            rf"{squared_error} & \text{{(sigmoid)}}",
+        )
         return Tex(r"\begin{cases} " + r" \\[1ex] ".join(lines) + r" \end{cases}")
     return squared_error if kind == "mse" else cross_entropy
 
@@ -71,8 +86,14 @@ def of_two(kind, cross_entropy, squared_error):
 def paper(W, b, kind, lambda_=0.0, layers=(1, 2)):
     """The package's network with some of the page's layers."""
     sizes = [W[layers[0]].shape[0], *(b[layer].size for layer in layers)]
-    network = byhand.MLP(sizes, "sigmoid", "mse" if kind == "mse" else "cross_entropy", lambda_, dtype=np.float64)
-    network.params = {f"{name}{n}": term[layer] for n, layer in enumerate(layers, 1) for name, term in (("W", W), ("b", b))}
+    network = byhand.MLP(
+        sizes, "sigmoid", "mse" if kind == "mse" else "cross_entropy", lambda_, dtype=np.float64
+    )
+    network.params = {
+        f"{name}{n}": term[layer]
+        for n, layer in enumerate(layers, 1)
+        for name, term in (("W", W), ("b", b))
+    }
     return network
 
 
@@ -107,7 +128,10 @@ def top(term):
     return lambda A, W, b, Y, kind, lambda_: backward(term)(A, W, b, Y, kind, lambda_, 2)
 
 
-@page.define("B n[ell]", code=lambda A, W, b, kind, ell: paper(W, b, kind, layers=(ell,)).forward(A[below(ell)])["Z1"])
+@page.define(
+    "B n[ell]",
+    code=lambda A, W, b, kind, ell: paper(W, b, kind, layers=(ell,)).forward(A[below(ell)])["Z1"],
+)
 def Z(A, W, b, ell):
     return A[below(ell)] @ W[ell] + b[ell]
 
@@ -135,7 +159,11 @@ def squared_error(A, Y, B, C, L):
 
 @page.define(code=loss_of, only=("cross_entropy", "mse"))
 def loss(data, W, lambda_, L, n):
-    return data + lambda_ / 2 * total(lambda ell: total(lambda k: total(lambda j: W[ell][k, j] ** 2, n[ell]), n[below(ell)]), L, first=1)
+    return data + lambda_ / 2 * total(
+        lambda ell: total(lambda k: total(lambda j: W[ell][k, j] ** 2, n[ell]), n[below(ell)]),
+        L,
+        first=1,
+    )
 
 
 @page.gradient(of="Z[L]", code=top("dZ"), only=("cross_entropy",))
@@ -205,7 +233,9 @@ def theta(theta, v, eta, t):
 
 def start(Y, kind):
     """What the package's saliency starts with, seen through a layer that changes nothing."""
-    return paper({1: np.eye(Y.shape[1])}, {1: np.zeros(Y.shape[1])}, kind, layers=(1,)).saliency(Y, Y.argmax(axis=1))
+    return paper({1: np.eye(Y.shape[1])}, {1: np.zeros(Y.shape[1])}, kind, layers=(1,)).saliency(
+        Y, Y.argmax(axis=1)
+    )
 
 
 @page.gradient(of="Z[L]", code=start, only=("saliency",))
@@ -236,4 +266,6 @@ def forward_pass():
 
 def backward_pass():
     """The same, backwards."""
-    return page.example("dZ2", "dW2", "db2", "dA1", "dZ1", "dW1", "db1", digits=3, folded=True, **NUMBERS)
+    return page.example(
+        "dZ2", "dW2", "db2", "dA1", "dZ1", "dW1", "db1", digits=3, folded=True, **NUMBERS
+    )

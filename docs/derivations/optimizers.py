@@ -38,7 +38,10 @@ page.sequence("p", start="p0")
 page.given("h", positive=True)
 
 
-@page.define("T", code=lambda p0, eta, h, T: [q for q, _ in path(optim.SGD, p0, [lambda q: h * q] * T, lr=eta)])
+@page.define(
+    "T",
+    code=lambda p0, eta, h, T: [q for q, _ in path(optim.SGD, p0, [lambda q: h * q] * T, lr=eta)],
+)
 def q(q, eta, h, t):
     return q[t - 1] - eta * h * q[t - 1]
 
@@ -172,5 +175,17 @@ def first_step(m_hat, s_hat, g):
 def worked():
     """Three gradients, the last of them the other way."""
     return page.example(
-        "g", "v", "m", "s", "a", digits=3, g=[1, 1, -1], p0=0, eta="0.1", mu="0.9", beta1="0.9", beta2="0.99", epsilon="1e-8"
+        "g",
+        "v",
+        "m",
+        "s",
+        "a",
+        digits=3,
+        g=[1, 1, -1],
+        p0=0,
+        eta="0.1",
+        mu="0.9",
+        beta1="0.9",
+        beta2="0.99",
+        epsilon="1e-8",
     )

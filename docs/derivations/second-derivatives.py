@@ -20,7 +20,9 @@ page.given("eta")
 page.index(k="m")
 page.let("v_bar", lambda p, v: np.sum(p * v))
 page.let("slope", lambda dz, v: np.sum(dz * v))
-page.let("both", lambda L, Q: L + Q)  # z and w have nothing to do with each other, so dz is the gradient of L and dw that of Q
+page.let(
+    "both", lambda L, Q: L + Q
+)  # z and w have nothing to do with each other, so dz is the gradient of L and dw that of Q
 
 
 def diag(p):
@@ -101,7 +103,11 @@ def q(p, v, i, C):
     return p[i] * (v[i] - total(lambda j: p[j] * v[j], C))
 
 
-@page.derivative("slope", "z[i]", lhs=r"\frac{\partial}{\partial z_i} \sum_{j=1}^{C} \frac{\partial L}{\partial z_j}\, v_j")
+@page.derivative(
+    "slope",
+    "z[i]",
+    lhs=r"\frac{\partial}{\partial z_i} \sum_{j=1}^{C} \frac{\partial L}{\partial z_j}\, v_j",
+)
 def along(H, v, i, C):
     return total(lambda j: H[i, j] * v[j], C)
 
@@ -128,4 +134,6 @@ def newton(w, dw, h, k):
 
 def worked():
     """Three classes, of which the second is twice as probable as the others."""
-    return page.example("p", "H", "q", z=[0, sympy.log(2), 0], y=[1, 0, 0], v=[1, 0, -1], folded=True)
+    return page.example(
+        "p", "H", "q", z=[0, sympy.log(2), 0], y=[1, 0, 0], v=[1, 0, -1], folded=True
+    )

@@ -10,7 +10,9 @@ from tinygrad_mnist.autodiff import ops
 
 def one_hot(rng, shape):
     """Rows that are 1 at one place, drawn by chance, and 0 elsewhere."""
-    rows = np.eye(shape[-1], dtype=int)[[rng.randrange(shape[-1]) for _ in range(int(np.prod(shape[:-1])))]]
+    rows = np.eye(shape[-1], dtype=int)[
+        [rng.randrange(shape[-1]) for _ in range(int(np.prod(shape[:-1])))]
+    ]
     return rows.reshape(shape)
 
 
@@ -120,4 +122,14 @@ def jacobian():
 
 def worked():
     """Two examples, three classes."""
-    return page.example("Z", "A", "Y", "L_", "dZ", digits=2, folded=True, Z=[[2, 1, 0], [-1, 3, 1]], Y=[[1, 0, 0], [0, 0, 1]])
+    return page.example(
+        "Z",
+        "A",
+        "Y",
+        "L_",
+        "dZ",
+        digits=2,
+        folded=True,
+        Z=[[2, 1, 0], [-1, 3, 1]],
+        Y=[[1, 0, 0], [0, 0, 1]],
+    )

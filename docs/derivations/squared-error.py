@@ -10,7 +10,13 @@ from tinygrad_mnist.nn import functional
 
 page = Derivation(5, B=2, C=3)
 page.given("Z", "B C")
-page.given("Y", "B C", sample=lambda rng, shape: np.eye(shape[1], dtype=int)[[rng.randrange(shape[1]) for _ in range(shape[0])]])
+page.given(
+    "Y",
+    "B C",
+    sample=lambda rng, shape: np.eye(shape[1], dtype=int)[
+        [rng.randrange(shape[1]) for _ in range(shape[0])]
+    ],
+)
 page.given("z")
 page.given("y")
 page.index(i="B", j="C")

@@ -21,7 +21,9 @@ def sigmoid(x):
 
 @page.claim
 def softmax(z, c, i, C):
-    return equal(exp(z[i]) / total(lambda k: exp(z[k]), C), exp(z[i] - c) / total(lambda k: exp(z[k] - c), C))
+    return equal(
+        exp(z[i]) / total(lambda k: exp(z[k]), C), exp(z[i] - c) / total(lambda k: exp(z[k] - c), C)
+    )
 
 
 @page.define("C", code=lambda z: ops.log_softmax(z), lhs="a")
@@ -61,7 +63,9 @@ def mean(v, C):
 
 @page.claim
 def variance(v, mean, C):
-    return equal(total(lambda k: v[k] ** 2, C) / C - mean**2, total(lambda k: (v[k] - mean) ** 2, C) / C)
+    return equal(
+        total(lambda k: v[k] ** 2, C) / C - mean**2, total(lambda k: (v[k] - mean) ** 2, C) / C
+    )
 
 
 @page.define(code=lambda v: ops.norm(v), lhs=r"\lVert v \rVert")

@@ -25,9 +25,18 @@ def on_pre_build(**_: Any) -> None:
 def on_post_build(config: Any, **_: Any) -> None:
     """Copy what the pages load."""
     target = Path(config.site_dir) / "assets" / "katex"
-    shutil.copytree(KATEX / "fonts", target / "fonts", ignore=lambda _, names: [n for n in names if not n.endswith(".woff2")])
+    shutil.copytree(
+        KATEX / "fonts",
+        target / "fonts",
+        ignore=lambda _, names: [n for n in names if not n.endswith(".woff2")],
+    )
     for name in ("katex.min.css", "katex.min.js", "contrib/auto-render.min.js"):
         shutil.copy(KATEX / name, target)
-    shutil.copy(DOCS.parent / "artifacts" / "default" / "model.safetensors", target.parent / "default.safetensors")
+    shutil.copy(
+        DOCS.parent / "artifacts" / "default" / "model.safetensors",
+        target.parent / "default.safetensors",
+    )
     images, _ = load_mnist_test(None)
-    (target.parent / "examples.json").write_text(json.dumps([base64.b64encode(image.tobytes()).decode() for image in images[:20]]))
+    (target.parent / "examples.json").write_text(
+        json.dumps([base64.b64encode(image.tobytes()).decode() for image in images[:20]])
+    )

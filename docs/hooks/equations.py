@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
     Formula = Callable[..., Any]
 
-FOLD = re.compile(r"(?<=\\end{bmatrix}) (?=\+|\\odot)|(?<=\\right\)) (?=-)|(?<=\^\\top)\\; (?=\\begin)")
+FOLD = re.compile(
+    r"(?<=\\end{bmatrix}) (?=\+|\\odot)|(?<=\\right\)) (?=-)|(?<=\^\\top)\\; (?=\\begin)"
+)
 """Where a long line of matrices may be broken."""
 
 DIGITS = 30
@@ -93,7 +95,13 @@ class Layers:
 class Values:
     """What the names of a page stand for: numbers drawn by a seed, or symbols. Found when they are first asked for."""
 
-    def __init__(self, page: Derivation, sizes: dict[str, int], draw: Callable[[Term], Any], known: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        page: Derivation,
+        sizes: dict[str, int],
+        draw: Callable[[Term], Any],
+        known: dict[str, Any] | None = None,
+    ) -> None:
         self.page, self.sizes, self.draw = page, sizes, draw
         self.known: dict[str, Any] = dict(known or {})
         self.found: dict[tuple[str, str, int], Any] = {}
@@ -105,7 +113,11 @@ class Values:
 
     def _find(self, name: str) -> Any:
         if name in self.sizes:
-            return sympy.sympify(self.sizes[name]) if isinstance(self.sizes[name], int) else self.sizes[name]
+            return (
+                sympy.sympify(self.sizes[name])
+                if isinstance(self.sizes[name], int)
+                else self.sizes[name]
+            )
         if self.page.in_layers(name):
             return Layers(lambda layer: self[f"{name}{layer}"])
         if name not in self.page.terms and name[1:] in self.page.terms and name[0] == "d":
@@ -123,7 +135,9 @@ class Values:
         out = np.empty([self.sizes[size] for size in shape], object)
         if formula.__name__ in self.page.starts and formula.__name__ in parameters(formula):
             self.known[formula.__name__] = out  # each step may use those before it
-        for place, entry in zip(product(*map(self.places, indices)), np.ndindex(out.shape), strict=True):
+        for place, entry in zip(
+            product(*map(self.places, indices)), np.ndindex(out.shape), strict=True
+        ):
             out[entry] = self.call(formula, dict(zip(indices, place, strict=True)))
         return out
 
@@ -134,8 +148,15 @@ class Values:
 
     def call(self, formula: Formula, indices: dict[str, int]) -> Any:
         """A formula's value, its parameters found by name."""
-        found = {name: indices[name] if name in indices else self[name] for name in parameters(formula)}
-        return formula(**{name: Steps(value, self._start(name)) if name in self.page.starts else value for name, value in found.items()})
+        found = {
+            name: indices[name] if name in indices else self[name] for name in parameters(formula)
+        }
+        return formula(
+            **{
+                name: Steps(value, self._start(name)) if name in self.page.starts else value
+                for name, value in found.items()
+            }
+        )
 
     def _start(self, name: str) -> Any:
         start = self.page.starts[name]
@@ -147,12 +168,22 @@ class Values:
             return self.found[of, by, order]
         at = self[by]
         shape = np.shape(at)
-        fresh = np.array([sympy.Symbol(f"{by}_{n}", real=True) for n in range(np.size(at))], object).reshape(shape)
-        above = Values(self.page, self.sizes, lambda term: self[term.name], {by: fresh if shape else fresh.item()})
+        fresh = np.array(
+            [sympy.Symbol(f"{by}_{n}", real=True) for n in range(np.size(at))], object
+        ).reshape(shape)
+        above = Values(
+            self.page,
+            self.sizes,
+            lambda term: self[term.name],
+            {by: fresh if shape else fresh.item()},
+        )
         here = dict(zip(fresh.ravel(), np.asarray(at, object).ravel(), strict=True))
         result = np.empty(np.shape(above[of]) + shape, object)
         for place in np.ndindex(result.shape):
-            y, x = np.asarray(above[of], object)[place[: np.ndim(above[of])]], fresh[place[np.ndim(above[of]) :]]
+            y, x = (
+                np.asarray(above[of], object)[place[: np.ndim(above[of])]],
+                fresh[place[np.ndim(above[of]) :]],
+            )
             result[place] = sympy.diff(y, x, order).xreplace(here)
         self.found[of, by, order] = result if result.shape else result.item()
         return self.found[of, by, order]
@@ -215,24 +246,48 @@ class Equation:
             for pairs, digits in ((self.pairs, self.digits), (self.coded, 12)):
                 for place, (found, claimed) in enumerate(self._entries(pairs, values)):
                     a, b = sympy.N(found, DIGITS), sympy.N(claimed, DIGITS)
-                    if not (a.is_number and b.is_number and abs(a - b) <= sympy.Float(10) ** -digits * (1 + abs(a))):
-                        raise EquationError(f"({self.number}) {self.name} is wrong: entry {place} is {sympy.N(a, 8)}, not {sympy.N(b, 8)}.")
+                    if not (
+                        a.is_number
+                        and b.is_number
+                        and abs(a - b) <= sympy.Float(10) ** -digits * (1 + abs(a))
+                    ):
+                        raise EquationError(
+                            f"({self.number}) {self.name} is wrong: entry {place} is {sympy.N(a, 8)}, not {sympy.N(b, 8)}."
+                        )
         if not self.symbolic:
             return "checked"
-        symbols = (pair for option in options for pair in self._entries(self.pairs, self.page.symbols(option)))
+        symbols = (
+            pair
+            for option in options
+            for pair in self._entries(self.pairs, self.page.symbols(option))
+        )
         if not all(vanishes(found - claimed) for found, claimed in symbols):
-            raise EquationError(f"({self.number}) {self.name}: the difference does not simplify to 0. Say symbolic=False.")
+            raise EquationError(
+                f"({self.number}) {self.name}: the difference does not simplify to 0. Say symbolic=False."
+            )
         return "proved"
 
-    def _entries(self, pairs: Callable[[Values], Iterator[tuple[Any, Any]]], values: Values) -> Iterator[tuple[Any, Any]]:
+    def _entries(
+        self, pairs: Callable[[Values], Iterator[tuple[Any, Any]]], values: Values
+    ) -> Iterator[tuple[Any, Any]]:
         try:
             sides = list(pairs(values))
         except (LookupError, TypeError, ValueError) as error:
-            raise EquationError(f"({self.number}) {self.name} is wrong, it cannot be computed: {error}") from error
+            raise EquationError(
+                f"({self.number}) {self.name} is wrong, it cannot be computed: {error}"
+            ) from error
         for found, claimed in sides:
             if np.shape(found) != np.shape(claimed):
-                raise EquationError(f"({self.number}) {self.name} is wrong: the shape is {np.shape(found)}, not {np.shape(claimed)}.")
-            yield from zip(*(map(sympy.sympify, np.asarray(side, object).ravel()) for side in (found, claimed)), strict=True)
+                raise EquationError(
+                    f"({self.number}) {self.name} is wrong: the shape is {np.shape(found)}, not {np.shape(claimed)}."
+                )
+            yield from zip(
+                *(
+                    map(sympy.sympify, np.asarray(side, object).ravel())
+                    for side in (found, claimed)
+                ),
+                strict=True,
+            )
 
 
 class Derivation:
@@ -267,7 +322,13 @@ class Derivation:
     # -- what there is
 
     def given(
-        self, name: str, shape: str = "", *, sample: Callable[..., Any] | None = None, positive: bool = False, layers: tuple[int, ...] = ()
+        self,
+        name: str,
+        shape: str = "",
+        *,
+        sample: Callable[..., Any] | None = None,
+        positive: bool = False,
+        layers: tuple[int, ...] = (),
     ) -> None:
         """Name an input: ``shape`` lists sizes; ``sample(rng, shape)`` draws what may not be just any numbers.
 
@@ -333,7 +394,13 @@ class Derivation:
     # -- what is said about it
 
     def define(
-        self, shape: str = "", *, code: Formula, lhs: str = "", layers: tuple[int, ...] = (), only: tuple[str, ...] = ()
+        self,
+        shape: str = "",
+        *,
+        code: Formula,
+        lhs: str = "",
+        layers: tuple[int, ...] = (),
+        only: tuple[str, ...] = (),
     ) -> Callable[[Formula], Formula]:
         """A definition: the decorated formula; ``code`` computes the same with the package, on float64 arrays.
 
@@ -375,12 +442,18 @@ class Derivation:
         If there is `code`, the formula is also held against what it computes with the package.
         """
         if formula is None:
-            return lambda formula: self.gradient(formula, of=of, code=code, layers=layers, only=only, symbolic=symbolic)
+            return lambda formula: self.gradient(
+                formula, of=of, code=code, layers=layers, only=only, symbolic=symbolic
+            )
         name, by = formula.__name__, of or formula.__name__[1:]
         base, _, place = by.rstrip("]").partition("[")
         versions = []
         for _, _, layer in self._each(base, "", self.letter in parameters(formula), layers):
-            term = f"{base}{eval(place, {self.letter: layer, self.last: self.depth})}" if place else f"{base}{layer or ''}"
+            term = (
+                f"{base}{eval(place, {self.letter: layer, self.last: self.depth})}"
+                if place
+                else f"{base}{layer or ''}"
+            )
             versions.append((term, layer, self._version(f"d{term}", formula, layer, only)))
         at = {self.letter: Tex(symbol(self.letter)), self.last: Tex(self.last)}
         left = str(self._name(f"d{base}")[eval(place, at)]) if place else self._left(name, formula)
@@ -391,7 +464,10 @@ class Derivation:
 
         def coded(values: Values) -> Iterator[tuple[Any, Any]]:
             for term, layer, version in versions if code else ():
-                yield self._coded(code, values, layer), values.compute(version, self.terms[term].shape)
+                yield (
+                    self._coded(code, values, layer),
+                    values.compute(version, self.terms[term].shape),
+                )
 
         how = f"the loss, through all definitions, differentiated by every entry of {by}"
         how += "; also compared with what the package computes" if code else ""
@@ -399,14 +475,24 @@ class Derivation:
         return formula
 
     def derivative(
-        self, of: str, by: str, *, order: int = 1, shape: str = "", symbolic: bool = True, lhs: str = ""
+        self,
+        of: str,
+        by: str,
+        *,
+        order: int = 1,
+        shape: str = "",
+        symbolic: bool = True,
+        lhs: str = "",
     ) -> Callable[[Formula], Formula]:
         """A derivative of one term by another, entries named by indices: ``derivative("p[i]", "z[j]")``.
 
         That of a gradient is a second derivative: ``derivative("dz[i]", "z[j]")``. Other formulas may use the derivative by its
         name, as a Jacobian to multiply with; with a ``shape`` the name is shown, too.
         """
-        (top, rows), (bottom, columns) = ((name, re.findall(r"\w", rest)) for name, _, rest in (x.partition("[") for x in (of, by)))
+        (top, rows), (bottom, columns) = (
+            (name, re.findall(r"\w", rest))
+            for name, _, rest in (x.partition("[") for x in (of, by))
+        )
 
         def add(formula: Formula) -> Formula:
             def pairs(values: Values) -> Iterator[tuple[Any, Any]]:
@@ -414,14 +500,19 @@ class Derivation:
                 names = [*rows, *columns]
                 for place in product(*map(values.places, dict.fromkeys(names))):
                     at = dict(zip(dict.fromkeys(names), place, strict=True))
-                    yield found[tuple(at[i] - (i in self.steps) for i in names)], values.call(formula, at)
+                    yield (
+                        found[tuple(at[i] - (i in self.steps) for i in names)],
+                        values.call(formula, at),
+                    )
 
             power = f"^{order}" if order > 1 else ""
             y, x = (self._entry(name, places) for name, places in ((top, rows), (bottom, columns)))
             how = f"the definition of {top} differentiated by {bottom}"
             left = lhs or rf"\frac{{\partial{power} {y}}}{{\partial {x}{power}}}"
             name, sizes = formula.__name__, tuple(self.indices[i] for i in self.indices_of(formula))
-            self.terms.setdefault(name, Term(name, tuple(shape.split()) or sizes, self._version(name, formula, 0, ())))
+            self.terms.setdefault(
+                name, Term(name, tuple(shape.split()) or sizes, self._version(name, formula, 0, ()))
+            )
             if shape:
                 left = f"{self._left(name, formula)} = {left}"
             self._add(name, left, formula, pairs, how, symbolic)
@@ -441,15 +532,28 @@ class Derivation:
                 yield from ((first, other) for other in others)
 
         first, *others = map(tex, self._write(formula).sides)
-        latex = aligned([f"{first} &= {others[0]}", *(f"&= {other}" for other in others[1:])]) if others[1:] else f"{first} = {others[0]}"
-        self._add(formula.__name__, latex, formula, pairs, "both sides computed from the definitions", symbolic)
+        latex = (
+            aligned([f"{first} &= {others[0]}", *(f"&= {other}" for other in others[1:])])
+            if others[1:]
+            else f"{first} = {others[0]}"
+        )
+        self._add(
+            formula.__name__,
+            latex,
+            formula,
+            pairs,
+            "both sides computed from the definitions",
+            symbolic,
+        )
         return formula
 
     # -- readings
 
     def constants(self, option: str = "") -> dict[str, Any]:
         """The number of layers, and what was chosen."""
-        return {name: value for name, value in ((self.last, self.depth), (self.chooser, option)) if name}
+        return {
+            name: value for name, value in ((self.last, self.depth), (self.chooser, option)) if name
+        }
 
     def numbers(self, seed: int, option: str = "") -> Values:
         """Numbers, drawn by a seed, for everything that is given."""
@@ -464,7 +568,13 @@ class Derivation:
                 return exact(term.sample(rng, shape))
             low = 1 if term.positive else -200
             return exact(
-                np.reshape([sympy.Rational(rng.choice([n for n in range(low, 201) if n]), 100) for _ in range(int(np.prod(shape)))], shape)
+                np.reshape(
+                    [
+                        sympy.Rational(rng.choice([n for n in range(low, 201) if n]), 100)
+                        for _ in range(int(np.prod(shape)))
+                    ],
+                    shape,
+                )
             )
 
         values = self.readings[seed, option] = Values(self, sizes, draw)
@@ -481,44 +591,85 @@ class Derivation:
 
         def draw(term: Term) -> Any:
             shape = tuple(self.sizes[size] for size in term.shape)
-            return exact(term.sample(rng, shape)) if term.sample and not term.positive else symbols(term, shape)
+            return (
+                exact(term.sample(rng, shape))
+                if term.sample and not term.positive
+                else symbols(term, shape)
+            )
 
-        values = self.readings["symbols", option] = Values(self, self.sizes | self.constants(option), draw)
+        values = self.readings["symbols", option] = Values(
+            self, self.sizes | self.constants(option), draw
+        )
         return values
 
     def example(self, *names: str, digits: int = 4, folded: bool = False, **given: Any) -> str:
         """LaTeX lines that show some terms and gradients with numbers filled in; `folded` into shorter lines."""
         option = given.pop(self.chooser, self.options[0])
-        given = {name: exact(np.vectorize(sympy.nsimplify, otypes=[object])(value)) for name, value in given.items()}
+        given = {
+            name: exact(np.vectorize(sympy.nsimplify, otypes=[object])(value))
+            for name, value in given.items()
+        }
         sizes = self.sizes | self.constants(option)
         for name, value in given.items():
             sizes.update(zip(self.terms[name].shape, np.shape(value), strict=True))
-        values = Values(self, sizes, lambda term: given[term.name] if term.name in given else symbols(term, [sizes[s] for s in term.shape]))
+        values = Values(
+            self,
+            sizes,
+            lambda term: (
+                given[term.name]
+                if term.name in given
+                else symbols(term, [sizes[s] for s in term.shape])
+            ),
+        )
         lines = []
         for name in names:
             parts = [self._symbol(name)]
-            formula = next((f for only, f in self.versions.get(name, ()) if not only or option in only), None)
+            formula = next(
+                (f for only, f in self.versions.get(name, ()) if not only or option in only), None
+            )
             if formula and not self.indices_of(formula):
-                parts.append(str(formula(**{p: self._filled(values, p, digits) for p in parameters(formula)})))
+                parts.append(
+                    str(
+                        formula(**{p: self._filled(values, p, digits) for p in parameters(formula)})
+                    )
+                )
             fold = r" \\ &= " if folded else " = "
-            line = " &= ".join([parts[0], fold.join(dict.fromkeys([*parts[1:], str(matrix(values[name], digits))]))])
+            line = " &= ".join(
+                [
+                    parts[0],
+                    fold.join(dict.fromkeys([*parts[1:], str(matrix(values[name], digits))])),
+                ]
+            )
             lines.append(FOLD.sub(r" \\\\ &\\quad ", line) if folded else line)
         return aligned(lines, gap="[1ex]")
 
     def _filled(self, values: Values, name: str, digits: int) -> Any:
         if name in values.sizes:
             return Tex(str(values[name])) if isinstance(values[name], int) else values[name]
-        return Layers(lambda layer: matrix(values[name][layer], digits)) if self.in_layers(name) else matrix(values[name], digits)
+        return (
+            Layers(lambda layer: matrix(values[name][layer], digits))
+            if self.in_layers(name)
+            else matrix(values[name], digits)
+        )
 
     def _coded(self, code: Formula, values: Values, layer: int) -> Any:
         """What the package computes from the page's numbers."""
-        return floats(code(**{name: layer if name == self.letter else floats(values[name]) for name in parameters(code)}))
+        return floats(
+            code(
+                **{
+                    name: layer if name == self.letter else floats(values[name])
+                    for name in parameters(code)
+                }
+            )
+        )
 
     def in_layers(self, name: str) -> bool:
         """Whether every layer has a term of this name."""
         return name in self.layered or (name[:1] == "d" and name[1:] in self.layered)
 
-    def _each(self, name: str, shape: str, layered: bool, layers: tuple[int, ...] = ()) -> Iterator[tuple[str, tuple[str, ...], int]]:
+    def _each(
+        self, name: str, shape: str, layered: bool, layers: tuple[int, ...] = ()
+    ) -> Iterator[tuple[str, tuple[str, ...], int]]:
         """The names, shapes and layers of a term; if layers do not have it, the one name."""
         if layered:
             self.layered.setdefault(name, shape)
@@ -558,11 +709,20 @@ class Derivation:
         return formula(**{name: self._name(name) for name in parameters(formula)})
 
     def _name(self, name: str) -> Any:
-        if name in self.indices or name in self.sizes or name in self.constants() or name == self.letter:
+        if (
+            name in self.indices
+            or name in self.sizes
+            or name in self.constants()
+            or name == self.letter
+        ):
             return Tex(symbol(name))
         if self.in_layers(name):
             shape = self.layered[name if name in self.layered else name[1:]]
-            return Layers(lambda layer: named(f"{symbol(name)}_{{{tex(layer)}}}", self._shape(shape, tex(layer))))
+            return Layers(
+                lambda layer: named(
+                    f"{symbol(name)}_{{{tex(layer)}}}", self._shape(shape, tex(layer))
+                )
+            )
         term = self.terms.get(name) or self.terms.get(name[1:])
         if term is None:
             raise EquationError(f"page {self.number} says nowhere what {name} is.")
@@ -581,19 +741,34 @@ class Derivation:
         places = tuple(Tex(symbol(i)) for i in indices)
         return str(named(self._symbol(name))[places] if places else named(self._symbol(name)))
 
-    def _add(self, name: str, left: str, formula: Formula, pairs: Any, how: str, symbolic: bool, **more: Any) -> None:
+    def _add(
+        self,
+        name: str,
+        left: str,
+        formula: Formula,
+        pairs: Any,
+        how: str,
+        symbolic: bool,
+        **more: Any,
+    ) -> None:
         if name in self.equations:
             raise EquationError(f"page {self.number} has two equations called {name}.")
         latex = left if how.startswith("both") else f"{left} = {self._write(formula)}"
         number = f"{self.number}.{len(self.equations) + 1}"
         self.readings.clear()
-        self.equations[name] = Equation(self, name, number, latex, how, formula, pairs, symbolic, **more)
+        self.equations[name] = Equation(
+            self, name, number, latex, how, formula, pairs, symbolic, **more
+        )
 
 
 def symbols(term: Term, shape: Sequence[int]) -> Any:
     """A symbol for every entry of a term."""
     options = {"positive": True} if term.positive else {"real": True}
-    return exact(np.reshape([sympy.Symbol(f"{term.name}_{n}", **options) for n in range(int(np.prod(shape)))], shape))
+    return exact(
+        np.reshape(
+            [sympy.Symbol(f"{term.name}_{n}", **options) for n in range(int(np.prod(shape)))], shape
+        )
+    )
 
 
 def parameters(formula: Formula) -> list[str]:
@@ -611,7 +786,10 @@ def vanishes(difference: Any) -> bool:
 
     On one denominator that is often seen at once, where simplifying takes seconds.
     """
-    if sympy.expand(sympy.fraction(sympy.together(difference))[0]) == 0 or sympy.simplify(difference) == 0:
+    if (
+        sympy.expand(sympy.fraction(sympy.together(difference))[0]) == 0
+        or sympy.simplify(difference) == 0
+    ):
         return True
     signed = [x for x in difference.free_symbols if not x.is_positive]
     if not signed or not difference.has(sympy.Abs, sympy.Max, sympy.Min, sympy.Piecewise):
@@ -632,5 +810,11 @@ def floats(values: Any) -> Any:
         return int(values) if isinstance(values, sympy.Integer) else values
     if isinstance(values, Layers):
         return Layers(lambda layer: floats(values[layer]))
-    data = np.asarray(getattr(values, "data", values) if type(values).__name__ == "Tensor" else values, object)
-    return np.asarray(np.frompyfunc(float, 1, 1)(data), np.float64) if data.shape else float(data.item())
+    data = np.asarray(
+        getattr(values, "data", values) if type(values).__name__ == "Tensor" else values, object
+    )
+    return (
+        np.asarray(np.frompyfunc(float, 1, 1)(data), np.float64)
+        if data.shape
+        else float(data.item())
+    )

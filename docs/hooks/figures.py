@@ -38,7 +38,15 @@ STYLE = {
 }
 
 
-def curves(name: str, draw: Callable[..., None], label: str, caption: str, *, panels: int = 1, height: float = 2.4) -> str:
+def curves(
+    name: str,
+    draw: Callable[..., None],
+    label: str,
+    caption: str,
+    *,
+    panels: int = 1,
+    height: float = 2.4,
+) -> str:
     """An HTML figure of panels beneath each other, as wide as a phone; `draw` is called with their axes.
 
     Parameters
@@ -68,9 +76,16 @@ def svg(figure: Figure, label: str, *, name: str = "", caption: str = "") -> str
     with mpl.rc_context(STYLE | {"svg.hashsalt": name or label}):
         FigureCanvasSVG(figure)
         out = io.StringIO()
-        figure.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+        figure.savefig(
+            out,
+            format="svg",
+            transparent=True,
+            metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")),
+        )
     text = out.getvalue()
-    text = text[text.index("<svg") :].replace(INK, "currentColor").replace("#000000", "currentColor")
+    text = (
+        text[text.index("<svg") :].replace(INK, "currentColor").replace("#000000", "currentColor")
+    )
     used = set(re.findall(r"#([\w-]+)", text))
     text = re.sub(r' id="([\w.-]+)"', lambda found: found[0] if found[1] in used else "", text)
     text = re.sub(r"font-family: [^;\"]*", "font-family: inherit", text)

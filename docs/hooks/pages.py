@@ -68,7 +68,9 @@ def fill(markdown: str, source: Path) -> str:
     twin = load(source.with_suffix(".py")) if source.with_suffix(".py").exists() else None
     if source.parent.name == "derivations" and (found := DISPLAY.search(markdown)):
         line = markdown[: found.end()].count("\n") + 1
-        raise EquationError(f"line {line} displays a formula that nothing checks. Put it into {source.stem}.py and name it here.")
+        raise EquationError(
+            f"line {line} displays a formula that nothing checks. Put it into {source.stem}.py and name it here."
+        )
     shown: list[str] = []
 
     def replace(match: re.Match[str]) -> str:
@@ -79,14 +81,18 @@ def fill(markdown: str, source: Path) -> str:
         if kind == "example":
             return display(getattr(twin, arguments[0])())
         if kind not in DIRECTIVES:
-            raise LookupError(f"there is no directive {kind!r}, only equation, example, {', '.join(DIRECTIVES)}.")
+            raise LookupError(
+                f"there is no directive {kind!r}, only equation, example, {', '.join(DIRECTIVES)}."
+            )
         return DIRECTIVES[kind](*arguments)
 
     text = DIRECTIVE.sub(replace, markdown)
     if twin is None or not hasattr(twin, "page"):
         return text
     if shown != list(twin.page.equations):
-        raise EquationError(f"{source.stem}.py has the equations {', '.join(twin.page.equations)}, but the page shows {', '.join(shown)}.")
+        raise EquationError(
+            f"{source.stem}.py has the equations {', '.join(twin.page.equations)}, but the page shows {', '.join(shown)}."
+        )
     return f"{text}\n\n{checks(twin.page)}"
 
 
@@ -176,7 +182,9 @@ def excerpt(text: str, name: str, file: str) -> str:
     lines = text.splitlines()
     parts = []
     for node in nodes:
-        first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
+        first = min(
+            [node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))]
+        )
         parts.append(textwrap.dedent("\n".join(lines[first - 1 : node.end_lineno])))
     return "\n\n\n".join(parts)
 
@@ -188,7 +196,10 @@ def test(*names: str) -> str:
         file, _, function = name.partition("::")
         text = excerpt((ROOT / file).read_text(encoding="utf-8"), function, file)
         sentence = function.removeprefix("test_").replace("_", " ")
-        parts.append(f'??? success "Tested: {sentence}"\n\n' + textwrap.indent(f'```python title="{file}"\n{text}\n```', "    "))
+        parts.append(
+            f'??? success "Tested: {sentence}"\n\n'
+            + textwrap.indent(f'```python title="{file}"\n{text}\n```', "    ")
+        )
     return "\n\n".join(parts)
 
 

@@ -30,27 +30,43 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
     """Add a page and a notebook for each script."""
     for script in scripts():
         files.append(File.generated(config, f"tutorials/{script.stem}.md", content=page(script)))
-        files.append(File.generated(config, f"tutorials/{script.stem}.ipynb", content=nbformat.writes(notebook(script)) + "\n"))
+        files.append(
+            File.generated(
+                config,
+                f"tutorials/{script.stem}.ipynb",
+                content=nbformat.writes(notebook(script)) + "\n",
+            )
+        )
     return files
 
 
 def page(script: Path) -> str:
     """A tutorial as Markdown, with all outputs."""
-    first, *rest = [cell.source if cell.cell_type == "markdown" else code(cell) for cell in executed(script).cells]
+    first, *rest = [
+        cell.source if cell.cell_type == "markdown" else code(cell)
+        for cell in executed(script).cells
+    ]
     title, _, opening = first.partition("\n")
-    download = f"[:material-download: Notebook]({script.stem}.ipynb){{ .md-button .download download }}"
+    download = (
+        f"[:material-download: Notebook]({script.stem}.ipynb){{ .md-button .download download }}"
+    )
     return "\n\n".join([title, download, opening, *rest]) + "\n"
 
 
 def executed(script: Path) -> Any:
     """The cells with their outputs; those of an earlier run, as long as neither the script nor the package has changed."""
     sources = [script, *sorted((ROOT / "tinygrad_mnist").rglob("*.py"))]
-    kept = CACHE / f"{script.stem}-{hashlib.sha256(b''.join(map(Path.read_bytes, sources))).hexdigest()[:16]}.ipynb"
+    kept = (
+        CACHE
+        / f"{script.stem}-{hashlib.sha256(b''.join(map(Path.read_bytes, sources))).hexdigest()[:16]}.ipynb"
+    )
     if kept.exists():
         return nbformat.read(kept, as_version=4)
     cells = jupytext.read(script)
     kernel = KernelManager(transport="ipc")
-    client = NotebookClient(cells, km=kernel, timeout=300, resources={"metadata": {"path": str(ROOT)}})
+    client = NotebookClient(
+        cells, km=kernel, timeout=300, resources={"metadata": {"path": str(ROOT)}}
+    )
     try:
         client.execute(env=os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"})
     except CellExecutionError as error:
@@ -73,7 +89,9 @@ def code(cell: Any) -> str:
     text = "\n\n".join([f"```python\n{cell.source}\n```", *map(output, cell.get("outputs", []))])
     for tag, title in (("solution", 'success "Solution"'), ("check", 'question "Check your own"')):
         if tag in tags(cell):
-            return f"??? {title}\n\n" + "\n".join(f"    {line}" if line else "" for line in text.splitlines())
+            return f"??? {title}\n\n" + "\n".join(
+                f"    {line}" if line else "" for line in text.splitlines()
+            )
     return text
 
 
@@ -92,4 +110,6 @@ def output(found: Any) -> str:
 
 def preformatted(text: str) -> str:
     """Text as it was printed."""
-    return f'<pre class="output"><code>{html.escape(text.rstrip())}</code></pre>'.replace("\n", "&#10;")
+    return f'<pre class="output"><code>{html.escape(text.rstrip())}</code></pre>'.replace(
+        "\n", "&#10;"
+    )

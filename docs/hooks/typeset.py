@@ -46,13 +46,17 @@ class Tex:
     name: str = ""
 
     def __add__(self, other: Any) -> Tex:
-        return Tex(f"{self} + {_tight(other, SUM)}", min(self.binds, SUM), self.shape or _shape(other))
+        return Tex(
+            f"{self} + {_tight(other, SUM)}", min(self.binds, SUM), self.shape or _shape(other)
+        )
 
     def __radd__(self, other: Any) -> Tex:
         return tex(other) + self
 
     def __sub__(self, other: Any) -> Tex:
-        return Tex(f"{self} - {_tight(other, PRODUCT)}", min(self.binds, SUM), self.shape or _shape(other))
+        return Tex(
+            f"{self} - {_tight(other, PRODUCT)}", min(self.binds, SUM), self.shape or _shape(other)
+        )
 
     def __rsub__(self, other: Any) -> Tex:
         return tex(other) - self
@@ -64,14 +68,24 @@ class Tex:
         other = tex(other)
         right = _tight(other, PRODUCT)
         space = " " if right.startswith(r"\left") else r"\, "  # a large bracket brings its own
-        sign = r" \odot " if self.shape and other.shape else r" \cdot " if right[:1].isdigit() else space
+        sign = (
+            r" \odot "
+            if self.shape and other.shape
+            else r" \cdot "
+            if right[:1].isdigit()
+            else space
+        )
         return Tex(f"{_tight(self, PRODUCT)}{sign}{right}", PRODUCT, self.shape or other.shape)
 
     def __rmul__(self, other: Any) -> Tex:
         return tex(other) * self
 
     def __matmul__(self, other: Any) -> Tex:
-        return Tex(rf"{_tight(self, PRODUCT)}\; {_tight(other, PRODUCT)}", PRODUCT, self.shape[:-1] + _shape(other)[1:])
+        return Tex(
+            rf"{_tight(self, PRODUCT)}\; {_tight(other, PRODUCT)}",
+            PRODUCT,
+            self.shape[:-1] + _shape(other)[1:],
+        )
 
     def __truediv__(self, other: Any) -> Tex:
         return Tex(rf"\frac{{{self}}}{{{tex(other)}}}", PRODUCT, self.shape or _shape(other))
@@ -101,13 +115,19 @@ class Tex:
         places = [tex(k).latex for k in (key if isinstance(key, tuple) else (key,))]
         inner = self.name or self.latex
         base = f"({inner})" if "_" in inner or "^" in inner or self.binds != ATOM else inner
-        return Tex(f"{base}_{{{(',' if any(len(p) > 1 for p in places) else '').join(places)}}}", ATOM)
+        return Tex(
+            f"{base}_{{{(',' if any(len(p) > 1 for p in places) else '').join(places)}}}", ATOM
+        )
 
     @property
     def T(self) -> Tex:
         """The transpose."""
         shape = self.shape[::-1]
-        return named(rf"{self.name}^\top", shape) if self.name else Tex(rf"{_tight(self, ATOM)}^\top", POWER, shape)
+        return (
+            named(rf"{self.name}^\top", shape)
+            if self.name
+            else Tex(rf"{_tight(self, ATOM)}^\top", POWER, shape)
+        )
 
     def __str__(self) -> str:
         return self.latex
@@ -115,7 +135,11 @@ class Tex:
 
 def tex(value: Any) -> Tex:
     """A number or a formula as a formula."""
-    return value if isinstance(value, Tex) else Tex(sympy.latex(sympy.nsimplify(value)), MINUS if value < 0 else ATOM)
+    return (
+        value
+        if isinstance(value, Tex)
+        else Tex(sympy.latex(sympy.nsimplify(value)), MINUS if value < 0 else ATOM)
+    )
 
 
 def named(name: str, shape: Sequence[str] = ()) -> Tex:
@@ -150,7 +174,9 @@ def _shape(value: Any) -> tuple[str, ...]:
 # ---------------------------------------------------------------- functions that have all readings
 
 
-def elementwise(function: Callable[..., Any], write: Callable[..., str], binds: int = ATOM) -> Callable[..., Any]:
+def elementwise(
+    function: Callable[..., Any], write: Callable[..., str], binds: int = ATOM
+) -> Callable[..., Any]:
     """A function of numbers that also works on arrays, entry by entry, and can be written down."""
 
     def apply(*args: Any) -> Any:
@@ -184,10 +210,15 @@ def total(term: Callable[[Any], Any], last: Any, first: int | None = None) -> An
     or, if `first` is given, it is a number itself, from `first` to `last`, both included.
     """
     if not isinstance(last, Tex):
-        return sum(map(term, range(last) if first is None else range(first, last + 1)), sympy.Integer(0))
+        return sum(
+            map(term, range(last) if first is None else range(first, last + 1)), sympy.Integer(0)
+        )
     index = symbol(term.__code__.co_varnames[0])
     body = tex(term(Tex(index)))
-    return Tex(rf"\sum_{{{index}={1 if first is None else first}}}^{{{last}}} {_tight(body, PRODUCT)}", PRODUCT)
+    return Tex(
+        rf"\sum_{{{index}={1 if first is None else first}}}^{{{last}}} {_tight(body, PRODUCT)}",
+        PRODUCT,
+    )
 
 
 def delta(i: Any, j: Any) -> Any:
@@ -200,7 +231,9 @@ def cases(*branches: tuple[Any, Any]) -> Any:
     if not any(isinstance(part, Tex) for branch in branches for part in branch):
         return sympy.Piecewise(*branches)
     lines = [
-        f"{tex(value)} & " + (r"\text{otherwise}" if condition is True else rf"\text{{if }} {condition}") for value, condition in branches
+        f"{tex(value)} & "
+        + (r"\text{otherwise}" if condition is True else rf"\text{{if }} {condition}")
+        for value, condition in branches
     ]
     return Tex(r"\begin{cases} " + r" \\ ".join(lines) + r" \end{cases}", SUM)
 
@@ -211,7 +244,11 @@ def matrix(values: Any, digits: int = 4) -> Tex:
     rows = [[_number(x, digits) for x in row] for row in np.atleast_2d(array)]
     if array.ndim == 0:
         return Tex(rows[0][0], MINUS if rows[0][0].startswith("-") else ATOM)
-    return Tex(r"\begin{bmatrix} " + r" \\ ".join(" & ".join(row) for row in rows) + r" \end{bmatrix}", ATOM, ("",) * array.ndim)
+    return Tex(
+        r"\begin{bmatrix} " + r" \\ ".join(" & ".join(row) for row in rows) + r" \end{bmatrix}",
+        ATOM,
+        ("",) * array.ndim,
+    )
 
 
 def _number(x: Any, digits: int) -> str:

@@ -12,9 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-OFFLINE = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
-)
+OFFLINE = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -32,7 +30,9 @@ def site(tmp_path_factory):
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
     assert "WARNING" not in built.stderr
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as server:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=folder)
+    ) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
@@ -42,7 +42,9 @@ def site(tmp_path_factory):
 def browser():
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=shutil.which("chromium"), args=OFFLINE.split())
+        chromium = running.chromium.launch(
+            executable_path=shutil.which("chromium"), args=OFFLINE.split()
+        )
         yield chromium
         chromium.close()
 
@@ -53,12 +55,33 @@ def opened(site, browser):
     contexts, wrong = [], []
 
     def open_page(page, scheme="light"):
-        contexts.append(browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme))
+        contexts.append(
+            browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+        )
         tab = contexts[-1].new_page()
-        tab.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+        tab.on(
+            "console",
+            lambda message: (
+                wrong.append(message.text) if message.type in ("error", "warning") else None
+            ),
+        )
         tab.on("pageerror", lambda error: wrong.append(str(error)))
-        tab.on("request", lambda request: None if request.url.startswith((site, "data:", "blob:")) else wrong.append(request.url))
-        tab.on("response", lambda response: wrong.append(f"{response.status} {response.url}") if response.status >= 400 else None)
+        tab.on(
+            "request",
+            lambda request: (
+                None
+                if request.url.startswith((site, "data:", "blob:"))
+                else wrong.append(request.url)
+            ),
+        )
+        tab.on(
+            "response",
+            lambda response: (
+                wrong.append(f"{response.status} {response.url}")
+                if response.status >= 400
+                else None
+            ),
+        )
         tab.goto(f"{site}/{page}")
         return tab
 

@@ -49,7 +49,9 @@ def drawings(rng):
         top, left = rng.integers(0, height - size + 1), rng.integers(0, width - size + 1)
         grey[top : top + 56, left : left + 56] = digit.repeat(2, axis=0).repeat(2, axis=1)
         grey = grey if n % 2 else 255 - grey // 2
-        alpha = np.full_like(grey, 255) if n % 3 else rng.integers(0, 256, grey.shape).astype(np.uint8)
+        alpha = (
+            np.full_like(grey, 255) if n % 3 else rng.integers(0, 256, grey.shape).astype(np.uint8)
+        )
         yield np.dstack([grey, np.roll(grey, 1), grey, alpha])
     yield rng.integers(0, 256, (30, 41, 4)).astype(np.uint8)
 
@@ -83,7 +85,9 @@ def test_probabilities_activations_and_saliency_are_pythons(live):
     theirs, hidden, slopes = (np.array(part) for part in zip(*found, strict=True))
     np.testing.assert_allclose(theirs, probabilities, atol=1e-5)
     np.testing.assert_allclose(hidden, trained.model[1](trained.model[0](x)).data, atol=1e-4)
-    np.testing.assert_allclose(slopes, trained.model.saliency(x, probabilities.argmax(axis=1)), atol=1e-4)
+    np.testing.assert_allclose(
+        slopes, trained.model.saliency(x, probabilities.argmax(axis=1)), atol=1e-4
+    )
 
 
 def test_fifty_test_images_put_on_the_canvas_are_read(live):
@@ -113,7 +117,9 @@ def draw(tab, *points):
     """Draw with the mouse through points of the canvas, given as fractions of its side."""
     tab.locator(".live-canvas").scroll_into_view_if_needed()
     frame = tab.locator(".live-canvas").bounding_box()
-    places = [(frame["x"] + x * frame["width"], frame["y"] + y * frame["height"]) for x, y in points]
+    places = [
+        (frame["x"] + x * frame["width"], frame["y"] + y * frame["height"]) for x, y in points
+    ]
     tab.mouse.move(*places[0])
     tab.mouse.down()
     for place in places:
@@ -122,7 +128,10 @@ def draw(tab, *points):
 
 
 def answers(tab, digit):
-    tab.wait_for_function("(digit) => document.querySelector('.live-answer').textContent.startsWith(`A ${digit},`)", arg=digit)
+    tab.wait_for_function(
+        "(digit) => document.querySelector('.live-answer').textContent.startsWith(`A ${digit},`)",
+        arg=digit,
+    )
 
 
 SEVEN = (0.3, 0.25), (0.7, 0.25), (0.45, 0.8)
@@ -132,7 +141,9 @@ def test_it_is_drawn_with_the_mouse_and_cleared(live):
     draw(live, *SEVEN)
     answers(live, 7)
     assert live.locator(".live-best span").first.inner_text() == "7"
-    widths = live.locator(".live-bars i").evaluate_all("bars => bars.map((bar) => parseFloat(bar.style.width))")
+    widths = live.locator(".live-bars i").evaluate_all(
+        "bars => bars.map((bar) => parseFloat(bar.style.width))"
+    )
     assert sum(widths) == pytest.approx(100, abs=1e-3)
     live.locator(".live-clear").click()
     live.wait_for_function("document.querySelector('.live-answer').textContent.startsWith('Draw')")
@@ -144,7 +155,9 @@ def test_an_example_is_shown(live):
 
 
 def test_it_is_drawn_with_a_finger_on_a_phone_at_night(site, browser):
-    context = browser.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark", has_touch=True, is_mobile=True)
+    context = browser.new_context(
+        viewport={"width": 390, "height": 800}, color_scheme="dark", has_touch=True, is_mobile=True
+    )
     tab = context.new_page()
     tab.goto(f"{site}/live.html")
     ready(tab)
@@ -155,7 +168,10 @@ def test_it_is_drawn_with_a_finger_on_a_phone_at_night(site, browser):
     line = [(0.5, y) for y in np.linspace(0.2, 0.8, 12)]
     for n, (x, y) in enumerate(line):
         point = {"x": frame["x"] + x * frame["width"], "y": frame["y"] + y * frame["height"]}
-        touch.send("Input.dispatchTouchEvent", {"type": "touchMove" if n else "touchStart", "touchPoints": [point]})
+        touch.send(
+            "Input.dispatchTouchEvent",
+            {"type": "touchMove" if n else "touchStart", "touchPoints": [point]},
+        )
     touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     answers(tab, 1)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390

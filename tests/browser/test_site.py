@@ -10,12 +10,20 @@ from tinygrad_mnist import tutorials
 pytestmark = pytest.mark.browser
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
-WRITTEN = [path.relative_to(DOCS).with_suffix(".html") for path in DOCS.rglob("*.md") if "node_modules" not in path.parts]
-PAGES = sorted([*map(str, WRITTEN), *(f"tutorials/{script.stem}.html" for script in tutorials.scripts())])
+WRITTEN = [
+    path.relative_to(DOCS).with_suffix(".html")
+    for path in DOCS.rglob("*.md")
+    if "node_modules" not in path.parts
+]
+PAGES = sorted(
+    [*map(str, WRITTEN), *(f"tutorials/{script.stem}.html" for script in tutorials.scripts())]
+)
 
 
 def assert_formulas_are_typeset(tab):
-    tab.wait_for_function("[...document.querySelectorAll('.arithmatex')].every(formula => formula.querySelector('.katex'))")
+    tab.wait_for_function(
+        "[...document.querySelectorAll('.arithmatex')].every(formula => formula.querySelector('.katex'))"
+    )
     assert tab.locator(".katex-error").count() == 0
 
 
@@ -26,8 +34,13 @@ def test_page(opened, page):
         assert_formulas_are_typeset(tab)
         for width in (1280, 390):
             tab.set_viewport_size({"width": width, "height": 900})
-            assert tab.evaluate("document.documentElement.scrollWidth") <= width, f"scrolls sideways at {width} px"
-        text, paper = (tab.evaluate(f"getComputedStyle(document.body).{name}") for name in ("color", "backgroundColor"))
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width, (
+                f"scrolls sideways at {width} px"
+            )
+        text, paper = (
+            tab.evaluate(f"getComputedStyle(document.body).{name}")
+            for name in ("color", "backgroundColor")
+        )
         assert abs(brightness(text) - brightness(paper)) > 80
         assert (brightness(paper) > 128) == (scheme == "light")
         lost = tab.evaluate(

@@ -13,9 +13,14 @@ def test_rmsprop_takes_the_steps_of_pytorch(rng):
     x, coefficients = rng.normal(size=5), rng.normal(size=(20, 5))
     ours, theirs = tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
     settings = {"lr": 0.02, "alpha": 0.9, "eps": 1e-6}
-    optimizers = run_page("new-optimizer.md")["RMSprop"]([ours], **settings), torch.optim.RMSprop([theirs], **settings)
+    optimizers = (
+        run_page("new-optimizer.md")["RMSprop"]([ours], **settings),
+        torch.optim.RMSprop([theirs], **settings),
+    )
     for c in coefficients:
-        for p, optimizer, factor in zip((ours, theirs), optimizers, (c, torch.tensor(c)), strict=True):
+        for p, optimizer, factor in zip(
+            (ours, theirs), optimizers, (c, torch.tensor(c)), strict=True
+        ):
             optimizer.zero_grad()
             (factor * p * p).sum().backward()
             optimizer.step()

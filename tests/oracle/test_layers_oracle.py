@@ -36,7 +36,9 @@ def assert_same_gradients(ours, theirs, x, rng):
 
 
 def test_layer_norm(page, rng):
-    assert_same_gradients(*in_float64(page["LayerNorm"](5), torch.nn.LayerNorm(5), rng), rng.normal(size=(4, 5)), rng)
+    assert_same_gradients(
+        *in_float64(page["LayerNorm"](5), torch.nn.LayerNorm(5), rng), rng.normal(size=(4, 5)), rng
+    )
 
 
 def test_batch_norm_in_training_and_evaluation(page, rng):
@@ -46,16 +48,26 @@ def test_batch_norm_in_training_and_evaluation(page, rng):
     for _ in range(3):
         assert_same_gradients(ours, theirs, rng.normal(2, 3, size=(6, 3)), rng)
     for name in ("running_mean", "running_var"):
-        np.testing.assert_allclose(getattr(ours, name).data, getattr(theirs, name).numpy(), rtol=1e-13)
+        np.testing.assert_allclose(
+            getattr(ours, name).data, getattr(theirs, name).numpy(), rtol=1e-13
+        )
     assert_same_gradients(ours.eval(), theirs.eval(), rng.normal(2, 3, size=(6, 3)), rng)
 
 
 @pytest.mark.parametrize(("stride", "padding"), [(1, 0), (1, 1), (2, 0), (2, 2), (3, 1)])
 def test_convolution(page, rng, stride, padding):
-    ours, theirs = page["Conv2d"](2, 3, 3, stride, padding), torch.nn.Conv2d(2, 3, 3, stride, padding)
+    ours, theirs = (
+        page["Conv2d"](2, 3, 3, stride, padding),
+        torch.nn.Conv2d(2, 3, 3, stride, padding),
+    )
     assert_same_gradients(*in_float64(ours, theirs, rng), rng.normal(size=(2, 2, 8, 7)), rng)
 
 
 @pytest.mark.parametrize(("size", "stride"), [(2, None), (3, 1), (2, 3)])
 def test_pooling(page, rng, size, stride):
-    assert_same_gradients(page["MaxPool2d"](size, stride), torch.nn.MaxPool2d(size, stride), rng.normal(size=(2, 2, 8, 7)), rng)
+    assert_same_gradients(
+        page["MaxPool2d"](size, stride),
+        torch.nn.MaxPool2d(size, stride),
+        rng.normal(size=(2, 2, 8, 7)),
+        rng,
+    )

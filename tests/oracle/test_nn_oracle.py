@@ -28,13 +28,20 @@ def array(t):
 def derivatives(lib, outputs, leaves):
     """The outputs, their gradients along random cotangents, and the gradients of these along random cotangents."""
     rng = np.random.default_rng(1)
-    outward, inward = ([lib.tensor(rng.normal(size=tuple(t.shape))) for t in ts] for ts in (outputs, leaves))
+    outward, inward = (
+        [lib.tensor(rng.normal(size=tuple(t.shape))) for t in ts] for ts in (outputs, leaves)
+    )
     first = grad(lib, outputs, leaves, outward, create_graph=True, allow_unused=True)
     curved = [i for i, g in enumerate(first) if g is not None and g.requires_grad]
     second = [None] * len(leaves)
     if curved:
-        second = grad(lib, [first[i] for i in curved], leaves, [inward[i] for i in curved], allow_unused=True)
-    gradients = [np.zeros(tuple(x.shape)) if g is None else array(g) for g, x in zip([*first, *second], [*leaves, *leaves], strict=True)]
+        second = grad(
+            lib, [first[i] for i in curved], leaves, [inward[i] for i in curved], allow_unused=True
+        )
+    gradients = [
+        np.zeros(tuple(x.shape)) if g is None else array(g)
+        for g, x in zip([*first, *second], [*leaves, *leaves], strict=True)
+    ]
     return [*map(array, outputs), *gradients]
 
 
@@ -74,11 +81,17 @@ FUNCTIONS = {
     "dropout in evaluation": lambda F, x: F.dropout(x, 0.9, training=False) * 1,
     "dropout of nothing": lambda F, x: F.dropout(x, p=0.0) * 1,
 }
-EXTREME = np.array([[-1e4, -800.0, -40.0, -20.0, -1e-9, 1e-300], [1e-9, 15.0, 19.0, 36.0, 800.0, 1e4]])
+EXTREME = np.array(
+    [[-1e4, -800.0, -40.0, -20.0, -1e-9, 1e-300], [1e-9, 15.0, 19.0, 36.0, 800.0, 1e4]]
+)
 
 
 @pytest.mark.parametrize("f", FUNCTIONS.values(), ids=FUNCTIONS)
-@pytest.mark.parametrize("x", [draw(5, 3), draw(4, 2, 3), 5 * draw(1, 7), EXTREME], ids=["matrix", "stack", "row", "extreme"])
+@pytest.mark.parametrize(
+    "x",
+    [draw(5, 3), draw(4, 2, 3), 5 * draw(1, 7), EXTREME],
+    ids=["matrix", "stack", "row", "extreme"],
+)
 def test_function(f, x):
     check(lambda lib, x: f(lib.nn.functional, x), x)
 
@@ -90,13 +103,17 @@ def test_softplus_keeps_the_digits_that_pytorch_drops_beyond_20():
     np.testing.assert_array_equal(tinygrad_mnist.nn.functional.softplus(x), np.logaddexp(0, x))
 
 
-@pytest.mark.parametrize("x", [draw(5, 3), draw(2, 5, 3), draw(3)], ids=["matrix", "stack", "vector"])
+@pytest.mark.parametrize(
+    "x", [draw(5, 3), draw(2, 5, 3), draw(3)], ids=["matrix", "stack", "vector"]
+)
 def test_linear_function_with_the_weight_transposed(x):
     def weight(lib, w):
         return w.T if lib is torch else w
 
     check(lambda lib, x, w: lib.nn.functional.linear(x, weight(lib, w)), x, draw(3, 4))
-    check(lambda lib, x, w, b: lib.nn.functional.linear(x, weight(lib, w), b), x, draw(3, 4), draw(4))
+    check(
+        lambda lib, x, w, b: lib.nn.functional.linear(x, weight(lib, w), b), x, draw(3, 4), draw(4)
+    )
 
 
 @pytest.mark.parametrize("p", [0.25, 0.5, 0.9])
@@ -137,8 +154,16 @@ def test_cross_entropy(logits, reduction, smoothing):
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("shape", [(5, 3), (4,), (), (2, 1, 3)])
 def test_mse(shape, reduction):
-    check(lambda lib, x, y: lib.nn.functional.mse_loss(x, y, reduction=reduction), draw(*shape), draw(*shape, seed=1))
-    check(lambda lib, x, y: lib.nn.MSELoss(reduction=reduction)(x, y), draw(*shape), draw(*shape, seed=1))
+    check(
+        lambda lib, x, y: lib.nn.functional.mse_loss(x, y, reduction=reduction),
+        draw(*shape),
+        draw(*shape, seed=1),
+    )
+    check(
+        lambda lib, x, y: lib.nn.MSELoss(reduction=reduction)(x, y),
+        draw(*shape),
+        draw(*shape, seed=1),
+    )
 
 
 def test_losses_average_by_default():
@@ -171,7 +196,10 @@ KINKS = {
     "relu": (lambda lib, x: lib.nn.functional.relu(x), AT_ZERO),
     "leaky_relu": (lambda lib, x: lib.nn.functional.leaky_relu(x, 0.1), AT_ZERO),
     "abs": (lambda lib, x: x.abs(), AT_ZERO),
-    "clamp at both bounds": (lambda lib, x: (x * x).clamp(0.25, 4.0), np.array([-3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 2.0, 3.0])),
+    "clamp at both bounds": (
+        lambda lib, x: (x * x).clamp(0.25, 4.0),
+        np.array([-3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 2.0, 3.0]),
+    ),
     "clamp from below": (lambda lib, x: x.clamp(min=0.0), AT_ZERO),
     "clamp from above": (lambda lib, x: x.clamp(max=0.0), AT_ZERO),
     "maximum": (elementwise("maximum"), TIED, TIED[:, ::-1].copy()),
@@ -186,7 +214,10 @@ KINKS = {
     "power 0 at 0": (lambda lib, x: x**0, AT_ZERO),
     "power 1 at 0": (lambda lib, x: x**1, AT_ZERO),
     "power 2 at 0": (lambda lib, x: x**2, AT_ZERO),
-    "where with an infinite slope unused": (lambda lib, x: (torch if lib is torch else np).where(x > 0, x.abs().sqrt(), x), AT_ZERO),
+    "where with an infinite slope unused": (
+        lambda lib, x: (torch if lib is torch else np).where(x > 0, x.abs().sqrt(), x),
+        AT_ZERO,
+    ),
 }
 
 
@@ -212,9 +243,15 @@ MODULES = {
     "Identity": lambda nn: nn.Identity(),
     "Dropout in evaluation": lambda nn: nn.Dropout(0.5).eval(),
     "a network": lambda nn: nn.Sequential(
-        nn.Linear(3, 5), nn.Tanh(), nn.Sequential(nn.Linear(5, 5), nn.LeakyReLU()), nn.Linear(5, 2), nn.LogSoftmax(dim=-1)
+        nn.Linear(3, 5),
+        nn.Tanh(),
+        nn.Sequential(nn.Linear(5, 5), nn.LeakyReLU()),
+        nn.Linear(5, 2),
+        nn.LogSoftmax(dim=-1),
     ),
-    "a network that uses a layer twice": lambda nn: nn.Sequential(*[nn.Linear(3, 3), nn.Sigmoid()] * 2),
+    "a network that uses a layer twice": lambda nn: nn.Sequential(
+        *[nn.Linear(3, 3), nn.Sigmoid()] * 2
+    ),
 }
 
 
@@ -223,7 +260,9 @@ def filled(lib, model):
     if lib is torch:
         model.double()
     for i, p in enumerate(model.parameters()):
-        p.data = lib.tensor(draw(*reversed(p.shape), seed=i).T if lib is torch else draw(*p.shape, seed=i))
+        p.data = lib.tensor(
+            draw(*reversed(p.shape), seed=i).T if lib is torch else draw(*p.shape, seed=i)
+        )
     return model
 
 
@@ -238,7 +277,11 @@ def test_module(make, shape):
         model, x = filled(lib, make(lib.nn)), lib.tensor(draw(*shape), requires_grad=True)
         out = model(x)
         out.backward(lib.tensor(draw(*out.shape, seed=9)))
-        return [out.detach().numpy(), x.grad.numpy(), *in_our_layout(lib, [p.grad for p in model.parameters()])]
+        return [
+            out.detach().numpy(),
+            x.grad.numpy(),
+            *in_our_layout(lib, [p.grad for p in model.parameters()]),
+        ]
 
     assert_agree(run(tinygrad_mnist), run(torch), 1e-12)
 
@@ -249,10 +292,19 @@ def test_a_network_follows_the_same_path_for_20_steps(output):
 
     def train(lib):
         nn, t = lib.nn, lib.tensor(x)
-        model = filled(lib, nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)))
-        optimizer = lib.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3, nesterov=True)
+        model = filled(
+            lib,
+            nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)),
+        )
+        optimizer = lib.optim.SGD(
+            model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3, nesterov=True
+        )
         target = lib.tensor(labels if output == "cross-entropy" else np.eye(3)[labels])
-        loss_fn = nn.CrossEntropyLoss(label_smoothing=0.1) if output == "cross-entropy" else nn.MSELoss(reduction="sum")
+        loss_fn = (
+            nn.CrossEntropyLoss(label_smoothing=0.1)
+            if output == "cross-entropy"
+            else nn.MSELoss(reduction="sum")
+        )
         path = []
         for _ in range(20):
             loss = loss_fn(model(t), target)
@@ -260,7 +312,10 @@ def test_a_network_follows_the_same_path_for_20_steps(output):
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
-            path += [np.array(loss.item()), *(a.copy() for a in in_our_layout(lib, model.parameters()))]
+            path += [
+                np.array(loss.item()),
+                *(a.copy() for a in in_our_layout(lib, model.parameters())),
+            ]
         return path
 
     ours, theirs = train(tinygrad_mnist), train(torch)
@@ -281,7 +336,12 @@ def tree(lib):
             self.register_buffer("count", lib.tensor(np.zeros(2)))
             self.scale = lib.nn.Parameter(lib.tensor(np.ones(3)))
             self.register_buffer("later", None)
-            self.layers = lib.nn.ModuleList([lib.nn.Dropout(0.5), lib.nn.Sequential(lib.nn.ReLU(), lib.nn.Linear(3, 2, bias=False))])
+            self.layers = lib.nn.ModuleList(
+                [
+                    lib.nn.Dropout(0.5),
+                    lib.nn.Sequential(lib.nn.ReLU(), lib.nn.Linear(3, 2, bias=False)),
+                ]
+            )
             self.layers.append(lib.nn.Identity())
             self.again = self.first
             self.tied = self.scale
@@ -319,10 +379,14 @@ def applied(model):
 
 TREES = {
     "named_parameters": lambda lib, m: [name for name, _ in m.named_parameters()],
-    "named_parameters with a prefix": lambda lib, m: [name for name, _ in m.named_parameters("model")],
+    "named_parameters with a prefix": lambda lib, m: [
+        name for name, _ in m.named_parameters("model")
+    ],
     "parameters": lambda lib, m: len(list(m.parameters())),
     "named_buffers": lambda lib, m: [name for name, _ in m.named_buffers()],
-    "named_buffers with a prefix": lambda lib, m: [name for name, _ in m.named_buffers(prefix="model")],
+    "named_buffers with a prefix": lambda lib, m: [
+        name for name, _ in m.named_buffers(prefix="model")
+    ],
     "buffers": lambda lib, m: [tuple(t.shape) for t in m.buffers()],
     "state_dict": lambda lib, m: list(m.state_dict()),
     "state_dict needs no grad": lambda lib, m: [t.requires_grad for t in m.state_dict().values()],
@@ -331,17 +395,37 @@ TREES = {
     "apply": lambda lib, m: applied(m),
     "eval": lambda lib, m: [module.training for module in m.eval().modules()],
     "train": lambda lib, m: [module.training for module in m.eval().train().modules()],
-    "train(False) inside": lambda lib, m: (m.layers.train(False) is m.layers, [module.training for module in m.modules()]),
+    "train(False) inside": lambda lib, m: (
+        m.layers.train(False) is m.layers,
+        [module.training for module in m.modules()],
+    ),
     "zero_grad": lambda lib, m: gradients_after_zero_grad(m),
-    "requires_grad_": lambda lib, m: [p.requires_grad for p in m.requires_grad_(False).parameters()],
-    "requires_grad_ inside": lambda lib, m: (m.first.requires_grad_(False) is m.first, [p.requires_grad for p in m.parameters()]),
-    "length": lambda lib, m: (len(m.layers), len(m.layers[1]), type(m.layers[-1]).__name__, [type(x).__name__ for x in m.layers]),
+    "requires_grad_": lambda lib, m: [
+        p.requires_grad for p in m.requires_grad_(False).parameters()
+    ],
+    "requires_grad_ inside": lambda lib, m: (
+        m.first.requires_grad_(False) is m.first,
+        [p.requires_grad for p in m.parameters()],
+    ),
+    "length": lambda lib, m: (
+        len(m.layers),
+        len(m.layers[1]),
+        type(m.layers[-1]).__name__,
+        [type(x).__name__ for x in m.layers],
+    ),
     "a parameter becomes None": lambda lib, m: reassigned(m, scale=None),
     "a buffer becomes None": lambda lib, m: reassigned(m, count=None),
-    "a buffer gets another tensor": lambda lib, m: reassigned(m, count=lib.tensor(np.ones(5)), later=lib.tensor(1.0)),
+    "a buffer gets another tensor": lambda lib, m: reassigned(
+        m, count=lib.tensor(np.ones(5)), later=lib.tensor(1.0)
+    ),
     "a tensor is no parameter": lambda lib, m: reassigned(m, other=lib.tensor(1.0)),
-    "a buffer registered again": lambda lib, m: (m.register_buffer("count", lib.tensor(1.0)), list(m.state_dict())),
-    "a parameter gets another parameter": lambda lib, m: reassigned(m, scale=lib.nn.Parameter(lib.tensor(np.ones(1)))),
+    "a buffer registered again": lambda lib, m: (
+        m.register_buffer("count", lib.tensor(1.0)),
+        list(m.state_dict()),
+    ),
+    "a parameter gets another parameter": lambda lib, m: reassigned(
+        m, scale=lib.nn.Parameter(lib.tensor(np.ones(1)))
+    ),
 }
 
 
@@ -376,20 +460,35 @@ def loaded(lib, model, state, **options):
 
 LOADS = {
     "all": lambda lib, m: loaded(lib, m, changed(lib, filled(lib, m))),
-    "another dtype": lambda lib, m: loaded(lib, m, changed(lib, filled(lib, m), scale=lib.tensor(np.arange(3)))),
-    "tied, the last wins": lambda lib, m: loaded(lib, m, changed(lib, filled(lib, m), tied=lib.tensor(np.full(3, 7.0)))),
+    "another dtype": lambda lib, m: loaded(
+        lib, m, changed(lib, filled(lib, m), scale=lib.tensor(np.arange(3)))
+    ),
+    "tied, the last wins": lambda lib, m: loaded(
+        lib, m, changed(lib, filled(lib, m), tied=lib.tensor(np.full(3, 7.0)))
+    ),
     "missing": lambda lib, m: loaded(lib, m, changed(lib, m, scale=None)),
-    "missing the second name of a tied one": lambda lib, m: loaded(lib, m, changed(lib, m, tied=None)),
+    "missing the second name of a tied one": lambda lib, m: loaded(
+        lib, m, changed(lib, m, tied=None)
+    ),
     "missing buffer": lambda lib, m: loaded(lib, m, changed(lib, m, count=None)),
     "unexpected": lambda lib, m: loaded(lib, m, changed(lib, m, extra=lib.tensor(1.0))),
     "missing and unexpected, not strict": lambda lib, m: loaded(
-        lib, filled(lib, m), changed(lib, m, scale=None, extra=lib.tensor(1.0), count=None), strict=False
+        lib,
+        filled(lib, m),
+        changed(lib, m, scale=None, extra=lib.tensor(1.0), count=None),
+        strict=False,
     ),
     "nothing, not strict": lambda lib, m: loaded(lib, filled(lib, m), {}, strict=False),
     "shape": lambda lib, m: loaded(lib, m, changed(lib, m, scale=lib.tensor(np.ones(7)))),
-    "shape that broadcasts": lambda lib, m: loaded(lib, m, changed(lib, m, scale=lib.tensor(np.ones(1)))),
-    "shape, not strict": lambda lib, m: loaded(lib, m, changed(lib, m, scale=lib.tensor(np.ones(7))), strict=False),
-    "shape of a buffer": lambda lib, m: loaded(lib, m, changed(lib, m, count=lib.tensor(np.ones(7)))),
+    "shape that broadcasts": lambda lib, m: loaded(
+        lib, m, changed(lib, m, scale=lib.tensor(np.ones(1)))
+    ),
+    "shape, not strict": lambda lib, m: loaded(
+        lib, m, changed(lib, m, scale=lib.tensor(np.ones(7))), strict=False
+    ),
+    "shape of a buffer": lambda lib, m: loaded(
+        lib, m, changed(lib, m, count=lib.tensor(np.ones(7)))
+    ),
     "text": lambda lib, m: loaded(lib, m, changed(lib, m, scale="abc")),
     "no mapping": lambda lib, m: loaded(lib, m, "weights.npz"),
 }
@@ -402,13 +501,19 @@ MISUSE = {
     "a sequence of functions": lambda lib, m: lib.nn.Sequential(np.tanh),
     "an index too large": lambda lib, m: m.layers[3],
     "a call of a list": lambda lib, m: m.layers(1),
-    "a reduction": lambda lib, m: lib.nn.MSELoss(reduction="average")(lib.tensor(1.0), lib.tensor(1.0)),
+    "a reduction": lambda lib, m: lib.nn.MSELoss(reduction="average")(
+        lib.tensor(1.0), lib.tensor(1.0)
+    ),
     "a probability": lambda lib, m: lib.nn.Dropout(-0.5),
-    "the probability of a function": lambda lib, m: lib.nn.functional.dropout(lib.tensor(1.0), 1.5, False),
+    "the probability of a function": lambda lib, m: lib.nn.functional.dropout(
+        lib.tensor(1.0), 1.5, False
+    ),
     "a nonlinearity": lambda lib, m: lib.nn.init.calculate_gain("swish"),
     "a mode": lambda lib, m: lib.nn.init.kaiming_uniform_(m.first.weight, mode="fan"),
     "fans of a vector": lambda lib, m: lib.nn.init.xavier_uniform_(m.scale),
-    "other counts of rows and targets": lambda lib, m: lib.nn.CrossEntropyLoss()(lib.tensor(draw(2, 3)), lib.tensor(np.arange(3))),
+    "other counts of rows and targets": lambda lib, m: lib.nn.CrossEntropyLoss()(
+        lib.tensor(draw(2, 3)), lib.tensor(np.arange(3))
+    ),
 }
 
 
@@ -430,7 +535,9 @@ def test_misuse_raises_the_class_of_pytorchs(f):
 @pytest.mark.parametrize("nonlinearity", ["linear", "sigmoid", "tanh", "relu", "leaky_relu"])
 @pytest.mark.parametrize("param", [None, 0, 0.3])
 def test_gains(nonlinearity, param):
-    assert tinygrad_mnist.nn.init.calculate_gain(nonlinearity, param) == torch.nn.init.calculate_gain(nonlinearity, param)
+    assert tinygrad_mnist.nn.init.calculate_gain(
+        nonlinearity, param
+    ) == torch.nn.init.calculate_gain(nonlinearity, param)
 
 
 INITS = {
@@ -438,7 +545,9 @@ INITS = {
     "xavier_normal_": lambda init, t: init.xavier_normal_(t),
     "kaiming_uniform_": lambda init, t: init.kaiming_uniform_(t),
     "kaiming_uniform_, slope": lambda init, t: init.kaiming_uniform_(t, 2),
-    "kaiming_uniform_, fan_out": lambda init, t: init.kaiming_uniform_(t, mode="fan_out", nonlinearity="tanh"),
+    "kaiming_uniform_, fan_out": lambda init, t: init.kaiming_uniform_(
+        t, mode="fan_out", nonlinearity="tanh"
+    ),
     "kaiming_normal_": lambda init, t: init.kaiming_normal_(t, 0, "fan_in", "relu"),
     "kaiming_normal_, fan_out": lambda init, t: init.kaiming_normal_(t, 0.5, "fan_out"),
     "uniform_": lambda init, t: init.uniform_(t),
@@ -458,7 +567,9 @@ def test_initial_values_have_the_same_spread(f):
         t = lib.nn.Linear(500, 300).weight
         assert f(lib.nn.init, t) is t
         values = t.detach().numpy().astype(np.float64)
-        return np.array([values.mean(), values.std(), *np.quantile(values, [0.05, 0.25, 0.75, 0.95])])
+        return np.array(
+            [values.mean(), values.std(), *np.quantile(values, [0.05, 0.25, 0.75, 0.95])]
+        )
 
     ours, theirs = spread(tinygrad_mnist), spread(torch)
     np.testing.assert_allclose(ours, theirs, rtol=0.02, atol=0.02 * theirs[1])
@@ -506,9 +617,13 @@ ERRORS = {
     "backward without a graph": lambda lib: lib.tensor([1.0]).backward(),
     "backward of what was computed under no_grad": lambda lib: under_no_grad(lib).backward(),
     "grad of an unused input": lambda lib: with_two(lib, lambda x, y: grad(lib, x * x, y)),
-    "grad of an input that requires none": lambda lib: with_two(lib, lambda x, y: grad(lib, x * x, lib.tensor([1.0]))),
+    "grad of an input that requires none": lambda lib: with_two(
+        lib, lambda x, y: grad(lib, x * x, lib.tensor([1.0]))
+    ),
     "grad of several numbers": lambda lib: grad(lib, *[several(lib)] * 2),
-    "grad through a freed graph": lambda lib: with_two(lib, lambda x, y: [grad(lib, z, x) for z in [x * x] * 2]),
+    "grad through a freed graph": lambda lib: with_two(
+        lib, lambda x, y: [grad(lib, z, x) for z in [x * x] * 2]
+    ),
     "a step between forward and backward": step_between,
     "an array of what requires grad": lambda lib: several(lib).numpy(),
     "requires_grad off behind an op": lambda lib: several(lib).requires_grad_(False),
@@ -516,30 +631,70 @@ ERRORS = {
 }
 FINE = {
     "backward twice with retain_graph": lambda lib: twice(lib, retain_graph=True),
-    "an unused input allowed": lambda lib: with_two(lib, lambda x, y: grad(lib, x * x, y, allow_unused=True)),
+    "an unused input allowed": lambda lib: with_two(
+        lib, lambda x, y: grad(lib, x * x, y, allow_unused=True)
+    ),
     "requires_grad_ on a leaf": lambda lib: lib.tensor([1.0]).requires_grad_().requires_grad,
     "recorded under no_grad": lambda lib: under_no_grad(lib).requires_grad,
 }
 # Where the class is another on purpose: what the value of an argument makes impossible is a ValueError, what its type does a TypeError;
 # and what PyTorch lets pass though it is nearly always a mistake.
 OTHERWISE = {
-    "integers that require grad": (lambda lib: lib.tensor([1], requires_grad=True), TypeError, RuntimeError),
+    "integers that require grad": (
+        lambda lib: lib.tensor([1], requires_grad=True),
+        TypeError,
+        RuntimeError,
+    ),
     "the number in several": (lambda lib: several(lib).item(), ValueError, RuntimeError),
     "the truth of several": (lambda lib: bool(several(lib)), ValueError, RuntimeError),
-    "a cotangent of another shape": (lambda lib: several(lib).backward(lib.tensor([1.0])), ValueError, RuntimeError),
-    "features": (lambda lib: lib.nn.Linear(3, 2)(lib.tensor([1.0])), ValueError, RuntimeError),
-    "a class too many": (lambda lib: lib.nn.CrossEntropyLoss()(lib.tensor([[1.0]]), lib.tensor([1])), ValueError, IndexError),
-    "classes as floats": (lambda lib: lib.nn.CrossEntropyLoss()(lib.tensor([[1.0]]), lib.tensor([1.0])), ValueError, RuntimeError),
-    "smoothing above 1": (
-        lambda lib: lib.nn.CrossEntropyLoss(label_smoothing=1.5)(lib.tensor([[1.0]]), lib.tensor([0])),
+    "a cotangent of another shape": (
+        lambda lib: several(lib).backward(lib.tensor([1.0])),
         ValueError,
         RuntimeError,
     ),
-    "an axis that is not there": (lambda lib: lib.nn.Softmax(dim=2)(several(lib)), np.exceptions.AxisError, IndexError),
-    "one row of logits alone": (lambda lib: lib.nn.CrossEntropyLoss()(lib.tensor([1.0]), lib.tensor(0)).item(), ValueError, 0.0),
-    "an mse that broadcasts": (lambda lib: lib.nn.MSELoss()(lib.tensor([1.0]), several(lib)), ValueError, UserWarning),
-    "dropout of everything": (lambda lib: lib.nn.Dropout(1)(lib.tensor([1.0])).item(), ValueError, 0.0),
-    "a step on a parameter that was only added": (lambda lib: step_on_summand(lib).item(), RuntimeError, 1.0),
+    "features": (lambda lib: lib.nn.Linear(3, 2)(lib.tensor([1.0])), ValueError, RuntimeError),
+    "a class too many": (
+        lambda lib: lib.nn.CrossEntropyLoss()(lib.tensor([[1.0]]), lib.tensor([1])),
+        ValueError,
+        IndexError,
+    ),
+    "classes as floats": (
+        lambda lib: lib.nn.CrossEntropyLoss()(lib.tensor([[1.0]]), lib.tensor([1.0])),
+        ValueError,
+        RuntimeError,
+    ),
+    "smoothing above 1": (
+        lambda lib: lib.nn.CrossEntropyLoss(label_smoothing=1.5)(
+            lib.tensor([[1.0]]), lib.tensor([0])
+        ),
+        ValueError,
+        RuntimeError,
+    ),
+    "an axis that is not there": (
+        lambda lib: lib.nn.Softmax(dim=2)(several(lib)),
+        np.exceptions.AxisError,
+        IndexError,
+    ),
+    "one row of logits alone": (
+        lambda lib: lib.nn.CrossEntropyLoss()(lib.tensor([1.0]), lib.tensor(0)).item(),
+        ValueError,
+        0.0,
+    ),
+    "an mse that broadcasts": (
+        lambda lib: lib.nn.MSELoss()(lib.tensor([1.0]), several(lib)),
+        ValueError,
+        UserWarning,
+    ),
+    "dropout of everything": (
+        lambda lib: lib.nn.Dropout(1)(lib.tensor([1.0])).item(),
+        ValueError,
+        0.0,
+    ),
+    "a step on a parameter that was only added": (
+        lambda lib: step_on_summand(lib).item(),
+        RuntimeError,
+        1.0,
+    ),
 }
 
 
@@ -582,7 +737,9 @@ def where(lib, x, y):
 
 
 def spread(lib, x, name, axis, correction):
-    return getattr(x, name)(axis=axis, **{"correction" if lib is torch else "ddof": correction}, keepdims=True)
+    return getattr(x, name)(
+        axis=axis, **{"correction" if lib is torch else "ddof": correction}, keepdims=True
+    )
 
 
 def reduce(lib, x, axis, keepdims, name):
@@ -650,7 +807,11 @@ def draw_extreme(rng, x):
 
 def draw_spread(rng, x):
     axis, name, correction = axis_of(rng, x), ["var", "std"][rng.integers(2)], int(rng.integers(2))
-    return (lambda lib, x: spread(lib, x, name, axis, correction)) if x.shape[axis] > 1 and x.std(axis=axis).min() > 0.1 else None
+    return (
+        (lambda lib, x: spread(lib, x, name, axis, correction))
+        if x.shape[axis] > 1 and x.std(axis=axis).min() > 0.1
+        else None
+    )
 
 
 def draw_softmax(rng, x):
@@ -676,7 +837,13 @@ def draw_transpose(rng, x):
 def draw_index(rng, x):
     n = x.shape[0]
     repeated = [int(i) for i in rng.integers(n, size=4)]
-    keys = [repeated, slice(None, None, 2), int(rng.integers(n)), (..., None), (repeated, ..., slice(1, None))][: 5 if x.ndim > 1 else 4]
+    keys = [
+        repeated,
+        slice(None, None, 2),
+        int(rng.integers(n)),
+        (..., None),
+        (repeated, ..., slice(1, None)),
+    ][: 5 if x.ndim > 1 else 4]
     key = keys[rng.integers(len(keys))]
     return lambda lib, x: x[key]
 
@@ -769,5 +936,7 @@ def test_random_programs_agree_to_second_order(seed):
 
 
 def test_random_programs_use_the_whole_vocabulary():
-    used = {name for seed in range(40) for name, _, _ in random_program(np.random.default_rng(seed))}
+    used = {
+        name for seed in range(40) for name, _, _ in random_program(np.random.default_rng(seed))
+    }
     assert used == set(VOCABULARY)

@@ -18,7 +18,10 @@ STEPS = 40
 def parameters(lib):
     """A matrix, a vector, a number and a stack of rows, in float64."""
     rng = np.random.default_rng(2)
-    return [lib.tensor(rng.normal(size=shape), requires_grad=True) for shape in ((3, 2), (2,), (), (2, 1, 3))]
+    return [
+        lib.tensor(rng.normal(size=shape), requires_grad=True)
+        for shape in ((3, 2), (2,), (), (2, 1, 3))
+    ]
 
 
 def loss(lib, params, t):
@@ -37,7 +40,12 @@ def train(lib, optimizer, schedule, params, steps):
         optimizer.step()
         if schedule is not None:
             schedule.step()
-        path.append([*(value for p in params for value in p.detach().numpy().ravel()), *(g["lr"] for g in optimizer.param_groups)])
+        path.append(
+            [
+                *(value for p in params for value in p.detach().numpy().ravel()),
+                *(g["lr"] for g in optimizer.param_groups),
+            ]
+        )
     return np.array(path)
 
 
@@ -63,7 +71,11 @@ def unit(low, high):
 
 OPTIMIZERS = {
     "SGD": ("SGD", {"lr": 0.05}, {"lr": 0.02}),
-    "momentum": ("SGD", {"lr": 0.05, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1}, {"momentum": 0.5}),
+    "momentum": (
+        "SGD",
+        {"lr": 0.05, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1},
+        {"momentum": 0.5},
+    ),
     "nesterov": ("SGD", {"lr": 0.02, "momentum": 0.9, "nesterov": True}, {"weight_decay": 0.1}),
     "Adam": ("Adam", {"lr": 0.05, "weight_decay": 0.1}, {"betas": (0.7, 0.9)}),
     "AdamW": ("AdamW", {"lr": 0.05}, {"weight_decay": 0.3, "eps": 1e-3}),
@@ -84,7 +96,11 @@ def build(lib, name, schedule="none"):
     optimizer = getattr(lib.optim, kind)(in_groups(params, **own), **settings)
     if schedule == "none":
         return params, optimizer, None
-    return params, optimizer, getattr(lib.optim.lr_scheduler, schedule)(optimizer, **SCHEDULES[schedule])
+    return (
+        params,
+        optimizer,
+        getattr(lib.optim.lr_scheduler, schedule)(optimizer, **SCHEDULES[schedule]),
+    )
 
 
 # ---------------------------------------------------------------- paths
@@ -121,8 +137,19 @@ def test_sgd_takes_the_same_path_with_any_settings(lr, momentum, dampening, weig
 
     def program(lib):
         params = parameters(lib)
-        settings = {"momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov}
-        return train(lib, lib.optim.SGD(in_groups(params, lr=0.01), lr=lr, **settings), None, params, range(STEPS))
+        settings = {
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+        }
+        return train(
+            lib,
+            lib.optim.SGD(in_groups(params, lr=0.01), lr=lr, **settings),
+            None,
+            params,
+            range(STEPS),
+        )
 
     run_both(program)
 
@@ -130,14 +157,22 @@ def test_sgd_takes_the_same_path_with_any_settings(lr, momentum, dampening, weig
 @pytest.mark.parametrize("name", ["Adam", "AdamW"])
 @given(
     lr=unit(1e-4, 0.02),
-    betas=st.tuples(st.sampled_from([0.0, 0.5, 0.9]), st.sampled_from([0.9, 0.99, 0.999])),  # a smaller second one divides by ~0
+    betas=st.tuples(
+        st.sampled_from([0.0, 0.5, 0.9]), st.sampled_from([0.9, 0.99, 0.999])
+    ),  # a smaller second one divides by ~0
     eps=st.sampled_from([1e-8, 1e-3, 1.0]),
     weight_decay=st.sampled_from([0.0, 0.01, 0.3]),
 )
 def test_adam_takes_the_same_path_with_any_settings(name, lr, betas, eps, weight_decay):
     def program(lib):
         params = parameters(lib)
-        optimizer = getattr(lib.optim, name)(in_groups(params, weight_decay=0.05), lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+        optimizer = getattr(lib.optim, name)(
+            in_groups(params, weight_decay=0.05),
+            lr=lr,
+            betas=betas,
+            eps=eps,
+            weight_decay=weight_decay,
+        )
         return train(lib, optimizer, None, params, range(STEPS))
 
     run_both(program)
@@ -149,7 +184,9 @@ def test_parameters_added_later_take_the_same_path():
         optimizer = lib.optim.Adam(params[:2], lr=0.05)
         start = train(lib, optimizer, None, params, range(5))
         optimizer.add_param_group({"params": params[2:], "lr": 0.1})
-        return np.append(start[:, :-1], train(lib, optimizer, None, params, range(5, STEPS))[:, :-2])
+        return np.append(
+            start[:, :-1], train(lib, optimizer, None, params, range(5, STEPS))[:, :-2]
+        )
 
     run_both(program)
 
@@ -178,7 +215,9 @@ def test_zero_grad_forgets_what_backward_would_add_to(set_to_none):
 def test_a_parameter_that_never_has_a_gradient_stays():
     def program(lib):
         params = [*parameters(lib), lib.tensor(np.ones(2), requires_grad=True)]
-        path = train(lib, lib.optim.AdamW(params, lr=0.1, weight_decay=0.5), None, params[:4], range(STEPS))
+        path = train(
+            lib, lib.optim.AdamW(params, lr=0.1, weight_decay=0.5), None, params[:4], range(STEPS)
+        )
         return np.append(path, params[4].detach().numpy())
 
     run_both(program)
@@ -247,7 +286,9 @@ def test_training_with_clipping_takes_the_same_path():
 
 def curve(lib, kind, steps, optimizer="SGD", rates=(0.1, 0.7), **settings):
     """The learning rate and the momentum of two groups, before each of so many steps and after the last."""
-    groups = [{"params": [lib.tensor(np.zeros(1), requires_grad=True)], "lr": rate} for rate in rates]
+    groups = [
+        {"params": [lib.tensor(np.zeros(1), requires_grad=True)], "lr": rate} for rate in rates
+    ]
     optimizer = getattr(lib.optim, optimizer)(groups, lr=1.0)
     schedule = getattr(lib.optim.lr_scheduler, kind)(optimizer, **settings)
     values = []
@@ -273,7 +314,9 @@ def test_exponential_lr_has_the_same_curve(gamma):
 
 @given(T_max=st.integers(1, 60), eta_min=st.sampled_from([0.0, 1e-4, 0.3]))
 def test_cosine_annealing_has_the_same_curve_and_goes_up_again(T_max, eta_min):
-    run_both(lambda lib: curve(lib, "CosineAnnealingLR", 5 * T_max + 2, T_max=T_max, eta_min=eta_min))
+    run_both(
+        lambda lib: curve(lib, "CosineAnnealingLR", 5 * T_max + 2, T_max=T_max, eta_min=eta_min)
+    )
 
 
 def test_schedules_have_the_same_defaults():
@@ -291,9 +334,15 @@ def test_schedules_have_the_same_defaults():
     factors=st.sampled_from([{}, {"div_factor": 10.0, "final_div_factor": 2.0}]),
     momenta=st.sampled_from([{}, {"base_momentum": 0.2, "max_momentum": 0.99}]),
 )
-def test_one_cycle_has_the_same_curve(total_steps, pct_start, cycle_momentum, optimizer, factors, momenta):
+def test_one_cycle_has_the_same_curve(
+    total_steps, pct_start, cycle_momentum, optimizer, factors, momenta
+):
     assume(pct_start * total_steps != 1)  # PyTorch divides 0 by 0 there
-    settings = {"total_steps": total_steps, "pct_start": pct_start, "cycle_momentum": cycle_momentum} | factors | momenta
+    settings = (
+        {"total_steps": total_steps, "pct_start": pct_start, "cycle_momentum": cycle_momentum}
+        | factors
+        | momenta
+    )
     run_both(lambda lib: curve(lib, "OneCycleLR", total_steps, optimizer, max_lr=0.8, **settings))
 
 
@@ -306,7 +355,13 @@ def test_training_goes_on_from_saved_state_as_if_it_had_not_stopped(name, schedu
     def program(lib):
         params, optimizer, scheduler = build(lib, name, schedule)
         train(lib, optimizer, scheduler, params, range(17))
-        saved = deepcopy([optimizer.state_dict(), scheduler and scheduler.state_dict(), [p.detach().numpy() for p in params]])
+        saved = deepcopy(
+            [
+                optimizer.state_dict(),
+                scheduler and scheduler.state_dict(),
+                [p.detach().numpy() for p in params],
+            ]
+        )
         expected = train(lib, optimizer, scheduler, params, range(17, STEPS))
 
         params, optimizer, scheduler = build(lib, name, schedule)
@@ -363,12 +418,17 @@ def test_training_begun_under_one_library_goes_on_under_the_other(name):
     def as_tensors(state):
         return {
             "param_groups": state["param_groups"],
-            "state": {i: {k: torch.tensor(v) for k, v in s.items()} for i, s in state["state"].items()},
+            "state": {
+                i: {k: torch.tensor(v) for k, v in s.items()} for i, s in state["state"].items()
+            },
         }
 
     theirs, ours = begin(torch), begin(tinygrad_mnist)
     expected = go_on(torch, *theirs)
-    assert_agree(go_on(tinygrad_mnist, {**theirs[0], "state": as_arrays(theirs[0]["state"])}, theirs[1]), expected)
+    assert_agree(
+        go_on(tinygrad_mnist, {**theirs[0], "state": as_arrays(theirs[0]["state"])}, theirs[1]),
+        expected,
+    )
     assert_agree(go_on(torch, as_tensors(ours[0]), ours[1]), expected)
 
 
@@ -395,7 +455,9 @@ def add_again(lib):
 
 
 def cycle(lib, **settings):
-    return lib.optim.lr_scheduler.OneCycleLR(lib.optim.SGD([one(lib)], lr=0.1), max_lr=1.0, **settings)
+    return lib.optim.lr_scheduler.OneCycleLR(
+        lib.optim.SGD([one(lib)], lr=0.1), max_lr=1.0, **settings
+    )
 
 
 def cycle_too_long(lib):
@@ -418,7 +480,10 @@ def cycle_too_long(lib):
         (lambda lib: lib.optim.SGD([one(lib)], momentum=-0.1), ValueError),
         (lambda lib: lib.optim.SGD([one(lib)], weight_decay=-0.1), ValueError),
         (lambda lib: lib.optim.SGD([one(lib)], nesterov=True), ValueError),
-        (lambda lib: lib.optim.SGD([one(lib)], nesterov=True, momentum=0.9, dampening=0.1), ValueError),
+        (
+            lambda lib: lib.optim.SGD([one(lib)], nesterov=True, momentum=0.9, dampening=0.1),
+            ValueError,
+        ),
         (lambda lib: lib.optim.Adam([one(lib)], lr=-0.1), ValueError),
         (lambda lib: lib.optim.Adam([one(lib)], lr=float("nan")), ValueError),
         (lambda lib: lib.optim.Adam([one(lib)], eps=-1.0), ValueError),

@@ -4,4 +4,14 @@ from tinygrad_mnist.autodiff.check import GradcheckError, gradcheck, gradgradche
 from tinygrad_mnist.autodiff.graph import Op, no_grad, op
 from tinygrad_mnist.autodiff.tensor import Tensor, grad, tensor
 
-__all__ = ["GradcheckError", "Op", "Tensor", "grad", "gradcheck", "gradgradcheck", "no_grad", "op", "tensor"]
+__all__ = [
+    "GradcheckError",
+    "Op",
+    "Tensor",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "no_grad",
+    "op",
+    "tensor",
+]

@@ -72,7 +72,12 @@ def gradcheck(
     cotangent = rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
     analytic = _gradients(fn, arrays, cotangent)
     for i, (first, second, zero) in enumerate(
-        zip(analytic, _gradients(fn, arrays, cotangent), _gradients(fn, arrays, 0 * cotangent), strict=True)
+        zip(
+            analytic,
+            _gradients(fn, arrays, cotangent),
+            _gradients(fn, arrays, 0 * cotangent),
+            strict=True,
+        )
     ):
         if not np.array_equal(zero, np.zeros_like(zero)):
             raise GradcheckError(
@@ -80,7 +85,9 @@ def gradcheck(
                 "Likely cause: the rule forgot the cotangent g, or divides by 0."
             )
         if not np.array_equal(first, second):
-            raise GradcheckError(f"Two runs give input {i} different gradients.\nLikely cause: the function draws random numbers.")
+            raise GradcheckError(
+                f"Two runs give input {i} different gradients.\nLikely cause: the function draws random numbers."
+            )
 
     def weighted() -> float:
         return float((fn(*_leaves(arrays)).data * cotangent).sum())
@@ -121,13 +128,20 @@ def gradgradcheck(fn: Callable[..., Tensor], inputs: Sequence[Any], **settings: 
     GradcheckError
         As `gradcheck`; the input after the last is the cotangent.
     """
-    out = fn(*_leaves([np.array(x.data if isinstance(x, Tensor) else x, dtype=np.float64) for x in inputs]))
+    out = fn(
+        *_leaves(
+            [np.array(x.data if isinstance(x, Tensor) else x, dtype=np.float64) for x in inputs]
+        )
+    )
     start = np.random.default_rng(1).uniform(0.5, 1.5, out.shape)
 
     def gradients(*arguments: Tensor) -> Tensor:
         *xs, g = arguments
         found = grad(fn(*xs), xs, grad_outputs=g, create_graph=True, allow_unused=True)
-        parts = [Tensor(np.zeros(x.shape)) if part is None else part for x, part in zip(xs, found, strict=True)]
+        parts = [
+            Tensor(np.zeros(x.shape)) if part is None else part
+            for x, part in zip(xs, found, strict=True)
+        ]
         return ops.concatenate(*(part.reshape(-1) for part in parts))
 
     return gradcheck(gradients, [*inputs, start], **settings)
@@ -161,7 +175,14 @@ def _gradients(fn: Callable[..., Tensor], arrays: Sequence[Array], cotangent: Ar
 
 
 def _causes(
-    fn: Callable[..., Tensor], arrays: list[Array], i: int, at: tuple[int, ...], ours: Array, numeric: Array, cotangent: Array, eps: float
+    fn: Callable[..., Tensor],
+    arrays: list[Array],
+    i: int,
+    at: tuple[int, ...],
+    ours: Array,
+    numeric: Array,
+    cotangent: Array,
+    eps: float,
 ) -> Iterator[str]:
     """What may be behind a difference, the most telling first; the last always applies."""
 
@@ -186,12 +207,18 @@ def _causes(
     largest = np.unravel_index(np.abs(numeric).argmax(), numeric.shape)
     factor = ours[largest] / numeric[largest] if numeric[largest] else 0.0
     if factor and close(ours, factor * numeric):
-        yield "the sign is wrong" if abs(factor + 1) < 1e-4 else f"a factor: the rule gives {factor:.6g} times the right gradient"
+        yield (
+            "the sign is wrong"
+            if abs(factor + 1) < 1e-4
+            else f"a factor: the rule gives {factor:.6g} times the right gradient"
+        )
     if numeric.ndim > 1 and close(ours.swapaxes(-1, -2), numeric):
         yield "the gradient is transposed"
     if close(ours, central_differences(lambda: weighted(1.0), arrays[i], eps)):
         yield "the rule forgot the cotangent g"
     for axis, length in enumerate(numeric.shape):
-        if length > 1 and close(ours, np.broadcast_to(numeric.sum(axis, keepdims=True), numeric.shape)):
+        if length > 1 and close(
+            ours, np.broadcast_to(numeric.sum(axis, keepdims=True), numeric.shape)
+        ):
             yield f"summed over axis {axis}, along which this input was not repeated by broadcasting"
     yield "none of the usual mistakes (factor, sign, transpose, forgotten cotangent, wrong axis) explains it. Compare the rule with the derivation"

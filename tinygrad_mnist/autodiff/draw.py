@@ -74,9 +74,15 @@ def draw(result: Variable, gradients: bool = False) -> Drawing:
     cotangents: dict[Any, Any] = {}
     if gradients:
         if result._data.size != 1:
-            raise ValueError(f"Gradients are those of one number, but this tensor has shape {result._data.shape}. Draw the loss.")
+            raise ValueError(
+                f"Gradients are those of one number, but this tensor has shape {result._data.shape}. Draw the loss."
+            )
         wanted = [t for t in tensors if t._requires_grad]
-        cotangents = sweep({result: np.ones_like(result._data)}, retain_graph=True, targets=wanted) if wanted else {}
+        cotangents = (
+            sweep({result: np.ones_like(result._data)}, retain_graph=True, targets=wanted)
+            if wanted
+            else {}
+        )
     boxes, arrows = _boxes(tensors, cotangents)
     layers = _layers(boxes, arrows)
     width, height = _place(layers, arrows)
@@ -125,7 +131,9 @@ def _boxes(tensors: list[Any], cotangents: dict[Any, Any]) -> tuple[list[Box], l
             inputs.append(made[x] if isinstance(x, Variable) else boxes[-1])
         made[t] = Box(1 + max((box.layer for box in inputs), default=0), *_text(t, cotangents))
         boxes.append(made[t])
-        arrows += [Arrow([box, made[t]], (i + 1) / (len(inputs) + 1) - 0.5) for i, box in enumerate(inputs)]
+        arrows += [
+            Arrow([box, made[t]], (i + 1) / (len(inputs) + 1) - 0.5) for i, box in enumerate(inputs)
+        ]
     if not boxes:
         boxes.append(Box(0, *_text(tensors[0], cotangents)))
     for box in boxes:  # a leaf stands right above its first use
@@ -151,7 +159,9 @@ def _numbers(x: Any) -> str:
     array = np.asarray(x)
     if array.size > 6:
         return str(array.shape)
-    return " ".join(np.array2string(array, precision=4, separator=", ", suppress_small=False).split())
+    return " ".join(
+        np.array2string(array, precision=4, separator=", ", suppress_small=False).split()
+    )
 
 
 def _layers(boxes: list[Box], arrows: list[Arrow]) -> list[list[Box]]:
@@ -163,12 +173,21 @@ def _layers(boxes: list[Box], arrows: list[Arrow]) -> list[list[Box]]:
         points = [Box(layer) for layer in range(start.layer + 1, end.layer)]
         for point in points:
             layers[point.layer].append(point)
-        next(a for a in arrows if a.path[0] is start and a.path[-1] is end and len(a.path) == 2).path[1:1] = points
+        next(
+            a for a in arrows if a.path[0] is start and a.path[-1] is end and len(a.path) == 2
+        ).path[1:1] = points
     steps = [step for arrow in arrows for step in zip(arrow.path, arrow.path[1:], strict=False)]
     for turn in range(6):
         order = {box: place for layer in layers for place, box in enumerate(layer)}
         for layer in layers:
-            near = {box: [order[a] if turn % 2 else order[b] for a, b in steps if (b if turn % 2 else a) is box] for box in layer}
+            near = {
+                box: [
+                    order[a] if turn % 2 else order[b]
+                    for a, b in steps
+                    if (b if turn % 2 else a) is box
+                ]
+                for box in layer
+            }
             layer.sort(key=lambda box: sum(near[box]) / len(near[box]) if near[box] else order[box])
     return layers
 
@@ -177,7 +196,9 @@ def _place(layers: list[list[Box]], arrows: list[Arrow]) -> tuple[float, float]:
     """Give each box its place: beneath its inputs as far as its neighbours allow. Returns width and height of it all."""
     above: dict[Box, list[Box]] = {}
     below: dict[Box, list[Box]] = {}
-    for a, b in (step for arrow in arrows for step in zip(arrow.path, arrow.path[1:], strict=False)):
+    for a, b in (
+        step for arrow in arrows for step in zip(arrow.path, arrow.path[1:], strict=False)
+    ):
         above.setdefault(b, []).append(a)
         below.setdefault(a, []).append(b)
     y = MARGIN
@@ -217,7 +238,11 @@ def _svg(boxes: list[Box], arrows: list[Arrow], width: float, height: float, wor
     for path, place in arrows:
         start, end = path[0], path[-1]
         tip = end.x + place * end.width, end.y - end.height / 2
-        points = [(start.x, start.y + start.height / 2), *((p.x, p.y) for p in path[1:-1]), (tip[0], tip[1] - 7)]
+        points = [
+            (start.x, start.y + start.height / 2),
+            *((p.x, p.y) for p in path[1:-1]),
+            (tip[0], tip[1] - 7),
+        ]
         curve = f"M{points[0][0]:.1f},{points[0][1]:.1f}"
         for (x1, y1), (x2, y2) in itertools.pairwise(points):
             curve += f"C{x1:.1f},{(y1 + y2) / 2:.1f} {x2:.1f},{(y1 + y2) / 2:.1f} {x2:.1f},{y2:.1f}"
@@ -226,10 +251,20 @@ def _svg(boxes: list[Box], arrows: list[Arrow], width: float, height: float, wor
         )
     for box in boxes:
         left, top = box.x - box.width / 2, box.y - box.height / 2
-        parts.append(f'<g class="{box.kind}"><rect x="{left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="5"/>')
+        parts.append(
+            f'<g class="{box.kind}"><rect x="{left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="5"/>'
+        )
         for n, line in enumerate(box.lines):
-            kind = "grad" if line.startswith("grad ") else "title" if n == 0 and len(box.lines) > 1 else "value"
-            parts.append(f'<text class="{kind}" x="{box.x:.1f}" y="{top + MARGIN / 2 + LINE * (n + 0.75):.1f}">{escape(line)}</text>')
+            kind = (
+                "grad"
+                if line.startswith("grad ")
+                else "title"
+                if n == 0 and len(box.lines) > 1
+                else "value"
+            )
+            parts.append(
+                f'<text class="{kind}" x="{box.x:.1f}" y="{top + MARGIN / 2 + LINE * (n + 0.75):.1f}">{escape(line)}</text>'
+            )
         parts.append("</g>")
     return "".join([*parts, "</svg>"])
 
@@ -238,5 +273,7 @@ def _words(tensors: list[Any]) -> str:
     """The graph in a sentence, for those who cannot see it."""
     recorded = [t for t in sorted(tensors, key=_age) if t._op is not None]
     leaves = sum(t._op is None for t in tensors)
-    steps = ", ".join(t._op.name for t in recorded[:40]) + (", and more" if len(recorded) > 40 else "")
+    steps = ", ".join(t._op.name for t in recorded[:40]) + (
+        ", and more" if len(recorded) > 40 else ""
+    )
     return f"Graph of {leaves} leaves and {len(recorded)} operations: {steps or 'none'}."

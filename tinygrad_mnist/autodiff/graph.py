@@ -142,7 +142,11 @@ class Op:
         """One rule for each of so many arguments; a missing one raises when it is called."""
         if self.each is not None:
             return [partial(self.each, i) for i in range(count)]
-        return self.rules if len(self.rules) >= count else [*self.rules, *[self._missing] * (count - len(self.rules))]
+        return (
+            self.rules
+            if len(self.rules) >= count
+            else [*self.rules, *[self._missing] * (count - len(self.rules))]
+        )
 
     def _missing(self, *_: Any, **__: Any) -> Any:
         raise NotImplementedError(
@@ -201,10 +205,22 @@ NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 
 @overload
-def op(function: Callable[..., Any], *, numpy: Callable[..., Any] | None = None, name: str | None = None) -> Op: ...
+def op(
+    function: Callable[..., Any],
+    *,
+    numpy: Callable[..., Any] | None = None,
+    name: str | None = None,
+) -> Op: ...
 @overload
-def op(*, numpy: Callable[..., Any] | None = None, name: str | None = None) -> Callable[[Callable[..., Any]], Op]: ...
-def op(function: Callable[..., Any] | None = None, *, numpy: Callable[..., Any] | None = None, name: str | None = None) -> Any:
+def op(
+    *, numpy: Callable[..., Any] | None = None, name: str | None = None
+) -> Callable[[Callable[..., Any]], Op]: ...
+def op(
+    function: Callable[..., Any] | None = None,
+    *,
+    numpy: Callable[..., Any] | None = None,
+    name: str | None = None,
+) -> Any:
     """Turn a function on arrays into an `Op`; with `numpy=np.f`, calling ``np.f(tensor)`` runs it.
 
     Examples
@@ -242,13 +258,19 @@ def settle(args: Iterable[Any], name: str) -> tuple[Any, ...]:
 
     NumPy alone would widen: ``float32_array * np.sqrt(2)`` is float64.
     """
-    settled = [x if isinstance(x, Variable) or type(x) in _SCALARS else _numbers(x, name) for x in args]
+    settled = [
+        x if isinstance(x, Variable) or type(x) in _SCALARS else _numbers(x, name) for x in args
+    ]
     floats = [x.dtype for x in settled if getattr(x, "ndim", 0) and x.dtype.kind == "f"]
     if not floats:
         return tuple(settled)
     dtype = np.result_type(*floats)
-    follows = [isinstance(x, Variable) and x._data.ndim == 0 and x._data.dtype != dtype for x in settled]
-    return tuple(cast(x, dtype=dtype) if narrow else x for x, narrow in zip(settled, follows, strict=True))
+    follows = [
+        isinstance(x, Variable) and x._data.ndim == 0 and x._data.dtype != dtype for x in settled
+    ]
+    return tuple(
+        cast(x, dtype=dtype) if narrow else x for x, narrow in zip(settled, follows, strict=True)
+    )
 
 
 def _numbers(x: Any, name: str) -> Any:
@@ -269,8 +291,13 @@ def fit(g: Any, x: Any, op: Op) -> Any:
     g = g if hasattr(g, "shape") else np.asarray(g)
     if g.shape != x.shape:
         new = g.ndim - x.ndim
-        repeated = tuple(i for i, n in enumerate(g.shape) if i < new or (x.shape[i - new] == 1 and n != 1))
-        if new < 0 or tuple(1 if i in repeated else n for i, n in enumerate(g.shape))[new:] != x.shape:
+        repeated = tuple(
+            i for i, n in enumerate(g.shape) if i < new or (x.shape[i - new] == 1 and n != 1)
+        )
+        if (
+            new < 0
+            or tuple(1 if i in repeated else n for i, n in enumerate(g.shape))[new:] != x.shape
+        ):
             raise ValueError(
                 f"A derivative rule of {op.name} returned shape {g.shape} for an input of shape {x.shape}. "
                 "A cotangent has the shape of its input, before or after broadcasting."
@@ -311,7 +338,13 @@ def _overwritten(x: Variable, op: Op) -> RuntimeError:
     )
 
 
-def sweep(roots: dict[Any, Any], *, retain_graph: bool, create_graph: bool = False, targets: Iterable[Any] = ()) -> dict[Any, Any]:
+def sweep(
+    roots: dict[Any, Any],
+    *,
+    retain_graph: bool,
+    create_graph: bool = False,
+    targets: Iterable[Any] = (),
+) -> dict[Any, Any]:
     """Carry cotangents from the roots back to the leaves, applying the chain rule at every tensor on the way.
 
     Always the youngest tensor whose cotangent has arrived comes next. All that was computed from it is younger still and
@@ -339,7 +372,10 @@ def sweep(roots: dict[Any, Any], *, retain_graph: bool, create_graph: bool = Fal
     waiting = [(-y._age, y) for y in roots if y._op is not None]
     heapify(waiting)
     done = []
-    with _recording(create_graph), np.errstate(all="ignore"):  # an infinite slope, as of sqrt at 0, is an answer
+    with (
+        _recording(create_graph),
+        np.errstate(all="ignore"),
+    ):  # an infinite slope, as of sqrt at 0, is an answer
         while waiting:
             y = heappop(waiting)[1]
             inputs, op, params = y._inputs, y._op, y._params
@@ -347,7 +383,11 @@ def sweep(roots: dict[Any, Any], *, retain_graph: bool, create_graph: bool = Fal
                 raise _freed(op)
             done.append(y)
             g = cotangents[y] if y in targets else cotangents.pop(y)
-            values = inputs if create_graph else [x._data if isinstance(x, Variable) else x for x in inputs]
+            values = (
+                inputs
+                if create_graph
+                else [x._data if isinstance(x, Variable) else x for x in inputs]
+            )
             out = y if create_graph else y._data
             rules = op.rules_for(len(inputs))
             for i, x in enumerate(inputs):

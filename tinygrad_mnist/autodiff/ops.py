@@ -141,7 +141,11 @@ sign = op(np.sign, numpy=np.sign).vjp(None)
 @op
 def inside(x: Array, *, min: float | None, max: float | None) -> Array:
     """Where min <= x <= max; None is no bound."""
-    return (True if min is None else x >= min) & (True if max is None else x <= max) & np.ones(x.shape, bool)
+    return (
+        (True if min is None else x >= min)
+        & (True if max is None else x <= max)
+        & np.ones(x.shape, bool)
+    )
 
 
 inside.vjp(None)
@@ -222,7 +226,9 @@ def stack(*xs: Array, axis: int = 0) -> Array:
     return np.stack(xs, axis)
 
 
-stack.vjp(each=lambda i, g, out, *xs, axis=0: index(g, key=(slice(None),) * (axis % out.ndim) + (i,)))
+stack.vjp(
+    each=lambda i, g, out, *xs, axis=0: index(g, key=(slice(None),) * (axis % out.ndim) + (i,))
+)
 
 
 @op
@@ -234,21 +240,30 @@ def sliding_windows(x: Array, *, window: tuple[int, ...], stride: int = 1) -> Ar
     return views[steps]
 
 
-sliding_windows.vjp(lambda g, out, x, window, stride=1: overlap_add(g, shape=x.shape, window=window, stride=stride))
+sliding_windows.vjp(
+    lambda g, out, x, window, stride=1: overlap_add(g, shape=x.shape, window=window, stride=stride)
+)
 
 
 @op
-def overlap_add(x: Array, *, shape: tuple[int, ...], window: tuple[int, ...], stride: int = 1) -> Array:
+def overlap_add(
+    x: Array, *, shape: tuple[int, ...], window: tuple[int, ...], stride: int = 1
+) -> Array:
     """Add every window back to where it was taken from: the adjoint of `sliding_windows`."""
     out = np.zeros(shape, x.dtype)
     counts = x.shape[-2 * len(window) : -len(window)]
     for offset in np.ndindex(*window):
-        places: Any = (..., *(slice(o, o + stride * n, stride) for o, n in zip(offset, counts, strict=True)))
+        places: Any = (
+            ...,
+            *(slice(o, o + stride * n, stride) for o, n in zip(offset, counts, strict=True)),
+        )
         out[places] += x[(..., *offset)]
     return out
 
 
-overlap_add.vjp(lambda g, out, x, shape, window, stride=1: sliding_windows(g, window=window, stride=stride))
+overlap_add.vjp(
+    lambda g, out, x, shape, window, stride=1: sliding_windows(g, window=window, stride=stride)
+)
 
 # ---------------------------------------------------------------- reduction
 
@@ -282,7 +297,9 @@ def mean(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool 
     return x.sum(axis=axis, keepdims=keepdims) / (reduced(x, axis) or math.nan)
 
 
-mean.vjp(lambda g, out, x, axis=None, keepdims=False: unreduce(g, x, axis, keepdims) / reduced(x, axis))
+mean.vjp(
+    lambda g, out, x, axis=None, keepdims=False: unreduce(g, x, axis, keepdims) / reduced(x, axis)
+)
 
 
 @op
@@ -297,7 +314,9 @@ center.vjp(lambda g, out, x, axis=None: center(g, axis=axis))
 
 
 @op
-def var(x: Array, *, axis: int | tuple[int, ...] | None = None, ddof: float = 0, keepdims: bool = False) -> Array:
+def var(
+    x: Array, *, axis: int | tuple[int, ...] | None = None, ddof: float = 0, keepdims: bool = False
+) -> Array:
     """Variance over `axis`: the sum of squared deviations from the mean, divided by n - ddof."""
     d = center.forward(x, axis=axis)
     return (d * d).sum(axis=axis, keepdims=keepdims) / (reduced(x, axis) - ddof)
@@ -311,7 +330,9 @@ var.vjp(
 
 
 @op
-def std(x: Array, *, axis: int | tuple[int, ...] | None = None, ddof: float = 0, keepdims: bool = False) -> Array:
+def std(
+    x: Array, *, axis: int | tuple[int, ...] | None = None, ddof: float = 0, keepdims: bool = False
+) -> Array:
     """Standard deviation over `axis`, also where the variance overflows or underflows; where it is 0, so is its derivative."""
     length = norm.forward(center.forward(x, axis=axis), axis=axis, keepdims=keepdims)
     return length / float(np.sqrt(reduced(x, axis) - ddof))
@@ -320,7 +341,9 @@ def std(x: Array, *, axis: int | tuple[int, ...] | None = None, ddof: float = 0,
 # out + (out == 0) is out, but 1 for out = 0: nothing is divided by 0, and x - mean is 0 there.
 std.vjp(
     lambda g, out, x, axis=None, ddof=0, keepdims=False: (
-        unreduce(g, x, axis, keepdims) * (center(x, axis=axis) / unreduce(out + (out == 0), x, axis, keepdims)) / (reduced(x, axis) - ddof)
+        unreduce(g, x, axis, keepdims)
+        * (center(x, axis=axis) / unreduce(out + (out == 0), x, axis, keepdims))
+        / (reduced(x, axis) - ddof)
     )
 )
 
@@ -334,7 +357,11 @@ def norm(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool 
     return length if keepdims else length.sum(axis=axis)
 
 
-norm.vjp(lambda g, out, x, axis=None, keepdims=False: unreduce(g, x, axis, keepdims) * (x / unreduce(out + (out == 0), x, axis, keepdims)))
+norm.vjp(
+    lambda g, out, x, axis=None, keepdims=False: (
+        unreduce(g, x, axis, keepdims) * (x / unreduce(out + (out == 0), x, axis, keepdims))
+    )
+)
 
 
 @op
@@ -343,7 +370,11 @@ def max(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool =
     return x.max(axis=axis, keepdims=keepdims)
 
 
-max.vjp(lambda g, out, x, axis=None, keepdims=False: unreduce(g, x, axis, keepdims) * shares(x, out, axis=axis, keepdims=keepdims))
+max.vjp(
+    lambda g, out, x, axis=None, keepdims=False: (
+        unreduce(g, x, axis, keepdims) * shares(x, out, axis=axis, keepdims=keepdims)
+    )
+)
 
 
 @op
@@ -352,11 +383,17 @@ def min(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool =
     return x.min(axis=axis, keepdims=keepdims)
 
 
-min.vjp(lambda g, out, x, axis=None, keepdims=False: unreduce(g, x, axis, keepdims) * shares(x, out, axis=axis, keepdims=keepdims))
+min.vjp(
+    lambda g, out, x, axis=None, keepdims=False: (
+        unreduce(g, x, axis, keepdims) * shares(x, out, axis=axis, keepdims=keepdims)
+    )
+)
 
 
 @op
-def shares(x: Array, extreme: Array, *, axis: int | tuple[int, ...] | None, keepdims: bool) -> Array:
+def shares(
+    x: Array, extreme: Array, *, axis: int | tuple[int, ...] | None, keepdims: bool
+) -> Array:
     """1 / (how many elements equal the extreme) at those elements, elsewhere 0."""
     equal_to_it = (x == unreduce(extreme, x, axis, keepdims)).astype(x.dtype)
     return equal_to_it / equal_to_it.sum(axis=axis, keepdims=True)
@@ -392,11 +429,15 @@ def matmul(x: Any, y: Any) -> Tensor:
     """x @ y for everything NumPy accepts: a vector is a one-row matrix on the left, a one-column matrix on the right."""
     x, y = (v if hasattr(v, "reshape") else np.asarray(v) for v in (x, y))
     if x.ndim == 0 or y.ndim == 0:
-        raise ValueError(f"matmul needs matrices or vectors, but was given shapes {x.shape} and {y.shape}. Use * to scale.")
+        raise ValueError(
+            f"matmul needs matrices or vectors, but was given shapes {x.shape} and {y.shape}. Use * to scale."
+        )
     rows = x.reshape((1, *x.shape)) if x.ndim == 1 else x
     columns = y.reshape((*y.shape, 1)) if y.ndim == 1 else y
     if rows.shape[-1] != columns.shape[-2]:
-        raise ValueError(f"matmul: {x.shape} @ {y.shape}: the last axis of the left must be as long as the first of the right.")
+        raise ValueError(
+            f"matmul: {x.shape} @ {y.shape}: the last axis of the left must be as long as the first of the right."
+        )
     out = matrix_product(rows, columns)
     if x.ndim == 1 and y.ndim == 1:
         return out.reshape(out.shape[:-2])
@@ -601,7 +642,9 @@ def softmax_jacobian(v: Array, x: Array, *, axis: int = -1) -> Array:
 # J is symmetric, and the derivative of g.(J v) by x is J ((g - p.g) * (v - p.v)).
 softmax_jacobian.vjp(
     lambda g, out, v, x, axis=-1: softmax_jacobian(g, x, axis=axis),
-    lambda g, out, v, x, axis=-1: softmax_jacobian(softmax_deviation(g, x, axis=axis) * softmax_deviation(v, x, axis=axis), x, axis=axis),
+    lambda g, out, v, x, axis=-1: softmax_jacobian(
+        softmax_deviation(g, x, axis=axis) * softmax_deviation(v, x, axis=axis), x, axis=axis
+    ),
 )
 
 
@@ -613,7 +656,9 @@ def softmax_deviation(v: Array, x: Array, *, axis: int = -1) -> Array:
 
 softmax_deviation.vjp(
     lambda g, out, v, x, axis=-1: log_softmax_slope(g, x, axis=axis),
-    lambda g, out, v, x, axis=-1: -g.sum(axis=axis, keepdims=True) * softmax_jacobian(v, x, axis=axis),
+    lambda g, out, v, x, axis=-1: (
+        -g.sum(axis=axis, keepdims=True) * softmax_jacobian(v, x, axis=axis)
+    ),
 )
 
 
@@ -635,14 +680,18 @@ def log_softmax_slope(v: Array, x: Array, *, axis: int = -1) -> Array:
     slope = v - e / (1 + rest) * v.sum(axis=axis, keepdims=True)
     others = v.copy()
     np.put_along_axis(others, largest_at, 0, axis)
-    at_largest = (np.take_along_axis(v, largest_at, axis) * rest - others.sum(axis=axis, keepdims=True)) / (1 + rest)
+    at_largest = (
+        np.take_along_axis(v, largest_at, axis) * rest - others.sum(axis=axis, keepdims=True)
+    ) / (1 + rest)
     np.put_along_axis(slope, largest_at, at_largest, axis)
     return slope
 
 
 log_softmax_slope.vjp(
     lambda g, out, v, x, axis=-1: softmax_deviation(g, x, axis=axis),
-    lambda g, out, v, x, axis=-1: -v.sum(axis=axis, keepdims=True) * softmax_jacobian(g, x, axis=axis),
+    lambda g, out, v, x, axis=-1: (
+        -v.sum(axis=axis, keepdims=True) * softmax_jacobian(g, x, axis=axis)
+    ),
 )
 
 
@@ -654,7 +703,11 @@ def logsumexp(x: Array, *, axis: int = -1, keepdims: bool = False) -> Array:
     return out if keepdims else out.squeeze(axis)
 
 
-logsumexp.vjp(lambda g, out, x, axis=-1, keepdims=False: unreduce(g, x, axis, keepdims) * softmax(x, axis=axis))
+logsumexp.vjp(
+    lambda g, out, x, axis=-1, keepdims=False: (
+        unreduce(g, x, axis, keepdims) * softmax(x, axis=axis)
+    )
+)
 
 # ---------------------------------------------------------------- loss
 
@@ -669,7 +722,9 @@ def cross_entropy(x: Array, target: Array) -> Array:
     return (largest - x[rows, target]) + np.log1p(e.sum(axis=1))
 
 
-cross_entropy.vjp(lambda g, out, x, target: g.reshape((-1, 1)) * cross_entropy_slope(x, target), None)
+cross_entropy.vjp(
+    lambda g, out, x, target: g.reshape((-1, 1)) * cross_entropy_slope(x, target), None
+)
 
 
 @op

@@ -104,7 +104,9 @@ class Tensor(Variable):
     def numpy(self) -> Array:
         """The array, without a copy. Raises RuntimeError if the tensor requires grad: use ``.detach().numpy()``."""
         if self._requires_grad:
-            raise RuntimeError("This tensor requires grad, and a plain array would lose it. Use .detach().numpy() if that is meant.")
+            raise RuntimeError(
+                "This tensor requires grad, and a plain array would lose it. Use .detach().numpy() if that is meant."
+            )
         return self._data
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
@@ -175,9 +177,13 @@ class Tensor(Variable):
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         if value and self._data.dtype.kind != "f":
-            raise TypeError(f"Only floating-point tensors can require grad, this one is {self.dtype}. Make it from floats: [1.0, 2.0].")
+            raise TypeError(
+                f"Only floating-point tensors can require grad, this one is {self.dtype}. Make it from floats: [1.0, 2.0]."
+            )
         if self._op is not None and not value:
-            raise RuntimeError("This tensor was computed from others that require grad. Use .detach() for a copy that does not.")
+            raise RuntimeError(
+                "This tensor was computed from others that require grad. Use .detach() for a copy that does not."
+            )
         self._requires_grad = value
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -209,7 +215,9 @@ class Tensor(Variable):
 
     def _check_differentiable(self) -> None:
         if not self._requires_grad:
-            raise RuntimeError("Nothing to differentiate: no tensor that led here requires grad, or it was computed under no_grad().")
+            raise RuntimeError(
+                "Nothing to differentiate: no tensor that led here requires grad, or it was computed under no_grad()."
+            )
 
     # ------------------------------------------------------------ operators
 
@@ -397,24 +405,46 @@ class Tensor(Variable):
 
     # ------------------------------------------------------------ NumPy functions
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
+    def __array_ufunc__(
+        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any
+    ) -> Any:
         if out is not None:
-            recorded = _mode.recording and any(isinstance(x, Tensor) and x._requires_grad for x in inputs)
+            recorded = _mode.recording and any(
+                isinstance(x, Tensor) and x._requires_grad for x in inputs
+            )
             if recorded or any(isinstance(x, Tensor) for x in out):
-                raise TypeError(f"np.{ufunc.__name__} with out= would overwrite an array without recording it. Write y = ... instead.")
+                raise TypeError(
+                    f"np.{ufunc.__name__} with out= would overwrite an array without recording it. Write y = ... instead."
+                )
             return getattr(ufunc, method)(*map(_plain, inputs), out=out, **kwargs)
         if method != "__call__" or kwargs:
-            raise TypeError(f"np.{ufunc.__name__} is differentiable only in its plain form, without .{method} or {list(kwargs)}.")
+            raise TypeError(
+                f"np.{ufunc.__name__} is differentiable only in its plain form, without .{method} or {list(kwargs)}."
+            )
         return _stand_in(ufunc)(*inputs)
 
-    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
+    ) -> Any:
         return _stand_in(function)(*args, **kwargs)
 
 
 NUMPY.update(
     {
         getattr(np, name): getattr(Tensor, name)
-        for name in ("sum", "mean", "var", "std", "max", "min", "argmax", "reshape", "transpose", "squeeze", "swapaxes")
+        for name in (
+            "sum",
+            "mean",
+            "var",
+            "std",
+            "max",
+            "min",
+            "argmax",
+            "reshape",
+            "transpose",
+            "squeeze",
+            "swapaxes",
+        )
     }
 )
 NUMPY[np.amax], NUMPY[np.amin] = Tensor.max, Tensor.min
@@ -439,7 +469,9 @@ def _as_array(data: Any) -> Array:
     try:
         array = data._data if isinstance(data, Variable) else np.asarray(data)
     except ValueError as error:
-        raise TypeError(f"A tensor holds numbers in rows of equal length, but this is {data!r}.") from error
+        raise TypeError(
+            f"A tensor holds numbers in rows of equal length, but this is {data!r}."
+        ) from error
     if array.dtype.kind not in "biuf":
         raise TypeError(f"A tensor holds numbers, but this is {array.dtype} data: {data!r}.")
     if array.dtype == np.float64 and not hasattr(data, "dtype"):
@@ -467,12 +499,18 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     >>> tensor([1.0, 2.0]).dtype
     dtype('float32')
     """
-    return Tensor(np.array(_as_array(data) if dtype is None else _plain(data), dtype=dtype), requires_grad)
+    return Tensor(
+        np.array(_as_array(data) if dtype is None else _plain(data), dtype=dtype), requires_grad
+    )
 
 
 def own(g: Any) -> Array:
     """The array itself if nobody else holds it and it is its own memory; otherwise a copy."""
-    return g if isinstance(g, np.ndarray) and g.flags.owndata and sys.getrefcount(g) <= _SOLE else np.array(g)
+    return (
+        g
+        if isinstance(g, np.ndarray) and g.flags.owndata and sys.getrefcount(g) <= _SOLE
+        else np.array(g)
+    )
 
 
 def _holders(g: Any) -> int:
@@ -493,7 +531,9 @@ def _cotangent(output: Tensor, gradient: Any) -> Array:
         return np.ones_like(output._data)
     given: Array = np.asarray(_plain(gradient), dtype=output.dtype)
     if given.shape != output.shape:
-        raise ValueError(f"gradient has shape {given.shape}, but the tensor it belongs to has shape {output.shape}.")
+        raise ValueError(
+            f"gradient has shape {given.shape}, but the tensor it belongs to has shape {output.shape}."
+        )
     return given
 
 
@@ -541,7 +581,11 @@ def grad(
     """
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    starts = [grad_outputs] if len(outputs) == 1 and not isinstance(grad_outputs, (list, tuple)) else grad_outputs or [None] * len(outputs)
+    starts = (
+        [grad_outputs]
+        if len(outputs) == 1 and not isinstance(grad_outputs, (list, tuple))
+        else grad_outputs or [None] * len(outputs)
+    )
     roots: dict[Any, Any] = {}
     for y, start in zip(outputs, starts, strict=True):
         g: Any = _cotangent(y, start)
@@ -555,6 +599,8 @@ def grad(
     arrived = sweep(roots, retain_graph=retain, create_graph=create_graph, targets=inputs)
     for i, x in enumerate(inputs):
         if x not in arrived and not allow_unused:
-            raise RuntimeError(f"The outputs do not depend on input {i} of shape {x.shape}. Pass allow_unused=True to get None for it.")
+            raise RuntimeError(
+                f"The outputs do not depend on input {i} of shape {x.shape}. Pass allow_unused=True to get None for it."
+            )
     found = map(arrived.get, inputs)
     return tuple(g if g is None or isinstance(g, Tensor) else Tensor(g) for g in found)

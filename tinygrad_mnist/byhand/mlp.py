@@ -101,7 +101,9 @@ class MLP:
         rng: np.random.Generator | None = None,
     ) -> None:
         if activation not in ACTIVATIONS or loss not in ("cross_entropy", "mse"):
-            raise ValueError(f"Activations are {', '.join(ACTIVATIONS)} and losses cross_entropy, mse; given {activation!r} and {loss!r}.")
+            raise ValueError(
+                f"Activations are {', '.join(ACTIVATIONS)} and losses cross_entropy, mse; given {activation!r} and {loss!r}."
+            )
         rng = rng or np.random.default_rng()
         self.activation, self.loss_name, self.l2 = activation, loss, l2
         self.depth = len(sizes) - 1
@@ -123,10 +125,14 @@ class MLP:
         f, _ = ACTIVATIONS[self.activation]
         t = {"A0": X}
         for layer in range(1, self.depth + 1):
-            t[f"Z{layer}"] = t[f"A{layer - 1}"] @ self.params[f"W{layer}"] + self.params[f"b{layer}"]  # (1)
+            t[f"Z{layer}"] = (
+                t[f"A{layer - 1}"] @ self.params[f"W{layer}"] + self.params[f"b{layer}"]
+            )  # (1)
             t[f"A{layer}"] = f(t[f"Z{layer}"])  # (2)
         Z = t[f"Z{self.depth}"]
-        t[f"A{self.depth}"] = np.exp(log_softmax(Z)) if self.loss_name == "cross_entropy" else sigmoid(Z)  # (3)
+        t[f"A{self.depth}"] = (
+            np.exp(log_softmax(Z)) if self.loss_name == "cross_entropy" else sigmoid(Z)
+        )  # (3)
         return t
 
     def loss(self, t: Terms, labels: Array) -> float:
@@ -137,7 +143,11 @@ class MLP:
             data = -(Y * log_softmax(t[f"Z{self.depth}"])).sum() / B  # (4)
         else:
             data = ((t[f"A{self.depth}"] - Y) ** 2).sum() / (B * C)  # (5)
-        penalty = self.l2 / 2 * sum((W**2).sum() for name, W in self.params.items() if name.startswith("W"))  # (6)
+        penalty = (
+            self.l2
+            / 2
+            * sum((W**2).sum() for name, W in self.params.items() if name.startswith("W"))
+        )  # (6)
         return float(data + penalty)
 
     def backward(self, t: Terms, labels: Array) -> Terms:
@@ -174,7 +184,11 @@ class MLP:
             μ, the part of the last velocity that stays.
         """
         for name in self.params:
-            v = momentum * self.velocity[name] + d[f"d{name}"] if name in self.velocity else d[f"d{name}"]  # (14)
+            v = (
+                momentum * self.velocity[name] + d[f"d{name}"]
+                if name in self.velocity
+                else d[f"d{name}"]
+            )  # (14)
             self.velocity[name] = v
             self.params[name] = self.params[name] - lr * v  # (15)
 
@@ -203,7 +217,13 @@ class MLP:
             np.savez(file, allow_pickle=False, **self.params)
 
     @classmethod
-    def load(cls, path: str | PathLike[str], activation: str = "sigmoid", loss: str = "cross_entropy", l2: float = 0.0) -> MLP:
+    def load(
+        cls,
+        path: str | PathLike[str],
+        activation: str = "sigmoid",
+        loss: str = "cross_entropy",
+        l2: float = 0.0,
+    ) -> MLP:
         """Read an npz file with the keys W1, b1, W2, b2, ...; biases may be (n,) or (1, n).
 
         Raises
@@ -214,17 +234,28 @@ class MLP:
         with Path(path).open("rb") as stream:
             try:
                 arrays = read_arrays(stream)
-            except Exception as error:  # on damaged files, zipfile and NumPy's reader of headers raise many kinds
+            except (
+                Exception
+            ) as error:  # on damaged files, zipfile and NumPy's reader of headers raise many kinds
                 raise ValueError(f"{path}: not an npz file of arrays ({error!r:.100}).") from error
         depth = len(arrays) // 2
         names = [f"{kind}{layer}" for layer in range(1, depth + 1) for kind in "Wb"]
         if depth == 0 or sorted(arrays) != sorted(names):
-            raise ValueError(f"{path}: expected the keys W1, b1, W2, b2, ..., but found {sorted(arrays)!r:.100}.")
-        params = {name: arrays[name].reshape(-1) if name.startswith("b") else arrays[name] for name in names}
-        sizes = [params["W1"].shape[0]] + [params[f"b{layer}"].size for layer in range(1, depth + 1)]
+            raise ValueError(
+                f"{path}: expected the keys W1, b1, W2, b2, ..., but found {sorted(arrays)!r:.100}."
+            )
+        params = {
+            name: arrays[name].reshape(-1) if name.startswith("b") else arrays[name]
+            for name in names
+        }
+        sizes = [params["W1"].shape[0]] + [
+            params[f"b{layer}"].size for layer in range(1, depth + 1)
+        ]
         for layer in range(1, depth + 1):
             if params[f"W{layer}"].shape != (sizes[layer - 1], sizes[layer]):
-                raise ValueError(f"{path}: W{layer} has shape {params[f'W{layer}'].shape}, expected {(sizes[layer - 1], sizes[layer])}.")
+                raise ValueError(
+                    f"{path}: W{layer} has shape {params[f'W{layer}'].shape}, expected {(sizes[layer - 1], sizes[layer])}."
+                )
         model = cls(sizes, activation, loss, l2)
         model.params = params
         return model
@@ -239,7 +270,9 @@ def read_arrays(stream: BinaryIO) -> Terms:
     arrays = {}
     with ZipFile(stream) as archive:
         members = archive.infolist()
-        unpacked, packed = (sum(getattr(info, size) for info in members) for size in ("file_size", "compress_size"))
+        unpacked, packed = (
+            sum(getattr(info, size) for info in members) for size in ("file_size", "compress_size")
+        )
         if unpacked > max(1 << 22, 30 * packed):
             raise ValueError(f"{packed} bytes would unpack to {unpacked}")
         for info in members:
@@ -248,6 +281,10 @@ def read_arrays(stream: BinaryIO) -> Terms:
                 shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
                 content = bytearray(member.read())
             if dtype.kind != "f" or prod(shape) * dtype.itemsize != len(content):
-                raise ValueError(f"{info.filename} holds {len(content)} bytes, but announces {shape} of {dtype}")
-            arrays[info.filename.removesuffix(".npy")] = np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
+                raise ValueError(
+                    f"{info.filename} holds {len(content)} bytes, but announces {shape} of {dtype}"
+                )
+            arrays[info.filename.removesuffix(".npy")] = np.frombuffer(content, dtype).reshape(
+                shape, order="F" if fortran else "C"
+            )
     return arrays

@@ -17,7 +17,12 @@ BLOCK = 32
 
 
 def distort(
-    images: NDArray[Any], rng: np.random.Generator, *, alpha: float = 34.0, sigma: float = 4.0, affine: float = 0.0
+    images: NDArray[Any],
+    rng: np.random.Generator,
+    *,
+    alpha: float = 34.0,
+    sigma: float = 4.0,
+    affine: float = 0.0,
 ) -> NDArray[Any]:
     """Distort each image in its own way: elastically, and by a random linear map about its centre.
 
@@ -56,7 +61,9 @@ def distort(
     """
     side = isqrt(images.shape[1])
     if side * side != images.shape[1] or side < 2:
-        raise DataError(f"Only square images can be distorted, but these have {images.shape[1]} pixels.")
+        raise DataError(
+            f"Only square images can be distorted, but these have {images.shape[1]} pixels."
+        )
     maps = rng.uniform(-affine, affine, (len(images), 2, 2)).astype(np.float32)
     K = gaussian(side, sigma)
     distorted = np.empty_like(images)
@@ -69,7 +76,9 @@ def distort(
         displacements *= np.float32(alpha)
         displacements += linear(maps[block], side)
         moved = gather(images[block].reshape(-1, side, side), displacements)
-        distorted[block] = (np.rint(moved) if images.dtype == np.uint8 else moved).reshape(-1, side * side)
+        distorted[block] = (np.rint(moved) if images.dtype == np.uint8 else moved).reshape(
+            -1, side * side
+        )
     return distorted
 
 
@@ -98,8 +107,12 @@ def gather(images: NDArray[Any], displacements: NDArray[np.floating[Any]]) -> ND
     top, left = (np.minimum(place.astype(np.int32), side - 2) for place in (y, x))
     y -= top.astype(np.float32)  # now fractions of the way to the pixel below and to the right
     x -= left.astype(np.float32)
-    corner = (top * side + left + side * side * np.arange(n, dtype=np.int32)[:, None, None]).astype(np.intp)
+    corner = (top * side + left + side * side * np.arange(n, dtype=np.int32)[:, None, None]).astype(
+        np.intp
+    )
     pixels = images.astype(np.float32).ravel()
-    nw, ne, sw, se = (pixels[offset:].take(corner, mode="wrap") for offset in (0, 1, side, side + 1))
+    nw, ne, sw, se = (
+        pixels[offset:].take(corner, mode="wrap") for offset in (0, 1, side, side + 1)
+    )
     mixed: NDArray[np.float32] = (1 - y) * ((1 - x) * nw + x * ne) + y * ((1 - x) * sw + x * se)
     return mixed

@@ -52,7 +52,9 @@ def normalize(images: NDArray[Any], how: str = "unit") -> NDArray[Any]:
     if black <= low and high <= white and not black < 0 <= low:
         return images
     if not (low >= 0 and high <= 255):
-        raise DataError(f"Pixels from {low} to {high} are neither bytes, nor in [0, 1], nor normalised as {how!r}.")
+        raise DataError(
+            f"Pixels from {low} to {high} are neither bytes, nor in [0, 1], nor normalised as {how!r}."
+        )
     return images * ((white - black) / (255 if high > 1 else 1)) + black
 
 
@@ -61,7 +63,9 @@ def one_hot(labels: NDArray[np.integer[Any]], classes: int = 10) -> NDArray[np.f
     return np.eye(classes, dtype=np.float32)[labels]
 
 
-def split(examples: int, validation: float, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def split(
+    examples: int, validation: float, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Draw row numbers for training and validation: together all examples, none in both.
 
     Parameters
@@ -78,7 +82,9 @@ def split(examples: int, validation: float, rng: np.random.Generator) -> tuple[N
     return order[held_out:], order[:held_out]
 
 
-def minibatches(examples: int, batch_size: int, rng: np.random.Generator | None = None) -> Iterator[NDArray[np.intp]]:
+def minibatches(
+    examples: int, batch_size: int, rng: np.random.Generator | None = None
+) -> Iterator[NDArray[np.intp]]:
     """Row numbers of one batch after the other until each example came once; shuffled if `rng` is given.
 
     The last batch is smaller if `batch_size` does not divide the number of examples.

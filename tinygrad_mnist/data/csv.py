@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 LONGEST_LINE = 32 * (PIXELS + 1)
 BLOCK = 1000
 """Lines that are read at a time."""
-_remembered = lru_cache(1024)(float)  # scaled bytes have 256 values, and a look in a table is faster than reading 17 digits
+_remembered = lru_cache(1024)(
+    float
+)  # scaled bytes have 256 values, and a look in a table is faster than reading 17 digits
 
 
 def read_csv(path: Path) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
@@ -47,7 +49,11 @@ def read_csv(path: Path) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
         cannot be read; file, line, column and value are named.
     """
     rows, label = _read_rows(path, {PIXELS: "pixels", PIXELS + 1: "a label and pixels"})
-    return (rows, None) if label is None else (np.delete(rows, label, axis=1), rows[:, label].astype(np.int64))
+    return (
+        (rows, None)
+        if label is None
+        else (np.delete(rows, label, axis=1), rows[:, label].astype(np.int64))
+    )
 
 
 def read_csv_labels(path: Path) -> NDArray[np.int64]:
@@ -66,14 +72,20 @@ def _read_rows(path: Path, widths: dict[int, str]) -> tuple[NDArray[Any], int | 
         cells = text.split(",")
         if len(cells) not in widths:
             expected = " or ".join(f"{width} ({meaning})" for width, meaning in widths.items())
-            raise DataError(f"{path}: line {number} has {len(cells)} columns, expected {expected}. It starts with {text[:20]!r}.")
+            raise DataError(
+                f"{path}: line {number} has {len(cells)} columns, expected {expected}. It starts with {text[:20]!r}."
+            )
         label = None if len(cells) == PIXELS else _label_column(cells)
         if not _is_header(cells):
             lines = chain([first], lines)
         blocks = []
         while block := list(islice(lines, BLOCK)):
             rows = _fast(block, len(cells), label)
-            blocks.append(np.array([_slow(path, *line, len(cells), label) for line in block], np.float32) if rows is None else rows)
+            blocks.append(
+                np.array([_slow(path, *line, len(cells), label) for line in block], np.float32)
+                if rows is None
+                else rows
+            )
     if not blocks:
         raise DataError(f"{path}: a header, and no line below it.")
     return np.concatenate(blocks), label
@@ -90,23 +102,31 @@ def _lines(path: Path, file: TextIO, most: int) -> Iterator[tuple[int, str]]:
                 f"{path}: line {number} has more than {LONGEST_LINE} characters. It starts with {line[:20]!r}. Is this a CSV file?"
             )
         if "\0" in line:
-            raise DataError(f"{path}: line {number} holds a zero byte. Not a text file, or saved as UTF-16? Save it as UTF-8.")
+            raise DataError(
+                f"{path}: line {number} holds a zero byte. Not a text file, or saved as UTF-16? Save it as UTF-8."
+            )
         if number > most:
-            raise DataError(f"{path}: more than {most} lines, which cannot be right for a file of this size.")
+            raise DataError(
+                f"{path}: more than {most} lines, which cannot be right for a file of this size."
+            )
         if not line.isspace():
             yield number, line.rstrip("\n")
 
 
 def _label_column(cells: list[str]) -> int:
     names = [cell.strip(" \"'").lower() for cell in cells]
-    return next((column for column, name in enumerate(names) if name in ("label", "class", "target")), 0)
+    return next(
+        (column for column, name in enumerate(names) if name in ("label", "class", "target")), 0
+    )
 
 
 def _is_header(cells: list[str]) -> bool:
     """Whether most cells are words, or the numbers among them count the columns, as in ``label,0,1,2,...``."""
     numbers = [number for cell in cells if (number := _number(cell)) is not None]
     words = sum(1 for cell in cells if cell.strip()) - len(numbers)
-    return 2 * words > len(cells) or (len(numbers) > 1 and all(b - a == 1 for a, b in pairwise(numbers)))
+    return 2 * words > len(cells) or (
+        len(numbers) > 1 and all(b - a == 1 for a, b in pairwise(numbers))
+    )
 
 
 def _number(cell: str) -> float | None:
@@ -120,7 +140,9 @@ def _fast(block: list[tuple[int, str]], width: int, label: int | None) -> NDArra
     """The rows of a block if all is right with them and all cells are whole numbers."""
     try:
         with warnings.catch_warnings(action="error"):
-            rows = np.loadtxt([text for _, text in block], np.uint8, delimiter=",", comments=None, ndmin=2)
+            rows = np.loadtxt(
+                [text for _, text in block], np.uint8, delimiter=",", comments=None, ndmin=2
+            )
     except (ValueError, Warning):
         return None
     right = rows.shape == (len(block), width) and (label is None or rows[:, label].max() <= 9)
@@ -131,7 +153,9 @@ def _slow(path: Path, number: int, text: str, width: int, label: int | None) -> 
     """The row of a line, or what is wrong with it."""
     cells = text.split(",")
     if len(cells) != width:
-        raise DataError(f"{path}: line {number} has {len(cells)} columns, but the first line has {width}.")
+        raise DataError(
+            f"{path}: line {number} has {len(cells)} columns, but the first line has {width}."
+        )
     try:
         row = np.fromiter(map(_remembered, cells), np.float64, width)
     except ValueError:
@@ -144,4 +168,6 @@ def _slow(path: Path, number: int, text: str, width: int, label: int | None) -> 
     column = int(right.argmin())
     what = "label" if column == label else "pixel"
     range_ = "a digit from 0 to 9" if column == label else "a number from 0 to 255"
-    raise DataError(f"{path}: line {number}, column {column + 1}: {what} {cells[column].strip()[:20]!r} is not {range_}.")
+    raise DataError(
+        f"{path}: line {number}, column {column + 1}: {what} {cells[column].strip()[:20]!r} is not {range_}."
+    )

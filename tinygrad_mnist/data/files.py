@@ -54,7 +54,9 @@ def load(
     elif digits is None:
         raise DataError(f"{path}: holds images only. Name the file of their labels too.")
     if len(pixels) != len(digits):
-        raise DataError(f"{path} holds {len(pixels)} images, but {label_path or 'it'} {len(digits)} labels.")
+        raise DataError(
+            f"{path} holds {len(pixels)} images, but {label_path or 'it'} {len(digits)} labels."
+        )
     return _bytes_or_floats(pixels), digits
 
 
@@ -88,7 +90,9 @@ def _read_images(path: Path, part: str) -> tuple[NDArray[Any], NDArray[np.int64]
         return read_csv(path)
     images = read_idx(path, 3)
     if images.shape[1:] != (28, 28):
-        raise DataError(f"{path}: images of {images.shape[1]} x {images.shape[2]} pixels, expected 28 x 28.")
+        raise DataError(
+            f"{path}: images of {images.shape[1]} x {images.shape[2]} pixels, expected 28 x 28."
+        )
     return images.reshape(len(images), PIXELS), None
 
 
@@ -97,7 +101,9 @@ def _read_labels(path: Path) -> NDArray[np.int64]:
         return read_csv_labels(path)
     labels = read_idx(path, 1)
     if labels.max() > 9:
-        raise DataError(f"{path}: label {labels.max()} at position {labels.argmax()} is not a digit from 0 to 9.")
+        raise DataError(
+            f"{path}: label {labels.max()} at position {labels.argmax()} is not a digit from 0 to 9."
+        )
     return labels.astype(np.int64)
 
 

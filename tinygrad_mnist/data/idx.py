@@ -48,21 +48,31 @@ def read_idx(path: str | PathLike[str], ndim: int) -> NDArray[np.uint8]:
 def _read_header(path: Path, stream: BinaryIO, ndim: int) -> tuple[int, ...]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
-        raise DataError(f"{path}: not an IDX file: it starts with {magic.hex(' ') or 'nothing'}, expected 00 00 08 {ndim:02x}.")
+        raise DataError(
+            f"{path}: not an IDX file: it starts with {magic.hex(' ') or 'nothing'}, expected 00 00 08 {ndim:02x}."
+        )
     if magic[2] != UNSIGNED_BYTE:
-        raise DataError(f"{path}: elements of type {magic[2]:#04x}, expected unsigned bytes (0x08).")
+        raise DataError(
+            f"{path}: elements of type {magic[2]:#04x}, expected unsigned bytes (0x08)."
+        )
     if magic[3] != ndim:
-        raise DataError(f"{path}: {magic[3]} axes, expected {ndim}. Were images and labels exchanged?")
+        raise DataError(
+            f"{path}: {magic[3]} axes, expected {ndim}. Were images and labels exchanged?"
+        )
     lengths = stream.read(4 * ndim)
     if len(lengths) < 4 * ndim:
         raise DataError(f"{path}: ends inside the header.")
     shape = tuple(int(n) for n in np.frombuffer(lengths, ">u4"))
     if not 0 < prod(shape) <= largest(path):
-        raise DataError(f"{path}: the header says {' x '.join(map(str, shape))} elements, which cannot be right for a file of this size.")
+        raise DataError(
+            f"{path}: the header says {' x '.join(map(str, shape))} elements, which cannot be right for a file of this size."
+        )
     return shape
 
 
-def read_idx_pair(images: str | PathLike[str], labels: str | PathLike[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def read_idx_pair(
+    images: str | PathLike[str], labels: str | PathLike[str]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Read digits and their labels, and check that they belong together.
 
     Returns
@@ -80,5 +90,7 @@ def read_idx_pair(images: str | PathLike[str], labels: str | PathLike[str]) -> t
     if len(pixels) != len(digits):
         raise DataError(f"{images} holds {len(pixels)} images, but {labels} {len(digits)} labels.")
     if digits.max() > 9:
-        raise DataError(f"{labels}: label {digits.max()} at position {digits.argmax()} is not a digit from 0 to 9.")
+        raise DataError(
+            f"{labels}: label {digits.max()} at position {digits.argmax()} is not a digit from 0 to 9."
+        )
     return pixels.reshape(len(pixels), -1), digits.astype(np.int64)

@@ -109,12 +109,18 @@ def like_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     that is index 14.
     """
     ink = _ink(grey)
-    if ink.shape == (SIDE, SIDE) and max(_box(ink).shape) == BOX and all(_start(ink, axis) == 0 for axis in (0, 1)):
+    if (
+        ink.shape == (SIDE, SIDE)
+        and max(_box(ink).shape) == BOX
+        and all(_start(ink, axis) == 0 for axis in (0, 1))
+    ):
         return ink
     box = _box(np.where(3 * ink.astype(np.int16) < ink.max(), 0, ink))
     longer = max(box.shape)
     rows, columns = (max(1, (2 * BOX * n + longer) // (2 * longer)) for n in box.shape)
-    sums = _overlaps(rows, box.shape[0]) @ box @ _overlaps(columns, box.shape[1]).T  # whole numbers far below 2^53: exact
+    sums = (
+        _overlaps(rows, box.shape[0]) @ box @ _overlaps(columns, box.shape[1]).T
+    )  # whole numbers far below 2^53: exact
     strongest = int(sums.max())
     digit = ((510 * sums.astype(np.int64) + strongest) // (2 * strongest)).astype(np.uint8)
     top, left = (min(max(_start(digit, axis), 0), SIDE - digit.shape[axis]) for axis in (0, 1))
@@ -132,7 +138,9 @@ def _ink(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if darkest == brightest:
         raise DataError("all pixels are alike: no digit to be seen.")
     signed = grey.astype(np.int16) - paper
-    return np.maximum(-signed if paper - darkest > brightest - paper else signed, 0).astype(np.uint8)
+    return np.maximum(-signed if paper - darkest > brightest - paper else signed, 0).astype(
+        np.uint8
+    )
 
 
 def _box(ink: NDArray[Any]) -> NDArray[Any]:
@@ -151,7 +159,9 @@ def _start(ink: NDArray[np.uint8], axis: int) -> int:
 def _overlaps(new: int, old: int) -> NDArray[np.float64]:
     """How much of each old pixel each new one covers, in units of 1 / new of an old pixel: (new, old)."""
     starts, positions = np.arange(new)[:, None] * old, np.arange(old) * new
-    return np.maximum(np.minimum(starts + old, positions + new) - np.maximum(starts, positions), 0).astype(np.float64)
+    return np.maximum(
+        np.minimum(starts + old, positions + new) - np.maximum(starts, positions), 0
+    ).astype(np.float64)
 
 
 def _decode(content: bytes) -> NDArray[np.uint8]:
@@ -159,11 +169,19 @@ def _decode(content: bytes) -> NDArray[np.uint8]:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(io.BytesIO(content), formats=FORMATS) as picture,
+        ):
             picture.verify()  # the checksums of PNG, which decoding alone does not look at
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(io.BytesIO(content), formats=FORMATS) as picture,
+        ):
             if picture.width * picture.height > LARGEST_PICTURE:
-                raise DataError(f"{picture.width} x {picture.height} pixels are too many, the limit is {LARGEST_PICTURE:,}. Scale it down.")
+                raise DataError(
+                    f"{picture.width} x {picture.height} pixels are too many, the limit is {LARGEST_PICTURE:,}. Scale it down."
+                )
             upright = ImageOps.exif_transpose(picture)
             if upright.mode.startswith("I"):  # 16 bits of grey: the upper eight
                 y = (np.asarray(upright).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
@@ -186,9 +204,13 @@ def _from_array(content: bytes, name: str) -> NDArray[np.uint8]:
         raise DataError(f"{name}: not an array of numbers, or damaged: {cause(error)}.") from error
     image = array.shape if array.shape in ((SIDE * SIDE,), (SIDE, SIDE)) else array.shape[1:]
     if image not in ((SIDE * SIDE,), (SIDE, SIDE)) or not array.size:
-        raise DataError(f"{name}: shape {array.shape}, expected (28, 28) or (784,) for one image, (n, 28, 28) or (n, 784) for several.")
+        raise DataError(
+            f"{name}: shape {array.shape}, expected (28, 28) or (784,) for one image, (n, 28, 28) or (n, 784) for several."
+        )
     images = array.reshape(-1, SIDE * SIDE)
     if images.dtype.kind not in "buif" or not ((images >= 0) & (images <= 255)).all():
-        raise DataError(f"{name}: expected numbers from 0 to 255, but it has others (type {array.dtype}).")
+        raise DataError(
+            f"{name}: expected numbers from 0 to 255, but it has others (type {array.dtype})."
+        )
     scale = 1 if images.dtype == np.uint8 or images.max() > 1 else 255
     return np.floor(images * float(scale) + 0.5).astype(np.uint8)

@@ -48,7 +48,10 @@ def load_mnist_test(normalize: str | None = "unit") -> tuple[NDArray[Any], NDArr
 
 
 def _load(part: str, how: str | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    images, labels = FOLDER / f"{part}-images-idx3-ubyte.gz", FOLDER / f"{part}-labels-idx1-ubyte.gz"
+    images, labels = (
+        FOLDER / f"{part}-images-idx3-ubyte.gz",
+        FOLDER / f"{part}-labels-idx1-ubyte.gz",
+    )
     _verify(images, labels)
     pixels, digits = read_idx_pair(images, labels)
     return (pixels if how is None else normalize(pixels, how)), digits
@@ -59,6 +62,10 @@ def _verify(*paths: Path) -> None:
         sums = (FOLDER / "SHA256SUMS").read_text("ascii", "replace").splitlines()
         for path in paths:
             if f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" not in sums:
-                raise DataError(f"{path}: damaged: its SHA-256 sum is not that of the original. Reinstall the package.")
+                raise DataError(
+                    f"{path}: damaged: its SHA-256 sum is not that of the original. Reinstall the package."
+                )
     except OSError as error:
-        raise DataError(f"{error.filename}: cannot be read: {error.strerror}. Reinstall the package.") from error
+        raise DataError(
+            f"{error.filename}: cannot be read: {error.strerror}. Reinstall the package."
+        ) from error

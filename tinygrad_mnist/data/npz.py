@@ -41,12 +41,18 @@ def read_npz(path: Path, part: str = "train") -> tuple[NDArray[Any], NDArray[np.
         If an array is missing, of the wrong type or shape, or too large, a pixel not a number from 0 to 255, a label not a
         digit, or the file cannot be read.
     """
-    arrays = read_arrays(path, lambda names: dict(zip(_keys(path, names, part), ("buif", "uif"), strict=True)))
+    arrays = read_arrays(
+        path, lambda names: dict(zip(_keys(path, names, part), ("buif", "uif"), strict=True))
+    )
     (image_key, images), (label_key, labels) = arrays.items()
     if prod(images.shape[1:]) != PIXELS:
-        raise DataError(f"{path}: {image_key} has shape {images.shape}, expected (n, 28, 28) or (n, {PIXELS}).")
+        raise DataError(
+            f"{path}: {image_key} has shape {images.shape}, expected (n, 28, 28) or (n, {PIXELS})."
+        )
     if labels.ndim != 1:
-        raise DataError(f"{path}: {label_key} has shape {labels.shape}, expected (n,). Are the labels one-hot? Save labels.argmax(axis=1).")
+        raise DataError(
+            f"{path}: {label_key} has shape {labels.shape}, expected (n,). Are the labels one-hot? Save labels.argmax(axis=1)."
+        )
     if not (images.min() >= 0 and images.max() <= 255):
         _refuse(path, image_key, images, (images >= 0) & (images <= 255), "a number from 0 to 255")
     _refuse(path, label_key, labels, np.isin(labels, range(10)), "a digit from 0 to 9")
@@ -61,7 +67,9 @@ def _keys(path: Path, members: Iterable[str], part: str) -> tuple[str, str]:
     raise DataError(f"{path}: holds {found}; expected x_{part} and y_{part}, or images and labels.")
 
 
-def read_arrays(path: Path, choose: Callable[[list[str]], Mapping[str, str]]) -> dict[str, NDArray[Any]]:
+def read_arrays(
+    path: Path, choose: Callable[[list[str]], Mapping[str, str]]
+) -> dict[str, NDArray[Any]]:
     """Arrays of an npz file by their names.
 
     Parameters
@@ -79,7 +87,10 @@ def read_arrays(path: Path, choose: Callable[[list[str]], Mapping[str, str]]) ->
     arrays: dict[str, NDArray[Any]] = {}
     try:
         with ZipFile(path) as archive:
-            room, members = largest(path), {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            room, members = (
+                largest(path),
+                {info.filename.removesuffix(".npy"): info for info in archive.infolist()},
+            )
             for key, kinds in choose(list(members)).items():
                 name = f"{path}: {members[key].filename}"
                 if members[key].compress_type not in (ZIP_STORED, ZIP_DEFLATED):
@@ -91,8 +102,12 @@ def read_arrays(path: Path, choose: Callable[[list[str]], Mapping[str, str]]) ->
         raise
     except FileNotFoundError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
-    except Exception as error:  # on damaged files, zipfile and NumPy's reader of headers raise many kinds
-        raise DataError(f"{path}: not an npz file of arrays, or damaged: {cause(error)}.") from error
+    except (
+        Exception
+    ) as error:  # on damaged files, zipfile and NumPy's reader of headers raise many kinds
+        raise DataError(
+            f"{path}: not an npz file of arrays, or damaged: {cause(error)}."
+        ) from error
     return arrays
 
 
@@ -120,18 +135,28 @@ def read_array(name: str, stream: IO[bytes], kinds: str, most: int) -> NDArray[A
     with warnings.catch_warnings(action="ignore"):
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
     if dtype.kind not in kinds:
-        raise DataError(f"{name} has elements of type {dtype}, expected {'floating-point ' * (kinds == 'f')}numbers.")
+        raise DataError(
+            f"{name} has elements of type {dtype}, expected {'floating-point ' * (kinds == 'f')}numbers."
+        )
     size = prod(shape) * dtype.itemsize
     if not 0 < size <= most:
         elements = " x ".join(map(str, shape))[:60]
-        raise DataError(f"{name} announces {elements} elements, which cannot be right for a file of this size.")
-    array = np.frombuffer(read_exactly(name, stream, size), np.uint8 if dtype.kind == "b" else dtype)
+        raise DataError(
+            f"{name} announces {elements} elements, which cannot be right for a file of this size."
+        )
+    array = np.frombuffer(
+        read_exactly(name, stream, size), np.uint8 if dtype.kind == "b" else dtype
+    )
     array = array.reshape(shape, order="F" if fortran else "C")
     return array != 0 if dtype.kind == "b" else array  # bytes but 0 and 1 are bools to nobody
 
 
-def _refuse(path: Path, key: str, values: NDArray[Any], right: NDArray[np.bool_], expected: str) -> None:
+def _refuse(
+    path: Path, key: str, values: NDArray[Any], right: NDArray[np.bool_], expected: str
+) -> None:
     """Name the first value that is not right."""
     if not right.all():
         index = np.unravel_index(right.argmin(), right.shape)
-        raise DataError(f"{path}: {key}[{', '.join(map(str, index))}] is {values[index]}, not {expected}.")
+        raise DataError(
+            f"{path}: {key}[{', '.join(map(str, index))}] is {values[index]}, not {expected}."
+        )

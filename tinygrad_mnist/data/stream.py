@@ -38,7 +38,9 @@ def opened(path: Path) -> Iterator[BinaryIO]:
             stream: Any = gzip.GzipFile(fileobj=plain) if compressed else plain
             yield stream
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or cause(error)}.") from error
+        raise DataError(
+            f"{path}: cannot be read: {getattr(error, 'strerror', None) or cause(error)}."
+        ) from error
 
 
 def read_exactly(path: Path | str, stream: IO[bytes], expected: int) -> bytearray:
@@ -47,7 +49,11 @@ def read_exactly(path: Path | str, stream: IO[bytes], expected: int) -> bytearra
     while (missing := expected - len(content)) and (chunk := stream.read(min(missing, 1 << 20))):
         content += chunk
     if missing:
-        raise DataError(f"{path}: the header announces {expected} bytes, but {missing} of them are missing. Was the file cut short?")
+        raise DataError(
+            f"{path}: the header announces {expected} bytes, but {missing} of them are missing. Was the file cut short?"
+        )
     if stream.read(1):
-        raise DataError(f"{path}: more data follows the {expected} bytes that the header announces.")
+        raise DataError(
+            f"{path}: more data follows the {expected} bytes that the header announces."
+        )
     return content

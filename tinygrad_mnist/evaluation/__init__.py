@@ -2,7 +2,15 @@
 
 from tinygrad_mnist.evaluation import figures
 from tinygrad_mnist.evaluation.calibration import Bin, expected_calibration_error, reliability
-from tinygrad_mnist.evaluation.metrics import Predictions, classification_report, confusion_matrix, evaluate, examine, predict, score
+from tinygrad_mnist.evaluation.metrics import (
+    Predictions,
+    classification_report,
+    confusion_matrix,
+    evaluate,
+    examine,
+    predict,
+    score,
+)
 from tinygrad_mnist.evaluation.mistakes import most_confident_mistakes
 from tinygrad_mnist.evaluation.model_card import model_card, to_markdown
 from tinygrad_mnist.evaluation.report import html_report

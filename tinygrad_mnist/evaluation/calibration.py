@@ -41,7 +41,11 @@ def reliability(probabilities: NDArray[Any], labels: NDArray[Any], bins: int = 1
     found = []
     for i in range(bins):
         here = place == i
-        means = (float(confidence[here].mean()), float(right[here].mean())) if here.any() else (None, None)
+        means = (
+            (float(confidence[here].mean()), float(right[here].mean()))
+            if here.any()
+            else (None, None)
+        )
         found.append(Bin(float(edges[i]), float(edges[i + 1]), int(here.sum()), *means))
     return found
 
@@ -51,5 +55,9 @@ def expected_calibration_error(bins: Sequence[Bin]) -> float:
 
     Naeini, Cooper, Hauskrecht: Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI 2015.
     """
-    gaps = [b.predictions * abs(b.accuracy - b.confidence) for b in bins if b.accuracy is not None and b.confidence is not None]
+    gaps = [
+        b.predictions * abs(b.accuracy - b.confidence)
+        for b in bins
+        if b.accuracy is not None and b.confidence is not None
+    ]
     return sum(gaps) / max(sum(b.predictions for b in bins), 1)

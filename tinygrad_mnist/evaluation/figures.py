@@ -40,11 +40,25 @@ def training_curves(history: Sequence[Mapping[str, Any]], kept_epoch: int) -> Fi
     from matplotlib.ticker import MaxNLocator
 
     figure = _figure(6.0)
-    loss, accuracy, rate = figure.subplots(3, 1, sharex=True, gridspec_kw={"height_ratios": [3, 3, 2]})
+    loss, accuracy, rate = figure.subplots(
+        3, 1, sharex=True, gridspec_kw={"height_ratios": [3, 3, 2]}
+    )
     epochs = [row["epoch"] for row in history]
-    for axes, key, factor, label in ((loss, "loss", 1, "loss"), (accuracy, "accuracy", 100, "accuracy, %")):
-        axes.plot(epochs, [factor * row[key] for row in history], "o-", color=BLUE, ms=3, label="training")
-        axes.plot(epochs, [factor * row[f"validation_{key}"] for row in history], "s--", color=ORANGE, ms=3, label="validation")
+    for axes, key, factor, label in (
+        (loss, "loss", 1, "loss"),
+        (accuracy, "accuracy", 100, "accuracy, %"),
+    ):
+        axes.plot(
+            epochs, [factor * row[key] for row in history], "o-", color=BLUE, ms=3, label="training"
+        )
+        axes.plot(
+            epochs,
+            [factor * row[f"validation_{key}"] for row in history],
+            "s--",
+            color=ORANGE,
+            ms=3,
+            label="validation",
+        )
         axes.set_ylabel(label)
     rate.plot(epochs, [row["lr"] for row in history], "o-", color=GREEN, ms=3)
     rate.set(ylabel="learning rate", xlabel="epoch")
@@ -68,7 +82,12 @@ def confusion(matrix: Array) -> Figure:
     figure = _figure(4.9)
     axes = figure.add_subplot()
     largest = max(int(matrix.max()), 2)
-    axes.imshow(np.ma.masked_equal(matrix, 0), norm=LogNorm(1, largest), cmap="viridis_r", interpolation="nearest")
+    axes.imshow(
+        np.ma.masked_equal(matrix, 0),
+        norm=LogNorm(1, largest),
+        cmap="viridis_r",
+        interpolation="nearest",
+    )
     for (row, column), count in np.ndenumerate(matrix):
         color = "white" if count > largest**0.5 else "black" if count else GREY
         axes.text(column, row, f"{count}", ha="center", va="center", fontsize=9, color=color)
@@ -84,17 +103,45 @@ def reliability_diagram(bins: Sequence[Bin]) -> Figure:
     figure = _figure(5.6)
     upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1.3]})
     full = [b for b in bins if b.predictions]
-    lows, highs, counts, confidence, accuracy = (np.array(column) for column in zip(*full, strict=True))
-    upper.bar(lows, accuracy, highs - lows, align="edge", color=SKY, edgecolor="white", label="accuracy")
-    upper.plot(confidence, accuracy, "o", color=ORANGE, ms=5, mec="white", clip_on=False, label="at mean confidence")
+    lows, highs, counts, confidence, accuracy = (
+        np.array(column) for column in zip(*full, strict=True)
+    )
+    upper.bar(
+        lows, accuracy, highs - lows, align="edge", color=SKY, edgecolor="white", label="accuracy"
+    )
+    upper.plot(
+        confidence,
+        accuracy,
+        "o",
+        color=ORANGE,
+        ms=5,
+        mec="white",
+        clip_on=False,
+        label="at mean confidence",
+    )
     upper.plot([0, 1], [0, 1], color="black", ls="--", lw=1, label="calibrated")
     upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
-    upper.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, columnspacing=1, handlelength=1.5)
+    upper.legend(
+        frameon=False,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1),
+        ncols=3,
+        columnspacing=1,
+        handlelength=1.5,
+    )
     lower.bar(lows, counts, highs - lows, align="edge", color=GREY, edgecolor="white")
     lower.set(yscale="log", ylabel="predictions", xlabel="confidence", ylim=(0.5, 30 * max(counts)))
     lower.tick_params(axis="y", which="both", left=False, labelleft=False)
     for low, high, count in zip(lows, highs, counts, strict=True):
-        lower.text((low + high) / 2, count * 1.4, f"{count:,}", ha="center", va="bottom", rotation=90, fontsize=9)
+        lower.text(
+            (low + high) / 2,
+            count * 1.4,
+            f"{count:,}",
+            ha="center",
+            va="bottom",
+            rotation=90,
+            fontsize=9,
+        )
     for axes in (upper, lower):
         _plain(axes)
     return figure
@@ -105,12 +152,17 @@ def saliency_grid(saliency: Saliency) -> Figure:
     columns = 5
     padding = (0, -len(saliency.classes) % columns), (0, 0)
     digits, slopes = (
-        np.pad(values / np.maximum(values.max(axis=1, keepdims=True), TINY), padding, constant_values=np.nan).reshape(-1, columns, SIDE**2)
+        np.pad(
+            values / np.maximum(values.max(axis=1, keepdims=True), TINY),
+            padding,
+            constant_values=np.nan,
+        ).reshape(-1, columns, SIDE**2)
         for values in (saliency.images, saliency.slopes)
     )
     hidden = np.full_like(digits, np.nan)
     picture, outline, pattern = (
-        _mosaic(np.stack(pair, axis=1).reshape(-1, SIDE**2), columns) for pair in ((digits, hidden), (hidden, digits), (hidden, slopes))
+        _mosaic(np.stack(pair, axis=1).reshape(-1, SIDE**2), columns)
+        for pair in ((digits, hidden), (hidden, digits), (hidden, slopes))
     )
     figure, axes = _picture(picture.shape)
     axes.imshow(picture, cmap="gray", interpolation="nearest")
@@ -132,7 +184,14 @@ def mistakes_grid(images: Array, labels: Array, predicted: Array, confidence: Ar
     for i, (label, guess, sure) in enumerate(zip(labels, predicted, confidence, strict=True)):
         row, column = divmod(i, columns)
         x, y = column * (SIDE + GAP) + SIDE / 2, row * (SIDE + room) + SIDE
-        axes.text(x, y, f"{label} read as {guess}\n{100 * sure:.1f} % sure", ha="center", va="top", fontsize=9)
+        axes.text(
+            x,
+            y,
+            f"{label} read as {guess}\n{100 * sure:.1f} % sure",
+            ha="center",
+            va="top",
+            fontsize=9,
+        )
     return figure
 
 
@@ -152,7 +211,13 @@ def first_layer(weights: Array) -> Figure:
     return figure
 
 
-def draw(model: Any, how: str, history: Sequence[Mapping[str, Any]], metrics: Mapping[str, Any], test: Predictions) -> dict[str, bytes]:
+def draw(
+    model: Any,
+    how: str,
+    history: Sequence[Mapping[str, Any]],
+    metrics: Mapping[str, Any],
+    test: Predictions,
+) -> dict[str, bytes]:
     """Every figure of a finished run as PNG, by name.
 
     Parameters
@@ -174,7 +239,9 @@ def draw(model: Any, how: str, history: Sequence[Mapping[str, Any]], metrics: Ma
         "curves": training_curves(history, metrics["kept_epoch"]),
         "confusion": confusion(np.array(metrics["test"]["confusion_matrix"])),
         "reliability": reliability_diagram([Bin(**b) for b in metrics["test"]["reliability"]]),
-        "mistakes": mistakes_grid(test.images[rows], test.labels[rows], mistaken.argmax(axis=1), mistaken.max(axis=1)),
+        "mistakes": mistakes_grid(
+            test.images[rows], test.labels[rows], mistaken.argmax(axis=1), mistaken.max(axis=1)
+        ),
         "saliency": saliency_grid(first_of_each_class(model, test.images, test.labels, how)),
         "first_layer": first_layer(next(iter(model.parameters())).data),
     }
@@ -203,7 +270,11 @@ def _mosaic(images: Array, columns: int, room: int = 0) -> Array:
     rows = -(-len(images) // columns)
     tiles = np.full((rows * columns, SIDE + (room or GAP), SIDE + GAP), np.nan)
     tiles[: len(images), :SIDE, :SIDE] = images.reshape(-1, SIDE, SIDE)
-    grid = tiles.reshape(rows, columns, *tiles.shape[1:]).swapaxes(1, 2).reshape(rows * tiles.shape[1], -1)
+    grid = (
+        tiles.reshape(rows, columns, *tiles.shape[1:])
+        .swapaxes(1, 2)
+        .reshape(rows * tiles.shape[1], -1)
+    )
     return grid[: None if room else -GAP, :-GAP]
 
 

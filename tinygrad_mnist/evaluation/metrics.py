@@ -33,7 +33,12 @@ def predict(model: Any, images: NDArray[Any], how: str = "unit") -> NDArray[Any]
     how : {"unit", "seed", "standardize"}
         The normalisation the model was trained with, see `tinygrad_mnist.data.normalize`.
     """
-    return np.concatenate([model.predict_proba(normalize(images[rows], how)) for rows in minibatches(len(images), 1000)])
+    return np.concatenate(
+        [
+            model.predict_proba(normalize(images[rows], how))
+            for rows in minibatches(len(images), 1000)
+        ]
+    )
 
 
 def score(probabilities: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
@@ -59,11 +64,15 @@ def score(probabilities: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]
         "accuracy": correct / len(labels),
         "correct": correct,
         "incorrect": len(labels) - correct,
-        "cross_entropy": float(-np.log(np.maximum(p, np.finfo(p.dtype).smallest_subnormal).astype(np.float64)).mean()),
+        "cross_entropy": float(
+            -np.log(np.maximum(p, np.finfo(p.dtype).smallest_subnormal).astype(np.float64)).mean()
+        ),
     }
 
 
-def confusion_matrix(predicted: NDArray[Any], labels: NDArray[Any], classes: int = 10) -> NDArray[np.intp]:
+def confusion_matrix(
+    predicted: NDArray[Any], labels: NDArray[Any], classes: int = 10
+) -> NDArray[np.intp]:
     """How often each class was taken for each: (n,), (n,) -> (classes, classes), the true class down, the predicted one across."""
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
@@ -92,15 +101,25 @@ def classification_report(confusion: NDArray[Any]) -> dict[str, Any]:
         "recall": hits / np.maximum(support, 1),
         "f1": 2 * hits / np.maximum(read_as + support, 1),
     }
-    columns = {name: values.tolist() for name, values in measures.items()} | {"support": support.tolist()}
+    columns = {name: values.tolist() for name, values in measures.items()} | {
+        "support": support.tolist()
+    }
     return {
-        "per_class": [{"class": c, **{name: values[c] for name, values in columns.items()}} for c in range(len(confusion))],
+        "per_class": [
+            {"class": c, **{name: values[c] for name, values in columns.items()}}
+            for c in range(len(confusion))
+        ],
         "macro": {name: float(values.mean()) for name, values in measures.items()},
-        "weighted": {name: float(values @ support / max(support.sum(), 1)) for name, values in measures.items()},
+        "weighted": {
+            name: float(values @ support / max(support.sum(), 1))
+            for name, values in measures.items()
+        },
     }
 
 
-def evaluate(model: Any, images: NDArray[Any], labels: NDArray[Any], how: str = "unit") -> dict[str, float]:
+def evaluate(
+    model: Any, images: NDArray[Any], labels: NDArray[Any], how: str = "unit"
+) -> dict[str, float]:
     """`score` of what a model says of images: arguments as for `predict`."""
     return score(predict(model, images, how), labels)
 

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def most_confident_mistakes(probabilities: NDArray[Any], labels: NDArray[Any], count: int = 25) -> NDArray[np.intp]:
+def most_confident_mistakes(
+    probabilities: NDArray[Any], labels: NDArray[Any], count: int = 25
+) -> NDArray[np.intp]:
     """Row numbers of wrong predictions, the most confident first: (n, classes), (n,) -> (at most `count`,)."""
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
     return wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:count]

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def model_card(recipe: Mapping[str, Any], metrics: Mapping[str, Any], environment: Mapping[str, Any]) -> dict[str, Any]:
+def model_card(
+    recipe: Mapping[str, Any], metrics: Mapping[str, Any], environment: Mapping[str, Any]
+) -> dict[str, Any]:
     """What there is to know about a trained network: the content of ``model_card.json``.
 
     Parameters
@@ -54,7 +56,18 @@ def model_card(recipe: Mapping[str, Any], metrics: Mapping[str, Any], environmen
         "test": {
             "data": files.get("test_data", "MNIST"),
             "images": test["correct"] + test["incorrect"],
-            **{name: test[name] for name in ("accuracy", "correct", "incorrect", "cross_entropy", "ece", "macro", "weighted")},
+            **{
+                name: test[name]
+                for name in (
+                    "accuracy",
+                    "correct",
+                    "incorrect",
+                    "cross_entropy",
+                    "ece",
+                    "macro",
+                    "weighted",
+                )
+            },
         },
         "limits": {
             "weakest_digit": weakest["class"],
@@ -69,11 +82,18 @@ def to_markdown(card: Mapping[str, Any]) -> str:
     """The card as ``MODEL_CARD.md``, with the YAML front matter that model hubs read."""
     test, limits, training = card["test"], card["limits"], card["training"]
     accuracy, macro_f1 = f"{test['accuracy']:.4f}", f"{test['macro']['f1']:.4f}"
-    confusions = ", ".join(f"{c['digit']} read as {c['read_as']} ({c['images']}x)" for c in limits["most_frequent_confusions"])
+    confusions = ", ".join(
+        f"{c['digit']} read as {c['read_as']} ({c['images']}x)"
+        for c in limits["most_frequent_confusions"]
+    )
     layers = "-".join(map(str, card["layers"]))
-    arguments = (f', activation="{card["activation"]}"' if card["activation"] else "") + ', loss="mse"' * (card["output"] == "sigmoid")
+    arguments = (
+        f', activation="{card["activation"]}"' if card["activation"] else ""
+    ) + ', loss="mse"' * (card["output"] == "sigmoid")
     test_images, training_images = (
-        f"{part['images']:,} {official} images" if part["data"] == "MNIST" else f"{part['images']:,} images of {_plain(part['data'])}"
+        f"{part['images']:,} {official} images"
+        if part["data"] == "MNIST"
+        else f"{part['images']:,} images of {_plain(part['data'])}"
         for part, official in ((test, "official test"), (training, "MNIST training"))
     )
     units = f"{card['activation']} units and " if card["activation"] else ""
@@ -150,7 +170,10 @@ Most frequent confusions: {confusions or "none"}.
 
 
 def _rows(values: Mapping[str, Any]) -> str:
-    texts = {name: ", ".join(map(str, value)) or "none" if isinstance(value, (list, tuple)) else value for name, value in values.items()}
+    texts = {
+        name: ", ".join(map(str, value)) or "none" if isinstance(value, (list, tuple)) else value
+        for name, value in values.items()
+    }
     return "\n".join(f"| {name} | {_plain(str(text))} |" for name, text in texts.items())
 
 

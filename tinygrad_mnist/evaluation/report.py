@@ -14,17 +14,26 @@ FIGURES = {
         "Training",
         "After each epoch. Training values are means over the epoch, while the weights changed and with dropout if any.",
     ),
-    "confusion": ("Confusion matrix", "How many of each digit were read as each. Colours are logarithmic, so that rare confusions show."),
+    "confusion": (
+        "Confusion matrix",
+        "How many of each digit were read as each. Colours are logarithmic, so that rare confusions show.",
+    ),
     "reliability": (
         "Reliability",
         "On the dashed line, predictions are right as often as they are sure. Below: how many there are; few say little.",
     ),
-    "mistakes": ("Most confident mistakes", "The test images that were read wrongly with the highest confidence."),
+    "mistakes": (
+        "Most confident mistakes",
+        "The test images that were read wrongly with the highest confidence.",
+    ),
     "saliency": (
         "Saliency",
         "The first test image of each digit; below it, how strongly each pixel moves that digit's logit: most where it is yellow.",
     ),
-    "first_layer": ("First-layer weights", "What units of the first layer respond to. Purple: a bright pixel adds. Orange: it subtracts."),
+    "first_layer": (
+        "First-layer weights",
+        "What units of the first layer respond to. Purple: a bright pixel adds. Orange: it subtracts.",
+    ),
 }
 """Name of a figure -> its title and caption."""
 
@@ -62,7 +71,12 @@ code { font-family: ui-monospace, monospace; font-size: .9em }
 """
 
 
-def html_report(recipe: Mapping[str, Any], metrics: Mapping[str, Any], environment: Mapping[str, Any], figures: Mapping[str, bytes]) -> str:
+def html_report(
+    recipe: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    figures: Mapping[str, bytes],
+) -> str:
     """The page ``report.html``.
 
     Parameters
@@ -129,7 +143,10 @@ def _figure(name: str, png: bytes) -> str:
 
 
 def _table(rows: Iterable[tuple[str, Any]]) -> str:
-    cells = "".join(f"<tr><th scope='row'>{escape(name)}</th><td>{escape(_text(value))}</td></tr>" for name, value in rows)
+    cells = "".join(
+        f"<tr><th scope='row'>{escape(name)}</th><td>{escape(_text(value))}</td></tr>"
+        for name, value in rows
+    )
     return f"<table>{cells}</table>"
 
 
@@ -142,10 +159,19 @@ def _text(value: Any) -> str:
 def _per_class(test: Mapping[str, Any]) -> str:
     """Percentages of every class, then their averages."""
     names = "precision", "recall", "f1"
-    rows = [(row["class"], *(f"{100 * row[name]:.2f}" for name in names), f"{row['support']:,}") for row in test["per_class"]]
-    rows += [(average, *(f"{100 * test[average][name]:.2f}" for name in names), "") for average in ("macro", "weighted")]
-    head = "".join(f"<th scope='col'>{name}</th>" for name in ("digit", "precision", "recall", "F1", "images"))
+    rows = [
+        (row["class"], *(f"{100 * row[name]:.2f}" for name in names), f"{row['support']:,}")
+        for row in test["per_class"]
+    ]
+    rows += [
+        (average, *(f"{100 * test[average][name]:.2f}" for name in names), "")
+        for average in ("macro", "weighted")
+    ]
+    head = "".join(
+        f"<th scope='col'>{name}</th>" for name in ("digit", "precision", "recall", "F1", "images")
+    )
     body = "".join(
-        f"<tr{' class=rule' * (row[0] == 'macro')}>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows
+        f"<tr{' class=rule' * (row[0] == 'macro')}>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>"
+        for row in rows
     )
     return f"<table class='numbers'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -20,7 +20,9 @@ class Saliency(NamedTuple):
     slopes: NDArray[Any]
 
 
-def first_of_each_class(model: Any, images: NDArray[Any], labels: NDArray[Any], how: str = "unit") -> Saliency:
+def first_of_each_class(
+    model: Any, images: NDArray[Any], labels: NDArray[Any], how: str = "unit"
+) -> Saliency:
     """The first image of every class, and how strongly each pixel moves the logit of that class.
 
     Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2013, section 3.

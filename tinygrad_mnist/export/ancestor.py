@@ -22,8 +22,12 @@ def ancestor_config(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """
     hidden = list(recipe["hidden"])
     if len(hidden) not in (1, 2):
-        raise ExportError(f"The ancestor's config.json has room for one or two hidden layers, but this network has {len(hidden)}.")
-    decays = {"constant": 1.0} | ({"exponential": recipe["gamma"]} if recipe["schedule_every"] == "epoch" else {})
+        raise ExportError(
+            f"The ancestor's config.json has room for one or two hidden layers, but this network has {len(hidden)}."
+        )
+    decays = {"constant": 1.0} | (
+        {"exponential": recipe["gamma"]} if recipe["schedule_every"] == "epoch" else {}
+    )
     return {
         "USE_TWO_HIDDEN": len(hidden) == 2,
         "hidden_size_1": hidden[0],
@@ -41,5 +45,10 @@ def ancestor_config(recipe: Mapping[str, Any]) -> dict[str, Any]:
 def ancestor_history(history: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
     """The four curves of ``train_history.json``, a number an epoch; unlike the ancestor's, the losses are without L2 penalty."""
     epochs = list(history)
-    columns = {"loss": "loss", "acc": "accuracy", "val_loss": "validation_loss", "val_acc": "validation_accuracy"}
+    columns = {
+        "loss": "loss",
+        "acc": "accuracy",
+        "val_loss": "validation_loss",
+        "val_acc": "validation_accuracy",
+    }
     return {theirs: [epoch[ours] for epoch in epochs] for theirs, ours in columns.items()}

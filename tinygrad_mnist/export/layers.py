@@ -19,7 +19,9 @@ def forward_of(module: nn.Module) -> Any:
     return getattr(module.forward, "__func__", None)
 
 
-def layers(model: nn.Module, supported: Collection[type[nn.Module]]) -> Iterator[tuple[str, nn.Module]]:
+def layers(
+    model: nn.Module, supported: Collection[type[nn.Module]]
+) -> Iterator[tuple[str, nn.Module]]:
     """Path and layer, one after the other as the input passes through them; a layer used twice comes twice.
 
     Parameters
@@ -38,7 +40,9 @@ def layers(model: nn.Module, supported: Collection[type[nn.Module]]) -> Iterator
         if forward_of(layer) not in [kind.forward for kind in supported]:
             names = ", ".join(sorted([kind.__name__ for kind in supported] + ["Sequential", "MLP"]))
             where = f"layer {path!r}" if path else "the model itself"
-            raise ExportError(f"This format has no counterpart for {type(layer).__name__} ({where}). Supported: {names}.")
+            raise ExportError(
+                f"This format has no counterpart for {type(layer).__name__} ({where}). Supported: {names}."
+            )
         yield path, layer
 
 

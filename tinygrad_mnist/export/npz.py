@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-WITHOUT_WEIGHTS = (nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Softmax, nn.LogSoftmax, nn.Flatten, nn.Identity, nn.Dropout)
+WITHOUT_WEIGHTS = (
+    nn.ReLU,
+    nn.LeakyReLU,
+    nn.Sigmoid,
+    nn.Tanh,
+    nn.Softmax,
+    nn.LogSoftmax,
+    nn.Flatten,
+    nn.Identity,
+    nn.Dropout,
+)
 
 
 def write_npz(model: nn.Module, file: BinaryIO) -> None:
@@ -37,13 +47,20 @@ def write_npz(model: nn.Module, file: BinaryIO) -> None:
     for path, layer in layers(model, (nn.Linear, *WITHOUT_WEIGHTS)):
         if isinstance(layer, nn.Linear):
             if layer.bias is None:
-                raise ExportError(f"The Linear at {path!r} has no bias, but the npz form wants one of every layer. Export as safetensors.")
+                raise ExportError(
+                    f"The Linear at {path!r} has no bias, but the npz form wants one of every layer. Export as safetensors."
+                )
             number = len(arrays) // 2 + 1
             arrays |= {f"W{number}": layer.weight.data, f"b{number}": layer.bias.data}
     np.savez(file, allow_pickle=False, **arrays)
 
 
-def read_npz(path: str | PathLike[str], activation: str = "sigmoid", output: str = "softmax", dropout: float = 0.0) -> nn.MLP:
+def read_npz(
+    path: str | PathLike[str],
+    activation: str = "sigmoid",
+    output: str = "softmax",
+    dropout: float = 0.0,
+) -> nn.MLP:
     """The network whose weights an npz file holds.
 
     Parameters
@@ -70,7 +87,9 @@ def read_npz(path: str | PathLike[str], activation: str = "sigmoid", output: str
     sizes = [len(np.atleast_1d(weights[0])), *(b.size for b in biases)]
     for i, weight in enumerate(weights):
         if weight.shape != (sizes[i], sizes[i + 1]):
-            raise DataError(f"{path}: W{i + 1} has shape {weight.shape}, but its neighbours ask for {(sizes[i], sizes[i + 1])}.")
+            raise DataError(
+                f"{path}: W{i + 1} has shape {weight.shape}, but its neighbours ask for {(sizes[i], sizes[i + 1])}."
+            )
     model = nn.MLP(sizes, activation, output, dropout=dropout, dtype=np.result_type(*weights))
     linear = [layer for layer in model if isinstance(layer, nn.Linear)]
     for layer, weight, bias in zip(linear, weights, biases, strict=True):
@@ -81,5 +100,7 @@ def read_npz(path: str | PathLike[str], activation: str = "sigmoid", output: str
 def _all_layers(path: str | PathLike[str], names: list[str]) -> dict[str, str]:
     expected = [f"{kind}{layer}" for layer in range(1, len(names) // 2 + 1) for kind in "Wb"]
     if not names or sorted(names) != sorted(expected):
-        raise DataError(f"{path}: expected the keys W1, b1, W2, b2, ..., but found {printable(', '.join(sorted(names))) or 'none'}.")
+        raise DataError(
+            f"{path}: expected the keys W1, b1, W2, b2, ..., but found {printable(', '.join(sorted(names))) or 'none'}."
+        )
     return dict.fromkeys(expected, "f")

@@ -33,7 +33,12 @@ COUNTERPARTS: dict[type[nn.Module], tuple[str, dict[str, str]]] = {
 }
 
 
-def write_onnx(model: nn.Module, file: BinaryIO, shape: Sequence[int] | None = None, about: Mapping[str, Any] | None = None) -> None:
+def write_onnx(
+    model: nn.Module,
+    file: BinaryIO,
+    shape: Sequence[int] | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> None:
     r"""Write what a model computes when it does not train, in float32, to an open binary file.
 
     The graph takes ``input``, (batch, \*shape), and gives ``output``; both are float32, and batch is free. It computes what
@@ -58,24 +63,40 @@ def write_onnx(model: nn.Module, file: BinaryIO, shape: Sequence[int] | None = N
     try:
         import onnx
     except ImportError as error:
-        raise ExportError("ONNX export needs the package onnx: pip install 'tinygrad-mnist[onnx]'.") from error
+        raise ExportError(
+            "ONNX export needs the package onnx: pip install 'tinygrad-mnist[onnx]'."
+        ) from error
     chain = list(layers(model, COUNTERPARTS))
     example = np.zeros((2, *_shape(chain, shape)), np.float32)
     graph = _Graph(onnx.helper, onnx.numpy_helper)
     value, given = "input", example.shape
     for position, (path, layer) in enumerate(chain, start=1):
         before, example = example, _apply(path, layer, example)
-        value = graph.add(path, layer, before.ndim, value, "output" if position == len(chain) else f"{path}.output")
+        value = graph.add(
+            path,
+            layer,
+            before.ndim,
+            value,
+            "output" if position == len(chain) else f"{path}.output",
+        )
 
     def described(name: str, shape: Sequence[int]) -> Any:
-        return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", *shape[1:]])
+        return onnx.helper.make_tensor_value_info(
+            name, onnx.TensorProto.FLOAT, ["batch", *shape[1:]]
+        )
 
     inputs, outputs = [described("input", given)], [described("output", example.shape)]
-    made = onnx.helper.make_graph(graph.nodes, type(model).__name__, inputs, outputs, list(graph.constants.values()))
+    made = onnx.helper.make_graph(
+        graph.nodes, type(model).__name__, inputs, outputs, list(graph.constants.values())
+    )
     opset = [onnx.helper.make_opsetid("", OPSET)]
-    proto = onnx.helper.make_model(made, ir_version=IR_VERSION, opset_imports=opset, producer_name="tinygrad_mnist")
+    proto = onnx.helper.make_model(
+        made, ir_version=IR_VERSION, opset_imports=opset, producer_name="tinygrad_mnist"
+    )
     if about is not None:
-        onnx.helper.set_model_props(proto, {"tinygrad_mnist": json.dumps(dict(about), sort_keys=True)})
+        onnx.helper.set_model_props(
+            proto, {"tinygrad_mnist": json.dumps(dict(about), sort_keys=True)}
+        )
     onnx.checker.check_model(proto, full_check=True)
     file.write(proto.SerializeToString(deterministic=True))
 
@@ -87,7 +108,9 @@ def _shape(chain: list[tuple[str, nn.Module]], shape: Sequence[int] | None) -> S
         return shape
     first = chain[0][1]
     if not isinstance(first, nn.Linear):
-        raise ExportError(f"The model starts with a {type(first).__name__}, which does not say what goes in. Pass shape=(28, 28), say.")
+        raise ExportError(
+            f"The model starts with a {type(first).__name__}, which does not say what goes in. Pass shape=(28, 28), say."
+        )
     return first.weight.shape[:1]
 
 
@@ -110,8 +133,13 @@ class _Graph:
 
     def add(self, path: str, layer: nn.Module, ndim: int, value: str, out: str) -> str:
         """Add the nodes of a layer between two values, the first of which has `ndim` axes; return the name of the second."""
-        operator, attributes = next(entry for kind, entry in COUNTERPARTS.items() if kind.forward is forward_of(layer))
-        parameters = [self.constant(f"{path}.{name}" if path else name, p) for name, p in layer.named_parameters()]
+        operator, attributes = next(
+            entry for kind, entry in COUNTERPARTS.items() if kind.forward is forward_of(layer)
+        )
+        parameters = [
+            self.constant(f"{path}.{name}" if path else name, p)
+            for name, p in layer.named_parameters()
+        ]
         if operator == "Gemm" and ndim != 2:  # Gemm takes matrices only
             weight, *bias = parameters
             product = f"{out}.product" if bias else out
@@ -119,7 +147,12 @@ class _Graph:
             if bias:
                 self.node("Add", [product, *bias], out)
         else:
-            self.node(operator, [value, *parameters], out, **{name: getattr(layer, own) for name, own in attributes.items()})
+            self.node(
+                operator,
+                [value, *parameters],
+                out,
+                **{name: getattr(layer, own) for name, own in attributes.items()},
+            )
         return out
 
     def node(self, operator: str, inputs: list[str], out: str, **attributes: Any) -> None:
@@ -129,5 +162,7 @@ class _Graph:
     def constant(self, name: str, parameter: nn.Parameter) -> str:
         """The name under which a parameter's values are in the graph: that of its first use."""
         if parameter not in self.constants:
-            self.constants[parameter] = self.numpy_helper.from_array(np.asarray(parameter.data, np.float32, order="C"), name)
+            self.constants[parameter] = self.numpy_helper.from_array(
+                np.asarray(parameter.data, np.float32, order="C"), name
+            )
         return str(self.constants[parameter].name)

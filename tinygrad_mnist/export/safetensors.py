@@ -24,7 +24,9 @@ KEY = "tinygrad_mnist"
 """The one key of the metadata; with more of them the same weights would not always give the same bytes."""
 
 
-def write_safetensors(model: nn.Module, file: BinaryIO, about: Mapping[str, Any] | None = None) -> None:
+def write_safetensors(
+    model: nn.Module, file: BinaryIO, about: Mapping[str, Any] | None = None
+) -> None:
     """Write the `state_dict` of a module to an open binary file.
 
     Parameters
@@ -66,8 +68,19 @@ def read_safetensors(path: str | PathLike[str]) -> tuple[dict[str, NDArray[Any]]
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    except (SafetensorError, TypeError, AttributeError, KeyError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not a safetensors file of arrays, or damaged: {cause(error)}.") from error
+    except (
+        SafetensorError,
+        TypeError,
+        AttributeError,
+        KeyError,
+        ValueError,
+        RecursionError,
+    ) as error:
+        raise DataError(
+            f"{path}: not a safetensors file of arrays, or damaged: {cause(error)}."
+        ) from error
     if not isinstance(about, dict):
-        raise DataError(f"{path}: its metadata {KEY!r} should be a JSON object, but is {str(about)[:40]!r}.")
+        raise DataError(
+            f"{path}: its metadata {KEY!r} should be a JSON object, but is {str(about)[:40]!r}."
+        )
     return arrays, about

@@ -1,7 +1,18 @@
 """Layers built from the ops: a layer is attributes plus `forward`."""
 
 from tinygrad_mnist.nn import functional, init, utils
-from tinygrad_mnist.nn.layers import Dropout, Flatten, Identity, LeakyReLU, Linear, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from tinygrad_mnist.nn.layers import (
+    Dropout,
+    Flatten,
+    Identity,
+    LeakyReLU,
+    Linear,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
 from tinygrad_mnist.nn.loss import CrossEntropyLoss, MSELoss
 from tinygrad_mnist.nn.mlp import MLP
 from tinygrad_mnist.nn.module import Module, ModuleList, Parameter, Sequential

@@ -84,7 +84,11 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     """
     features = weight.shape[0]
     if input.shape[-1:] != (features,):
-        hint = " Flatten 28x28 images with nn.Flatten() first?" if input.ndim > 1 and features == input.shape[-2] * input.shape[-1] else ""
+        hint = (
+            " Flatten 28x28 images with nn.Flatten() first?"
+            if input.ndim > 1 and features == input.shape[-2] * input.shape[-1]
+            else ""
+        )
         raise ValueError(
             f"x of shape {input.shape} has {input.shape[-1] if input.ndim else 'no'} features, "
             f"but this Linear expects {features} (weight is {weight.shape}).{hint}"
@@ -96,7 +100,9 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     return ops.linear(input, weight, bias)
 
 
-def dropout(input: Any, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | None = None) -> Any:
+def dropout(
+    input: Any, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | None = None
+) -> Any:
     """In training, set each element to 0 with probability `p` and scale the rest by 1 / (1 - p); otherwise pass all on.
 
     Parameters
@@ -130,7 +136,9 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, *, rng: np.random
 # ---------------------------------------------------------------- losses
 
 
-def cross_entropy(input: Any, target: ArrayLike | Tensor, *, reduction: str = "mean", label_smoothing: float = 0.0) -> Tensor:
+def cross_entropy(
+    input: Any, target: ArrayLike | Tensor, *, reduction: str = "mean", label_smoothing: float = 0.0
+) -> Tensor:
     """-log softmax(input)[target] of every row: softmax is part of the loss.
 
     Parameters
@@ -166,17 +174,27 @@ def cross_entropy(input: Any, target: ArrayLike | Tensor, *, reduction: str = "m
     """
     target = target.data if isinstance(target, Tensor) else np.asarray(target)
     if input.ndim != 2 or target.shape != input.shape[:1]:
-        hint = " For one-hot rows, pass target.argmax(axis=1)." if target.shape == input.shape else ""
+        hint = (
+            " For one-hot rows, pass target.argmax(axis=1)." if target.shape == input.shape else ""
+        )
         raise ValueError(
             f"Cross-entropy takes logits (n, classes) and class numbers (n,), but was given {input.shape} and {target.shape}.{hint}"
         )
-    if target.dtype.kind not in "iu" or (target.size and not 0 <= target.min() <= target.max() < input.shape[1]):
-        raise ValueError(f"Targets must be whole class numbers from 0 to {input.shape[1] - 1}, but the first few are {target[:5]}.")
+    if target.dtype.kind not in "iu" or (
+        target.size and not 0 <= target.min() <= target.max() < input.shape[1]
+    ):
+        raise ValueError(
+            f"Targets must be whole class numbers from 0 to {input.shape[1] - 1}, but the first few are {target[:5]}."
+        )
     losses = ops.cross_entropy(input, target)
     if label_smoothing:
         if not 0 <= label_smoothing <= 1:
-            raise ValueError(f"label_smoothing is the share of the label that is spread, 0 to 1, but is {label_smoothing}.")
-        losses = (1 - label_smoothing) * losses - label_smoothing * ops.log_softmax(input, axis=1).mean(axis=1)
+            raise ValueError(
+                f"label_smoothing is the share of the label that is spread, 0 to 1, but is {label_smoothing}."
+            )
+        losses = (1 - label_smoothing) * losses - label_smoothing * ops.log_softmax(
+            input, axis=1
+        ).mean(axis=1)
     return _reduce(losses, reduction)
 
 
@@ -201,7 +219,9 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Tensor:
         If the shapes differ, since broadcasting here is nearly always a mistake; or for another `reduction`.
     """
     if input.shape != target.shape:
-        raise ValueError(f"The input has shape {input.shape} but the target {target.shape}. Are class numbers to be one-hot rows?")
+        raise ValueError(
+            f"The input has shape {input.shape} but the target {target.shape}. Are class numbers to be one-hot rows?"
+        )
     return _reduce(ops.squared_error(input, target), reduction)
 
 

@@ -30,25 +30,40 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         For another nonlinearity.
     """
     slope = 0.01 if param is None else param
-    gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": sqrt(2), "leaky_relu": sqrt(2 / (1 + slope**2))}
+    gains = {
+        "linear": 1.0,
+        "sigmoid": 1.0,
+        "tanh": 5 / 3,
+        "relu": sqrt(2),
+        "leaky_relu": sqrt(2 / (1 + slope**2)),
+    }
     if nonlinearity not in gains:
         raise ValueError(f"No gain is known for {nonlinearity!r}. Choose from {', '.join(gains)}.")
     return gains[nonlinearity]
 
 
-def xavier_uniform_(tensor: Tensor, gain: float = 1.0, *, rng: np.random.Generator | None = None) -> Tensor:
+def xavier_uniform_(
+    tensor: Tensor, gain: float = 1.0, *, rng: np.random.Generator | None = None
+) -> Tensor:
     """Uniform in ±gain * sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010, eq. 16)."""
     bound = gain * sqrt(6 / sum(_fans(tensor)))
     return uniform_(tensor, -bound, bound, rng=rng)
 
 
-def xavier_normal_(tensor: Tensor, gain: float = 1.0, *, rng: np.random.Generator | None = None) -> Tensor:
+def xavier_normal_(
+    tensor: Tensor, gain: float = 1.0, *, rng: np.random.Generator | None = None
+) -> Tensor:
     """Normal with standard deviation gain * sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
     return normal_(tensor, 0.0, gain * sqrt(2 / sum(_fans(tensor))), rng=rng)
 
 
 def kaiming_uniform_(
-    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", *, rng: np.random.Generator | None = None
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    *,
+    rng: np.random.Generator | None = None,
 ) -> Tensor:
     """Uniform in ±gain * sqrt(3 / fan), so that the variance is that of `kaiming_normal_` (He et al. 2015)."""
     bound = sqrt(3) * _kaiming_std(tensor, a, mode, nonlinearity)
@@ -56,7 +71,12 @@ def kaiming_uniform_(
 
 
 def kaiming_normal_(
-    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", *, rng: np.random.Generator | None = None
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    *,
+    rng: np.random.Generator | None = None,
 ) -> Tensor:
     """Normal with standard deviation gain / sqrt(fan) (He et al. 2015).
 
@@ -80,12 +100,16 @@ def kaiming_normal_(
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), rng=rng)
 
 
-def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, *, rng: np.random.Generator | None = None) -> Tensor:
+def uniform_(
+    tensor: Tensor, a: float = 0.0, b: float = 1.0, *, rng: np.random.Generator | None = None
+) -> Tensor:
     """Uniform from `a` to `b`."""
     return _fill(tensor, (rng or np.random.default_rng()).uniform(a, b, tensor.shape))
 
 
-def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, *, rng: np.random.Generator | None = None) -> Tensor:
+def normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, *, rng: np.random.Generator | None = None
+) -> Tensor:
     """Normal with the given mean and standard deviation."""
     return _fill(tensor, (rng or np.random.default_rng()).normal(mean, std, tensor.shape))
 
@@ -112,7 +136,9 @@ def _fill(tensor: Tensor, values: Any) -> Tensor:
 
 def _fans(tensor: Tensor) -> tuple[int, int]:
     if tensor.ndim != 2:
-        raise ValueError(f"Fan-in and fan-out are those of a weight matrix (fan_in, fan_out), but this has shape {tensor.shape}.")
+        raise ValueError(
+            f"Fan-in and fan-out are those of a weight matrix (fan_in, fan_out), but this has shape {tensor.shape}."
+        )
     return tensor.shape[0], tensor.shape[1]
 
 

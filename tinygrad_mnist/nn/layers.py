@@ -49,8 +49,12 @@ class Linear(Module):
     ) -> None:
         rng = rng or np.random.default_rng()
         bound = 1 / np.sqrt(in_features) if in_features else 0.0
-        self.weight = Parameter(rng.uniform(-bound, bound, (in_features, out_features)).astype(dtype))
-        self.bias = Parameter(rng.uniform(-bound, bound, out_features).astype(dtype)) if bias else None
+        self.weight = Parameter(
+            rng.uniform(-bound, bound, (in_features, out_features)).astype(dtype)
+        )
+        self.bias = (
+            Parameter(rng.uniform(-bound, bound, out_features).astype(dtype)) if bias else None
+        )
 
     def forward(self, x: Any) -> Tensor:
         """(..., in_features) -> (..., out_features)."""
@@ -176,7 +180,9 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, rng: np.random.Generator | None = None) -> None:
-        F.dropout(np.zeros(0), p, training=False)  # a wrong p is refused here, not first in training
+        F.dropout(
+            np.zeros(0), p, training=False
+        )  # a wrong p is refused here, not first in training
         self.p = p
         self.rng = rng or np.random.default_rng()
 

@@ -33,7 +33,9 @@ class CrossEntropyLoss(Module):
 
     def forward(self, input: Any, target: Any) -> Tensor:
         """Logits (n, classes), class numbers (n,) -> one number, or with "none" (n,)."""
-        return F.cross_entropy(input, target, reduction=self.reduction, label_smoothing=self.label_smoothing)
+        return F.cross_entropy(
+            input, target, reduction=self.reduction, label_smoothing=self.label_smoothing
+        )
 
 
 class MSELoss(Module):

@@ -62,7 +62,11 @@ class MLP(Sequential):
         dtype: DTypeLike = np.float32,
         rng: np.random.Generator | None = None,
     ) -> None:
-        for value, known in ((activation, ACTIVATIONS), (output, OUTPUTS), (initialiser, INITIALISERS)):
+        for value, known in (
+            (activation, ACTIVATIONS),
+            (output, OUTPUTS),
+            (initialiser, INITIALISERS),
+        ):
             if value not in known:
                 raise ValueError(f"MLP knows no {value!r} here. Choose from {', '.join(known)}.")
         rng = rng or np.random.default_rng()
@@ -71,7 +75,9 @@ class MLP(Sequential):
             layer = Linear(fan_in, fan_out, dtype=dtype, rng=rng)
             INITIALISERS[initialiser](layer.weight, rng=rng)
             if layer.bias is not None:
-                init.normal_(layer.bias, rng=rng) if initialiser == "standard_normal" else init.zeros_(layer.bias)
+                init.normal_(
+                    layer.bias, rng=rng
+                ) if initialiser == "standard_normal" else init.zeros_(layer.bias)
             modules += [layer, ACTIVATIONS[activation](), Dropout(dropout, rng=rng)]
         modules = [m for m in modules[:-2] if dropout or not isinstance(m, Dropout)]
         super().__init__(*modules, *([Sigmoid()] if output == "sigmoid" else []))
@@ -102,5 +108,7 @@ class MLP(Sequential):
         x = tensor(images, requires_grad=True)
         logits = (self[:-1] if self.output == "sigmoid" else self)(x)
         self.train(training)
-        (slope,) = grad(logits, x, grad_outputs=np.eye(logits.shape[1], dtype=logits.dtype)[classes])
+        (slope,) = grad(
+            logits, x, grad_outputs=np.eye(logits.shape[1], dtype=logits.dtype)[classes]
+        )
         return np.abs(np.asarray(slope))

@@ -61,7 +61,9 @@ class Module:
 
     def forward(self, *inputs: Any) -> Any:
         """Compute the output; every module defines its own."""
-        raise NotImplementedError(f"{type(self).__name__} has no forward method. Define forward(self, x) in the class.")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no forward method. Define forward(self, x) in the class."
+        )
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Compute the output: calls `forward`."""
@@ -69,7 +71,13 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute. Where a parameter or a buffer is, only another one or None can take its place."""
-        kind = Parameter if isinstance(vars(self).get(name), Parameter) else Tensor if name in self._buffers else object
+        kind = (
+            Parameter
+            if isinstance(vars(self).get(name), Parameter)
+            else Tensor
+            if name in self._buffers
+            else object
+        )
         if not (value is None or isinstance(value, kind)):
             raise TypeError(
                 f"{name} is a {'buffer' if kind is Tensor else 'parameter'} of this {type(self).__name__}, and a {type(value).__name__} "
@@ -95,7 +103,9 @@ class Module:
             If there is an attribute of this name already.
         """
         if hasattr(self, name) and name not in self._buffers:
-            raise KeyError(f"{type(self).__name__} has an attribute {name} already. Choose another name for the buffer.")
+            raise KeyError(
+                f"{type(self).__name__} has an attribute {name} already. Choose another name for the buffer."
+            )
         setattr(self, name, tensor if tensor is None or type(tensor) is Tensor else Tensor(tensor))
         self._buffers += (name,)
 
@@ -112,8 +122,14 @@ class Module:
         """Dotted name and tensor: of each module first the parameters, then the buffers; shared ones under each of their names."""
         for prefix, module in self._walk():
             own = vars(module)
-            yield from ((prefix + name, value) for name, value in own.items() if isinstance(value, Parameter))
-            yield from ((prefix + name, own[name]) for name in module._buffers if own.get(name) is not None)
+            yield from (
+                (prefix + name, value)
+                for name, value in own.items()
+                if isinstance(value, Parameter)
+            )
+            yield from (
+                (prefix + name, own[name]) for name in module._buffers if own.get(name) is not None
+            )
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """Attribute name and module, for each module directly inside this one, once."""
@@ -145,7 +161,9 @@ class Module:
         """Dotted name -> tensor, for parameters and buffers. They share the module's memory: copy the arrays to keep them."""
         return {name: t.detach() for name, t in self._state()}
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True
+    ) -> IncompatibleKeys:
         """Copy values into the parameters and buffers of the same names; on any error nothing has changed.
 
         Parameters
@@ -168,10 +186,19 @@ class Module:
             If `state_dict` is no mapping.
         """
         if not isinstance(state_dict, Mapping):
-            raise TypeError(f"load_state_dict takes a dict of names and arrays, as state_dict() makes, but this is {type(state_dict)}.")
+            raise TypeError(
+                f"load_state_dict takes a dict of names and arrays, as state_dict() makes, but this is {type(state_dict)}."
+            )
         own = dict(self._state())
-        keys = IncompatibleKeys([name for name in own if name not in state_dict], [name for name in state_dict if name not in own])
-        problems = [f"{what} {names}" for what, names in zip(("missing", "unexpected"), keys, strict=True) if strict and names]
+        keys = IncompatibleKeys(
+            [name for name in own if name not in state_dict],
+            [name for name in state_dict if name not in own],
+        )
+        problems = [
+            f"{what} {names}"
+            for what, names in zip(("missing", "unexpected"), keys, strict=True)
+            if strict and names
+        ]
         values = {}
         for name in (name for name in own if name in state_dict):
             try:
@@ -179,7 +206,9 @@ class Module:
             except (TypeError, ValueError) as error:
                 problems.append(f"{name}: {error}")
         if problems:
-            raise RuntimeError(f"The state_dict does not fit this {type(self).__name__}: {'; '.join(problems)}.")
+            raise RuntimeError(
+                f"The state_dict does not fit this {type(self).__name__}: {'; '.join(problems)}."
+            )
         for name, value in values.items():
             own[name].data = value
         return keys
@@ -214,13 +243,17 @@ class Module:
 
     def extra_repr(self) -> str:
         """What `repr` says of this module itself; by default the shapes of its own parameters."""
-        return ", ".join(f"{name} {p.shape}" for name, p in vars(self).items() if isinstance(p, Parameter))
+        return ", ".join(
+            f"{name} {p.shape}" for name, p in vars(self).items() if isinstance(p, Parameter)
+        )
 
     def __repr__(self) -> str:
         count = sum(p.size for p in self.parameters())
         counted = f"{count:,} parameter{'s' * (count != 1)}" if count else ""
         head = "; ".join(filter(None, [self.extra_repr(), counted]))
-        children = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self._children()]
+        children = [
+            f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self._children()
+        ]
         if not children:
             return f"{type(self).__name__}({head})"
         return "\n  ".join([f"{type(self).__name__}(", *children]) + f"\n){' ' * bool(head)}{head}"
@@ -240,10 +273,16 @@ def _copy(value: Any, target: Tensor) -> Array:
     copied = tensor(value, dtype=target.dtype).data
     if copied.shape != target.shape:
         transposed = copied.ndim == 2 and copied.shape == target.shape[::-1]
-        hint = " (PyTorch's Linear.weight is the transpose of ours: pass it with .T)" if transposed else ""
+        hint = (
+            " (PyTorch's Linear.weight is the transpose of ours: pass it with .T)"
+            if transposed
+            else ""
+        )
         raise ValueError(f"shape {target.shape} here, but {copied.shape} in the state_dict{hint}")
     if target._op is not None:
-        raise ValueError("computed from tensors that require grad, so not to be written to (update buffers under no_grad())")
+        raise ValueError(
+            "computed from tensors that require grad, so not to be written to (update buffers under no_grad())"
+        )
     return copied
 
 

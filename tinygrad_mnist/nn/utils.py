@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def clip_grad_norm_(parameters: Iterable[Tensor] | Tensor, max_norm: float, norm_type: float = 2.0) -> Tensor:
+def clip_grad_norm_(
+    parameters: Iterable[Tensor] | Tensor, max_norm: float, norm_type: float = 2.0
+) -> Tensor:
     """Scale all gradients in place by min(1, max_norm / (norm + 1e-6)), where norm is that of all of them in one vector.
 
     Their direction stays. The formula is PyTorch's, also where it cannot help: an infinite norm makes finite
@@ -50,10 +52,15 @@ def clip_grad_norm_(parameters: Iterable[Tensor] | Tensor, max_norm: float, norm
     array([0.6, 0.8], dtype=float32)
     """
     if max_norm < 0:
-        raise ValueError(f"max_norm is the largest length of the gradient, so it cannot be negative, but is {max_norm}.")
+        raise ValueError(
+            f"max_norm is the largest length of the gradient, so it cannot be negative, but is {max_norm}."
+        )
     listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     if not listed and isinstance(parameters, Iterator):
-        warnings.warn("No gradient was clipped: the generator of parameters is used up. Call model.parameters() anew.", stacklevel=2)
+        warnings.warn(
+            "No gradient was clipped: the generator of parameters is used up. Call model.parameters() anew.",
+            stacklevel=2,
+        )
     gradients = [p.grad for p in listed if p.grad is not None]
     if not gradients:
         return Tensor(0.0)

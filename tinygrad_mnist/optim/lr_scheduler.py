@@ -20,7 +20,9 @@ class LRScheduler:
 
     def __init__(self, optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"A schedule changes the learning rate of an optimizer, but was given a {type(optimizer).__name__}.")
+            raise TypeError(
+                f"A schedule changes the learning rate of an optimizer, but was given a {type(optimizer).__name__}."
+            )
         self.optimizer = optimizer
         self.last_epoch = 0
         self._apply()
@@ -74,7 +76,9 @@ class StepLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         if step_size < 1:
-            raise ValueError(f"step_size is how many steps the rate stays the same, at least 1, but is {step_size}.")
+            raise ValueError(
+                f"step_size is how many steps the rate stays the same, at least 1, but is {step_size}."
+            )
         self.step_size = step_size
         self.gamma = gamma
         super().__init__(optimizer)
@@ -108,7 +112,9 @@ class CosineAnnealingLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
         if T_max < 1:
-            raise ValueError(f"T_max is the number of steps down to eta_min, at least 1, but is {T_max}.")
+            raise ValueError(
+                f"T_max is the number of steps down to eta_min, at least 1, but is {T_max}."
+            )
         self.T_max = T_max
         self.eta_min = eta_min
         super().__init__(optimizer)
@@ -172,10 +178,14 @@ class OneCycleLR(LRScheduler):
     ) -> None:
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
-                raise ValueError("A cycle needs to know its length: pass total_steps, or epochs and steps_per_epoch.")
+                raise ValueError(
+                    "A cycle needs to know its length: pass total_steps, or epochs and steps_per_epoch."
+                )
             total_steps = epochs * steps_per_epoch
         if not 0 <= pct_start < 1 or total_steps < 1:
-            raise ValueError(f"A cycle needs total_steps >= 1 and 0 <= pct_start < 1, but was given {total_steps} and {pct_start}.")
+            raise ValueError(
+                f"A cycle needs total_steps >= 1 and 0 <= pct_start < 1, but was given {total_steps} and {pct_start}."
+            )
         self.total_steps = total_steps
         self.peak = pct_start * total_steps - 1
         self.rates = (max_lr / div_factor, max_lr, max_lr / div_factor / final_div_factor)
@@ -191,7 +201,9 @@ class OneCycleLR(LRScheduler):
     def rate(self, step: int, initial_lr: float) -> float:
         """Raises ValueError past `total_steps`."""
         if step > self.total_steps:
-            raise ValueError(f"This cycle has {self.total_steps} steps, but was asked for step {step}. Was total_steps counted in epochs?")
+            raise ValueError(
+                f"This cycle has {self.total_steps} steps, but was asked for step {step}. Was total_steps counted in epochs?"
+            )
         return self._cycle(step, *self.rates)
 
     def _apply(self) -> None:

@@ -77,12 +77,16 @@ class Optimizer:
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Update more parameters from now on; settings that the group does not name are the defaults."""
         if not isinstance(param_group, dict):
-            raise TypeError(f"A group is a dict such as {{'params': [...], 'lr': 0.1}}, but this is a {type(param_group).__name__}.")
+            raise TypeError(
+                f"A group is a dict such as {{'params': [...], 'lr': 0.1}}, but this is a {type(param_group).__name__}."
+            )
         given = param_group["params"]
         params = [given] if isinstance(given, Tensor) else _in_order(given)
         for p in params:
             if not isinstance(p, Tensor):
-                raise TypeError(f"An optimizer updates tensors, but was given a {type(p).__name__}. Pass model.parameters().")
+                raise TypeError(
+                    f"An optimizer updates tensors, but was given a {type(p).__name__}. Pass model.parameters()."
+                )
             if p._op is not None:
                 raise ValueError(
                     f"A tensor of shape {p.shape} was computed by {p._op.name}, so it never gets a gradient to follow. "
@@ -126,7 +130,9 @@ class Optimizer:
         state : dict
             What is remembered of p: empty at first, then what `update` left in it.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no update method. Define update(self, p, g, group, state) in the class.")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no update method. Define update(self, p, g, group, state) in the class."
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, beside the parameters and gradients, in numbers and copied arrays.
@@ -149,8 +155,15 @@ class Optimizer:
             )
         numbers = iter(range(len(self.state)))
         return {
-            "state": {i: {name: _copied(value) for name, value in state.items()} for i, state in enumerate(self.state) if state},
-            "param_groups": [group | {"params": [next(numbers) for _ in group["params"]]} for group in self.param_groups],
+            "state": {
+                i: {name: _copied(value) for name, value in state.items()}
+                for i, state in enumerate(self.state)
+                if state
+            },
+            "param_groups": [
+                group | {"params": [next(numbers) for _ in group["params"]]}
+                for group in self.param_groups
+            ],
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -168,21 +181,31 @@ class Optimizer:
         """
         absent = {"state", "param_groups"} - state_dict.keys()
         if absent:
-            raise KeyError(f"An optimizer's state_dict has 'state' and 'param_groups', but this lacks {sorted(absent)}.")
+            raise KeyError(
+                f"An optimizer's state_dict has 'state' and 'param_groups', but this lacks {sorted(absent)}."
+            )
         saved_groups, saved_state = state_dict["param_groups"], state_dict["state"]
-        own, saved = ([len(group["params"]) for group in groups] for groups in (self.param_groups, saved_groups))
+        own, saved = (
+            [len(group["params"]) for group in groups]
+            for groups in (self.param_groups, saved_groups)
+        )
         if own != saved:
             raise ValueError(
                 f"The state_dict has groups of {saved} parameters, but this optimizer has groups of {own}. Was it built for another model?"
             )
         numbers = [i for group in saved_groups for i in group["params"]]
         if stray := set(saved_state) - set(numbers):
-            raise KeyError(f"The state_dict has state for parameters {sorted(stray, key=str)}, which are in none of its groups.")
+            raise KeyError(
+                f"The state_dict has state for parameters {sorted(stray, key=str)}, which are in none of its groups."
+            )
         groups = [
             _checked(_complete(saved, self.defaults, f"group {i}")) | {"params": group["params"]}
             for i, (group, saved) in enumerate(zip(self.param_groups, saved_groups, strict=True))
         ]
-        state = [self._restored(i, p, saved_state.get(i)) for i, (_, p) in zip(numbers, self._parameters(), strict=True)]
+        state = [
+            self._restored(i, p, saved_state.get(i))
+            for i, (_, p) in zip(numbers, self._parameters(), strict=True)
+        ]
         self.param_groups, self.state = groups, state
 
     def _restored(self, number: int, p: Tensor, saved: Mapping[str, Any] | None) -> State:
@@ -193,7 +216,9 @@ class Optimizer:
         for name in self.remembers:
             value, shape = np.asarray(saved[name]), () if name == "step" else p.shape
             if value.shape != shape:
-                raise ValueError(f"{name} of parameter {number} has shape {value.shape}, but this optimizer needs {shape}.")
+                raise ValueError(
+                    f"{name} of parameter {number} has shape {value.shape}, but this optimizer needs {shape}."
+                )
             state[name] = int(value) if name == "step" else np.array(value, dtype=p.dtype)
         return state
 
@@ -223,14 +248,18 @@ def _checked(group: Group) -> Group:
         if name in settings and not settings[name] >= 0:
             raise ValueError(f"{name} must not be negative or NaN, but is {settings[name]}.")
     if not all(0 <= beta < 1 for beta in settings.get("betas", ())):
-        raise ValueError(f"betas are the parts of the averages that stay at a step, from 0 up to below 1, but are {settings['betas']}.")
+        raise ValueError(
+            f"betas are the parts of the averages that stay at a step, from 0 up to below 1, but are {settings['betas']}."
+        )
     return settings
 
 
 def _complete(saved: Mapping[str, Any], names: Iterable[str], where: str) -> Any:
     """What was saved, if all names are in it."""
     if missing := set(names) - saved.keys():
-        raise KeyError(f"The state_dict lacks {sorted(missing)} in {where}. Was it saved by another kind of optimizer?")
+        raise KeyError(
+            f"The state_dict lacks {sorted(missing)} in {where}. Was it saved by another kind of optimizer?"
+        )
     return saved
 
 

@@ -1,7 +1,14 @@
 """The main job: a recipe, the loop that follows it, and the folder that keeps the result."""
 
 from tinygrad_mnist.training.folder import RunFolderError, free_folder, resume_command
-from tinygrad_mnist.training.loop import DivergenceError, Epoch, Result, Training, build_model, train
+from tinygrad_mnist.training.loop import (
+    DivergenceError,
+    Epoch,
+    Result,
+    Training,
+    build_model,
+    train,
+)
 from tinygrad_mnist.training.recipe import Recipe, RecipeError, recipe_names
 from tinygrad_mnist.training.results import reproduce
 from tinygrad_mnist.training.resume import resumed

@@ -73,7 +73,11 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         "sha256": {name: digest(array) for name, array in arrays.items()},
     }
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
-    write(folder / NEWEST, lambda file: np.savez(file, allow_pickle=False, **{ABOUT: text}, **arrays), keep=folder / PREVIOUS)
+    write(
+        folder / NEWEST,
+        lambda file: np.savez(file, allow_pickle=False, **{ABOUT: text}, **arrays),
+        keep=folder / PREVIOUS,
+    )
 
 
 def load(folder: Path) -> tuple[Checkpoint, Path, str]:
@@ -88,13 +92,19 @@ def load(folder: Path) -> tuple[Checkpoint, Path, str]:
     """
     newest, previous = folder / NEWEST, folder / PREVIOUS
     if not (newest.exists() or previous.exists()):
-        raise RunFolderError(f"{folder}: there is no checkpoint to go on from. `tinygrad-mnist train` begins a training.")
+        raise RunFolderError(
+            f"{folder}: there is no checkpoint to go on from. `tinygrad-mnist train` begins a training."
+        )
     try:
         return read(newest), newest, ""
     except DataError as error:
         if not previous.exists():
             raise
-        return read(previous), previous, f"{error} Going on from {previous}, the checkpoint before it."
+        return (
+            read(previous),
+            previous,
+            f"{error} Going on from {previous}, the checkpoint before it.",
+        )
 
 
 def read(path: Path) -> Checkpoint:
@@ -108,17 +118,31 @@ def read(path: Path) -> Checkpoint:
         If it cannot be read, is damaged, or its size is not that of a checkpoint of its network.
     """
     try:
-        with path.open("rb") as file, ZipFile(file) as archive, warnings.catch_warnings(action="ignore"):
+        with (
+            path.open("rb") as file,
+            ZipFile(file) as archive,
+            warnings.catch_warnings(action="ignore"),
+        ):
             size = path.stat().st_size
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            if any(info.compress_type != ZIP_STORED or max(info.compress_size, info.file_size) > size for info in members.values()):
+            if any(
+                info.compress_type != ZIP_STORED or max(info.compress_size, info.file_size) > size
+                for info in members.values()
+            ):
                 raise DataError(f"{path}: damaged, or not a checkpoint: those are not compressed.")
             if ABOUT not in members or members[ABOUT].file_size > MOST_TEXT:
-                raise DataError(f"{path}: not a checkpoint: it lacks the entry {ABOUT!r} of at most {MOST_TEXT:,} bytes.")
+                raise DataError(
+                    f"{path}: not a checkpoint: it lacks the entry {ABOUT!r} of at most {MOST_TEXT:,} bytes."
+                )
             about = json.loads(_array(archive.read(members.pop(ABOUT))).tobytes())
             if about["format"] != FORMAT:
-                raise DataError(f"{path}: a checkpoint of format {about['format']!r:.20}, but this version reads format {FORMAT}.")
-            if not all(isinstance(about[part], dict) for part in ("recipe", "environment", "data", "numbers", "sha256")):
+                raise DataError(
+                    f"{path}: a checkpoint of format {about['format']!r:.20}, but this version reads format {FORMAT}."
+                )
+            if not all(
+                isinstance(about[part], dict)
+                for part in ("recipe", "environment", "data", "numbers", "sha256")
+            ):
                 raise DataError(f"{path}: damaged: a part of its entry {ABOUT!r} is missing.")
             recipe = Recipe(**about["recipe"])
             _check_size(path, size, recipe)
@@ -127,12 +151,20 @@ def read(path: Path) -> Checkpoint:
         raise
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    except Exception as error:  # on damaged files, zipfile, json and NumPy's reader of headers raise many kinds
-        raise DataError(f"{path}: damaged, or not a checkpoint: {type(error).__name__} {cause(error)}.") from error
+    except (
+        Exception
+    ) as error:  # on damaged files, zipfile, json and NumPy's reader of headers raise many kinds
+        raise DataError(
+            f"{path}: damaged, or not a checkpoint: {type(error).__name__} {cause(error)}."
+        ) from error
     if damaged := sorted(
-        name for name in arrays.keys() | about["sha256"].keys() if name not in arrays or digest(arrays[name]) != about["sha256"].get(name)
+        name
+        for name in arrays.keys() | about["sha256"].keys()
+        if name not in arrays or digest(arrays[name]) != about["sha256"].get(name)
     ):
-        raise DataError(f"{path}: damaged: {printable(', '.join(damaged))} is not what was saved: another SHA-256.")
+        raise DataError(
+            f"{path}: damaged: {printable(', '.join(damaged))} is not what was saved: another SHA-256."
+        )
     return Checkpoint(recipe, State(arrays, about["numbers"]), about["environment"], about["data"])
 
 
@@ -150,7 +182,9 @@ def _array(content: bytes) -> NDArray[Any]:
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
     if dtype.kind not in "uif" or min(shape, default=0) < 0:
         raise ValueError(f"an array of {dtype} has the shape {shape}")
-    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape, order="F" if fortran else "C")
+    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(
+        shape, order="F" if fortran else "C"
+    )
 
 
 def _check_size(path: Path, size: int, recipe: Recipe) -> None:
@@ -158,4 +192,6 @@ def _check_size(path: Path, size: int, recipe: Recipe) -> None:
     network = 4 * sum((n_in + 1) * n_out for n_in, n_out in pairwise((PIXELS, *recipe.hidden, 10)))
     epochs = 64 * recipe.epochs
     if not network <= size <= 4 * network + epochs + 2 * MOST_TEXT:
-        raise DataError(f"{path}: holds {size:,} bytes, which is not the size of a checkpoint for hidden = {list(recipe.hidden)}.")
+        raise DataError(
+            f"{path}: holds {size:,} bytes, which is not the size of a checkpoint for hidden = {list(recipe.hidden)}."
+        )

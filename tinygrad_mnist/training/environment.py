@@ -12,7 +12,15 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DECIDING = ("tinygrad_mnist", "numpy", "blas", "blas threads", "blas kernels", "processor kind", "system")
+DECIDING = (
+    "tinygrad_mnist",
+    "numpy",
+    "blas",
+    "blas threads",
+    "blas kernels",
+    "processor kind",
+    "system",
+)
 """Entries on which the last bit of a result may depend."""
 
 
@@ -21,12 +29,16 @@ def environment() -> dict[str, Any]:
     from threadpoolctl import threadpool_info
 
     built = np.show_config(mode="dicts")
-    blas: dict[str, Any] = next((library for library in threadpool_info() if library["user_api"] == "blas"), {})
+    blas: dict[str, Any] = next(
+        (library for library in threadpool_info() if library["user_api"] == "blas"), {}
+    )
     return {
         "tinygrad_mnist": version("tinygrad-mnist"),
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "blas": " ".join(str(built["Build Dependencies"]["blas"].get(key, "")) for key in ("name", "version")).strip(),
+        "blas": " ".join(
+            str(built["Build Dependencies"]["blas"].get(key, "")) for key in ("name", "version")
+        ).strip(),
         "blas threads": blas.get("num_threads", "unknown"),
         "blas kernels": blas.get("architecture", "unknown"),
         "processor kind": (built["SIMD Extensions"].get("found") or ["baseline"])[-1],
@@ -37,4 +49,8 @@ def environment() -> dict[str, Any]:
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """In which of the `DECIDING` entries two environments differ, as in ``numpy is 2.1, was 2.0``."""
-    return [f"{name} is {now[name]}, was {then.get(name)}" for name in DECIDING if now[name] != then.get(name)]
+    return [
+        f"{name} is {now[name]}, was {then.get(name)}"
+        for name in DECIDING
+        if now[name] != then.get(name)
+    ]

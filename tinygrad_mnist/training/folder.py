@@ -50,7 +50,9 @@ def prepare(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise RunFolderError(f"{folder}: cannot be written to: {error.strerror}. Choose another --out.") from error
+        raise RunFolderError(
+            f"{folder}: cannot be written to: {error.strerror}. Choose another --out."
+        ) from error
 
 
 @contextmanager
@@ -70,9 +72,13 @@ def locked(folder: Path) -> Iterator[None]:
         descriptor = _lock(path)
     except BlockingIOError:
         holder = path.read_text(errors="replace").strip()[:20] or "another"
-        raise RunFolderError(f"{folder}: process {holder} is training there. Wait until it ends, or choose another folder.") from None
+        raise RunFolderError(
+            f"{folder}: process {holder} is training there. Wait until it ends, or choose another folder."
+        ) from None
     except OSError as error:
-        raise RunFolderError(f"{folder}: cannot be written to: {error.strerror}. Choose another --out.") from error
+        raise RunFolderError(
+            f"{folder}: cannot be written to: {error.strerror}. Choose another --out."
+        ) from error
     try:
         for stale in folder.rglob(f".*{UNFINISHED}"):
             stale.unlink(missing_ok=True)
@@ -105,7 +111,9 @@ def is_empty(folder: Path) -> bool:
     return all(path.name == LOCK for path in folder.iterdir())
 
 
-def write(path: Path, content: Callable[[Any], object] | str | bytes, keep: Path | None = None) -> None:
+def write(
+    path: Path, content: Callable[[Any], object] | str | bytes, keep: Path | None = None
+) -> None:
     """Write a file whole or not at all, whatever fails meanwhile and even if the power does.
 
     The new file is written beside its place, forced to the disk, and moved there. A device such as ``/dev/stdout`` is written to

@@ -77,13 +77,23 @@ class Result:
 
 def build_model(recipe: Recipe, inputs: int, rng: np.random.Generator) -> nn.MLP:
     """The untrained network of a recipe, for `inputs` pixels."""
-    return nn.MLP((inputs, *recipe.hidden, 10), recipe.activation, recipe.output, recipe.initialiser, recipe.dropout, rng=rng)
+    return nn.MLP(
+        (inputs, *recipe.hidden, 10),
+        recipe.activation,
+        recipe.output,
+        recipe.initialiser,
+        recipe.dropout,
+        rng=rng,
+    )
 
 
 def build_optimizer(recipe: Recipe, model: nn.Module) -> optim.SGD | optim.Adam:
     """The optimizer of a recipe: weights decay, biases do not."""
     groups = [
-        {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {
+            "params": [p for p in model.parameters() if p.ndim > 1],
+            "weight_decay": recipe.weight_decay,
+        },
         {"params": [p for p in model.parameters() if p.ndim == 1], "weight_decay": 0.0},
     ]
     if recipe.optimizer != "sgd":
@@ -95,8 +105,12 @@ def build_optimizer(recipe: Recipe, model: nn.Module) -> optim.SGD | optim.Adam:
 def build_schedule(recipe: Recipe, optimizer: Any, batches: int) -> Any:
     """The learning-rate schedule of a recipe whose epochs have so many batches."""
     if recipe.schedule == "one_cycle":
-        return optim.lr_scheduler.OneCycleLR(optimizer, max_lr=recipe.lr, total_steps=recipe.epochs * batches)
-    return optim.lr_scheduler.ExponentialLR(optimizer, gamma=recipe.gamma if recipe.schedule == "exponential" else 1.0)
+        return optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=recipe.lr, total_steps=recipe.epochs * batches
+        )
+    return optim.lr_scheduler.ExponentialLR(
+        optimizer, gamma=recipe.gamma if recipe.schedule == "exponential" else 1.0
+    )
 
 
 def train(
@@ -191,18 +205,24 @@ class Training:
 
     def __init__(self, recipe: Recipe, images: NDArray[Any], labels: NDArray[np.int64]) -> None:
         self.recipe, self.images, self.labels = recipe, images, labels
-        split_rng, *rngs = (np.random.default_rng(seed) for seed in np.random.SeedSequence(recipe.seed).spawn(4))
+        split_rng, *rngs = (
+            np.random.default_rng(seed) for seed in np.random.SeedSequence(recipe.seed).spawn(4)
+        )
         self.rngs = dict(zip(("model", "order", "distortion"), rngs, strict=True))
         self.training_rows, self.validation_rows = _rows(recipe, len(images), split_rng)
         self.batches = -(-len(self.training_rows) // recipe.batch_size)
-        self.distorted_epochs = recipe.epochs - recipe.plain_epochs if recipe.elastic_alpha or recipe.affine else 0
+        self.distorted_epochs = (
+            recipe.epochs - recipe.plain_epochs if recipe.elastic_alpha or recipe.affine else 0
+        )
         self.model = build_model(recipe, images.shape[1], self.rngs["model"])
         self.optimizer = build_optimizer(recipe, self.model)
         self.schedule = build_schedule(recipe, self.optimizer, self.batches)
         self.loss_fn = _loss(recipe)
         self.history: list[Epoch] = []
         self.under_way = UnderWay()
-        self.drawn_from = self.rngs["order"].bit_generator.state  # gives the order of the epoch under way
+        self.drawn_from = self.rngs[
+            "order"
+        ].bit_generator.state  # gives the order of the epoch under way
         self.best_epoch = 0
         self.best_weights: dict[str, NDArray[Any]] = {}
 
@@ -215,10 +235,16 @@ class Training:
     def finished(self) -> bool:
         """Whether there is no epoch left, or the patience with the validation loss is used up."""
         patience = self.recipe.patience
-        return self.epoch > self.recipe.epochs or 0 < patience <= len(self.history) - self.best_epoch
+        return (
+            self.epoch > self.recipe.epochs or 0 < patience <= len(self.history) - self.best_epoch
+        )
 
     def run(
-        self, *, on_batch: Callable[[int, int, int], object], on_epoch: Callable[[Epoch], object], should_stop: Callable[[], bool]
+        self,
+        *,
+        on_batch: Callable[[int, int, int], object],
+        on_epoch: Callable[[Epoch], object],
+        should_stop: Callable[[], bool],
     ) -> str:
         """Train to the end, or until asked to stop; returns where that was, or ""."""
         while not self.finished:
@@ -237,14 +263,22 @@ class Training:
         """The batches that the epoch still has, as rows of the images."""
         self.rngs["order"].bit_generator.state = self.drawn_from
         batches = minibatches(len(self.training_rows), self.recipe.batch_size, self.rngs["order"])
-        return (self.training_rows[chosen] for chosen in islice(batches, self.under_way.batch, None))
+        return (
+            self.training_rows[chosen] for chosen in islice(batches, self.under_way.batch, None)
+        )
 
     def step(self, rows: NDArray[np.intp]) -> None:
         """One step along the gradient of one batch."""
         recipe, now = self.recipe, self.under_way
         pixels, labels = self.images[rows], self.labels[rows]
         if self.epoch <= self.distorted_epochs:
-            pixels = distort(pixels, self.rngs["distortion"], alpha=recipe.elastic_alpha, sigma=recipe.elastic_sigma, affine=recipe.affine)
+            pixels = distort(
+                pixels,
+                self.rngs["distortion"],
+                alpha=recipe.elastic_alpha,
+                sigma=recipe.elastic_sigma,
+                affine=recipe.affine,
+            )
         x = normalize(pixels, recipe.normalize)
         now.lr = self.optimizer.param_groups[0]["lr"]
         with np.errstate(over="ignore", invalid="ignore"):
@@ -266,17 +300,33 @@ class Training:
         recipe, now, examples = self.recipe, self.under_way, len(self.training_rows)
         if recipe.schedule_every == "epoch":
             self.schedule.step()
-        loss, accuracy = _validate(self.model, self.loss_fn, self.images, self.labels, self.validation_rows, recipe)
+        loss, accuracy = _validate(
+            self.model, self.loss_fn, self.images, self.labels, self.validation_rows, recipe
+        )
         if not isfinite(loss):
             raise self._diverged(
-                f"validation loss became {loss}", now.batch, normalize(self.images[self.validation_rows], recipe.normalize)
+                f"validation loss became {loss}",
+                now.batch,
+                normalize(self.images[self.validation_rows], recipe.normalize),
             )
         seconds = time.perf_counter() - started
-        self.history.append(Epoch(self.epoch, now.loss_sum / examples, now.correct / examples, loss, accuracy, now.lr, seconds))
+        self.history.append(
+            Epoch(
+                self.epoch,
+                now.loss_sum / examples,
+                now.correct / examples,
+                loss,
+                accuracy,
+                now.lr,
+                seconds,
+            )
+        )
         self.under_way = UnderWay()
         self.drawn_from = self.rngs["order"].bit_generator.state
         if recipe.patience:
-            best_loss = self.history[self.best_epoch - 1].validation_loss if self.best_epoch else inf
+            best_loss = (
+                self.history[self.best_epoch - 1].validation_loss if self.best_epoch else inf
+            )
             if loss < best_loss - recipe.min_delta:
                 self.best_epoch, self.best_weights = len(self.history), _copy(self.model)
 
@@ -301,8 +351,12 @@ class Training:
             raise self._diverged("weights became infinite or NaN", self.under_way.batch, None)
         arrays |= {f"best.{name}": array for name, array in self.best_weights.items()}
         for i, remembered in self.optimizer.state_dict()["state"].items():
-            arrays |= {f"optimizer.{i}.{name}": np.asarray(value) for name, value in remembered.items()}
-        arrays["history"] = np.array([astuple(epoch) for epoch in self.history], np.float64).reshape(-1, len(fields(Epoch)))
+            arrays |= {
+                f"optimizer.{i}.{name}": np.asarray(value) for name, value in remembered.items()
+            }
+        arrays["history"] = np.array(
+            [astuple(epoch) for epoch in self.history], np.float64
+        ).reshape(-1, len(fields(Epoch)))
         generators = {name: rng.bit_generator.state for name, rng in self.rngs.items()}
         numbers = {
             "schedule": self.schedule.last_epoch,
@@ -324,8 +378,17 @@ class Training:
         """
         try:
             self._load_state(*state)
-        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            raise DataError(f"not the state of such a training: {(str(error).splitlines() or ['?'])[0][:200]}.") from error
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise DataError(
+                f"not the state of such a training: {(str(error).splitlines() or ['?'])[0][:200]}."
+            ) from error
 
     def _load_state(self, arrays: dict[str, NDArray[Any]], numbers: dict[str, Any]) -> None:
         parts: dict[str, dict[str, NDArray[Any]]] = {"model": {}, "best": {}, "optimizer": {}}
@@ -340,19 +403,28 @@ class Training:
         if parts["best"]:
             self.model.load_state_dict(parts["best"])  # see whether they fit
         self.model.load_state_dict(parts["model"])
-        self.optimizer.load_state_dict({"state": remembered, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        self.optimizer.load_state_dict(
+            {"state": remembered, "param_groups": self.optimizer.state_dict()["param_groups"]}
+        )
         self.schedule.last_epoch = int(numbers["schedule"]) - 1
         self.schedule.step()  # sets the learning rate
         self.history = [Epoch(int(row[0]), *map(float, row[1:])) for row in arrays["history"]]
         kinds = (int, float, int, float, float)
         self.under_way = UnderWay(
-            **{field.name: kind(numbers["under_way"][field.name]) for field, kind in zip(fields(UnderWay), kinds, strict=True)}
+            **{
+                field.name: kind(numbers["under_way"][field.name])
+                for field, kind in zip(fields(UnderWay), kinds, strict=True)
+            }
         )
         self.best_epoch, self.best_weights = int(numbers["best_epoch"]), parts["best"]
         begun = len(self.history) + (self.under_way.batch > 0)
         if begun > self.recipe.epochs or not 0 <= self.under_way.batch <= self.batches:
-            raise ValueError(f"epoch {begun} has begun, batch {self.under_way.batch}: more than {self.recipe.epochs} of {self.batches}")
-        if not 0 <= self.best_epoch <= len(self.history) or (self.best_epoch > 0) != bool(self.best_weights):
+            raise ValueError(
+                f"epoch {begun} has begun, batch {self.under_way.batch}: more than {self.recipe.epochs} of {self.batches}"
+            )
+        if not 0 <= self.best_epoch <= len(self.history) or (self.best_epoch > 0) != bool(
+            self.best_weights
+        ):
             raise ValueError(f"the weights of epoch {self.best_epoch} are not there")
         for name, rng in self.rngs.items():
             rng.bit_generator.state = numbers["rngs"][name]
@@ -370,7 +442,9 @@ class Training:
     def _first_layer_not_finite(self, x: Any) -> str:
         with no_grad(), np.errstate(over="ignore", invalid="ignore"):
             for name, layer in self.model.named_children():
-                numbers = {f"{p}'s gradient": t.grad for p, t in layer.named_parameters()} | dict(layer.named_parameters())
+                numbers = {f"{p}'s gradient": t.grad for p, t in layer.named_parameters()} | dict(
+                    layer.named_parameters()
+                )
                 if x is not None:
                     x = numbers["output"] = layer(x)
                 for what, t in numbers.items():
@@ -379,7 +453,9 @@ class Training:
         return "Every layer's output was finite, only their loss was not."
 
 
-def _rows(recipe: Recipe, images: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _rows(
+    recipe: Recipe, images: int, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     training_rows, validation_rows = split(images, recipe.validation, rng)
     if recipe.examples:
         training_rows = np.arange(min(recipe.examples, images))
@@ -403,7 +479,12 @@ def _copy(model: nn.Module) -> dict[str, NDArray[Any]]:
 
 
 def _validate(
-    model: nn.MLP, loss_fn: Callable[..., Any], images: NDArray[Any], labels: NDArray[Any], rows: NDArray[Any], recipe: Recipe
+    model: nn.MLP,
+    loss_fn: Callable[..., Any],
+    images: NDArray[Any],
+    labels: NDArray[Any],
+    rows: NDArray[Any],
+    recipe: Recipe,
 ) -> tuple[float, float]:
     loss_sum, correct = 0.0, 0
     model.eval()

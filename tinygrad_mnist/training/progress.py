@@ -47,7 +47,12 @@ class LiveProgress:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.images, self.epochs = images, epochs
-        columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn()]
+        columns: list[Any] = [
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeRemainingColumn(),
+        ]
         self.bar = Progress(*columns, console=Console(file=stream, highlight=False), transient=True)
         self.task = self.bar.add_task("", total=None)
 
@@ -57,7 +62,12 @@ class LiveProgress:
             self.bar.start()
             self.bar.console.print(HEADER, style="bold")
         done = (epoch - 1) * batches + batch
-        self.bar.update(self.task, completed=done, total=self.epochs * batches, description=f"epoch {epoch} of {self.epochs}")
+        self.bar.update(
+            self.task,
+            completed=done,
+            total=self.epochs * batches,
+            description=f"epoch {epoch} of {self.epochs}",
+        )
 
     def on_epoch(self, row: Epoch) -> None:
         """Print the epoch above the bar."""
@@ -71,4 +81,8 @@ class LiveProgress:
 def show(recipe: Recipe, stream: TextIO, examples: int = 60_000) -> PlainProgress | LiveProgress:
     """Live on a terminal, plain elsewhere; of so many examples the recipe holds some out."""
     images = recipe.examples or round(examples * (1 - recipe.validation))
-    return LiveProgress(images, stream, recipe.epochs) if stream.isatty() else PlainProgress(images, stream)
+    return (
+        LiveProgress(images, stream, recipe.epochs)
+        if stream.isatty()
+        else PlainProgress(images, stream)
+    )

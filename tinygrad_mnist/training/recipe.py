@@ -26,7 +26,13 @@ WIDEST, DEEPEST = 10_000, 100
 CHOICES = {
     "activation": ("sigmoid", "tanh", "relu"),
     "loss": ("cross_entropy", "mse"),
-    "initialiser": ("xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "standard_normal"),
+    "initialiser": (
+        "xavier_uniform",
+        "xavier_normal",
+        "kaiming_uniform",
+        "kaiming_normal",
+        "standard_normal",
+    ),
     "normalize": ("unit", "seed", "standardize"),
     "optimizer": ("sgd", "adam", "adamw"),
     "schedule": ("constant", "exponential", "one_cycle"),
@@ -152,13 +158,19 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            object.__setattr__(self, field.name, _typed(field.name, field.type, getattr(self, field.name)))
+            object.__setattr__(
+                self, field.name, _typed(field.name, field.type, getattr(self, field.name))
+            )
         for key, known in CHOICES.items():
             if getattr(self, key) not in known:
-                raise RecipeError(f"{key} cannot be {getattr(self, key)!r:.80}. Choose from {', '.join(known)}.")
+                raise RecipeError(
+                    f"{key} cannot be {getattr(self, key)!r:.80}. Choose from {', '.join(known)}."
+                )
         for key, (low, high) in LIMITS.items():
             if not low <= getattr(self, key) <= high:
-                raise RecipeError(f"{key} must lie between {low} and {high}, but is {getattr(self, key)}.")
+                raise RecipeError(
+                    f"{key} must lie between {low} and {high}, but is {getattr(self, key)}."
+                )
         if not re.fullmatch(NAME, self.name):
             raise RecipeError(
                 f"name must be at most 60 letters, digits, spaces and . _ -, and begin with none of . -, but is {self.name!r:.80}."
@@ -189,7 +201,10 @@ class Recipe:
             raise RecipeError(f"{path}: cannot be read: {error.strerror}.") from error
         except RecipeError:
             raise
-        except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError; lists in lists in lists
+        except (
+            ValueError,
+            RecursionError,
+        ) as error:  # TOMLDecodeError, UnicodeDecodeError; lists in lists in lists
             raise RecipeError(f"{path}: not valid TOML: {cause(error)}.") from error
         try:
             return cls(**_known({"name": path.stem} | values))
@@ -251,11 +266,22 @@ def _typed(key: str, annotation: Any, value: Any) -> Any:
         return float(value)
     if annotation == "int" and number and value == int(value):
         return int(value)
-    if (annotation == "str" and isinstance(value, str) and not re.search("[\ud800-\udfff]", value)) or (
-        annotation == "bool" and isinstance(value, bool)
-    ):
+    if (
+        annotation == "str" and isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
+    ) or (annotation == "bool" and isinstance(value, bool)):
         return value
-    if annotation == "tuple[int, ...]" and isinstance(value, (list, tuple)) and all(type(n) is int for n in value):
+    if (
+        annotation == "tuple[int, ...]"
+        and isinstance(value, (list, tuple))
+        and all(type(n) is int for n in value)
+    ):
         return tuple(value)
-    expected = {"float": "a number", "int": "a whole number", "str": "a word", "bool": "true or false"}
-    raise RecipeError(f"{key} must be {expected.get(annotation, 'a list of whole numbers, as in [300, 100]')}, but is {value!r:.80}.")
+    expected = {
+        "float": "a number",
+        "int": "a whole number",
+        "str": "a word",
+        "bool": "true or false",
+    }
+    raise RecipeError(
+        f"{key} must be {expected.get(annotation, 'a list of whole numbers, as in [300, 100]')}, but is {value!r:.80}."
+    )

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from tinygrad_mnist.training.recipe import Recipe
 
 
-def reproduce(recipes: Iterable[Recipe], seeds: Sequence[int], report: Callable[[str], object] = lambda line: None) -> list[dict[str, Any]]:
+def reproduce(
+    recipes: Iterable[Recipe],
+    seeds: Sequence[int],
+    report: Callable[[str], object] = lambda line: None,
+) -> list[dict[str, Any]]:
     """Train each recipe with each seed, and look at the test set once a training.
 
     Parameters
@@ -42,26 +46,47 @@ def reproduce(recipes: Iterable[Recipe], seeds: Sequence[int], report: Callable[
             seeded = replace(recipe, seed=seed)
             result = train(seeded, images, labels)
             runs.append(measure(seeded, result, open_test_set(seeded, result)))
-            report(f"{recipe.name}, seed {seed}: {100 * runs[-1]['test']['accuracy']:.2f} % in {runs[-1]['training_seconds']:.1f} s")
-        known = {"accuracy": 1 - recipe.published_error / 100, "on": recipe.published_on, "in": recipe.published_in}
-        results.append({"recipe": recipe.name, "published": known if recipe.published_in else None, "runs": runs})
+            report(
+                f"{recipe.name}, seed {seed}: {100 * runs[-1]['test']['accuracy']:.2f} % in {runs[-1]['training_seconds']:.1f} s"
+            )
+        known = {
+            "accuracy": 1 - recipe.published_error / 100,
+            "on": recipe.published_on,
+            "in": recipe.published_in,
+        }
+        results.append(
+            {
+                "recipe": recipe.name,
+                "published": known if recipe.published_in else None,
+                "runs": runs,
+            }
+        )
     return results
 
 
 def table(results: Iterable[dict[str, Any]]) -> str:
     """The results as a Markdown table: what is published, mean ± standard deviation over the seeds, median time."""
-    lines = ["| recipe | published, % | test accuracy, % | seeds | training, s |", "|---|---|---|---|---|"]
+    lines = [
+        "| recipe | published, % | test accuracy, % | seeds | training, s |",
+        "|---|---|---|---|---|",
+    ]
     for result in results:
         runs = result["runs"]
         published = _published(result["published"], runs) if result["published"] else ""
         seeds = ", ".join(str(run["seed"]) for run in runs)
         seconds = median(run["training_seconds"] for run in runs)
-        lines.append(f"| `{result['recipe']}` | {published} | {_mean(runs, 'test')} | {seeds} | {seconds:.1f} |")
+        lines.append(
+            f"| `{result['recipe']}` | {published} | {_mean(runs, 'test')} | {seeds} | {seconds:.1f} |"
+        )
     return "\n".join(lines)
 
 
 def _published(known: dict[str, Any], runs: Sequence[dict[str, Any]]) -> str:
-    where = "" if known["on"] == "test" else f" on {known['on']} images; here {_mean(runs, known['on'])}"
+    where = (
+        ""
+        if known["on"] == "test"
+        else f" on {known['on']} images; here {_mean(runs, known['on'])}"
+    )
     return f"{100 * known['accuracy']:.2f}{where}"
 
 

@@ -62,7 +62,12 @@ def resumed(
         if config.exists():
             _agree(saved.recipe, wanted, str(config), Recipe.load(str(config)))
         if recipe or settings:
-            _agree(saved.recipe, wanted, "The recipe asked for", (recipe or saved.recipe).changed(settings))
+            _agree(
+                saved.recipe,
+                wanted,
+                "The recipe asked for",
+                (recipe or saved.recipe).changed(settings),
+            )
         data, sets = _same_data(path, saved.data, files or {})
         training = Training(wanted, *training_set(sets))
         try:
@@ -76,8 +81,11 @@ def resumed(
                 None,
                 [
                     notice,
-                    changed and f"{changed}. So it is not promised that the result will be the same bit by bit.",
-                    f"{folder}: this training was finished already. More of it: --override epochs=..." if run.outcome else "",
+                    changed
+                    and f"{changed}. So it is not promised that the result will be the same bit by bit.",
+                    f"{folder}: this training was finished already. More of it: --override epochs=..."
+                    if run.outcome
+                    else "",
                 ],
             )
         )
@@ -89,20 +97,30 @@ def _overridden(saved: Recipe, overrides: Sequence[str]) -> Recipe:
     changed = [key for key, _, _ in _differences(saved, wanted)]
     for key in changed:
         if key not in MAY_CHANGE:
-            raise RecipeError(f"{key} cannot change in the middle of a training, only {', '.join(MAY_CHANGE)} can. Train anew instead.")
+            raise RecipeError(
+                f"{key} cannot change in the middle of a training, only {', '.join(MAY_CHANGE)} can. Train anew instead."
+            )
     if "epochs" in changed and (saved.schedule == "one_cycle" or saved.plain_epochs):
         raise RecipeError(
             "epochs cannot change here: the one-cycle schedule, and plain_epochs, count from the last one. Train anew instead."
         )
     if "patience" in changed and not saved.patience:
-        raise RecipeError("patience cannot begin in the middle of a training: the best weights so far were not kept. Train anew instead.")
+        raise RecipeError(
+            "patience cannot begin in the middle of a training: the best weights so far were not kept. Train anew instead."
+        )
     return wanted
 
 
 def _agree(saved: Recipe, wanted: Recipe, name: str, other: Recipe) -> None:
     """Refuse another recipe, unless it differs only in what is overridden to the same."""
-    agreed = {key for key, _, _ in _differences(saved, wanted)} - {key for key, _, _ in _differences(wanted, other)}
-    different = [f"{key} is {is_!r}, was {was!r}" for key, was, is_ in _differences(saved, other) if key not in agreed]
+    agreed = {key for key, _, _ in _differences(saved, wanted)} - {
+        key for key, _, _ in _differences(wanted, other)
+    }
+    different = [
+        f"{key} is {is_!r}, was {was!r}"
+        for key, was, is_ in _differences(saved, other)
+        if key not in agreed
+    ]
     if different:
         raise RecipeError(
             f"{name} is not what this training began with: {'; '.join(different)}.\n"
@@ -111,19 +129,28 @@ def _agree(saved: Recipe, wanted: Recipe, name: str, other: Recipe) -> None:
 
 
 def _differences(one: Recipe, other: Recipe) -> list[tuple[str, Any, Any]]:
-    pairs = ((field.name, getattr(one, field.name), getattr(other, field.name)) for field in fields(Recipe))
+    pairs = (
+        (field.name, getattr(one, field.name), getattr(other, field.name))
+        for field in fields(Recipe)
+    )
     return [(key, a, b) for key, a, b in pairs if a != b]
 
 
-def _same_data(path: Path, data: dict[str, Any], moved: Mapping[str, Path]) -> tuple[dict[str, Any], Sets | None]:
+def _same_data(
+    path: Path, data: dict[str, Any], moved: Mapping[str, Path]
+) -> tuple[dict[str, Any], Sets | None]:
     """The files that replace MNIST's, if there are any, read again and compared."""
     if not data:
         if moved:
-            raise DataError(f"{path}: this training is on MNIST. Leave out {', '.join(map(str, moved.values()))}, or train anew.")
+            raise DataError(
+                f"{path}: this training is on MNIST. Leave out {', '.join(map(str, moved.values()))}, or train anew."
+            )
         return data, None
     try:
         names = data["files"] | {name: str(file.absolute()) for name, file in moved.items()}
-        sets = own_sets(**{name: Path(data["folder"]) / file for name, file in names.items()})._replace(files=names)
+        sets = own_sets(
+            **{name: Path(data["folder"]) / file for name, file in names.items()}
+        )._replace(files=names)
     except (AttributeError, LookupError, TypeError) as error:
         raise DataError(f"{path}: damaged: what it says of its data makes no sense.") from error
     if fingerprint(sets) != data["sha256"]:

@@ -10,11 +10,27 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinygrad_mnist.data import load, load_mnist, load_mnist_test, refuse_overlap
-from tinygrad_mnist.evaluation import Predictions, examine, figures, html_report, model_card, predict, score, to_markdown
+from tinygrad_mnist.evaluation import (
+    Predictions,
+    examine,
+    figures,
+    html_report,
+    model_card,
+    predict,
+    score,
+    to_markdown,
+)
 from tinygrad_mnist.export import write_npz, write_safetensors
 from tinygrad_mnist.training import checkpoint
 from tinygrad_mnist.training.environment import environment
-from tinygrad_mnist.training.folder import RunFolderError, is_empty, locked, prepare, resume_command, write
+from tinygrad_mnist.training.folder import (
+    RunFolderError,
+    is_empty,
+    locked,
+    prepare,
+    resume_command,
+    write,
+)
 from tinygrad_mnist.training.loop import DivergenceError, Result, Training
 
 if TYPE_CHECKING:
@@ -38,7 +54,12 @@ class Sets(NamedTuple):
     files: dict[str, str]
 
 
-def own_sets(data: Path | None = None, labels: Path | None = None, test_data: Path | None = None, test_labels: Path | None = None) -> Sets:
+def own_sets(
+    data: Path | None = None,
+    labels: Path | None = None,
+    test_data: Path | None = None,
+    test_labels: Path | None = None,
+) -> Sets:
     """Read the files to train on and those to test on, as `tinygrad_mnist.data.load` does; MNIST in place of images not given.
 
     MNIST's test images are read here only to see that none is trained on.
@@ -93,8 +114,12 @@ def started(recipe: Recipe, folder: Path, sets: Sets | None = None) -> Iterator[
     try:
         with locked(folder):
             if not is_empty(folder):
-                found = "go on with --resume" if any(folder.glob("checkpoint*.npz")) else "remove it"
-                raise RunFolderError(f"{folder}: not empty. Nothing is overwritten: choose another --out, or {found}.")
+                found = (
+                    "go on with --resume" if any(folder.glob("checkpoint*.npz")) else "remove it"
+                )
+                raise RunFolderError(
+                    f"{folder}: not empty. Nothing is overwritten: choose another --out, or {found}."
+                )
             data = {}
             if sets:
                 data = {"files": sets.files, "folder": os.getcwd(), "sha256": fingerprint(sets)}  # noqa: PTH109 - a word, not a path
@@ -132,8 +157,21 @@ class Run:
         What people should know.
     """
 
-    def __init__(self, folder: Path, training: Training, sets: Sets | None, data: dict[str, Any], notices: tuple[str, ...] = ()) -> None:
-        self.folder, self.training, self.sets, self.data, self.notices = folder, training, sets, data, notices
+    def __init__(
+        self,
+        folder: Path,
+        training: Training,
+        sets: Sets | None,
+        data: dict[str, Any],
+        notices: tuple[str, ...] = (),
+    ) -> None:
+        self.folder, self.training, self.sets, self.data, self.notices = (
+            folder,
+            training,
+            sets,
+            data,
+            notices,
+        )
         self.environment = environment()
         self.saved = ""
         self.next_save = 0.0
@@ -143,7 +181,9 @@ class Run:
         """What ``metrics.json`` holds, if the training is finished and that was written down."""
         try:
             metrics = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
-            current = metrics["interrupted"] == "" and metrics["epochs"] == len(self.training.history)
+            current = metrics["interrupted"] == "" and metrics["epochs"] == len(
+                self.training.history
+            )
         except (OSError, ValueError, LookupError, TypeError):
             return None
         return metrics if self.training.finished and current else None
@@ -188,22 +228,33 @@ class Run:
         try:
             self.save()
             write(self.folder / "config.toml", self.training.recipe.to_toml())
-            interrupted = self.training.run(on_batch=after_batch, on_epoch=on_epoch, should_stop=should_stop)
+            interrupted = self.training.run(
+                on_batch=after_batch, on_epoch=on_epoch, should_stop=should_stop
+            )
             self.save()
             return self.write_results(self.training.result(interrupted))
         except DivergenceError as error:
-            advice = f"{resume_command(self.folder)} --override lr={self.training.recipe.lr / 10:.3g}"
-            raise DivergenceError(f"{error}\nThe checkpoint of {self.saved} stays: {advice}") from error
+            advice = (
+                f"{resume_command(self.folder)} --override lr={self.training.recipe.lr / 10:.3g}"
+            )
+            raise DivergenceError(
+                f"{error}\nThe checkpoint of {self.saved} stays: {advice}"
+            ) from error
         except RunFolderError as error:
             if not self.saved:
                 raise
-            raise RunFolderError(f"{error}\nThe checkpoint of {self.saved} stays: {resume_command(self.folder)}") from error
+            raise RunFolderError(
+                f"{error}\nThe checkpoint of {self.saved} stays: {resume_command(self.folder)}"
+            ) from error
 
     def save(self) -> None:
         """Write a checkpoint, and see when the next one may follow."""
         began = time.perf_counter()
         training = self.training
-        checkpoint.save(self.folder, checkpoint.Checkpoint(training.recipe, training.state(), self.environment, self.data))
+        checkpoint.save(
+            self.folder,
+            checkpoint.Checkpoint(training.recipe, training.state(), self.environment, self.data),
+        )
         self.saved = f"epoch {training.epoch} after batch {training.under_way.batch}"
         ended = time.perf_counter()
         self.next_save = ended + (ended - began) / SHARE
@@ -216,9 +267,15 @@ class Run:
         metrics = measure(recipe, result, test) | own
         if test is not None:
             metrics["test"] = examine(test.probabilities, test.labels)
-        write(folder / "history.json", json.dumps([asdict(epoch) for epoch in result.history], indent=1) + "\n")
+        write(
+            folder / "history.json",
+            json.dumps([asdict(epoch) for epoch in result.history], indent=1) + "\n",
+        )
         write(folder / "weights.npz", lambda file: write_npz(result.model, file))
-        write(folder / "model.safetensors", lambda file: write_safetensors(result.model, file, {"recipe": asdict(recipe)}))
+        write(
+            folder / "model.safetensors",
+            lambda file: write_safetensors(result.model, file, {"recipe": asdict(recipe)}),
+        )
         if test is not None:
             present(folder, recipe, result, metrics, test)
         write(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
@@ -252,10 +309,14 @@ def measure(recipe: Recipe, result: Result, test: Predictions | None) -> dict[st
     }
 
 
-def present(folder: Path, recipe: Recipe, result: Result, metrics: dict[str, Any], test: Predictions) -> None:
+def present(
+    folder: Path, recipe: Recipe, result: Result, metrics: dict[str, Any], test: Predictions
+) -> None:
     """Write what people look at: figures, report, model card."""
     values, where = asdict(recipe), environment()
-    pictures = figures.draw(result.model, recipe.normalize, [asdict(epoch) for epoch in result.history], metrics, test)
+    pictures = figures.draw(
+        result.model, recipe.normalize, [asdict(epoch) for epoch in result.history], metrics, test
+    )
     (folder / "figures").mkdir(exist_ok=True)
     for name, png in pictures.items():
         write(folder / "figures" / f"{name}.png", png)

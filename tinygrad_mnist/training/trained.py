@@ -79,7 +79,9 @@ def find_run(folder: Path | None) -> Path:
         If it is no run folder, or there is not exactly one to choose.
     """
     known = sorted(path.parent.as_posix() for path in Path("runs").glob("*/config.toml"))
-    choice = f" Runs here: {', '.join(known)[:200]}." if known else " `tinygrad-mnist train` makes one."
+    choice = (
+        f" Runs here: {', '.join(known)[:200]}." if known else " `tinygrad-mnist train` makes one."
+    )
     if folder is None:
         if len(known) != 1:
             raise RunFolderError(f"Which run? Name its folder.{choice}")
@@ -114,15 +116,22 @@ def load_trained(run: Path | None = None, weights: Path | None = None) -> Traine
         folder = find_run(weights or run)
         weights = folder / "weights.npz"
         if not weights.exists() and (folder / NEWEST).exists():
-            raise RunFolderError(f"{folder}: its training has not ended. Go on with it: {resume_command(folder)}")
+            raise RunFolderError(
+                f"{folder}: its training has not ended. Go on with it: {resume_command(folder)}"
+            )
         run = run or folder
     beside = weights.parent if (weights.parent / "config.toml").is_file() else None
-    from_run, from_beside = (Recipe.load(str(find_run(folder) / "config.toml")) if folder else None for folder in (run, beside))
+    from_run, from_beside = (
+        Recipe.load(str(find_run(folder) / "config.toml")) if folder else None
+        for folder in (run, beside)
+    )
     read = _from_npz if _is_zip(weights) else _from_safetensors
     trained = read(weights, from_run, from_beside)
     for name, p in trained.model.named_parameters():
         if not np.isfinite(p.data).all():
-            raise DataError(f"{weights}: {name} holds NaN or infinity. Was it saved from a training that diverged?")
+            raise DataError(
+                f"{weights}: {name} holds NaN or infinity. Was it saved from a training that diverged?"
+            )
     return trained
 
 
@@ -136,10 +145,16 @@ def _is_zip(path: Path) -> bool:
 
 def _from_npz(path: Path, from_run: Recipe | None, from_beside: Recipe | None) -> Trained:
     recipe = from_run or from_beside
-    model = read_npz(path, recipe.activation, recipe.output, recipe.dropout) if recipe else read_npz(path)
+    model = (
+        read_npz(path, recipe.activation, recipe.output, recipe.dropout)
+        if recipe
+        else read_npz(path)
+    )
     shapes = [p.shape for p in model.parameters()]
     if (shapes[0][0], shapes[-1][0]) != (PIXELS, CLASSES):
-        raise DataError(f"{path}: a network from {shapes[0][0]} inputs to {shapes[-1][0]} classes, expected {PIXELS} and {CLASSES}.")
+        raise DataError(
+            f"{path}: a network from {shapes[0][0]} inputs to {shapes[-1][0]} classes, expected {PIXELS} and {CLASSES}."
+        )
     return Trained(model, recipe, path)
 
 
@@ -148,11 +163,18 @@ def _from_safetensors(path: Path, from_run: Recipe | None, from_beside: Recipe |
     try:
         recipe = from_run or (Recipe(**about["recipe"]) if "recipe" in about else from_beside)
     except (TypeError, RecipeError) as error:
-        raise DataError(f"{path}: the recipe in it makes no sense: {printable(str(error), 200)}") from error
+        raise DataError(
+            f"{path}: the recipe in it makes no sense: {printable(str(error), 200)}"
+        ) from error
     if recipe is None:
-        raise DataError(f"{path}: does not say what network it is of. Name the run folder too: its recipe does.")
+        raise DataError(
+            f"{path}: does not say what network it is of. Name the run folder too: its recipe does."
+        )
     sizes = (PIXELS, *recipe.hidden, CLASSES)
-    wanted, found = sum(n * (m + 1) for m, n in pairwise(sizes)), sum(array.size for array in arrays.values())
+    wanted, found = (
+        sum(n * (m + 1) for m, n in pairwise(sizes)),
+        sum(array.size for array in arrays.values()),
+    )
     if wanted > max(found, SMALL):
         raise DataError(f"{path}: {found} numbers, but the network of its recipe has {wanted}.")
     model = build_model(recipe, PIXELS, np.random.default_rng(0))
@@ -177,4 +199,6 @@ def read_history(folder: Path) -> list[Epoch]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
     except (ValueError, TypeError, RecursionError) as error:
-        raise DataError(f"{path}: not the history of a run, which is a JSON list of epochs: {cause(error)}.") from error
+        raise DataError(
+            f"{path}: not the history of a run, which is a JSON list of epochs: {cause(error)}."
+        ) from error
