@@ -51,12 +51,16 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
 }
 # Inside the machine: file -> the files it may import.
 MACHINE = {
-    "graph": set(),
+    "memory": set(),
+    "mode": set(),
+    "variable": {"memory"},
+    "graph": {"memory", "mode", "variable"},
     "ops": {"graph"},
-    "draw": {"graph"},
-    "tensor": {"graph", "ops", "draw"},
-    "check": {"graph", "ops", "tensor"},
-    "__init__": {"graph", "tensor", "check"},
+    "gradient": {"graph", "variable"},
+    "draw": {"graph", "variable"},
+    "tensor": {"memory", "mode", "variable", "graph", "ops", "gradient", "draw"},
+    "check": {"ops", "gradient", "tensor"},
+    "__init__": {"mode", "graph", "gradient", "tensor", "check"},
 }
 
 CEILINGS = {

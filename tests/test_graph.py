@@ -265,7 +265,7 @@ def test_graphs_are_freed_by_reference_counting_alone(create_graph):
             g.sum().backward()
         del y, g
         assert witness() is None
-        assert [o for o in gc.get_objects() if type(o) is Tensor and o._op is not None] == []
+        assert [o for o in gc.get_objects() if type(o) is Tensor and o.op is not None] == []
     finally:
         gc.enable()
 

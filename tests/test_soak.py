@@ -57,7 +57,7 @@ def graph_objects():
     return sum(
         1
         for thing in gc.get_objects()
-        if isinstance(thing, Tensor) and thing._op is not None and thing._inputs is not None
+        if isinstance(thing, Tensor) and thing.op is not None and thing.inputs is not None
     )
 
 

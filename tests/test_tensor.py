@@ -107,14 +107,6 @@ def test_iteration_length_and_conversion():
         bool(x)
 
 
-def test_augmented_assignment_makes_a_new_tensor():
-    x = tensor([1.0], requires_grad=True)
-    y = x
-    y += 1
-    assert x.data.tolist() == [1.0]
-    assert y.requires_grad
-
-
 def test_item_assignment_raises_and_names_the_way_out():
     x = tensor([1.0, 2.0])
     with pytest.raises(TypeError, match=r"np\.where.*np\.concatenate"):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Self
 
-    from tinygrad_mnist.autodiff.graph import Array
+    from tinygrad_mnist.autodiff.variable import Array
 
 T = TypeVar("T")
 
@@ -279,7 +279,7 @@ def _copy(value: Any, target: Tensor) -> Array:
             else ""
         )
         raise ValueError(f"shape {target.shape} here, but {copied.shape} in the state_dict{hint}")
-    if target._op is not None:
+    if target.op is not None:
         raise ValueError(
             "computed from tensors that require grad, so not to be written to (update buffers under no_grad())"
         )

@@ -11,7 +11,7 @@ from tinygrad_mnist.autodiff import Tensor
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from tinygrad_mnist.autodiff.graph import Array
+    from tinygrad_mnist.autodiff.variable import Array
 
     Group = dict[str, Any]
     State = dict[str, Any]
@@ -87,9 +87,9 @@ class Optimizer:
                 raise TypeError(
                     f"An optimizer updates tensors, but was given a {type(p).__name__}. Pass model.parameters()."
                 )
-            if p._op is not None:
+            if p.op is not None:
                 raise ValueError(
-                    f"A tensor of shape {p.shape} was computed by {p._op.name}, so it never gets a gradient to follow. "
+                    f"A tensor of shape {p.shape} was computed by {p.op.name}, so it never gets a gradient to follow. "
                     "Pass the tensor it was computed from, or make it anew: tensor(t.data, requires_grad=True)."
                 )
         every = [p for _, p in self._parameters()] + params
