@@ -54,13 +54,15 @@ MACHINE = {
     "graph": set(),
     "ops": {"graph"},
     "draw": {"graph"},
-    "tensor": {"graph", "ops", "draw"},
+    "numpy_functions": {"graph", "ops"},
+    "tensor": {"graph", "ops", "draw", "numpy_functions"},
     "check": {"graph", "ops", "tensor"},
     "__init__": {"graph", "tensor", "check"},
 }
 
 CEILINGS = {
     "autodiff/graph.py": 220,
+    "autodiff/numpy_functions.py": 200,
     "autodiff/ops.py": 450,
     "autodiff/tensor.py": 330,
     "byhand/mlp.py": 220,
