@@ -60,20 +60,22 @@ MASK = X > 0.7
 # By name: what is always given. Those in `OPERANDS` are given as tensors.
 OPERANDS = {
     "a": X, "x": X, "x1": X, "a1": X, "ary": X, "arr": X, "array": X, "prototype": X,
-    "b": Y, "y": Y, "x2": Y, "a2": Y, "arrays": [X, Y], "tup": [X, Y], "arrays_and_dtypes": [X, Y],
+    "b": Y, "y": Y, "x2": Y, "a2": Y,
+    "arrays": [X, Y], "tup": [X, Y], "arrays_and_dtypes": [X, Y],
 }  # fmt: skip
 REQUIRED = OPERANDS | {
     "condition": MASK, "shape": (3, 2), "newshape": (3, 2), "axis": 1, "axis1": 0, "axis2": 1,
     "source": 0, "destination": 1, "indices": [2, 0, 2], "indices_or_sections": [1],
     "fill_value": 0.3, "a_min": 0.63, "a_max": 0.87,
 }  # fmt: skip
-# By name: what is given where NumPy has a default. Each shows, unless only the layout in memory changes.
+# By name: what is given where NumPy has a default. What is honoured has to show in the result.
 OPTIONAL = {
     "axis": [0, -1], "dtype": [np.float32, np.int64], "keepdims": [True], "ddof": [1],
     "correction": [1], "mean": [X.mean(keepdims=True)], "initial": [0.3], "where": [MASK],
     "casting": ["unsafe"], "order": ["F"], "subok": [False], "copy": [True], "decimals": [1],
     "min": [0.73], "max": [0.77], "shape": [(3, 2)], "newshape": [(6, 1)], "axes": [(1, 0)],
-    "ord": ["fro", 1, 2, np.inf, "nuc"], "style": [repr], "mode": ["wrap"], "device": ["cpu"], "kind": ["stable"],
+    "ord": ["fro", 1, 2, np.inf, "nuc"], "style": [repr],
+    "mode": ["wrap"], "device": ["cpu"], "kind": ["stable"],
     "stable": [True], "rtol": [0.2], "atol": [0.2], "equal_nan": [True], "max_work": [1],
     "max_line_width": [15], "precision": [2], "suppress_small": [True], "separator": [", "],
     "prefix": ["Tensor("], "suffix": [")"], "formatter": [{"float": str}], "threshold": [2],
@@ -155,7 +157,7 @@ CALLS = [
     for i, given in enumerate(samples(f, name))
 ]
 
-# ---------------------------------------------------------------- every argument, honoured or refused
+# ---------------------------------------------------------------- every argument
 
 REFUSED = ["out", "where", "casting", "order", "subok", "signature"]
 REFUSED += ["initial", "copy", "mean", "correction", "mode"]
