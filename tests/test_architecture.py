@@ -56,15 +56,17 @@ MACHINE = {
     "variable": {"memory"},
     "graph": {"memory", "mode", "variable"},
     "ops": {"graph"},
+    "numpy_functions": {"mode", "variable", "graph", "ops"},
     "gradient": {"graph", "variable"},
     "draw": {"graph", "variable"},
-    "tensor": {"memory", "mode", "variable", "graph", "ops", "gradient", "draw"},
+    "tensor": {"memory", "mode", "variable", "graph", "ops", "gradient", "draw", "numpy_functions"},
     "check": {"ops", "gradient", "tensor"},
     "__init__": {"mode", "graph", "gradient", "tensor", "check"},
 }
 
 CEILINGS = {
     "autodiff/graph.py": 220,
+    "autodiff/numpy_functions.py": 200,
     "autodiff/ops.py": 450,
     "autodiff/tensor.py": 330,
     "byhand/mlp.py": 220,

@@ -178,7 +178,7 @@ def test_reductions_of_ufuncs_and_their_options_are_refused():
     x = tensor([1.0, 2.0])
     with pytest.raises(TypeError, match="plain form"):
         np.add.reduce(x)
-    with pytest.raises(TypeError, match="plain form"):
+    with pytest.raises(TypeError, match=r"np\.exp\(where=.*np\.where\(mask, x, y\)"):
         np.exp(x, where=np.array([True, False]))
 
 

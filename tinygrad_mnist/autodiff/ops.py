@@ -111,7 +111,7 @@ minimum.vjp(
 )
 
 
-@op(numpy=np.where)
+@op
 def where(condition: Array, x: Array, y: Array) -> Array:
     """x where the condition holds, elsewhere y; what is not chosen gets a cotangent of 0."""
     return np.where(condition, x, y)
@@ -160,10 +160,10 @@ less_equal = op(np.less_equal, numpy=np.less_equal).vjp(None, None)
 greater = op(np.greater, numpy=np.greater).vjp(None, None)
 greater_equal = op(np.greater_equal, numpy=np.greater_equal).vjp(None, None)
 
-bitwise_and = op(np.bitwise_and, numpy=np.bitwise_and).vjp(None, None)
-bitwise_or = op(np.bitwise_or, numpy=np.bitwise_or).vjp(None, None)
-bitwise_xor = op(np.bitwise_xor, numpy=np.bitwise_xor).vjp(None, None)
-invert = op(np.invert, numpy=np.invert).vjp(None)
+bitwise_and = op(np.bitwise_and).vjp(None, None)
+bitwise_or = op(np.bitwise_or).vjp(None, None)
+bitwise_xor = op(np.bitwise_xor).vjp(None, None)
+invert = op(np.invert).vjp(None)
 
 sign = op(np.sign, numpy=np.sign).vjp(None)
 

@@ -10,8 +10,9 @@ import numpy as np
 from tinygrad_mnist.autodiff import memory, ops
 from tinygrad_mnist.autodiff.draw import Drawing, draw
 from tinygrad_mnist.autodiff.gradient import backward
-from tinygrad_mnist.autodiff.graph import NUMPY, cast, operator, reflected
+from tinygrad_mnist.autodiff.graph import cast, operator, reflected
 from tinygrad_mnist.autodiff.mode import mode
+from tinygrad_mnist.autodiff.numpy_functions import call_ufunc, stand_in
 from tinygrad_mnist.autodiff.variable import (
     NO_PARAMS,
     Variable,
@@ -556,64 +557,15 @@ class Tensor(Variable):
 
     # ------------------------------------------------------------ NumPy functions
 
-    def __array_ufunc__(
-        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any
-    ) -> Any:
-        if out is not None:
-            recorded = mode.recording and any(
-                isinstance(x, Tensor) and x._requires_grad for x in inputs
-            )
-            if recorded or any(isinstance(x, Tensor) for x in out):
-                raise TypeError(
-                    f"np.{ufunc.__name__} with out= would overwrite an array without recording it. Write y = ... instead."
-                )
-            return getattr(ufunc, method)(*map(plain, inputs), out=out, **kwargs)
-        if method != "__call__" or kwargs:
-            raise TypeError(
-                f"np.{ufunc.__name__} is differentiable only in its plain form, without .{method} or {list(kwargs)}."
-            )
-        return _stand_in(ufunc)(*inputs)
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if options or method != "__call__":
+            return call_ufunc(ufunc, method, inputs, options)
+        return stand_in(ufunc)(*inputs)
 
     def __array_function__(
         self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
     ) -> Any:
-        return _stand_in(function)(*args, **kwargs)
-
-
-NUMPY.update(
-    {
-        getattr(np, name): getattr(Tensor, name)
-        for name in (
-            "sum",
-            "mean",
-            "var",
-            "std",
-            "max",
-            "min",
-            "argmax",
-            "reshape",
-            "transpose",
-            "squeeze",
-            "swapaxes",
-        )
-    }
-)
-NUMPY[np.amax], NUMPY[np.amin] = Tensor.max, Tensor.min
-NUMPY[np.expand_dims] = Tensor.unsqueeze
-NUMPY[np.clip] = Tensor.clamp
-NUMPY[np.linalg.norm] = lambda x, *, axis=None, keepdims=False: x.norm(axis, keepdims)
-NUMPY[np.broadcast_to] = lambda x, shape: ops.broadcast_to(x, shape=_unpack((shape,)))
-NUMPY[np.concatenate] = lambda arrays, axis=0: ops.concatenate(*arrays, axis=axis)
-NUMPY[np.stack] = lambda arrays, axis=0: ops.stack(*arrays, axis=axis)
-
-
-def _stand_in(function: Callable[..., Any]) -> Callable[..., Any]:
-    if function not in NUMPY:
-        raise TypeError(
-            f"np.{function.__name__} has no op, so its derivative is unknown. Use other operations, declare one with "
-            f"@op(numpy=np.{function.__name__}) and .vjp(...), or work on the array: t.detach().numpy()."
-        )
-    return NUMPY[function]
+        return stand_in(function)(*args, **kwargs)
 
 
 def _is_numeric(x: object) -> bool:
