@@ -69,6 +69,8 @@ SAMPLES = {
     ops.sub: elementwise(np.subtract, *BROADCAST),
     ops.mul: elementwise(np.multiply, *BROADCAST),
     ops.div: elementwise(np.divide, *BROADCAST),
+    ops.remainder: elementwise(np.remainder, (draw(2, 3), draw(3, low=0.5)), (draw(2, 3), 0.7)),
+    ops.floor_divide: elementwise(np.floor_divide, (LABELS, 2)),
     ops.neg: elementwise(np.negative),
     ops.power: elementwise(
         np.power, (draw(2, 3, low=0.5), draw(3)), (draw(2, 3), 3), (2.0, draw(3))
@@ -295,6 +297,7 @@ MUTANTS = {
     ops.sub: [(1, "sign of the first argument", lambda g, out, x, y: g)],
     ops.mul: [(0, "own value", lambda g, out, x, y: g * x), (1, "output", lambda g, out, x, y: g * out)],
     ops.div: [(0, "multiplied", lambda g, out, x, y: g * y), (1, "divided once", lambda g, out, x, y: -g * x / y)],
+    ops.remainder: [(1, "not rounded", lambda g, out, x, y: -g * x / y), (1, "none", lambda g, out, x, y: 0 * g)],
     ops.power: [
         (0, "exponent not lowered", lambda g, out, x, y: g * y * x**y),
         (0, "exponent not in front", lambda g, out, x, y: g * x ** (y - 1)),
@@ -385,7 +388,7 @@ MUTANTS = {
 STEADY_RULES = {
     (op, i)
     for op, positions in {
-        cast: (0,), ops.add: (0, 1), ops.sub: (0, 1), ops.neg: (0,), ops.maximum: (0, 1), ops.minimum: (0, 1), ops.where: (1, 2), ops.keep: (0,), ops.clamp: (0,),
+        cast: (0,), ops.add: (0, 1), ops.sub: (0, 1), ops.remainder: (0, 1), ops.neg: (0,), ops.maximum: (0, 1), ops.minimum: (0, 1), ops.where: (1, 2), ops.keep: (0,), ops.clamp: (0,),
         ops.reshape: (0,), ops.transpose: (0,), ops.broadcast_to: (0,), ops.index: (0,), ops.scatter: (0,), ops.concatenate: (0, 1, 2),
         ops.stack: (0, 1), ops.sliding_windows: (0,), ops.overlap_add: (0,), ops.sum: (0,), ops.mean: (0,), ops.center: (0,),
         ops.max: (0,), ops.min: (0,), ops.linear: (2,), ops.abs: (0,), ops.relu: (0,), ops.leaky_relu: (0,),

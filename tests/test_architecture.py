@@ -60,7 +60,7 @@ MACHINE = {
     "gradient": {"graph", "variable"},
     "draw": {"graph", "variable"},
     "tensor": {"memory", "mode", "variable", "graph", "ops", "gradient", "draw", "numpy_functions"},
-    "check": {"ops", "gradient", "tensor"},
+    "check": {"ops", "graph", "gradient", "tensor"},
     "__init__": {"mode", "graph", "gradient", "tensor", "check"},
 }
 

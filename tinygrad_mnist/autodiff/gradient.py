@@ -55,7 +55,7 @@ _SOLE = _holders(np.empty(0))
 
 
 def start(output: Tensor, gradient: Any) -> Array:
-    """The array to start the sweep from."""
+    """The array to start the sweep from; what the caller gave can be read only."""
     if gradient is None:
         if output.size != 1:
             raise RuntimeError(
@@ -69,6 +69,8 @@ def start(output: Tensor, gradient: Any) -> Array:
             f"gradient has shape {given.shape}, but the tensor it belongs to has shape "
             f"{output.shape}."
         )
+    given = given.view()
+    given.flags.writeable = False
     return given
 
 
@@ -144,7 +146,7 @@ def grad(
 
 def _tensors(given: Tensor | Sequence[Tensor], what: str) -> list[Tensor]:
     """One tensor or several as a list."""
-    listed = [given] if isinstance(given, Variable) else list(given)
+    listed = [given] if isinstance(given, (Variable, np.ndarray)) else list(given)
     for t in listed:
         if not isinstance(t, Variable):
             raise TypeError(f"{what} must be tensors, but one is a {type(t).__name__}.")
@@ -164,4 +166,7 @@ def _starts(outputs: list[Tensor], grad_outputs: Any) -> Sequence[Any]:
         return grad_outputs
     if len(outputs) == 1:
         return [grad_outputs]
-    raise ValueError(f"grad_outputs must be one cotangent for each of {len(outputs)} outputs.")
+    raise ValueError(
+        f"There are {len(outputs)} outputs, so grad_outputs must be a list of as many cotangents, "
+        "with None for an output of one element."
+    )

@@ -127,6 +127,10 @@ class Op:
         return f"<op {self.name}>"
 
 
+class ReadOnlyError(ValueError):
+    """A derivative rule writes into the cotangent that it was given."""
+
+
 def may_write(rule: Rule) -> bool:
     """Whether a rule could write into its cotangent: one made of operators alone cannot."""
     if not hasattr(rule, "__code__"):
@@ -303,7 +307,7 @@ def shares(
     except ValueError as error:
         if "read-only" not in str(error):
             raise
-        raise ValueError(
+        raise ReadOnlyError(
             f"A derivative rule of {op.name} writes into the cotangent g, which other tensors "
             "share. Return a new array: g * (x > 0) instead of g[x <= 0] = 0."
         ) from error
@@ -413,7 +417,7 @@ def settled_params(params: dict[str, Any], name: str) -> dict[str, Any]:
                 f"{name} takes {key} as a number, through which no gradient passes, but was given "
                 f"a tensor. Pass {key}.item(), or write it with operators on tensors."
             )
-        if isinstance(value, np.generic):
+        if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
             params = params | {key: value.item()}
     return params
 

@@ -177,7 +177,7 @@ NUMPY[np.full_like] = lambda a, fill_value, *args, **options: np.full_like(
 )
 
 # Steps are flat wherever they have a derivative: the results are constants, as that of np.sign is.
-for step in (np.floor, np.ceil, np.trunc, np.rint, np.floor_divide):
+for step in (np.floor, np.ceil, np.trunc, np.rint):
     NUMPY[step] = op(step).vjp(*[None] * step.nin)
 stands_in_for(np.round, np.around)(lambda a, decimals=0: wrap(np.asarray(a.data.round(decimals))))
 

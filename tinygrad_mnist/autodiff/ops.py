@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import builtins
 import math
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from tinygrad_mnist.autodiff.graph import NUMPY, cast, op
+from tinygrad_mnist.autodiff.graph import NUMPY, Op, cast, op
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tinygrad_mnist.autodiff.tensor import Tensor
     from tinygrad_mnist.autodiff.variable import Array
@@ -62,6 +63,15 @@ def div(x: Array, y: Array) -> Array:
 
 
 div.vjp(lambda g, out, x, y: g / y, lambda g, out, x, y: -g * out / y)
+
+
+@op(numpy=np.remainder)
+def remainder(x: Array, y: Array) -> Array:
+    """What is left of x when whole multiples of y are taken away, elementwise."""
+    return x % y
+
+
+remainder.vjp(lambda g, out, x, y: g, lambda g, out, x, y: -g * floor_divide(x, y))
 
 
 @op(numpy=np.negative)
@@ -160,12 +170,26 @@ less_equal = op(np.less_equal, numpy=np.less_equal).vjp(None, None)
 greater = op(np.greater, numpy=np.greater).vjp(None, None)
 greater_equal = op(np.greater_equal, numpy=np.greater_equal).vjp(None, None)
 
-bitwise_and = op(np.bitwise_and).vjp(None, None)
-bitwise_or = op(np.bitwise_or).vjp(None, None)
-bitwise_xor = op(np.bitwise_xor).vjp(None, None)
-invert = op(np.invert).vjp(None)
+
+def of_masks(function: np.ufunc) -> Op:
+    """An op that combines masks, or the bits of integers; floats are refused in words."""
+
+    def combine(*masks: Array) -> Array:
+        if builtins.any(np.asarray(mask).dtype.kind == "f" for mask in masks):
+            raise TypeError(
+                f"{function.__name__} combines masks or integers, but was given floats. "
+                "Compare first, in brackets: (x > 0) & (x < 1)."
+            )
+        return function(*masks)
+
+    return Op(combine, function.__name__).vjp(*[None] * function.nin)
+
+
+bitwise_and, bitwise_or = of_masks(np.bitwise_and), of_masks(np.bitwise_or)
+bitwise_xor, invert = of_masks(np.bitwise_xor), of_masks(np.invert)
 
 sign = op(np.sign, numpy=np.sign).vjp(None)
+floor_divide = op(np.floor_divide, numpy=np.floor_divide).vjp(None, None)
 
 
 @op
@@ -744,6 +768,19 @@ logsigmoid.vjp(lambda g, out, x: g * sigmoid(-x))
 #     d(J v)                   its adjoint takes g to  J (D g * D v)
 
 
+def along_axis(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Let a function of rows take a single number too: as a row of one."""
+
+    @wraps(function)
+    def call(*arrays: Array, axis: int = -1, **params: Any) -> Array:
+        if arrays[-1].ndim == 0:
+            rows = (np.reshape(a, 1) for a in arrays)
+            return function(*rows, axis=axis, **params).reshape(())
+        return function(*arrays, axis=axis, **params)
+
+    return call
+
+
 def exponentials(x: Array, axis: int) -> tuple[Array, Array, Array]:
     """Split a sum of exponentials at its largest term.
 
@@ -759,9 +796,11 @@ def exponentials(x: Array, axis: int) -> tuple[Array, Array, Array]:
 
 
 @op
+@along_axis
 def softmax(x: Array, *, axis: int = -1) -> Array:
     """exp(x) / sum(exp(x)) along `axis`: positive numbers that add up to 1."""
-    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    with np.errstate(invalid="ignore"):  # inf - inf is NaN, without a warning
+        e = np.exp(x - x.max(axis=axis, keepdims=True))
     e /= e.sum(axis=axis, keepdims=True)
     return e
 
@@ -776,6 +815,7 @@ def from_mean(v: Array, p: Array, axis: int) -> Array:
 
 
 @op
+@along_axis
 def softmax_jacobian(v: Array, x: Array, *, axis: int = -1) -> Array:
     """J v = p * (v - p.v) with p = softmax(x)."""
     p = softmax.forward(x, axis=axis)
@@ -791,6 +831,7 @@ softmax_jacobian.vjp(
 
 
 @op
+@along_axis
 def softmax_deviation(v: Array, x: Array, *, axis: int = -1) -> Array:
     """D v = v - p.v with p = softmax(x)."""
     return from_mean(v, softmax.forward(x, axis=axis), axis)
@@ -805,6 +846,7 @@ softmax_deviation.vjp(
 
 
 @op
+@along_axis
 def log_softmax(x: Array, *, axis: int = -1) -> Array:
     """log(softmax(x)) along `axis`, finite for every finite x."""
     largest, _, rest = exponentials(x, axis)
@@ -816,6 +858,7 @@ log_softmax.vjp(lambda g, out, x, axis=-1: log_softmax_slope(g, x, axis=axis))
 
 
 @op
+@along_axis
 def log_softmax_slope(v: Array, x: Array, *, axis: int = -1) -> Array:
     """S v = v - p sum(v) with p = softmax(x).
 
@@ -843,6 +886,7 @@ log_softmax_slope.vjp(
 
 
 @op
+@along_axis
 def logsumexp(x: Array, *, axis: int = -1, keepdims: bool = False) -> Array:
     """log(sum(exp(x))) along one axis, without overflow."""
     largest, _, rest = exponentials(x, axis)
@@ -864,9 +908,10 @@ def cross_entropy(x: Array, target: Array) -> Array:
     """-log(softmax(x)[target]) of every row: (n, classes) and class numbers (n,) give (n,)."""
     rows, largest_at = np.arange(len(x)), x.argmax(axis=1)
     largest = x[rows, largest_at]
-    e = np.exp(x - largest.reshape((-1, 1)))
-    e[rows, largest_at] = 0
-    return (largest - x[rows, target]) + np.log1p(e.sum(axis=1))
+    with np.errstate(invalid="ignore"):
+        e = np.exp(x - largest.reshape((-1, 1)))
+        e[rows, largest_at] = 0
+        return (largest - x[rows, target]) + np.log1p(e.sum(axis=1))
 
 
 cross_entropy.vjp(

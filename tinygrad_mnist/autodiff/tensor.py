@@ -338,6 +338,8 @@ class Tensor(Variable):
     __sub__ = operator(ops.sub)
     __mul__ = operator(ops.mul)
     __truediv__ = operator(ops.div)
+    __floordiv__ = operator(ops.floor_divide)
+    __mod__ = operator(ops.remainder)
     __pow__ = operator(ops.power)
     __matmul__ = ops.matmul
 
@@ -345,6 +347,8 @@ class Tensor(Variable):
     __rsub__ = reflected(ops.sub)
     __rmul__ = reflected(ops.mul)
     __rtruediv__ = reflected(ops.div)
+    __rfloordiv__ = reflected(ops.floor_divide)
+    __rmod__ = reflected(ops.remainder)
     __rpow__ = reflected(ops.power)
     __rmatmul__ = reflected(ops.matmul)
 
@@ -575,8 +579,10 @@ def _is_numeric(x: object) -> bool:
 
 def _unpack(numbers: tuple[Any, ...]) -> tuple[int, ...]:
     """Lengths or axes, given one by one or as one sequence; no axes for None."""
-    if len(numbers) == 1 and (numbers[0] is None or isinstance(numbers[0], (tuple, list))):
-        numbers = tuple(numbers[0] or ())
+    if len(numbers) == 1 and numbers[0] is None:
+        return ()
+    if len(numbers) == 1 and isinstance(numbers[0], (tuple, list, np.ndarray)):
+        numbers = tuple(numbers[0])
     return tuple(map(index, numbers))
 
 
