@@ -341,7 +341,9 @@ def axes_of(x: Any, axis: Axis) -> tuple[int, ...]:
 
 def reduced(x: Any, axis: Axis) -> int:
     """How many elements of x a reduction over `axis` brings together in one."""
-    return x.size if axis is None else math.prod(x.shape[i] for i in axes_of(x, axis))
+    if axis is None:
+        return x.size
+    return math.prod(x.shape[i] for i in normalize_axis_tuple(axis, x.ndim))
 
 
 def unreduce(g: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
@@ -396,7 +398,8 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     axes = axes_of(x, axis)
     kept = [i for i in range(x.ndim) if i not in axes]
     lengths = tuple(x.shape[i] for i in kept)
-    factors = x.transpose((*kept, *axes)).reshape((*lengths, reduced(x, axis)))
+    count = math.prod(x.shape[i] for i in axes)
+    factors = x.transpose((*kept, *axes)).reshape((*lengths, count))
     while (n := factors.shape[-1]) > 1:
         half = n // 2
         pairs = factors[..., :half] * factors[..., half : 2 * half]
