@@ -1,15 +1,18 @@
 # %% [markdown]
 # # A scalar tape in 40 lines, and how it goes wrong
 #
-# **How can a program differentiate itself?** A few lines that remember what was multiplied with what are enough. You will
-# write such a tape, break it with a value that is used twice, and mend it.
+# **How can a program differentiate itself?** A few lines that remember what was multiplied with
+# what are enough. You will write such a tape, break it with a value that is used twice, and mend
+# it.
 #
-# *You will be able to*: say what a tape records, write a derivative rule, and explain why the order of the backward pass
-# matters. *You need*: [the chain rule](../derivations/chain-rule.md). *Time*: 10 minutes.
+# *You will be able to*: say what a tape records, write a derivative rule, and explain why the order
+# of the backward pass matters. *You need*: [the chain rule](../derivations/chain-rule.md). *Time*:
+# 10 minutes.
 #
 # ## Remember
 #
-# A number that remembers where it came from: its parents, and for each the slope of the result along it.
+# A number that remembers where it came from: its parents, and for each the slope of the result
+# along it.
 
 # %%
 import math
@@ -37,8 +40,8 @@ def exp(x):
 
 
 # %% [markdown]
-# The slopes are known as soon as the operation is carried out: that of $a + b$ is 1 along both, that of $a \cdot b$ along $a$
-# is $b$. Let us compute something:
+# The slopes are known as soon as the operation is carried out: that of $a + b$ is 1 along both,
+# that of $a \cdot b$ along $a$ is $b$. Let us compute something:
 
 # %%
 a, b = Value(2.0), Value(-1.0)
@@ -48,8 +51,8 @@ y
 # %% [markdown]
 # ## Go back
 #
-# The chain rule says: the derivative of $y$ by a parent is the derivative of $y$ by the child, times the slope between them.
-# So start with $\partial y / \partial y = 1$, and pass it on.
+# The chain rule says: the derivative of $y$ by a parent is the derivative of $y$ by the child,
+# times the slope between them. So start with $\partial y / \partial y = 1$, and pass it on.
 
 
 # %%
@@ -72,8 +75,8 @@ assert b.grad == a.data + math.exp(b.data)
 # %% [markdown]
 # ## How it goes wrong
 #
-# It is right, and it is useless. Every *path* from $y$ to a value is walked on its own, and the number of paths doubles
-# with each value that is used twice:
+# It is right, and it is useless. Every *path* from $y$ to a value is walked on its own, and the
+# number of paths doubles with each value that is used twice:
 
 # %%
 calls = 0
@@ -119,14 +122,14 @@ backward_once(y)
 x
 
 # %% [markdown]
-# Quick, and wrong: 6 in place of 12. `square` passed its gradient on when it was first reached. The second half arrived
-# later, and stayed there.
+# Quick, and wrong: 6 in place of 12. `square` passed its gradient on when it was first reached. The
+# second half arrived later, and stayed there.
 #
 # ## Mend it
 #
-# A value may pass its gradient on only when the gradient is complete: when everything that was computed from it has been
-# dealt with. Every value is younger than its parents, so going from the youngest to the oldest does it. Such an order is
-# called *topological*.
+# A value may pass its gradient on only when the gradient is complete: when everything that was
+# computed from it has been dealt with. Every value is younger than its parents, so going from the
+# youngest to the oldest does it. Such an order is called *topological*.
 
 
 # %%
@@ -158,7 +161,8 @@ backward(y)
 x
 
 # %% [markdown]
-# Twelve. And where there were over a hundred thousand calls, there are now 17 values, each dealt with once:
+# Twelve. And where there were over a hundred thousand calls, there are now 17 values, each dealt
+# with once:
 
 # %%
 x = Value(1.0)
@@ -169,9 +173,9 @@ backward(y)
 len(topological(y)), x.grad
 
 # %% [markdown]
-# That is all the theory there is in `tinygrad_mnist.autodiff`. What it adds: arrays instead of numbers, one clock that gives
-# every tensor its age (so that nothing has to be sorted, and nothing calls itself a thousand levels deep), and rules that
-# can be differentiated again.
+# That is all the theory there is in `tinygrad_mnist.autodiff`. What it adds: arrays instead of
+# numbers, one clock that gives every tensor its age (so that nothing has to be sorted, and nothing
+# calls itself a thousand levels deep), and rules that can be differentiated again.
 
 # %%
 from tinygrad_mnist import tensor
@@ -220,8 +224,8 @@ print("right")
 # %% [markdown]
 # ### Exercise 2: how much is saved?
 #
-# `y = x` is followed by $n$ times `y = y + y`. How often does the first `backward` above call itself? Write it as a function
-# of $n$.
+# `y = x` is followed by $n$ times `y = y + y`. How often does the first `backward` above call
+# itself? Write it as a function of $n$.
 
 
 # %% tags=["exercise"]

@@ -1,17 +1,20 @@
 # %% [markdown]
 # # A network by hand, on real handwriting
 #
-# **How few lines of NumPy does it take to read handwriting?** About twenty: four for the way forward, six for the way back, and
-# a loop. You will write them, find out whether they are right before anything is trained, and then look at what was learned.
+# **How few lines of NumPy does it take to read handwriting?** About twenty: four for the way
+# forward, six for the way back, and a loop. You will write them, find out whether they are right
+# before anything is trained, and then look at what was learned.
 #
-# *You will be able to*: turn the equations of a network into code, test a gradient by moving one weight, and choose a learning
-# rate by looking. *You need*: [the whole network by hand](../derivations/network.md), where every equation below is derived.
+# *You will be able to*: turn the equations of a network into code, test a gradient by moving one
+# weight, and choose a learning rate by looking. *You need*:
+# [the whole network by hand](../derivations/network.md), where every equation below is derived.
 # *Time*: 15 minutes.
 #
 # ## The digits
 #
-# MNIST ships with the package. Each image has 28 × 28 pixels between 0 and 1 and is one row of 784 numbers. We train on 20,000
-# of them, and keep 5,000 others to find out what the network has learned.
+# MNIST ships with the package. Each image has 28 × 28 pixels between 0 and 1 and is one row of 784
+# numbers. We train on 20,000 of them, and keep 5,000 others to find out what the network has
+# learned.
 
 # %%
 import matplotlib.pyplot as plt
@@ -40,8 +43,9 @@ show(X[:10], y[:10], cmap="gray_r")
 # %% [markdown]
 # ## Forward
 #
-# 784 pixels go in, 64 hidden units look at them, 10 numbers come out, one for each digit. Two weight matrices and two rows of
-# biases make up all that the network will ever know. Small random weights to begin with, and biases of 0:
+# 784 pixels go in, 64 hidden units look at them, 10 numbers come out, one for each digit. Two
+# weight matrices and two rows of biases make up all that the network will ever know. Small random
+# weights to begin with, and biases of 0:
 
 # %%
 rng = np.random.default_rng(0)
@@ -59,8 +63,8 @@ def fresh(hidden=64):
 
 
 # %% [markdown]
-# A whole batch of images goes through together, one a row. The shapes stand behind the lines; with matrices, a shape that
-# does not fit is the first sign of a mistake.
+# A whole batch of images goes through together, one a row. The shapes stand behind the lines; with
+# matrices, a shape that does not fit is the first sign of a mistake.
 
 
 # %%
@@ -82,8 +86,9 @@ def forward(p, A0):
 
 
 # %% [markdown]
-# How wrong is it? Minus the logarithm of the probability that it gave to the right digit, averaged over the batch. Before
-# training it can only guess, so that probability is about a tenth, and the loss about $\ln 10$. If yours is not, stop and look.
+# How wrong is it? Minus the logarithm of the probability that it gave to the right digit, averaged
+# over the batch. Before training it can only guess, so that probability is about a tenth, and the
+# loss about $\ln 10$. If yours is not, stop and look.
 
 
 # %%
@@ -97,8 +102,8 @@ print(f"loss {loss(forward(p, X[:500]), one_hot(y[:500])):.2f}, guessing {np.log
 # %% [markdown]
 # ## Backward
 #
-# Every line of the forward pass has a counterpart, and they come in the opposite order. `dZ2` stands for the derivative of the
-# loss by `Z2`, and has its shape.
+# Every line of the forward pass has a counterpart, and they come in the opposite order. `dZ2`
+# stands for the derivative of the loss by `Z2`, and has its shape.
 
 
 # %%
@@ -117,8 +122,9 @@ def backward(p, t, Y):
 # %% [markdown]
 # ## Is it right?
 #
-# A derivative is what happens to the loss when one weight is moved a little. So move one, and see. A network with a wrong
-# gradient often still learns, a little worse than it should, and nobody notices. This test does.
+# A derivative is what happens to the loss when one weight is moved a little. So move one, and see.
+# A network with a wrong gradient often still learns, a little worse than it should, and nobody
+# notices. This test does.
 
 
 # %%
@@ -140,7 +146,8 @@ for name, place in (("W1", (400, 5)), ("b1", (5,)), ("W2", (5, 3)), ("b2", (3,))
 # %% [markdown]
 # ## Train
 #
-# 32 images, one step against the gradient, the next 32. When all images had their turn, an *epoch* is over.
+# 32 images, one step against the gradient, the next 32. When all images had their turn, an *epoch*
+# is over.
 
 
 # %%
@@ -163,8 +170,8 @@ def train(p, lr, epochs=1):
 
 
 # %% [markdown]
-# `lr` is the *learning rate*: how far to step. Nobody can tell you the right one, but three runs show it. Each curve is the mean
-# of the last 25 batches.
+# `lr` is the *learning rate*: how far to step. Nobody can tell you the right one, but three runs
+# show it. Each curve is the mean of the last 25 batches.
 
 # %%
 figure, axis = plt.subplots(figsize=(6, 3))
@@ -180,7 +187,8 @@ axis.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1),
 axis.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
-# Too small a step creeps, too large a step jumps from one slope to the opposite one. With 0.5, let it go on:
+# Too small a step creeps, too large a step jumps from one slope to the opposite one. With 0.5, let
+# it go on:
 
 # %%
 p = fresh()
@@ -190,8 +198,8 @@ f"{accuracy(p):.1%} of the held-out images"
 # %% [markdown]
 # ## What it learned
 #
-# Each hidden unit has a weight for every pixel, so its weights can be shown as an image: blue where ink speaks for it, red where
-# ink speaks against it.
+# Each hidden unit has a weight for every pixel, so its weights can be shown as an image: blue where
+# ink speaks for it, red where ink speaks against it.
 
 # %%
 strongest = np.abs(p["W2"]).sum(axis=1).argsort()[::-1][:10]
@@ -199,8 +207,8 @@ limit = np.abs(p["W1"]).max() / 2
 show(p["W1"].T[strongest], [""] * 10, columns=5, cmap="RdBu", vmin=-limit, vmax=limit)
 
 # %% [markdown]
-# And these are the mistakes of which it was most certain: what it is, and what the network took it for. Would you have read all
-# of them?
+# And these are the mistakes of which it was most certain: what it is, and what the network took it
+# for. Would you have read all of them?
 
 # %%
 found = forward(p, held_out)["A2"]
@@ -216,8 +224,8 @@ show(
 # %% [markdown]
 # ## The package's own
 #
-# `tinygrad_mnist.byhand` is this network for any number of layers, three activation functions and two losses. Given the same
-# weights, it finds the same gradients:
+# `tinygrad_mnist.byhand` is this network for any number of layers, three activation functions and
+# two losses. Given the same weights, it finds the same gradients:
 
 # %%
 from tinygrad_mnist import byhand
@@ -235,7 +243,8 @@ print(
 #
 # ### Exercise 1: tanh instead of sigmoid
 #
-# If the hidden units are `A1 = np.tanh(Z1)`, one line of `backward` changes. Write it: the gradient `dZ1` from `dA1` and `A1`.
+# If the hidden units are `A1 = np.tanh(Z1)`, one line of `backward` changes. Write it: the gradient
+# `dZ1` from `dA1` and `A1`.
 
 
 # %% tags=["exercise"]
@@ -264,8 +273,9 @@ print("right")
 # %% [markdown]
 # ### Exercise 2: a penalty on large weights
 #
-# Add $\tfrac{\lambda}{2}$ times the sum of all squared weights to the loss, of both matrices, not of the biases. Two functions: what is
-# added to the loss, and what is added to the gradient of the parameter `name`.
+# Add $\tfrac{\lambda}{2}$ times the sum of all squared weights to the loss, of both matrices, not
+# of the biases. Two functions: what is added to the loss, and what is added to the gradient of the
+# parameter `name`.
 
 
 # %% tags=["exercise"]
@@ -311,8 +321,9 @@ print("right")
 # %% [markdown]
 # ### Exercise 3: momentum
 #
-# A ball that rolls downhill keeps part of its speed. Keep a velocity for every parameter: $v \leftarrow \mu v + g$, then
-# $\theta \leftarrow \theta - \eta v$. Write one such step for all parameters; change `p` and `v`.
+# A ball that rolls downhill keeps part of its speed. Keep a velocity for every parameter:
+# $v \leftarrow \mu v + g$, then $\theta \leftarrow \theta - \eta v$. Write one such step for all
+# parameters; change `p` and `v`.
 
 
 # %% tags=["exercise"]

@@ -1,18 +1,18 @@
 # %% [markdown]
 # # The same network with modules, compared term by term
 #
-# **What does a tape take off your hands, and how do you know that it is right?** You will build the network of the last tutorial
-# from modules, see what the tape records, and hold every gradient against the one on paper. Then you will plant a mistake, and
-# see a network learn in spite of it.
+# **What does a tape take off your hands, and how do you know that it is right?** You will build the
+# network of the last tutorial from modules, see what the tape records, and hold every gradient
+# against the one on paper. Then you will plant a mistake, and see a network learn in spite of it.
 #
-# *You will be able to*: write a model and a training loop as in PyTorch, get the gradient of anything in between, and prove a
-# derivation of your own. *You need*: [the tape](../derivations/tape.md) and
-# [a network by hand](02-by-hand.md). *Time*: 10 minutes.
+# *You will be able to*: write a model and a training loop as in PyTorch, get the gradient of
+# anything in between, and prove a derivation of your own. *You need*:
+# [the tape](../derivations/tape.md) and [a network by hand](02-by-hand.md). *Time*: 10 minutes.
 #
 # ## Modules
 #
-# A module is a function with parameters. `Linear` holds a weight matrix and biases, `Sigmoid` holds nothing, and `Sequential`
-# applies one after the other.
+# A module is a function with parameters. `Linear` holds a weight matrix and biases, `Sigmoid` holds
+# nothing, and `Sequential` applies one after the other.
 
 # %%
 import matplotlib.pyplot as plt
@@ -30,8 +30,8 @@ model = nn.Sequential(
 model
 
 # %% [markdown]
-# There is no softmax at the end: the loss works with the numbers before it, which are called *logits*. So it need not take
-# the logarithm of a probability that was rounded to 0.
+# There is no softmax at the end: the loss works with the numbers before it, which are called
+# *logits*. So it need not take the logarithm of a probability that was rounded to 0.
 
 # %%
 images, labels = load_mnist()
@@ -45,8 +45,8 @@ loss
 # %% [markdown]
 # ## What the tape recorded
 #
-# The loss is a number that remembers how it came about. Ask it for its graph; to fit on a page, that of a network with two
-# inputs, one hidden unit and two classes:
+# The loss is a number that remembers how it came about. Ask it for its graph; to fit on a page,
+# that of a network with two inputs, one hidden unit and two classes:
 
 # %%
 small = nn.Sequential(nn.Linear(2, 1, rng=rng), nn.Sigmoid(), nn.Linear(1, 2, rng=rng))
@@ -54,8 +54,8 @@ small_loss = cross_entropy(small(tensor([[1.0, -0.5]])), np.array([1]))
 small_loss.graph(gradients=True)
 
 # %% [markdown]
-# `backward` walks this graph from the loss to the parameters and leaves in each its gradient, which is drawn here in orange. No line
-# of the backward pass had to be written.
+# `backward` walks this graph from the loss to the parameters and leaves in each its gradient, which
+# is drawn here in orange. No line of the backward pass had to be written.
 #
 # ## Train
 #
@@ -84,8 +84,8 @@ f"{accuracy(model):.1%} of the held-out images"
 # %% [markdown]
 # ## The gradient of anything
 #
-# `backward` fills the parameters. For a term in between, ask `grad`. Here is the gradient of the loss by the hidden
-# pre-activations, which the derivation on paper calls $dZ_1$:
+# `backward` fills the parameters. For a term in between, ask `grad`. Here is the gradient of the
+# loss by the hidden pre-activations, which the derivation on paper calls $dZ_1$:
 
 # %%
 Z1 = model[0](X[:32])
@@ -96,8 +96,9 @@ dZ1.shape
 # %% [markdown]
 # ## Term by term
 #
-# So each term on paper can be held against the same term of the tape. `bridge.compare` does that for all of them: it runs the
-# network on paper, builds the same one from modules, and shows the largest difference in each term.
+# So each term on paper can be held against the same term of the tape. `bridge.compare` does that
+# for all of them: it runs the network on paper, builds the same one from modules, and shows the
+# largest difference in each term.
 
 # %%
 paper = byhand.MLP((784, 64, 10), dtype=np.float64, l2=1e-3, rng=np.random.default_rng(1))
@@ -106,8 +107,9 @@ comparison = bridge.compare(paper, batch, batch_labels)
 comparison
 
 # %% [markdown]
-# The two share no code. One was derived on paper for this very network, the other knows only how to differentiate an addition,
-# a product, a sigmoid. If they agree to the last digits on random weights, either both are right, or both are wrong in the same way.
+# The two share no code. One was derived on paper for this very network, the other knows only how to
+# differentiate an addition, a product, a sigmoid. If they agree to the last digits on random
+# weights, either both are right, or both are wrong in the same way.
 
 # %%
 assert comparison.first_divergence is None
@@ -144,7 +146,8 @@ axis.legend(frameon=False)
 axis.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
-# It learns. Nobody who sees this curve alone would suspect a mistake. Give the wrong gradient to `compare`:
+# It learns. Nobody who sees this curve alone would suspect a mistake. Give the wrong gradient to
+# `compare`:
 
 # %%
 t = paper.forward(batch)
@@ -169,15 +172,14 @@ mistakes = {
     "penalty forgotten": {"dW2": d["dW2"] - 1e-3 * paper.params["W2"]},
 }
 for name, wrong in mistakes.items():
-    print(
-        f"{name}:\n    {bridge.compare(paper, batch, batch_labels, gradients=d | wrong).diagnosis}\n"
-    )
+    found = bridge.compare(paper, batch, batch_labels, gradients=d | wrong)
+    print(f"{name}:\n    {found.diagnosis}\n")
 
 # %% [markdown]
 # ## Your own module
 #
-# `Sequential` is for chains. For anything else, subclass `Module`: parameters and modules become known by being assigned, and
-# `forward` is ordinary Python.
+# `Sequential` is for chains. For anything else, subclass `Module`: parameters and modules become
+# known by being assigned, and `forward` is ordinary Python.
 
 
 # %%
@@ -198,8 +200,9 @@ network = Network(64, rng)
 #
 # ### Exercise 1: an optimizer is three lines
 #
-# Carry out one step of gradient descent without `optim`: clear the gradients, go backward, and move each parameter against its
-# gradient. `p.data` is the array in a parameter, `p.grad.data` that of its gradient.
+# Carry out one step of gradient descent without `optim`: clear the gradients, go backward, and move
+# each parameter against its gradient. `p.data` is the array in a parameter, `p.grad.data` that of
+# its gradient.
 
 
 # %% tags=["exercise"]
@@ -240,8 +243,9 @@ print("right")
 # %% [markdown]
 # ### Exercise 2: a way around
 #
-# Write a module that adds its input to what another module makes of it: $x + f(x)$. Such a *skip connection* lets a gradient pass
-# unchanged, as [vanishing gradients](08-vanishing-gradients.md) will show.
+# Write a module that adds its input to what another module makes of it: $x + f(x)$. Such a *skip
+# connection* lets a gradient pass unchanged, as [vanishing gradients](08-vanishing-gradients.md)
+# will show.
 
 
 # %% tags=["exercise"]

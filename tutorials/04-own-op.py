@@ -1,12 +1,13 @@
 # %% [markdown]
 # # Write your own op
 #
-# **What does a derivative rule look like for a function that nobody has written yet?** You will add *swish*, an activation
-# function of 2017, to the package; get its rule wrong on purpose; let a checker name the mistake; and see why a rule must
-# not remember.
+# **What does a derivative rule look like for a function that nobody has written yet?** You will add
+# *swish*, an activation function of 2017, to the package; get its rule wrong on purpose; let a
+# checker name the mistake; and see why a rule must not remember.
 #
-# *You will be able to*: write an op with its rule, check it to second order, and read what the checker says.
-# *You need*: [the chain rule](../derivations/chain-rule.md), [activations](../derivations/activations.md). *Time*: 10 minutes.
+# *You will be able to*: write an op with its rule, check it to second order, and read what the
+# checker says. *You need*: [the chain rule](../derivations/chain-rule.md),
+# [activations](../derivations/activations.md). *Time*: 10 minutes.
 
 # %% [markdown]
 # ## A function, and a line beneath it
@@ -30,15 +31,17 @@ def swish(x):
 swish
 
 # %% [markdown]
-# That is an op already: a function on arrays. It computes, and it is recorded. What it lacks is a derivative.
+# That is an op already: a function on arrays. It computes, and it is recorded. What it lacks is a
+# derivative.
 
 # %%
 x = tensor([-2.0, 0.0, 3.0], requires_grad=True)
 swish(x)
 
 # %% [markdown]
-# By the product rule, the slope is $\sigma(x) + x\,\sigma'(x)$. A rule is given the gradient $g$ that arrives at the output, then
-# the output, then the inputs. It returns the gradient of the input:
+# By the product rule, the slope is $\sigma(x) + x\,\sigma'(x)$. A rule is given the gradient $g$
+# that arrives at the output, then the output, then the inputs. It returns the gradient of the
+# input:
 
 # %%
 swish.vjp(lambda g, out, x: g * (ops.sigmoid(x) + x * ops.sigmoid_slope(x)))
@@ -49,8 +52,9 @@ x.grad
 # %% [markdown]
 # ## Is it right?
 #
-# `gradcheck` moves every element a little to both sides, and compares. It multiplies by random numbers first, since a rule
-# that forgets $g$ would look right if all of $g$ were 1. `gradgradcheck` does the same with the second derivatives.
+# `gradcheck` moves every element a little to both sides, and compares. It multiplies by random
+# numbers first, since a rule that forgets $g$ would look right if all of $g$ were 1.
+# `gradgradcheck` does the same with the second derivatives.
 
 # %%
 rng = np.random.default_rng(0)
@@ -79,8 +83,8 @@ print(says(lambda g, out, x: -g * (ops.sigmoid(x) + x * ops.sigmoid_slope(x))))
 # %% [markdown]
 # ## A rule is made of ops
 #
-# Nothing was written for the second derivative, and it was right. The rule consists of ops (`ops.sigmoid`, `*`, `+`), so it can
-# be run on tensors, and is recorded like anything else:
+# Nothing was written for the second derivative, and it was right. The rule consists of ops
+# (`ops.sigmoid`, `*`, `+`), so it can be run on tensors, and is recorded like anything else:
 
 # %%
 x = tensor(np.linspace(-5, 5, 200), requires_grad=True)
@@ -117,7 +121,8 @@ hasty = op(hurried, name="hasty").vjp(hurried_rule)
 gradcheck(hasty, [points])
 
 # %% [markdown]
-# The first derivative is right. For the second, the array that was kept is a constant: nobody recorded that it depends on $x$.
+# The first derivative is right. For the second, the array that was kept is a constant: nobody
+# recorded that it depends on $x$.
 
 # %%
 try:
@@ -126,8 +131,8 @@ except GradcheckError as error:
     print(error)
 
 # %% [markdown]
-# So a rule sees `g`, `out` and the inputs, and nothing else. Here `out` is worth a thought: it is $x\,\sigma(x)$, so $\sigma(x)$
-# could be had as `out / x`, were it not for $x = 0$.
+# So a rule sees `g`, `out` and the inputs, and nothing else. Here `out` is worth a thought: it is
+# $x\,\sigma(x)$, so $\sigma(x)$ could be had as `out / x`, were it not for $x = 0$.
 #
 # ## Use it
 #
@@ -151,7 +156,8 @@ model[0].weight.grad.shape
 #
 # ### Exercise 1: a rule for two arguments
 #
-# `hypot(x, y)` is $\sqrt{x^2 + y^2}$, elementwise. Write its two rules. `out` may save you a square root.
+# `hypot(x, y)` is $\sqrt{x^2 + y^2}$, elementwise. Write its two rules. `out` may save you a square
+# root.
 
 
 # %% tags=["exercise"]
@@ -180,9 +186,10 @@ print("right")
 # %% [markdown]
 # ### Exercise 2: broadcasting
 #
-# In the check above, `y` has the shape (3,) and `x` the shape (2, 3). Your second rule returns an array of shape (2, 3), and
-# still the gradient of `y` has the shape (3,). Write the function that the tape applies to what a rule returns: it sums `g`, of
-# shape (m, n), to the shape `(n,)`, `(1, n)` or `(m, 1)` that is asked for.
+# In the check above, `y` has the shape (3,) and `x` the shape (2, 3). Your second rule returns an
+# array of shape (2, 3), and still the gradient of `y` has the shape (3,). Write the function that
+# the tape applies to what a rule returns: it sums `g`, of shape (m, n), to the shape `(n,)`,
+# `(1, n)` or `(m, 1)` that is asked for.
 
 
 # %% tags=["exercise"]

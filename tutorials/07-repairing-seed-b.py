@@ -1,17 +1,21 @@
 # %% [markdown]
 # # From under 30 % to over 90 % in four steps
 #
-# **Why does a network that looks right learn nothing?** One of this project's ancestors was such a network. Its notebook
-# claimed 90 % and printed 28.5. You will find out what was wrong, by looking instead of guessing, and mend it in four steps.
+# **Why does a network that looks right learn nothing?** One of this project's ancestors was such a
+# network. Its notebook claimed 90 % and printed 28.5. You will find out what was wrong, by looking
+# instead of guessing, and mend it in four steps.
 #
-# *You will be able to*: see saturation in a histogram, tell a slow loss from a quick one, and repair a network in the order
-# in which repairs pay. *You need*: [initialisation](../derivations/initialisation.md),
-# [mean squared error](../derivations/squared-error.md), [softmax](../derivations/softmax.md). *Time*: 15 minutes.
+# *You will be able to*: see saturation in a histogram, tell a slow loss from a quick one, and
+# repair a network in the order in which repairs pay. *You need*:
+# [initialisation](../derivations/initialisation.md),
+# [mean squared error](../derivations/squared-error.md), [softmax](../derivations/softmax.md).
+# *Time*: 15 minutes.
 #
 # ## The patient
 #
-# 784-64-10, sigmoid on both layers, mean squared error. Weights and biases come from a standard normal distribution. Training
-# is full-batch gradient descent on the first 1000 images. We hold 5000 others back, to see what it is worth.
+# 784-64-10, sigmoid on both layers, mean squared error. Weights and biases come from a standard
+# normal distribution. Training is full-batch gradient descent on the first 1000 images. We hold
+# 5000 others back, to see what it is worth.
 
 # %%
 import matplotlib.pyplot as plt
@@ -64,7 +68,8 @@ f"{results['as it was']:.1%}"
 #
 # ## Look before you mend
 #
-# What do the hidden units say? A sigmoid learns where it is steep, that is between about 0.1 and 0.9.
+# What do the hidden units say? A sigmoid learns where it is steep, that is between about 0.1 and
+# 0.9.
 
 # %%
 hidden = network("mse", normal).forward(x)["A1"]
@@ -75,8 +80,8 @@ axis.spines[["top", "right", "left"]].set_visible(False)
 print(f"{np.mean((hidden < 0.02) | (hidden > 0.98)):.0%} within 0.02 of an end")
 
 # %% [markdown]
-# Most units sit at one of the two ends, before anything was learned. There, hardly any gradient passes: compare the gradients of
-# the two layers.
+# Most units sit at one of the two ends, before anything was learned. There, hardly any gradient
+# passes: compare the gradients of the two layers.
 
 
 # %%
@@ -91,8 +96,8 @@ gradient_norms(network("mse", normal))
 # %% [markdown]
 # ## Step 1: smaller weights
 #
-# 784 inputs times weights of size 1 add up to something large. Xavier's rule divides by the number of inputs and outputs, so that
-# the sum stays near 1. Biases begin at 0.
+# 784 inputs times weights of size 1 add up to something large. Xavier's rule divides by the number
+# of inputs and outputs, so that the sum stays near 1. Biases begin at 0.
 
 
 # %%
@@ -113,8 +118,8 @@ f"{results['Xavier']:.1%}"
 #
 # ## Step 2: a loss that does not give up
 #
-# The squared error divides by 10 classes, and multiplies by the slope of the output's sigmoid. Softmax with cross-entropy does
-# neither: its gradient is the error itself.
+# The squared error divides by 10 classes, and multiplies by the slope of the output's sigmoid.
+# Softmax with cross-entropy does neither: its gradient is the error itself.
 
 # %%
 quicker = network("cross_entropy", xavier)
@@ -138,8 +143,9 @@ axis.spines[["top", "right"]].set_visible(False)
 # %% [markdown]
 # ## Step 3: more steps for the same work
 #
-# A step along the gradient of all 1000 images is expensive, and hardly better than one along the gradient of 32. So take 31
-# steps in place of one. Five epochs cost as much as five of the 150 steps above, and reach about as much.
+# A step along the gradient of all 1000 images is expensive, and hardly better than one along the
+# gradient of 32. So take 31 steps in place of one. Five epochs cost as much as five of the 150
+# steps above, and reach about as much.
 
 
 # %%
@@ -159,8 +165,8 @@ f"{results['mini-batches']:.1%}"
 # %% [markdown]
 # ## Step 4: more images
 #
-# A thousand images were a choice made to save time. One epoch over twenty thousand is twenty of those epochs, and no image is
-# seen twice.
+# A thousand images were a choice made to save time. One epoch over twenty thousand is twenty of
+# those epochs, and no image is seen twice.
 
 # %%
 more = network("cross_entropy", xavier)
@@ -175,15 +181,16 @@ axis.set(xlim=(0, 112), xticks=[], title="held-out images read")
 axis.spines[["top", "right", "bottom"]].set_visible(False)
 
 # %% [markdown]
-# The network is the same in all five bars: 64 hidden sigmoid units. Trained for longer, as the recipe `seed-b-repaired` does it,
-# it goes further; the [results](../results.md) say how far.
+# The network is the same in all five bars: 64 hidden sigmoid units. Trained for longer, as the
+# recipe `seed-b-repaired` does it, it goes further; the [results](../results.md) say how far.
 #
 # ## Exercises
 #
 # ### Exercise 1: how large is z?
 #
-# The standard deviation of a hidden unit's pre-activation is about $\sqrt{n \,\mathrm{Var}(w)\, \mathrm{E}(x^2)}$. Write it as a function of
-# the images, one a row, and of the variance of the weights.
+# The standard deviation of a hidden unit's pre-activation is about
+# $\sqrt{n \,\mathrm{Var}(w)\, \mathrm{E}(x^2)}$. Write it as a function of the images, one a row,
+# and of the variance of the weights.
 
 
 # %% tags=["exercise"]
@@ -213,8 +220,9 @@ print("right")
 # %% [markdown]
 # ### Exercise 2: the factor between two losses
 #
-# The notebook stepped along $\tfrac{1}{2} \sum_c (a_c - y_c)^2$, averaged over the examples, and *printed* the mean over examples and
-# classes. By which factor is the gradient of the first larger than that of the second, with $C$ classes?
+# The notebook stepped along $\tfrac{1}{2} \sum_c (a_c - y_c)^2$, averaged over the examples, and
+# *printed* the mean over examples and classes. By which factor is the gradient of the first larger
+# than that of the second, with $C$ classes?
 
 
 # %% tags=["exercise"]

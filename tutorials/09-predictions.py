@@ -1,12 +1,13 @@
 # %% [markdown]
 # # Predictions in SQLite
 #
-# **What did the network say last week, and when was it wrong?** Nobody remembers, unless it was written down. You will turn a
-# drawing into what a network can read, keep every answer in a database, and put questions to it in SQL.
+# **What did the network say last week, and when was it wrong?** Nobody remembers, unless it was
+# written down. You will turn a drawing into what a network can read, keep every answer in a
+# database, and put questions to it in SQL.
 #
-# *You will be able to*: prepare a picture as MNIST was prepared, log predictions so that none is lost by half, and find
-# mistakes, doubts and differences between two versions of a network by a query. *You need*:
-# [softmax](../derivations/softmax.md); a little SQL helps. *Time*: 10 minutes.
+# *You will be able to*: prepare a picture as MNIST was prepared, log predictions so that none is
+# lost by half, and find mistakes, doubts and differences between two versions of a network by a
+# query. *You need*: [softmax](../derivations/softmax.md); a little SQL helps. *Time*: 10 minutes.
 #
 # ## A network
 #
@@ -46,8 +47,9 @@ train_an_epoch()
 # %% [markdown]
 # ## From a drawing to 784 numbers
 #
-# The network has only ever seen white digits on black, 20 pixels long, with their centre of mass in the middle. A drawing is
-# nothing like that: dark on bright, of any size, somewhere on the sheet. So it has to be prepared *exactly* as MNIST was.
+# The network has only ever seen white digits on black, 20 pixels long, with their centre of mass in
+# the middle. A drawing is nothing like that: dark on bright, of any size, somewhere on the sheet.
+# So it has to be prepared *exactly* as MNIST was.
 
 # %%
 sheet = Image.new("L", (220, 300), 225)  # grey paper
@@ -68,7 +70,8 @@ for axis, (name, stage) in zip(axes, stages.items(), strict=True):
     axis.set(xticks=[], yticks=[])
 
 # %% [markdown]
-# `like_mnist` does all of it; the two stages between were computed here to be looked at. What does the network say?
+# `like_mnist` does all of it; the two stages between were computed here to be looked at. What does
+# the network say?
 
 # %%
 probabilities = model.predict_proba(np.float32(seven.reshape(1, 784) / 255))
@@ -88,8 +91,8 @@ f"{found.argmax()}, with {found.max():.1%}"
 #
 # ## Write it down
 #
-# A log is one SQLite file. Each row keeps the image as the network saw it, all ten probabilities, the truth if it is known, and
-# a hash that tells this version of the weights from others.
+# A log is one SQLite file. Each row keeps the image as the network saw it, all ten probabilities,
+# the truth if it is known, and a hash that tells this version of the weights from others.
 
 # %%
 path = Path(tempfile.mkdtemp()) / "predictions.db"
@@ -115,12 +118,13 @@ log_predictions(np.float32(seven.reshape(1, 784) / 255), ["drawing"], [7], "firs
 log_predictions(held_out, names, held_out_labels, "first")
 
 # %% [markdown]
-# The command does the same with files: `tinygrad-mnist predict runs/default photo.jpg` reads, prepares and logs, and
-# `tinygrad-mnist log runs/default --wrong` lists the mistakes.
+# The command does the same with files: `tinygrad-mnist predict runs/default photo.jpg` reads,
+# prepares and logs, and `tinygrad-mnist log runs/default --wrong` lists the mistakes.
 #
 # ## Ask
 #
-# The file is an ordinary database. Any program that knows SQLite can open it, this one for instance:
+# The file is an ordinary database. Any program that knows SQLite can open it, this one for
+# instance:
 
 
 # %%
@@ -133,7 +137,8 @@ def ask(query, *values):
 ask("SELECT count(*), avg(predicted = label) FROM predictions")
 
 # %% [markdown]
-# The second number is the accuracy: a comparison is 1 or 0, and its mean is a share. Which digits does it confuse most often?
+# The second number is the accuracy: a comparison is 1 or 0, and its mean is a share. Which digits
+# does it confuse most often?
 
 # %%
 for label, predicted, count in ask("""
@@ -143,8 +148,9 @@ for label, predicted, count in ask("""
     print(f"{label} read as {predicted}: {count} times")
 
 # %% [markdown]
-# Probabilities are kept as JSON, which SQLite can take apart. The largest of ten is how sure the network was. Here are mistakes
-# of which it was surest; each picture comes out of the database, so it is just what the network saw.
+# Probabilities are kept as JSON, which SQLite can take apart. The largest of ten is how sure the
+# network was. Here are mistakes of which it was surest; each picture comes out of the database, so
+# it is just what the network saw.
 
 # %%
 found = ask("""
@@ -160,8 +166,8 @@ for axis, (image, label, predicted, confidence) in zip(axes.flat, found, strict=
 # %% [markdown]
 # ## Whole, or not at all
 #
-# What is added together is written in one transaction. If anything fails on the way, be it a power cut, nothing of it is there. Here
-# the last of three rows makes no sense:
+# What is added together is written in one transaction. If anything fails on the way, be it a power
+# cut, nothing of it is there. Here the last of three rows makes no sense:
 
 # %%
 before = ask("SELECT count(*) FROM predictions")
@@ -183,8 +189,8 @@ except ValueError as error:
 print("as many rows as before:", before == ask("SELECT count(*) FROM predictions"))
 
 # %% [markdown]
-# Several processes may write to one log at the same time: each waits for its turn. What exactly is promised, and which test holds
-# it, stands under [reliability](../reliability.md).
+# Several processes may write to one log at the same time: each waits for its turn. What exactly is
+# promised, and which test holds it, stands under [reliability](../reliability.md).
 #
 # ## Two versions
 #
@@ -193,9 +199,10 @@ print("as many rows as before:", before == ask("SELECT count(*) FROM predictions
 # %%
 train_an_epoch()
 log_predictions(held_out, names, held_out_labels, "second")
-ask(
-    "SELECT model_hash, avg(predicted = label) FROM predictions WHERE source LIKE 'image%' GROUP BY model_hash"
-)
+ask("""
+    SELECT model_hash, avg(predicted = label) FROM predictions
+    WHERE source LIKE 'image%' GROUP BY model_hash
+""")
 
 # %%
 ask("""
@@ -206,15 +213,15 @@ ask("""
 """)
 
 # %% [markdown]
-# The second row is what was learned; the third is what was forgotten. A better network is hardly ever better everywhere, and its
-# accuracy alone does not tell.
+# The second row is what was learned; the third is what was forgotten. A better network is hardly
+# ever better everywhere, and its accuracy alone does not tell.
 #
 # ## Exercises
 #
 # ### Exercise 1: wrong by digit
 #
-# Which digits are hard? Return a dict from each label to the share of wrong answers of one version. `ask` takes values for the `?`
-# in a query.
+# Which digits are hard? Return a dict from each label to the share of wrong answers of one version.
+# `ask` takes values for the `?` in a query.
 
 
 # %% tags=["exercise"]
@@ -253,8 +260,8 @@ print("right")
 # %% [markdown]
 # ### Exercise 2: in doubt
 #
-# A network that says 50 % and 48 % is in doubt between two digits. Write the *margin*: given probabilities (n, 10), the largest of each
-# row minus the second largest, (n,).
+# A network that says 50 % and 48 % is in doubt between two digits. Write the *margin*: given
+# probabilities (n, 10), the largest of each row minus the second largest, (n,).
 
 
 # %% tags=["exercise"]

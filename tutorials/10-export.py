@@ -1,12 +1,13 @@
 # %% [markdown]
 # # Leave: run the network where this package is not
 #
-# **What remains of a network when the program that trained it is gone?** Some arrays, and an order in which to use them. You will
-# open both kinds of file that carry them, run a network with a runtime that knows nothing of gradients, and take the weights
-# along to PyTorch.
+# **What remains of a network when the program that trained it is gone?** Some arrays, and an order
+# in which to use them. You will open both kinds of file that carry them, run a network with a
+# runtime that knows nothing of gradients, and take the weights along to PyTorch.
 #
-# *You will be able to*: export to safetensors and ONNX, say what is in such a file, check that nothing was lost, and translate
-# weights between two conventions. *You need*: [modules](03-modules.md). *Time*: 10 minutes.
+# *You will be able to*: export to safetensors and ONNX, say what is in such a file, check that
+# nothing was lost, and translate weights between two conventions. *You need*:
+# [modules](03-modules.md). *Time*: 10 minutes.
 #
 # ## Something to take along
 #
@@ -45,8 +46,8 @@ f"{(model.predict_label(held_out) == held_out_labels).mean():.1%} of the held-ou
 # %% [markdown]
 # ## Arrays with names: safetensors
 #
-# The state of a module is a set of named arrays. A safetensors file holds just that: nothing in it is ever run, so a file from
-# a stranger can be read without fear, which is not true of a pickle.
+# The state of a module is a set of named arrays. A safetensors file holds just that: nothing in it
+# is ever run, so a file from a stranger can be read without fear, which is not true of a pickle.
 
 # %%
 folder = Path(tempfile.mkdtemp())
@@ -58,8 +59,8 @@ print({name: (array.shape, str(array.dtype)) for name, array in arrays.items()})
 print(about)
 
 # %% [markdown]
-# The format is simple enough to read with nothing: eight bytes that say how long the header is, the header as JSON, then the
-# numbers, one array after the other.
+# The format is simple enough to read with nothing: eight bytes that say how long the header is, the
+# header as JSON, then the numbers, one array after the other.
 
 # %%
 content = (folder / "model.safetensors").read_bytes()
@@ -73,8 +74,9 @@ by_hand = np.frombuffer(content[8 + length :][start:end], np.float32)
 assert np.array_equal(by_hand, model[2].bias.data)
 
 # %% [markdown]
-# What is *not* in it: that a ReLU stands between the two layers. Names and numbers do not say what to do with them. We wrote it
-# into the metadata, and whoever loads the file has to build the same modules first:
+# What is *not* in it: that a ReLU stands between the two layers. Names and numbers do not say what
+# to do with them. We wrote it into the metadata, and whoever loads the file has to build the same
+# modules first:
 
 # %%
 fresh = nn.MLP(about["layers"], about["activation"])
@@ -84,8 +86,8 @@ assert np.array_equal(fresh.predict_proba(held_out), model.predict_proba(held_ou
 # %% [markdown]
 # ## Arrays and what to do with them: ONNX
 #
-# An ONNX file has both: the arrays, and a list of operators that says what becomes of the input. It is the graph of the forward
-# pass, without a backward pass.
+# An ONNX file has both: the arrays, and a list of operators that says what becomes of the input. It
+# is the graph of the forward pass, without a backward pass.
 
 # %%
 with (folder / "model.onnx").open("wb") as file:
@@ -96,8 +98,9 @@ for node in graph.node:
     print(f"{', '.join(node.input):30} -> {node.op_type:5} -> {node.output[0]}")
 
 # %% [markdown]
-# `Gemm` is the old name of a linear layer: *general matrix multiplication*, $XW + b$. A runtime takes it from here. It exists
-# for servers, phones, browsers and many languages, and needs neither this package nor a tape:
+# `Gemm` is the old name of a linear layer: *general matrix multiplication*, $XW + b$. A runtime
+# takes it from here. It exists for servers, phones, browsers and many languages, and needs neither
+# this package nor a tape:
 
 # %%
 session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
@@ -114,16 +117,16 @@ print(f"largest difference {np.abs(logits - model(held_out).data).max():.0e}")
 assert np.allclose(logits, model(held_out).data, atol=1e-4)
 
 # %% [markdown]
-# The difference is rounding: the runtime adds up the same products in another order. The first axis of the input is called `batch`
-# and has no length, so one image does as well as 5,000:
+# The difference is rounding: the runtime adds up the same products in another order. The first axis
+# of the input is called `batch` and has no length, so one image does as well as 5,000:
 
 # %%
 print(session.get_inputs()[0].shape)
 run(held_out[:1]).shape
 
 # %% [markdown]
-# The network returns logits, since the softmax belongs to its loss. Where probabilities are wanted, put the softmax behind it
-# before you export:
+# The network returns logits, since the softmax belongs to its loss. Where probabilities are wanted,
+# put the softmax behind it before you export:
 
 # %%
 with (folder / "probabilities.onnx").open("wb") as file:
@@ -144,7 +147,8 @@ for column, (image, p) in enumerate(zip(held_out[:3], probabilities, strict=True
 # %% [markdown]
 # ## When there is no counterpart
 #
-# A layer that you wrote yourself is Python, and ONNX knows no Python. Then the export says which layer it is, and writes nothing:
+# A layer that you wrote yourself is Python, and ONNX knows no Python. Then the export says which
+# layer it is, and writes nothing:
 
 
 # %%
@@ -163,11 +167,13 @@ print(len(written.getvalue()), "bytes written")
 # %% [markdown]
 # ## Leave for PyTorch
 #
-# You know its names already: `Module`, `Linear`, `CrossEntropyLoss`, `SGD`, `zero_grad`, `backward`, `step`. The
-# [guide](../howto/pytorch.md) has the same program in both, and lists what differs. What matters for the weights is one thing.
-# Here a weight matrix is `(in, out)`, so that code reads like $XW + b$. PyTorch stores `(out, in)` and computes $XW^\top + b$.
+# You know its names already: `Module`, `Linear`, `CrossEntropyLoss`, `SGD`, `zero_grad`,
+# `backward`, `step`. The [guide](../howto/pytorch.md) has the same program in both, and lists what
+# differs. What matters for the weights is one thing. Here a weight matrix is `(in, out)`, so that
+# code reads like $XW + b$. PyTorch stores `(out, in)` and computes $XW^\top + b$.
 #
-# That is why a tensor must never be copied by name alone. A square matrix would fit both ways, and be wrong in one:
+# That is why a tensor must never be copied by name alone. A square matrix would fit both ways, and
+# be wrong in one:
 
 # %%
 square = nn.Linear(64, 64, rng=rng)
@@ -184,8 +190,9 @@ print(f"as PyTorch would: off by {np.abs(as_pytorch_would - square(x).data).max(
 #
 # ### Exercise 1: the arrays for PyTorch
 #
-# Given a state as `read_safetensors` returns it, return the arrays as PyTorch wants them: weights of linear layers transposed,
-# biases as they are. All weights here are of linear layers, and have two axes.
+# Given a state as `read_safetensors` returns it, return the arrays as PyTorch wants them: weights
+# of linear layers transposed, biases as they are. All weights here are of linear layers, and have
+# two axes.
 
 
 # %% tags=["exercise"]
@@ -216,8 +223,8 @@ print("right")
 # %% [markdown]
 # ### Exercise 2: a runtime of your own
 #
-# Write the whole runtime for this graph: a function of the arrays and of images, (n, 784), that returns the probabilities,
-# (n, 10). NumPy only.
+# Write the whole runtime for this graph: a function of the arrays and of images, (n, 784), that
+# returns the probabilities, (n, 10). NumPy only.
 
 
 # %% tags=["exercise"]
