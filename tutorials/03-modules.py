@@ -197,7 +197,8 @@ network = Network(64, rng)
 
 # %% [markdown]
 # ## Exercises
-#
+
+# %% [markdown] exercise="modules.training-step"
 # ### Exercise 1: an optimizer is three lines
 #
 # Carry out one step of gradient descent without `optim`: clear the gradients, go backward, and move
@@ -205,9 +206,51 @@ network = Network(64, rng)
 # its gradient.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def training_step(model, x, labels, lr):
     return None  # your turn: change the model, return the loss
+
+
+# %% [markdown] tags=["hint"]
+# Compare with `train` above. `model.zero_grad()` clears the gradients. What else does the optimizer
+# do there?
+
+# %% [markdown] tags=["hint"]
+# `optimizer.step()` becomes a loop over `model.parameters()`. Give each `p.data` a new value.
+
+
+# %% tags=["check"]
+def check(training_step):
+    model, twin = (nn.Linear(5, 3, rng=np.random.default_rng(4)) for _ in range(2))
+    optimizer = optim.SGD(twin.parameters(), lr=0.3)
+    draw, old = np.random.default_rng(5), np.nan  # before the first step there is no gradient
+    for _ in range(2):
+        x, labels = draw.normal(size=(4, 5)).astype(np.float32), draw.integers(0, 3, 4)
+        start = twin.weight.data.copy()
+        optimizer.zero_grad()
+        loss = cross_entropy(twin(x), labels)
+        loss.backward()
+        g = twin.weight.grad.data
+        optimizer.step()
+        try:
+            found = training_step(model, x, labels, lr=0.3)
+        except AttributeError as error:
+            missing = "NoneType" in str(error)  # p.grad is None
+            assert not missing, "A gradient is None: clear first, then go backward, then move."
+            raise
+        moved = model.weight.data - start
+        for wrong, sentence in (
+            (0 * g, "No parameter has moved: assign to p.data. p = ... only gives a new name."),
+            (0.3 * g, "The step goes uphill: subtract the gradient."),
+            (-g, "The learning rate is missing: the step is lr times the gradient."),
+            (-0.3 * (g + old), "Old gradients are added to the new: clear them first."),
+        ):
+            assert not np.allclose(moved, wrong, atol=1e-6), sentence
+        for mine, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+            assert np.allclose(mine.data, theirs.data, atol=1e-6), "That is not where SGD arrives."
+        assert found is not None, "The model is right, but nothing was returned: return the loss."
+        assert np.isclose(found.item(), loss.item()), "Return the loss before the step."
+        old = g
 
 
 # %% tags=["solution"]
@@ -220,40 +263,103 @@ def training_step(model, x, labels, lr):
     return loss
 
 
-# %% tags=["check"]
-def check(training_step):
-    models = [nn.Linear(5, 3, rng=np.random.default_rng(4)) for _ in range(2)]
-    optimizer = optim.SGD(models[1].parameters(), lr=0.3)
-    draw = np.random.default_rng(5)
-    for _ in range(2):
-        x, labels = draw.normal(size=(4, 5)).astype(np.float32), draw.integers(0, 3, 4)
-        training_step(models[0], x, labels, lr=0.3)
-        optimizer.zero_grad()
-        cross_entropy(models[1](x), labels).backward()
-        optimizer.step()
-        for mine, theirs in zip(models[0].parameters(), models[1].parameters(), strict=True):
-            assert np.allclose(mine.data, theirs.data, atol=1e-6), (
-                "not where SGD arrives. Are old gradients cleared?"
-            )
+# %% tags=["misconception"]
+# Old gradients are added to the new: clear them first.
+def training_step(model, x, labels, lr):
+    loss = cross_entropy(model(x), labels)
+    loss.backward()
+    for p in model.parameters():
+        p.data = p.data - lr * p.grad.data
+    return loss
 
 
-check(training_step)
-print("right")
+# %% tags=["misconception"]
+# A gradient is None: clear first, then go backward, then move.
+def training_step(model, x, labels, lr):
+    loss = cross_entropy(model(x), labels)
+    loss.backward()
+    model.zero_grad()
+    for p in model.parameters():
+        p.data = p.data - lr * p.grad.data
+    return loss
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# No parameter has moved: assign to p.data. p = ... only gives a new name.
+def training_step(model, x, labels, lr):
+    loss = cross_entropy(model(x), labels)
+    model.zero_grad()
+    loss.backward()
+    for p in model.parameters():
+        p = p - lr * p.grad
+    return loss
+
+
+# %% tags=["misconception"]
+# The step goes uphill: subtract the gradient.
+def training_step(model, x, labels, lr):
+    loss = cross_entropy(model(x), labels)
+    model.zero_grad()
+    loss.backward()
+    for p in model.parameters():
+        p.data = p.data + lr * p.grad.data
+    return loss
+
+
+# %% tags=["misconception"]
+# The learning rate is missing: the step is lr times the gradient.
+def training_step(model, x, labels, lr):
+    loss = cross_entropy(model(x), labels)
+    model.zero_grad()
+    loss.backward()
+    for p in model.parameters():
+        p.data = p.data - p.grad.data
+    return loss
+
+
+# %% [markdown] exercise="modules.residual"
 # ### Exercise 2: a way around
 #
-# Write a module that adds its input to what another module makes of it: $x + f(x)$. Such a *skip
-# connection* lets a gradient pass unchanged, as [vanishing gradients](08-vanishing-gradients.md)
-# will show.
+# Write a module that adds its input to what another module makes of it: $x + f(x)$. Such a
+# *skip connection* lets a gradient pass unchanged, as
+# [vanishing gradients](08-vanishing-gradients.md) will show.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 class Residual(nn.Module):
     def __init__(self, module): ...
 
     def forward(self, x):
         return None  # your turn
+
+
+# %% [markdown] tags=["hint"]
+# `Network` above keeps its layers as attributes. Here the layer comes from outside.
+
+# %% [markdown] tags=["hint"]
+# In `forward`, call the module that you have kept, and add `x` itself: a tensor, not its array.
+
+
+# %% tags=["check"]
+def check(Residual):
+    inner = nn.Linear(3, 3, rng=np.random.default_rng(6))
+    x = tensor(np.random.default_rng(7).normal(size=(2, 3)), requires_grad=True)
+    y, f = Residual(inner)(x), inner(x).data
+    assert y is not None, "forward returned nothing: return x + f(x)."
+    assert hasattr(y, "backward"), "forward returned an array, which the tape does not know."
+    assert not np.allclose(y.data, f), "That is f(x) alone: add x, the way around."
+    assert np.allclose(y.data, x.data + f), "The result is not x + f(x)."
+    assert len(list(Residual(inner).parameters())) == 2, (
+        "The parameters of f are not found: assign the module itself to an attribute."
+    )
+    (dx,) = grad(y.sum(), x)
+    through = inner.weight.data.sum(axis=1)
+    assert not np.allclose(dx.data, through), (
+        "No gradient comes back the way around: x.data leaves the tape, so add x itself."
+    )
+    assert np.allclose(dx.data, 1 + through), (
+        "Two gradients should arrive at x: one unchanged, one through f."
+    )
 
 
 # %% tags=["solution"]
@@ -265,21 +371,31 @@ class Residual(nn.Module):
         return x + self.module(x)
 
 
-# %% tags=["check"]
-def check(Residual):
-    inner = nn.Linear(3, 3, rng=np.random.default_rng(6))
-    x = tensor(np.random.default_rng(7).normal(size=(2, 3)), requires_grad=True)
-    y = Residual(inner)(x)
-    assert y is not None, "forward returns a tensor"
-    assert np.allclose(y.data, x.data + inner(x).data), "x + f(x)"
-    assert len(list(Residual(inner).parameters())) == 2, (
-        "assign the module to an attribute, so that its parameters are found"
-    )
-    (dx,) = grad(y.sum(), x)
-    assert np.allclose(dx.data, 1 + inner.weight.data.sum(axis=1)), (
-        "one gradient arrives unchanged, one through f"
-    )
+# %% tags=["misconception"]
+# That is f(x) alone: add x, the way around.
+class Residual(nn.Module):
+    def __init__(self, module):
+        self.module = module
+
+    def forward(self, x):
+        return self.module(x)
 
 
-check(Residual)
-print("right")
+# %% tags=["misconception"]
+# The parameters of f are not found: assign the module itself to an attribute.
+class Residual(nn.Module):
+    def __init__(self, module):
+        self.f = module.forward
+
+    def forward(self, x):
+        return x + self.f(x)
+
+
+# %% tags=["misconception"]
+# No gradient comes back the way around: x.data leaves the tape, so add x itself.
+class Residual(nn.Module):
+    def __init__(self, module):
+        self.module = module
+
+    def forward(self, x):
+        return x.data + self.module(x)

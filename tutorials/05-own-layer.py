@@ -464,7 +464,8 @@ all(np.array_equal(p.data, q.data) for p, q in same)
 
 # %% [markdown]
 # ## Exercises
-#
+
+# %% [markdown] exercise="own-layer.layer-norm-gradient"
 # ### Exercise 1: layer normalisation on paper
 #
 # The tape found the gradient of `layer_norm`. On paper it is this, where $s$ is the spread of a
@@ -476,9 +477,45 @@ all(np.array_equal(p.data, q.data) for p, q in same)
 # the output, and of the inputs.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def input_gradient(g, x, weight, eps):
     return None  # your turn
+
+
+# %% [markdown] tags=["hint"]
+# First what the formula names: `s` and `y`, as in `layer_norm`. Then `h`: the output is `y` times
+# `weight` plus a bias, so what arrives at `y`?
+
+# %% [markdown] tags=["hint"]
+# Every mean is one number per row, which meets a whole row: `mean(axis=-1, keepdims=True)`.
+
+
+# %% tags=["check"]
+def check(input_gradient):
+    def tape(g, x, weight=1.0, eps=0.5):
+        x = tensor(x, requires_grad=True)
+        layer_norm(x, weight, 0.0, eps).backward(g)
+        return x.grad.data
+
+    draw = np.random.default_rng(5)
+    x, g, weight = draw.normal(3, 2, (4, 7)), draw.normal(size=(4, 7)), draw.uniform(1, 2, 7)
+    found, right, h = input_gradient(g, x, weight, 0.5), tape(g, x, weight), g * weight
+    assert found is not None, "Nothing was returned: return an array of the shape of x."
+    assert np.shape(found) == (4, 7), "dx has the shape of x: keep the axis of a mean (keepdims)."
+    y, s = layer_norm(x, 1.0, 0.0, 0.5), np.sqrt(x.var(axis=1, keepdims=True) + 0.5)
+    along = y * (h * y).mean(axis=1, keepdims=True) / s
+    for wrong, sentence in (
+        (tape(g, x), "h is what arrives at y: g times the weight, not g itself."),
+        (right + along, "The last term is missing: the spread depends on x, too."),
+        (
+            right + h.mean(axis=1, keepdims=True) / s,
+            "mean(h) is missing: the mean depends on x, too.",
+        ),
+        (tape(h.T, x.T).T, "The means run over the columns: each row is normalised, so axis=-1."),
+        (tape(g, x, weight, 0.0), "eps is missing in the spread: s is sqrt(var + eps)."),
+    ):
+        assert not np.allclose(found, wrong), sentence
+    assert np.allclose(found, right), "That is not the gradient that the tape finds."
 
 
 # %% tags=["solution"]
@@ -492,31 +529,93 @@ def input_gradient(g, x, weight, eps):
     return (h - mean(h) - y * mean(h * y)) / s
 
 
-# %% tags=["check"]
-def check(input_gradient):
-    draw = np.random.default_rng(5)
-    x = tensor(draw.normal(3, 2, (4, 7)), requires_grad=True)
-    g, weight = draw.normal(size=(4, 7)), draw.uniform(1, 2, 7)
-    layer_norm(x, weight, np.zeros(7), eps=0.5).backward(g)
-    found = input_gradient(g, x.data, weight, 0.5)
-    assert found is not None, "return an array"
-    assert np.shape(found) == (4, 7), "dx has the shape of x: keep the dims"
-    assert np.allclose(found, x.grad.data), "it is not what the tape finds"
+# %% tags=["misconception"]
+# h is what arrives at y: g times the weight, not g itself.
+def input_gradient(g, x, weight, eps):
+    def mean(values):
+        return values.mean(axis=-1, keepdims=True)
+
+    s = np.sqrt(x.var(axis=-1, keepdims=True) + eps)
+    y = (x - mean(x)) / s
+    return (g - mean(g) - y * mean(g * y)) / s
 
 
-check(input_gradient)
-print("right")
+# %% tags=["misconception"]
+# The last term is missing: the spread depends on x, too.
+def input_gradient(g, x, weight, eps):
+    s = np.sqrt(x.var(axis=-1, keepdims=True) + eps)
+    h = g * weight
+    return (h - h.mean(axis=-1, keepdims=True)) / s
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# mean(h) is missing: the mean depends on x, too.
+def input_gradient(g, x, weight, eps):
+    s = np.sqrt(x.var(axis=-1, keepdims=True) + eps)
+    y = (x - x.mean(axis=-1, keepdims=True)) / s
+    h = g * weight
+    return (h - y * (h * y).mean(axis=-1, keepdims=True)) / s
+
+
+# %% tags=["misconception"]
+# The means run over the columns: each row is normalised, so axis=-1.
+def input_gradient(g, x, weight, eps):
+    s = np.sqrt(x.var(axis=0) + eps)
+    y = (x - x.mean(axis=0)) / s
+    h = g * weight
+    return (h - h.mean(axis=0) - y * (h * y).mean(axis=0)) / s
+
+
+# %% tags=["misconception"]
+# eps is missing in the spread: s is sqrt(var + eps).
+def input_gradient(g, x, weight, eps):
+    def mean(values):
+        return values.mean(axis=-1, keepdims=True)
+
+    s = x.std(axis=-1, keepdims=True)
+    y = (x - mean(x)) / s
+    h = g * weight
+    return (h - mean(h) - y * mean(h * y)) / s
+
+
+# %% [markdown] exercise="own-layer.number-of-places"
 # ### Exercise 2: how many places?
 #
 # `places` above counts. Write it as a formula: a window of `size` pixels on a line of `length`
 # pixels, moved by `stride`.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def number_of_places(length, size, stride):
     return None  # your turn
+
+
+# %% [markdown] tags=["hint"]
+# The window begins at pixel 0. How far can it move until its end meets the end of the line?
+
+# %% [markdown] tags=["hint"]
+# It can move by `length - size` pixels. How many whole strides is that, and what about the place
+# where it began?
+
+
+# %% tags=["check"]
+def check(number_of_places):
+    cases = ((28, 6, 2), (12, 4, 2), (9, 9, 5), (28, 5, 3))
+    found = [number_of_places(*case) for case in cases]
+    assert found != [None] * 4, "Nothing was returned: return a number."
+    n, k, s = np.array(cases).T
+    for wrong, sentence in (
+        ((n - k) // s, "One is missing: the place where the window begins counts."),
+        ((n - k) / s + 1, "A stride that does not fit does not count: // drops it."),
+        ((n - k + 1) // s, "The 1 is not a pixel but a place: add it at the end."),
+        (n // s, "The window has a width: it can move by length - size only."),
+    ):
+        assert not np.allclose(found, wrong), sentence
+    for (length, size, stride), said in zip(cases, found, strict=True):
+        right = places(length, size, stride)
+        assert said == right, (
+            f"length {length}, size {size}, stride {stride}: {right} places, not {said}."
+        )
 
 
 # %% tags=["solution"]
@@ -524,19 +623,31 @@ def number_of_places(length, size, stride):
     return (length - size) // stride + 1
 
 
-# %% tags=["check"]
-def check(number_of_places):
-    for length, size, stride in ((28, 6, 2), (12, 4, 2), (9, 9, 5), (28, 5, 3)):
-        found = number_of_places(length, size, stride)
-        right = places(length, size, stride)
-        case = f"length {length}, size {size}, stride {stride}"
-        assert found == right, f"{case}: {right} places, but you say {found}"
+# %% tags=["misconception"]
+# One is missing: the place where the window begins counts.
+def number_of_places(length, size, stride):
+    return (length - size) // stride
 
 
-check(number_of_places)
-print("right")
+# %% tags=["misconception"]
+# A stride that does not fit does not count: // drops it.
+def number_of_places(length, size, stride):
+    return (length - size) / stride + 1
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# The 1 is not a pixel but a place: add it at the end.
+def number_of_places(length, size, stride):
+    return (length - size + 1) // stride
+
+
+# %% tags=["misconception"]
+# The window has a width: it can move by length - size only.
+def number_of_places(length, size, stride):
+    return length // stride
+
+
+# %% [markdown] exercise="own-layer.adagrad"
 # ### Exercise 3: AdaGrad
 #
 # AdaGrad (Duchi and others 2011) gives each weight its own learning rate. It keeps the sum $v$ of
@@ -544,16 +655,18 @@ print("right")
 # Write its `update`. Keep $v$ in `state["sum"]`; the settings are `lr` and `eps`.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def adagrad(p, g, group, state):
     return None  # your turn
 
 
-# %% tags=["solution"]
-def adagrad(p, g, group, state):
-    v = state.setdefault("sum", np.zeros_like(p.data))
-    v += g * g
-    p.data -= group["lr"] * g / (np.sqrt(v) + group["eps"])
+# %% [markdown] tags=["hint"]
+# `update` of `Lion` has the same parts: get what is remembered with `state.setdefault`, move
+# `p.data`, and write the new memory. Here the memory comes first.
+
+# %% [markdown] tags=["hint"]
+# `v += g * g` changes the array that is kept in `state`. The step divides by `np.sqrt(v)` plus
+# `group["eps"]`.
 
 
 # %% tags=["check"]
@@ -572,12 +685,66 @@ def check(adagrad):
         optimizer.zero_grad()
         (p * g).sum().backward()
         optimizer.step()
-    assert "sum" in optimizer.state[0], 'nothing is kept in state["sum"]'
-    total = np.cumsum(gradients**2, axis=0)
-    right = start - (0.3 * gradients / (np.sqrt(total) + 0.2)).sum(axis=0)
-    assert np.allclose(optimizer.state[0]["sum"], total[-1]), "the sum is wrong"
-    assert np.allclose(p.data, right), "the sum is right, the steps are not"
+    assert "sum" in optimizer.state[0], 'Nothing is kept in state["sum"].'
+    total, kept = np.cumsum(gradients**2, axis=0), optimizer.state[0]["sum"]
+    assert not np.allclose(kept, gradients[-1] ** 2), (
+        "Only the last square is kept: add it to those before."
+    )
+    assert np.allclose(kept, total[-1]), 'state["sum"] is not the sum of all squared gradients.'
+    moved, roots = p.data - start, np.sqrt(total)
+    before = np.sqrt(total - gradients**2)  # without the present gradient
+    for wrong, sentence in (
+        (gradients / (roots + 0.2), "The step goes uphill: subtract it from p.data."),
+        (-gradients / (total + 0.2), "The root is missing: divide by sqrt(v) + eps."),
+        (-gradients / np.sqrt(total + 0.2), "eps does not belong under the root: sqrt(v) + eps."),
+        (-gradients / (before + 0.2), "The step uses the old sum: add g² before you move p."),
+    ):
+        assert not np.allclose(moved, 0.3 * wrong.sum(axis=0)), sentence
+    right = -(0.3 * gradients / (roots + 0.2)).sum(axis=0)
+    assert np.allclose(moved, right), "The sum is right, but the steps are not."
 
 
-check(adagrad)
-print("right")
+# %% tags=["solution"]
+def adagrad(p, g, group, state):
+    v = state.setdefault("sum", np.zeros_like(p.data))
+    v += g * g
+    p.data -= group["lr"] * g / (np.sqrt(v) + group["eps"])
+
+
+# %% tags=["misconception"]
+# Only the last square is kept: add it to those before.
+def adagrad(p, g, group, state):
+    state["sum"] = g * g
+    p.data -= group["lr"] * g / (np.sqrt(state["sum"]) + group["eps"])
+
+
+# %% tags=["misconception"]
+# The root is missing: divide by sqrt(v) + eps.
+def adagrad(p, g, group, state):
+    v = state.setdefault("sum", np.zeros_like(p.data))
+    v += g * g
+    p.data -= group["lr"] * g / (v + group["eps"])
+
+
+# %% tags=["misconception"]
+# eps does not belong under the root: sqrt(v) + eps.
+def adagrad(p, g, group, state):
+    v = state.setdefault("sum", np.zeros_like(p.data))
+    v += g * g
+    p.data -= group["lr"] * g / np.sqrt(v + group["eps"])
+
+
+# %% tags=["misconception"]
+# The step uses the old sum: add g² before you move p.
+def adagrad(p, g, group, state):
+    v = state.setdefault("sum", np.zeros_like(p.data))
+    p.data -= group["lr"] * g / (np.sqrt(v) + group["eps"])
+    v += g * g
+
+
+# %% tags=["misconception"]
+# The step goes uphill: subtract it from p.data.
+def adagrad(p, g, group, state):
+    v = state.setdefault("sum", np.zeros_like(p.data))
+    v += g * g
+    p.data += group["lr"] * g / (np.sqrt(v) + group["eps"])

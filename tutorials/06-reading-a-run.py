@@ -185,22 +185,25 @@ for row, (name, run) in zip(axes, runs.items(), strict=True):
 # the run.
 #
 # ## Exercises
-#
+
+# %% [markdown] exercise="reading-a-run.precision-and-recall"
 # ### Exercise 1: precision and recall
 #
 # From a confusion matrix, with the true digit down and what it was read as across, compute both for
 # one digit.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def precision_and_recall(matrix, digit):
     return None  # your turn: two numbers
 
 
-# %% tags=["solution"]
-def precision_and_recall(matrix, digit):
-    hits = matrix[digit, digit]
-    return hits / matrix[:, digit].sum(), hits / matrix[digit].sum()
+# %% [markdown] tags=["hint"]
+# Both have the same numerator: the images that are this digit and were read as it. They differ in
+# what it is divided by.
+
+# %% [markdown] tags=["hint"]
+# Precision: of all that were *called* this digit. They are in a column, `matrix[:, digit]`.
 
 
 # %% tags=["check"]
@@ -210,20 +213,60 @@ def check(precision_and_recall):
     counts = evaluation.confusion_matrix(said, truth)
     for digit in (3, 8):
         found = precision_and_recall(counts, digit)
-        assert found is not None, "return two numbers"
-        precision, recall = found
-        assert np.isclose(precision, (truth[said == digit] == digit).mean()), (
-            f"of those called {digit}, how many are one?"
+        assert found is not None, "Nothing was returned: return two numbers."
+        assert np.shape(found) == (2,), "Return two numbers: precision, recall."
+        precision, recall = (
+            (truth[said == digit] == digit).mean(),
+            (said[truth == digit] == digit).mean(),
         )
-        assert np.isclose(recall, (said[truth == digit] == digit).mean()), (
-            f"of those that are {digit}, how many were found?"
-        )
+        hits = counts[digit, digit]
+        for wrong, sentence in (
+            ((recall, precision), "The two are swapped: precision divides by the column."),
+            ((recall, recall), "That is recall twice: for precision, divide by the column."),
+            ((precision, precision), "That is precision twice: for recall, divide by the row."),
+            ((hits / 500,) * 2, "Divide by the images of one column or row, not by all images."),
+            ((1 / precision, 1 / recall), "Upside down: a share is at most 1."),
+        ):
+            assert not np.allclose(found, wrong), sentence
+        assert np.isclose(found[0], precision), f"Of those called {digit}, how many are one?"
+        assert np.isclose(found[1], recall), f"Of those that are {digit}, how many were found?"
 
 
-check(precision_and_recall)
-print("right")
+# %% tags=["solution"]
+def precision_and_recall(matrix, digit):
+    hits = matrix[digit, digit]
+    return hits / matrix[:, digit].sum(), hits / matrix[digit].sum()
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# The two are swapped: precision divides by the column.
+def precision_and_recall(matrix, digit):
+    hits = matrix[digit, digit]
+    return hits / matrix[digit].sum(), hits / matrix[:, digit].sum()
+
+
+# %% tags=["misconception"]
+# That is recall twice: for precision, divide by the column.
+def precision_and_recall(matrix, digit):
+    share = matrix[digit, digit] / matrix[digit].sum()
+    return share, share
+
+
+# %% tags=["misconception"]
+# Divide by the images of one column or row, not by all images.
+def precision_and_recall(matrix, digit):
+    share = matrix[digit, digit] / matrix.sum()
+    return share, share
+
+
+# %% tags=["misconception"]
+# Upside down: a share is at most 1.
+def precision_and_recall(matrix, digit):
+    hits = matrix[digit, digit]
+    return matrix[:, digit].sum() / hits, matrix[digit].sum() / hits
+
+
+# %% [markdown] exercise="reading-a-run.calibration-error"
 # ### Exercise 2: the expected calibration error
 #
 # Write it: for each of 15 bins of equal width, take the answers whose confidence lies in it, and
@@ -231,9 +274,44 @@ print("right")
 # upper edge belongs to a bin, the lower does not.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def calibration_error(confidence, right, bins=15):
     return None  # your turn: a number
+
+
+# %% [markdown] tags=["hint"]
+# Bin number `n` reaches from `n / bins` to `(n + 1) / bins`. Two comparisons, joined with `&`, say
+# which answers lie in it.
+
+# %% [markdown] tags=["hint"]
+# Of the answers in a bin: how many are they, `right[here].mean()`, `confidence[here].mean()`. Pass
+# over empty bins, which have no mean. Divide by the number of all answers at the end.
+
+
+# %% tags=["check"]
+def check(calibration_error):
+    # four bins, by hand: a gap of 0.75 for two answers, none, 0.75 for one, 0.45 for two
+    confidence = np.array([0.25, 0.25, 0.75, 0.9, 1.0])
+    right = np.array([True, True, False, True, False])
+    found = calibration_error(confidence, right, 4)
+    assert found is not None, "Nothing was returned: return a number."
+    for wrong, sentence in (
+        (0.65, "Each bin counts the same here: weight it by its answers."),
+        (0.03, "Gaps of opposite sign cancel: take the absolute value in each bin."),
+        (-0.03, "Gaps of opposite sign cancel: take the absolute value in each bin."),
+        (0.67, "Take both means of a bin first, then the gap: not the gap of each answer."),
+        (0.43, "The upper edge belongs to a bin: use <= there, and > below."),
+        (3.15, "Divide by the number of answers: the weights should add up to 1."),
+    ):
+        assert not np.isclose(found, wrong), sentence
+    assert np.isclose(found, 0.63), f"A small case by hand gives 0.63, not {found:.4f}."
+    for p in probabilities.values():
+        confidence, right = p.max(axis=1).astype(float), p.argmax(axis=1) == held_out_labels
+        found = calibration_error(confidence, right)
+        expected = evaluation.expected_calibration_error(evaluation.reliability(p, held_out_labels))
+        assert np.isclose(found, expected, atol=1e-9), (
+            f"Here it should be {expected:.4f}, not {found:.4f}."
+        )
 
 
 # %% tags=["solution"]
@@ -246,19 +324,55 @@ def calibration_error(confidence, right, bins=15):
     return total / len(confidence)
 
 
-# %% tags=["check"]
-def check(calibration_error):
-    for p in probabilities.values():
-        confidence, right = p.max(axis=1).astype(float), p.argmax(axis=1) == held_out_labels
-        found = calibration_error(confidence, right)
-        assert found is not None, "return a number"
-        expected = evaluation.expected_calibration_error(evaluation.reliability(p, held_out_labels))
-        assert np.isclose(found, expected, atol=1e-9), (
-            f"it should be {expected:.4f}, not {found:.4f}"
-        )
-    certain = calibration_error(np.ones(4), np.array([True, True, False, False]))
-    assert np.isclose(certain, 0.5), "an answer with confidence 1 belongs to the last bin"
+# %% tags=["misconception"]
+# Each bin counts the same here: weight it by its answers.
+def calibration_error(confidence, right, bins=15):
+    gaps = []
+    for n in range(bins):
+        here = (confidence > n / bins) & (confidence <= (n + 1) / bins)
+        if here.any():
+            gaps.append(abs(right[here].mean() - confidence[here].mean()))
+    return np.mean(gaps)
 
 
-check(calibration_error)
-print("right")
+# %% tags=["misconception"]
+# Gaps of opposite sign cancel: take the absolute value in each bin.
+def calibration_error(confidence, right, bins=15):
+    total = 0.0
+    for n in range(bins):
+        here = (confidence > n / bins) & (confidence <= (n + 1) / bins)
+        if here.any():
+            total += here.sum() * (right[here].mean() - confidence[here].mean())
+    return abs(total) / len(confidence)
+
+
+# %% tags=["misconception"]
+# Take both means of a bin first, then the gap: not the gap of each answer.
+def calibration_error(confidence, right, bins=15):
+    total = 0.0
+    for n in range(bins):
+        here = (confidence > n / bins) & (confidence <= (n + 1) / bins)
+        total += abs(right[here] - confidence[here]).sum()
+    return total / len(confidence)
+
+
+# %% tags=["misconception"]
+# The upper edge belongs to a bin: use <= there, and > below.
+def calibration_error(confidence, right, bins=15):
+    total = 0.0
+    for n in range(bins):
+        here = (confidence >= n / bins) & (confidence < (n + 1) / bins)
+        if here.any():
+            total += here.sum() * abs(right[here].mean() - confidence[here].mean())
+    return total / len(confidence)
+
+
+# %% tags=["misconception"]
+# Divide by the number of answers: the weights should add up to 1.
+def calibration_error(confidence, right, bins=15):
+    total = 0.0
+    for n in range(bins):
+        here = (confidence > n / bins) & (confidence <= (n + 1) / bins)
+        if here.any():
+            total += here.sum() * abs(right[here].mean() - confidence[here].mean())
+    return total

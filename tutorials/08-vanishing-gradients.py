@@ -351,22 +351,26 @@ for name, part in read.items():
 # nearly the same for all images. Large networks of today take several cures at once.
 #
 # ## Exercises
-#
+
+# %% [markdown] exercise="vanishing-gradients.factor"
 # ### Exercise 1: the factor of a tanh layer
 #
 # Write the prediction for tanh. `z` are a layer's pre-activations, one example a row, and `W` its
 # weights, $n$ inputs by $m$ units. The slope of tanh is $1 - \tanh^2 z$.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def factor(z, W):
     return None  # your turn
 
 
-# %% tags=["solution"]
-def factor(z, W):
-    slope = 1 - np.tanh(z) ** 2
-    return np.sqrt(W.shape[1] * np.mean(slope**2) * np.mean(W**2))
+# %% [markdown] tags=["hint"]
+# The prediction above is a product of two roots. Only the first one knows which activation function
+# it is.
+
+# %% [markdown] tags=["hint"]
+# `size` takes the root of a mean square. Apply it to the slopes, and to the weights: what is still
+# missing is $\sqrt m$.
 
 
 # %% tags=["check"]
@@ -379,16 +383,78 @@ def check(factor):
         g = draw.normal(size=(400, m))
         np.tanh(z).backward(g)
         measured = size(a.grad.data) / size(g)
-        found = factor(z.data, W)
-        assert found is not None, "return a number"
-        wrong = f"{n} inputs, {m} units: {measured:.3g}; you say {found:.3g}"
-        assert abs(found / measured - 1) < 0.05, wrong
+        found, right = factor(z.data, W), measured
+        assert found is not None, "Nothing was returned: return a number."
+        t, s, w = np.tanh(z.data), ops.sigmoid_slope(z.data), size(W)
+        for wrong, sentence in (
+            (
+                n**0.5 * w * size(1 - t**2),
+                "The way back adds up over the m units, not the n inputs.",
+            ),
+            (
+                m**0.5 * w * np.mean(1 - t**2),
+                "Take the root of the mean square, not the mean slope.",
+            ),
+            (m**0.5 * w * size(s), "That is the slope of the sigmoid: tanh has 1 - tanh²."),
+            (m**0.5 * w * size(1 - t), "The square is missing: the slope is 1 - tanh²."),
+            (w * size(1 - t**2), "m is missing: each input receives a sum of m terms."),
+            (m * (w * size(1 - t**2)) ** 2, "That is the square of the factor: take the root."),
+        ):
+            assert not np.isclose(found, wrong, rtol=1e-6), sentence
+        assert abs(found / right - 1) < 0.05, (
+            f"{n} inputs, {m} units: the factor is {right:.3g}, not {found:.3g}."
+        )
 
 
-check(factor)
-print("right")
+# %% tags=["solution"]
+def factor(z, W):
+    slope = 1 - np.tanh(z) ** 2
+    return np.sqrt(W.shape[1] * np.mean(slope**2) * np.mean(W**2))
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# The way back adds up over the m units, not the n inputs.
+def factor(z, W):
+    slope = 1 - np.tanh(z) ** 2
+    return np.sqrt(W.shape[0] * np.mean(slope**2) * np.mean(W**2))
+
+
+# %% tags=["misconception"]
+# Take the root of the mean square, not the mean slope.
+def factor(z, W):
+    slope = 1 - np.tanh(z) ** 2
+    return slope.mean() * np.sqrt(W.shape[1] * np.mean(W**2))
+
+
+# %% tags=["misconception"]
+# That is the slope of the sigmoid: tanh has 1 - tanh².
+def factor(z, W):
+    slope = ops.sigmoid_slope(z)
+    return np.sqrt(W.shape[1] * np.mean(slope**2) * np.mean(W**2))
+
+
+# %% tags=["misconception"]
+# The square is missing: the slope is 1 - tanh².
+def factor(z, W):
+    slope = 1 - np.tanh(z)
+    return np.sqrt(W.shape[1] * np.mean(slope**2) * np.mean(W**2))
+
+
+# %% tags=["misconception"]
+# m is missing: each input receives a sum of m terms.
+def factor(z, W):
+    slope = 1 - np.tanh(z) ** 2
+    return np.sqrt(np.mean(slope**2) * np.mean(W**2))
+
+
+# %% tags=["misconception"]
+# That is the square of the factor: take the root.
+def factor(z, W):
+    slope = 1 - np.tanh(z) ** 2
+    return W.shape[1] * np.mean(slope**2) * np.mean(W**2)
+
+
+# %% [markdown] exercise="vanishing-gradients.depth"
 # ### Exercise 2: how deep can it be?
 #
 # A network may be as deep as you like, as long as the factors of its layers are 1. If they are
@@ -396,9 +462,37 @@ print("right")
 # gradient?
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def depth(factor, smallest):
     return None  # your turn
+
+
+# %% [markdown] tags=["hint"]
+# After $k$ layers, $\text{factor}^k$ is left. Take the logarithm of both sides; or count in a loop.
+
+# %% [markdown] tags=["hint"]
+# $\log(\text{smallest}) / \log(\text{factor})$ is where exactly `smallest` is left. Which is the
+# next whole number beyond it?
+
+
+# %% tags=["check"]
+def check(depth):
+    cases = ((0.25, 1.2e-7), (0.9, 1.2e-7), (0.41, 0.001), (0.5, 0.25))
+    found = [depth(*case) for case in cases]
+    assert found != [None] * 4, "Nothing was returned. print only shows a number: use return."
+    exact = np.array([np.log(smallest) / np.log(factor) for factor, smallest in cases])
+    for wrong, sentence in (
+        (exact, "Layers are whole: which is the first whole number beyond your result?"),
+        (exact.astype(int), "One layer short: at that depth, at least `smallest` is still left."),
+        (np.ceil(exact), "Two layers of 1/2 leave exactly 1/4, which is not less than 1/4 yet."),
+        ((1 / exact).astype(int) + 1, "Upside down: divide log(smallest) by log(factor)."),
+    ):
+        assert not np.allclose(found, wrong), sentence
+    for (factor, smallest), said in zip(cases, found, strict=True):
+        layers, left = 0, 1.0
+        while left >= smallest:
+            layers, left = layers + 1, left * factor
+        assert said == layers, f"With the factor {factor} it takes {layers} layers, not {said}."
 
 
 # %% tags=["solution"]
@@ -406,20 +500,37 @@ def depth(factor, smallest):
     return int(np.log(smallest) / np.log(factor)) + 1
 
 
-# %% tags=["check"]
-def check(depth):
-    for factor, smallest in ((0.25, 1.2e-7), (0.9, 1.2e-7), (0.41, 0.001)):
-        layers, left = 0, 1.0
-        while left >= smallest:
-            layers, left = layers + 1, left * factor
-        found = depth(factor, smallest)
-        assert found == layers, f"factor {factor}: {layers} layers, but you say {found}"
+# %% tags=["misconception"]
+# Nothing was returned. print only shows a number: use return.
+def depth(factor, smallest):
+    print(int(np.log(smallest) / np.log(factor)) + 1)
 
 
-check(depth)
-print("right")
+# %% tags=["misconception"]
+# Layers are whole: which is the first whole number beyond your result?
+def depth(factor, smallest):
+    return np.log(smallest) / np.log(factor)
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# One layer short: at that depth, at least `smallest` is still left.
+def depth(factor, smallest):
+    return int(np.log(smallest) / np.log(factor))
+
+
+# %% tags=["misconception"]
+# Two layers of 1/2 leave exactly 1/4, which is not less than 1/4 yet.
+def depth(factor, smallest):
+    return int(np.ceil(np.log(smallest) / np.log(factor)))
+
+
+# %% tags=["misconception"]
+# Upside down: divide log(smallest) by log(factor).
+def depth(factor, smallest):
+    return int(np.log(factor) / np.log(smallest)) + 1
+
+
+# %% [markdown] exercise="vanishing-gradients.growth"
 # ### Exercise 3: a hundred residual layers
 #
 # A factor a little above 1 is no harm in eight layers. With layers $x + a f(x)$, where $f$ alone
@@ -427,9 +538,44 @@ print("right")
 # $a = 1 / \sqrt{\text{layers}}$, and let the layers be many.)
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def growth(a, q, layers):
     return None  # your turn
+
+
+# %% [markdown] tags=["hint"]
+# One layer first: around it the gradient is multiplied by 1, through it by $a q$. The two parts are
+# at right angles, nearly. How long is their sum?
+
+# %% [markdown] tags=["hint"]
+# By Pythagoras, one layer makes the gradient longer by $\sqrt{1 + (a q)^2}$. The next layer does
+# the same to the result.
+
+
+# %% tags=["check"]
+def check(growth):
+    cases = ((1.0, 0.25, 8), (0.5, 1.2, 5), (0.1, 1.0, 100))
+    found = [growth(*case) for case in cases]
+    assert found != [None] * 3, "Nothing was returned: return a number."
+    a, q, k = np.array(cases).T
+    for wrong, sentence in (
+        ((1 + a * q) ** k, "At right angles, lengths add by Pythagoras, not directly."),
+        ((1 + (a * q) ** 2) ** k, "That is the square of the growth: take the root."),
+        ((1 + a * q**2) ** (k / 2), "a belongs into the square, too: (a q)²."),
+        ((1 + (a * q) ** 2) ** 0.5, "That is one layer: the next ones multiply on."),
+        (k * (1 + (a * q) ** 2) ** 0.5, "Layers multiply the gradient: they do not add to it."),
+        ((a * q) ** k, "The way around is missing: it passes the gradient unchanged."),
+    ):
+        assert not np.allclose(found, wrong), sentence
+    draw, n = np.random.default_rng(3), 400
+    for (a, q, layers), said in zip(cases, found, strict=True):
+        g = start = draw.normal(size=n)
+        for _ in range(layers):
+            g = g + a * (g @ draw.normal(scale=q / np.sqrt(n), size=(n, n)))
+        right = size(g) / size(start)
+        assert abs(said / right - 1) < 0.15, (
+            f"a = {a}, q = {q}, {layers} layers: it grew by {right:.2f}, not {said:.2f}."
+        )
 
 
 # %% tags=["solution"]
@@ -437,20 +583,37 @@ def growth(a, q, layers):
     return (1 + (a * q) ** 2) ** (layers / 2)
 
 
-# %% tags=["check"]
-def check(growth):
-    draw = np.random.default_rng(3)
-    n = 400
-    for a, q, layers in ((1.0, 0.25, 8), (0.5, 1.2, 5), (0.1, 1.0, 100)):
-        g = start = draw.normal(size=n)
-        for _ in range(layers):
-            g = g + a * (g @ draw.normal(scale=q / np.sqrt(n), size=(n, n)))
-        measured = size(g) / size(start)
-        found = growth(a, q, layers)
-        assert found is not None, "return a number"
-        wrong = f"a {a}, q {q}, {layers} layers: {measured:.2f}; you say {found:.2f}"
-        assert abs(found / measured - 1) < 0.15, wrong
+# %% tags=["misconception"]
+# At right angles, lengths add by Pythagoras, not directly.
+def growth(a, q, layers):
+    return (1 + a * q) ** layers
 
 
-check(growth)
-print("right")
+# %% tags=["misconception"]
+# That is the square of the growth: take the root.
+def growth(a, q, layers):
+    return (1 + (a * q) ** 2) ** layers
+
+
+# %% tags=["misconception"]
+# a belongs into the square, too: (a q)².
+def growth(a, q, layers):
+    return (1 + a * q**2) ** (layers / 2)
+
+
+# %% tags=["misconception"]
+# That is one layer: the next ones multiply on.
+def growth(a, q, layers):
+    return np.sqrt(1 + (a * q) ** 2)
+
+
+# %% tags=["misconception"]
+# Layers multiply the gradient: they do not add to it.
+def growth(a, q, layers):
+    return layers * np.sqrt(1 + (a * q) ** 2)
+
+
+# %% tags=["misconception"]
+# The way around is missing: it passes the gradient unchanged.
+def growth(a, q, layers):
+    return (a * q) ** layers

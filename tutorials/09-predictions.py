@@ -217,56 +217,151 @@ ask("""
 # ever better everywhere, and its accuracy alone does not tell.
 #
 # ## Exercises
-#
+
+# %% [markdown] exercise="predictions.wrong-by-digit"
 # ### Exercise 1: wrong by digit
 #
 # Which digits are hard? Return a dict from each label to the share of wrong answers of one version.
 # `ask` takes values for the `?` in a query.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def wrong_by_digit(version):
     return None  # your turn
 
 
-# %% tags=["solution"]
-def wrong_by_digit(version):
-    return dict(
-        ask(
-            "SELECT label, avg(label <> predicted) FROM predictions WHERE model_hash = ? GROUP BY label",
-            version,
-        )
-    )
+# %% [markdown] tags=["hint"]
+# A comparison is 1 or 0, and `avg` of it is a share. `GROUP BY` makes one row per digit.
+
+# %% [markdown] tags=["hint"]
+# Select two columns, the label and the share, from the rows `WHERE model_hash = ?`. `dict` makes a
+# dict of a list of pairs.
 
 
 # %% tags=["check"]
 def check(wrong_by_digit):
+    def share(label, read, digits):
+        return np.array([(label != read)[digits == digit].mean() for digit in range(10)])
+
+    every = np.array(ask("SELECT label, predicted FROM predictions")).T
     for version in ("first", "second"):
         found = wrong_by_digit(version)
-        assert found is not None, "return a dict"
-        rows = np.array(
-            ask("SELECT label, predicted FROM predictions WHERE model_hash = ?", version)
-        )
+        assert found is not None, "Nothing was returned: return a dict."
+        assert not isinstance(found, list), "That is a list of pairs: dict(...) makes a dict of it."
+        assert isinstance(found, dict), "Return a dict from each label to a share."
+        assert set(found) == set(range(10)), "There should be one entry for each digit, 0 to 9."
+        rows = ask("SELECT label, predicted FROM predictions WHERE model_hash = ?", version)
+        label, read = np.array(rows).T
+        shares, right = [found[digit] for digit in range(10)], share(label, read, label)
+        for wrong, sentence in (
+            (1 - right, "That is the share of right answers: compare with <>."),
+            (right * np.bincount(label), "Those are counts: avg makes a share of them."),
+            (share(*every, every[0]), "Both versions are mixed: select WHERE model_hash = ?."),
+            (share(label, read, read), "These are grouped by what was read: group by label."),
+        ):
+            assert not np.allclose(shares, wrong), sentence
         for digit in range(10):
-            share = (rows[rows[:, 0] == digit, 1] != digit).mean()
-            assert np.isclose(found[digit], share), (
-                f"of the images of a {digit}, {share:.1%} were wrong"
+            assert np.isclose(shares[digit], right[digit]), (
+                f"Of the images of a {digit}, {right[digit]:.1%} were wrong."
             )
 
 
-check(wrong_by_digit)
-print("right")
+# %% tags=["solution"]
+def wrong_by_digit(version):
+    query = """
+        SELECT label, avg(label <> predicted) FROM predictions
+        WHERE model_hash = ? GROUP BY label
+    """
+    return dict(ask(query, version))
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# That is a list of pairs: dict(...) makes a dict of it.
+def wrong_by_digit(version):
+    return ask(
+        """
+        SELECT label, avg(label <> predicted) FROM predictions
+        WHERE model_hash = ? GROUP BY label
+        """,
+        version,
+    )
+
+
+# %% tags=["misconception"]
+# That is the share of right answers: compare with <>.
+def wrong_by_digit(version):
+    query = """
+        SELECT label, avg(label = predicted) FROM predictions
+        WHERE model_hash = ? GROUP BY label
+    """
+    return dict(ask(query, version))
+
+
+# %% tags=["misconception"]
+# Those are counts: avg makes a share of them.
+def wrong_by_digit(version):
+    query = """
+        SELECT label, sum(label <> predicted) FROM predictions
+        WHERE model_hash = ? GROUP BY label
+    """
+    return dict(ask(query, version))
+
+
+# %% tags=["misconception"]
+# Both versions are mixed: select WHERE model_hash = ?.
+def wrong_by_digit(version):
+    return dict(ask("SELECT label, avg(label <> predicted) FROM predictions GROUP BY label"))
+
+
+# %% tags=["misconception"]
+# These are grouped by what was read: group by label.
+def wrong_by_digit(version):
+    query = """
+        SELECT predicted, avg(label <> predicted) FROM predictions
+        WHERE model_hash = ? GROUP BY predicted
+    """
+    return dict(ask(query, version))
+
+
+# %% [markdown] exercise="predictions.margin"
 # ### Exercise 2: in doubt
 #
 # A network that says 50 % and 48 % is in doubt between two digits. Write the *margin*: given
 # probabilities (n, 10), the largest of each row minus the second largest, (n,).
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def margin(probabilities):
     return None  # your turn
+
+
+# %% [markdown] tags=["hint"]
+# `np.sort` puts the numbers of each row in order, the smallest first. Then the two that you need
+# are at the end.
+
+
+# %% tags=["check"]
+def check(margin):
+    p = np.random.default_rng(1).dirichlet(np.full(10, 0.3), size=50)
+    found, columns = margin(p.copy()), p[:, 0] - p[:, 1]
+    assert found is not None, "Nothing was returned: return an array."
+    assert np.shape(found) == (50,), "There should be one number for each row."
+    rows = [sorted(row, reverse=True) for row in p.tolist()]
+    for wrong, sentence in (
+        ([row[1] - row[0] for row in rows], "The sign is wrong: the largest comes first."),
+        ([row[0] - row[-1] for row in rows], "Subtract the second largest, not the smallest."),
+        ([row[0] for row in rows], "That is the largest alone: subtract the second largest."),
+        (columns, "These are the probabilities of 0 and 1: sort each row first."),
+        (np.sort(p, axis=0)[:, -1] - np.sort(p, axis=0)[:, -2], "Sort along the rows: axis=1."),
+    ):
+        assert not np.allclose(found, wrong), sentence
+    assert np.allclose(found, [row[0] - row[1] for row in rows]), (
+        "That is not the largest of each row minus the second largest."
+    )
+    images = model.predict_proba(held_out)
+    doubtful = margin(images).argsort()[:100]
+    share = (images.argmax(axis=1) != held_out_labels)[doubtful].mean()
+    print(f"of the 100 most doubtful answers {share:.0%} are wrong")
 
 
 # %% tags=["solution"]
@@ -275,20 +370,33 @@ def margin(probabilities):
     return ordered[:, -1] - ordered[:, -2]
 
 
-# %% tags=["check"]
-def check(margin):
-    p = np.random.default_rng(1).dirichlet(np.full(10, 0.3), size=50)
-    found = margin(p)
-    assert found is not None, "return an array"
-    assert found.shape == (50,), "one number for each row"
-    for row, value in zip(p, found, strict=True):
-        first, second = sorted(row, reverse=True)[:2]
-        assert np.isclose(value, first - second), "the largest minus the second largest"
-    images = model.predict_proba(held_out)
-    doubtful = margin(images).argsort()[:100]
-    share = (images.argmax(axis=1) != held_out_labels)[doubtful].mean()
-    print(f"of the 100 most doubtful answers {share:.0%} are wrong")
+# %% tags=["misconception"]
+# The sign is wrong: the largest comes first.
+def margin(probabilities):
+    ordered = np.sort(probabilities, axis=1)
+    return ordered[:, -2] - ordered[:, -1]
 
 
-check(margin)
-print("right")
+# %% tags=["misconception"]
+# Subtract the second largest, not the smallest.
+def margin(probabilities):
+    return probabilities.max(axis=1) - probabilities.min(axis=1)
+
+
+# %% tags=["misconception"]
+# That is the largest alone: subtract the second largest.
+def margin(probabilities):
+    return probabilities.max(axis=1)
+
+
+# %% tags=["misconception"]
+# These are the probabilities of 0 and 1: sort each row first.
+def margin(probabilities):
+    return probabilities[:, 0] - probabilities[:, 1]
+
+
+# %% tags=["misconception"]
+# Sort along the rows: axis=1.
+def margin(probabilities):
+    ordered = np.sort(probabilities, axis=0)
+    return ordered[:, -1] - ordered[:, -2]

@@ -187,7 +187,8 @@ print(f"as PyTorch would: off by {np.abs(as_pytorch_would - square(x).data).max(
 # Rule: after every export, run both on the same input, and compare. Shapes that fit prove nothing.
 #
 # ## Exercises
-#
+
+# %% [markdown] exercise="export.for-pytorch"
 # ### Exercise 1: the arrays for PyTorch
 #
 # Given a state as `read_safetensors` returns it, return the arrays as PyTorch wants them: weights
@@ -195,9 +196,35 @@ print(f"as PyTorch would: off by {np.abs(as_pytorch_would - square(x).data).max(
 # two axes.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def for_pytorch(arrays):
     return None  # your turn: a dict
+
+
+# %% [markdown] tags=["hint"]
+# Go through `arrays.items()`. `array.ndim` tells a weight from a bias.
+
+# %% [markdown] tags=["hint"]
+# `array.T` is the transpose. Keep every name, that of a bias too.
+
+
+# %% tags=["check"]
+def check(for_pytorch):
+    theirs = for_pytorch(arrays)
+    assert theirs is not None, "Nothing was returned: return a dict of arrays."
+    assert isinstance(theirs, dict), "Return a dict of arrays."
+    assert set(theirs) != {"0.weight", "2.weight"}, "The biases are gone: keep them as they are."
+    assert set(theirs) == set(arrays), "The names should stay the same."
+    W = theirs["0.weight"]
+    assert W.shape != (784, 64), "The weights are (in, out) still: PyTorch wants (out, in)."
+    assert W.shape == (64, 784), "PyTorch's weights are (out, in): here (64, 784)."
+    assert not np.array_equal(W, arrays["0.weight"].reshape(64, 784)), (
+        "reshape keeps the numbers in their order: only a transpose moves them to their places."
+    )
+    a = np.maximum(held_out @ W.T + theirs["0.bias"], 0)
+    assert np.allclose(a @ theirs["2.weight"].T + theirs["2.bias"], logits, atol=1e-3), (
+        "Computed as PyTorch does it, this is another network."
+    )
 
 
 # %% tags=["solution"]
@@ -205,31 +232,69 @@ def for_pytorch(arrays):
     return {name: array.T if array.ndim == 2 else array for name, array in arrays.items()}
 
 
-# %% tags=["check"]
-def check(for_pytorch):
-    theirs = for_pytorch(arrays)
-    assert theirs is not None, "return a dict of arrays"
-    assert set(theirs) == set(arrays), "the names stay the same"
-    assert theirs["0.weight"].shape == (64, 784), "PyTorch's weights are (out, in)"
-    a = np.maximum(held_out @ theirs["0.weight"].T + theirs["0.bias"], 0)
-    assert np.allclose(a @ theirs["2.weight"].T + theirs["2.bias"], logits, atol=1e-3), (
-        "computed as PyTorch does, it is another network"
-    )
+# %% tags=["misconception"]
+# The weights are (in, out) still: PyTorch wants (out, in).
+def for_pytorch(arrays):
+    return dict(arrays)
 
 
-check(for_pytorch)
-print("right")
+# %% tags=["misconception"]
+# reshape keeps the numbers in their order: only a transpose moves them to their places.
+def for_pytorch(arrays):
+    return {name: array.reshape(array.shape[::-1]) for name, array in arrays.items()}
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# The biases are gone: keep them as they are.
+def for_pytorch(arrays):
+    return {name: array.T for name, array in arrays.items() if array.ndim == 2}
+
+
+# %% [markdown] exercise="export.runtime"
 # ### Exercise 2: a runtime of your own
 #
 # Write the whole runtime for this graph: a function of the arrays and of images, (n, 784), that
 # returns the probabilities, (n, 10). NumPy only.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def runtime(arrays, x):
     return None  # your turn
+
+
+# %% [markdown] tags=["hint"]
+# The list of operators above says it all: `Gemm`, `Relu`, `Gemm`. After these come the
+# probabilities.
+
+# %% [markdown] tags=["hint"]
+# Softmax per row: `np.exp`, divided by its sum over axis 1, with `keepdims=True`. Subtract the
+# largest of each row before `np.exp`, so that large logits do not overflow.
+
+
+# %% tags=["check"]
+def check(runtime):
+    x, softmax = held_out[:20], nn.functional.softmax
+    for scale in (1, 1000):  # large logits must not overflow
+        scaled = arrays | {"2.weight": arrays["2.weight"] * scale}
+        fresh.load_state_dict(scaled)
+        found, right = runtime(scaled, x), fresh.predict_proba(x)
+        assert found is not None, "Nothing was returned: return an array."
+        assert np.shape(found) == (20, 10), "There should be ten probabilities for each image."
+        assert np.isfinite(found).all(), (
+            "Softmax overflows: subtract the largest of each row first."
+        )
+        without = {name: array * (array.ndim > 1) for name, array in scaled.items()}
+        unbiased = nn.MLP(about["layers"], about["activation"])
+        unbiased.load_state_dict(without)
+        linear = nn.Sequential(fresh[0], fresh[2])
+        for wrong, sentence in (
+            (fresh(x).data, "Those are the logits: softmax makes probabilities of them."),
+            (softmax(fresh(x), 0).data, "Softmax runs over the ten digits of a row: axis=1."),
+            (softmax(linear(x), 1).data, "The ReLU between the two layers is missing."),
+            (unbiased.predict_proba(x), "The biases are missing: add one to each product."),
+        ):
+            assert not np.allclose(found, wrong, atol=1e-4), sentence
+        assert np.allclose(found, right, atol=1e-4), "Those are not the network's probabilities."
 
 
 # %% tags=["solution"]
@@ -240,19 +305,43 @@ def runtime(arrays, x):
     return e / e.sum(axis=1, keepdims=True)
 
 
-# %% tags=["check"]
-def check(runtime):
-    for scale in (1, 1000):  # large logits must not overflow
-        scaled = arrays | {"2.weight": arrays["2.weight"] * scale}
-        found = runtime(scaled, held_out[:20])
-        assert found is not None, "return an array"
-        assert np.isfinite(found).all(), "softmax overflows: subtract the largest of each row first"
-        assert np.allclose(found.sum(axis=1), 1, atol=1e-5), "each row adds up to 1"
-        fresh.load_state_dict(scaled)
-        assert np.allclose(found, fresh.predict_proba(held_out[:20]), atol=1e-4), (
-            "not the network's probabilities"
-        )
+# %% tags=["misconception"]
+# Those are the logits: softmax makes probabilities of them.
+def runtime(arrays, x):
+    a = np.maximum(x @ arrays["0.weight"] + arrays["0.bias"], 0)
+    return a @ arrays["2.weight"] + arrays["2.bias"]
 
 
-check(runtime)
-print("right")
+# %% tags=["misconception"]
+# Softmax overflows: subtract the largest of each row first.
+def runtime(arrays, x):
+    a = np.maximum(x @ arrays["0.weight"] + arrays["0.bias"], 0)
+    z = a @ arrays["2.weight"] + arrays["2.bias"]
+    return np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+
+
+# %% tags=["misconception"]
+# Softmax runs over the ten digits of a row: axis=1.
+def runtime(arrays, x):
+    a = np.maximum(x @ arrays["0.weight"] + arrays["0.bias"], 0)
+    z = a @ arrays["2.weight"] + arrays["2.bias"]
+    e = np.exp(z - z.max(axis=0))
+    return e / e.sum(axis=0)
+
+
+# %% tags=["misconception"]
+# The ReLU between the two layers is missing.
+def runtime(arrays, x):
+    a = x @ arrays["0.weight"] + arrays["0.bias"]
+    z = a @ arrays["2.weight"] + arrays["2.bias"]
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+# %% tags=["misconception"]
+# The biases are missing: add one to each product.
+def runtime(arrays, x):
+    a = np.maximum(x @ arrays["0.weight"], 0)
+    z = a @ arrays["2.weight"]
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
