@@ -226,7 +226,6 @@ def check(training_step):
     draw, old = np.random.default_rng(5), np.nan  # before the first step there is no gradient
     for _ in range(2):
         x, labels = draw.normal(size=(4, 5)).astype(np.float32), draw.integers(0, 3, 4)
-        start = twin.weight.data.copy()
         optimizer.zero_grad()
         loss = cross_entropy(twin(x), labels)
         loss.backward()
@@ -238,7 +237,7 @@ def check(training_step):
             missing = "NoneType" in str(error)  # p.grad is None
             assert not missing, "A gradient is None: clear first, then go backward, then move."
             raise
-        moved = model.weight.data - start
+        moved = model.weight.data - (twin.weight.data + 0.3 * g)  # the twin has moved already
         for wrong, sentence in (
             (0 * g, "No parameter has moved: assign to p.data. p = ... only gives a new name."),
             (0.3 * g, "The step goes uphill: subtract the gradient."),
