@@ -24,7 +24,8 @@ ARROWS = {
     "recipes": set(),
     "store": set(),
     "training": {"autodiff", "nn", "optim", "data", "evaluation", "export"},
-    "tutorials": set(),
+    "exercises": set(),
+    "tutorials": {"exercises"},
     "benchmark": {"autodiff", "nn", "optim", "bridge", "training"},
     "cli": {
         "autodiff",
@@ -46,7 +47,8 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
     "evaluation": {"numpy", "matplotlib"},
     "export": {"numpy", "onnx", "safetensors"},
     "training": {"numpy", "rich", "threadpoolctl", "tomli_w"},
-    "tutorials": {"jupytext", "nbformat"},
+    "exercises": set(),
+    "tutorials": set(),
     "cli": {"numpy", "cyclopts"},
 }
 # Inside the machine: file -> the files it may import.
