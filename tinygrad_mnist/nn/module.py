@@ -383,7 +383,7 @@ def overwrite(t: Tensor, values: Any) -> None:
 
 def check_writable(t: Tensor) -> None:
     """Raise ValueError if the array of a tensor cannot be written to."""
-    if not t.data.flags.writeable:
+    if t.is_leaf and not t.data.flags.writeable:
         raise ValueError(
             "The array cannot be written to, as from np.broadcast_to or a file mapped into memory. "
             "Make the tensor from a copy: array.copy()."
