@@ -278,16 +278,11 @@ def test_logsumexp_of_infinities():
     same(ops.logsumexp(Tensor(-INF)).data, -INF)
 
 
-FAMILY = [*ALONG, lambda x: ops.cross_entropy(x, np.array([0, 1, 0, 1]))]
-
-
-@pytest.mark.parametrize("function", FAMILY)
-def test_infinite_logits_warn_of_nothing(function):
+def test_logsumexp_of_infinities_warns_of_nothing():
     x = tensor(np.array([[INF, 1], [-INF, 2], [-INF, -INF], [INF, -INF]]), requires_grad=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        out = function(x)
-        out.backward(np.ones(out.shape))
+        ops.logsumexp(x).backward(np.ones(4))
 
 
 def test_a_class_that_a_logit_of_minus_infinity_rules_out_gets_no_gradient():

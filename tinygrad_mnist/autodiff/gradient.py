@@ -42,8 +42,10 @@ def own(g: Any) -> Array:
     (`x.mT @ g`), and copying those of a layer of 784 x 256 would take a twentieth of a step.
     Python counts who holds an object; `_SOLE` is what it says where only the asking function does.
     """
-    if isinstance(g, np.ndarray) and g.flags.owndata and g.flags.writeable:
-        return g if sys.getrefcount(g) <= _SOLE else g.copy()
+    if type(g) is np.ndarray and sys.getrefcount(g) <= _SOLE:
+        flags = g.flags
+        if flags.owndata and flags.writeable:
+            return g
     return np.array(g)
 
 

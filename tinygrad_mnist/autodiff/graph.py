@@ -168,6 +168,7 @@ def reflected(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Tensor]:
 
 
 SCALARS = (float, int, bool)
+NOT_PYTHONS = (Variable, np.ndarray, np.generic)
 
 NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}
 """Which of our functions stands in for which NumPy function when it is called on a tensor."""
@@ -327,15 +328,16 @@ def fit(g: Any, x: Any, op: Op) -> Any:
     if not hasattr(g, "shape"):
         g = np.asarray(g)
     if g.shape != x.shape:
-        new = g.ndim - x.ndim  # axes that broadcasting has put in front
-        before = (1,) * new + x.shape
-        repeated = tuple(i for i, n in enumerate(before) if n == 1 and g.shape[i] != 1)
-        if new < 0 or any(g.shape[i] != n for i, n in enumerate(before) if i not in repeated):
+        before = (1,) * (g.ndim - x.ndim) + x.shape  # broadcasting puts new axes in front
+        pairs = enumerate(zip(before, g.shape, strict=False))
+        repeated = tuple([i for i, (one, many) in pairs if one == 1 != many])
+        summed = g.sum(axis=repeated, keepdims=True)
+        if summed.shape != before:
             raise ValueError(
                 f"A derivative rule of {op.name} returned shape {g.shape} for an input of shape "
                 f"{x.shape}. A cotangent has the shape of its input, before or after broadcasting."
             )
-        g = g.sum(axis=repeated, keepdims=True).reshape(x.shape)
+        g = summed.reshape(x.shape)
     return g if g.dtype == x.dtype else cast(g, dtype=x.dtype)
 
 
@@ -412,12 +414,14 @@ def settle(args: tuple[Any, ...], name: str) -> tuple[Any, ...]:
 def settled_params(params: dict[str, Any], name: str) -> dict[str, Any]:
     """Parameters with NumPy's numbers as Python's, which never widen an array."""
     for key, value in params.items():
+        if not isinstance(value, NOT_PYTHONS):
+            continue
         if isinstance(value, Variable):
             raise TypeError(
                 f"{name} takes {key} as a number, through which no gradient passes, but was given "
                 f"a tensor. Pass {key}.item(), or write it with operators on tensors."
             )
-        if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        if value.ndim == 0:
             params = params | {key: value.item()}
     return params
 

@@ -69,8 +69,9 @@ def classes(value: Any, scores: Any, whose: str) -> Array:
             f"but was given {scores.shape} and {numbers.shape}.{hint}"
         )
     count = scores.shape[1]
-    in_range = not numbers.size or 0 <= numbers.min() <= numbers.max() < count
-    if numbers.dtype.kind not in "iu" or not in_range:
+    whole = numbers.dtype.kind in "iu"
+    # Read as unsigned, a negative number is a large one.
+    if not whole or (numbers.size and numbers.astype(np.uint64).max() >= count):
         raise ValueError(
             f"Targets must be whole class numbers from 0 to {count - 1}, "
             f"but the first few are {numbers[:5]}."

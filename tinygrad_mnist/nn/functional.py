@@ -78,7 +78,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     ----------
     input : array_like or Tensor, (..., in)
     weight : array_like or Tensor, (in, out)
-    bias : array_like or Tensor, (out,), optional
+    bias : array_like or Tensor, (out,) or one number, optional
 
     Returns
     -------
@@ -98,30 +98,32 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     Tensor([[1.  2.  3.5]])
     """
     weight = operand(weight, "Linear")
-    input = operand(input, "Linear", like=weight)
-    bias = None if bias is None else operand(bias, "Linear", like=weight)
-    _check_linear(input, weight, bias)
+    input = operand(input, "Linear", weight)
+    bias = None if bias is None else operand(bias, "Linear", weight)
+    shape = weight.shape
+    if len(shape) != 2 or (bias is not None and bias.shape not in (shape[1:], ())):
+        raise ValueError(
+            "Linear takes a weight (in, out) and a bias (out,), but was given "
+            f"{shape} and {None if bias is None else bias.shape}."
+        )
+    if input.shape[-1:] != shape[:1]:
+        raise wrong_features(input, weight)
     if bias is None:
         return ops.matmul(input, weight)
     if input.ndim == 1:
-        return ops.linear(input.reshape((1, -1)), weight, bias).reshape(bias.shape)
+        return ops.linear(input.reshape((1, -1)), weight, bias).reshape(shape[1:])
     return ops.linear(input, weight, bias)
 
 
-def _check_linear(input: Any, weight: Any, bias: Any) -> None:
-    if weight.ndim != 2 or (bias is not None and bias.shape != weight.shape[1:]):
-        raise ValueError(
-            "Linear takes a weight (in, out) and a bias (out,), but was given "
-            f"{weight.shape} and {None if bias is None else bias.shape}."
-        )
+def wrong_features(input: Any, weight: Any) -> ValueError:
+    """The error for an input that a linear layer cannot take."""
     features = weight.shape[0]
-    if input.shape[-1:] != (features,):
-        images = input.ndim > 1 and features == input.shape[-2] * input.shape[-1]
-        hint = " Flatten 28x28 images with nn.Flatten() first?" if images else ""
-        raise ValueError(
-            f"x of shape {input.shape} has {input.shape[-1] if input.ndim else 'no'} features, "
-            f"but this Linear expects {features} (weight is {weight.shape}).{hint}"
-        )
+    images = input.ndim > 1 and features == input.shape[-2] * input.shape[-1]
+    hint = " Flatten 28x28 images with nn.Flatten() first?" if images else ""
+    return ValueError(
+        f"x of shape {input.shape} has {input.shape[-1] if input.ndim else 'no'} features, "
+        f"but this Linear expects {features} (weight is {weight.shape}).{hint}"
+    )
 
 
 def dropout(
@@ -206,7 +208,8 @@ def cross_entropy(
     """
     input = operand(input, "CrossEntropyLoss")
     losses = ops.cross_entropy(input, arguments.classes(target, input, "CrossEntropyLoss"))
-    if e := arguments.smoothing(label_smoothing):
+    if label_smoothing:
+        e = arguments.smoothing(label_smoothing)
         losses = (1 - e) * losses - e * ops.log_softmax(input, axis=1).mean(axis=1)
     return _reduce(losses, reduction)
 
@@ -243,5 +246,6 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Tensor:
 
 
 def _reduce(losses: Tensor, reduction: str) -> Tensor:
-    how = arguments.reduction(reduction)
-    return losses if how == "none" else getattr(losses, how)()
+    if reduction == "mean":
+        return losses.mean()
+    return losses if arguments.reduction(reduction) == "none" else losses.sum()
