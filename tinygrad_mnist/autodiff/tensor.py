@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import index
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -24,16 +24,19 @@ from tinygrad_mnist.autodiff.variable import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Self
 
     from tinygrad_mnist.autodiff.variable import Array
 
     Axis = int | tuple[int, ...] | None
 
+T = TypeVar("T", bound="Tensor")
 
-def in_place(operation: Callable[[Any, Any], Tensor]) -> Callable[[Tensor, Any], Tensor]:
+
+def in_place(operation: Callable[[Any, Any], Any]) -> Callable[[T, Any], T]:
     """``p -= ...``: writes into a leaf that requires grad; any other tensor gives a new one."""
 
-    def assign(self: Tensor, other: Any) -> Tensor:
+    def assign(self: T, other: Any) -> T:
         if self.op is not None or not self._requires_grad:
             return operation(self, other)
         self._check_writable()
@@ -111,7 +114,7 @@ class Tensor(Variable):
         self._data = array
         memory.replaced()
 
-    def copy_(self, values: Any) -> Tensor:
+    def copy_(self, values: Any) -> Self:
         """Write values into the array of this tensor, and return it: noticed by `backward`.
 
         Parameters
@@ -293,7 +296,7 @@ class Tensor(Variable):
             )
         self._requires_grad = value
 
-    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Set `requires_grad` and return the tensor."""
         self.requires_grad = requires_grad
         return self

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from itertools import count
 from reprlib import recursive_repr
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 
@@ -83,13 +83,13 @@ class Module:
             )
         super().__init__()
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: Any, **options: Any) -> Any:
         """Compute the output; every module defines its own."""
         raise NotImplementedError(
             f"{type(self).__name__} has no forward method. Define forward(self, x) in the class."
         )
 
-    def __call__(self, *inputs: Any, **options: Any) -> Any:
+    def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         """Compute the output: calls `forward`."""
         return self.forward(*inputs, **options)
 
@@ -472,7 +472,11 @@ class ModuleList(Module):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def __getitem__(self, i: int | slice) -> Any:
+    @overload
+    def __getitem__(self, i: int) -> Module: ...
+    @overload
+    def __getitem__(self, i: slice) -> ModuleList: ...
+    def __getitem__(self, i: int | slice) -> Module:
         """The module at a place; for a slice, a list of the same modules."""
         found = list(self)[i]
         return ModuleList(found) if isinstance(found, list) else found
@@ -507,7 +511,11 @@ class Sequential(ModuleList):
         for name, module in modules[0].items() if named else ():
             self._put(name, module)
 
-    def __getitem__(self, i: int | slice) -> Any:
+    @overload
+    def __getitem__(self, i: int) -> Module: ...
+    @overload
+    def __getitem__(self, i: slice) -> Sequential: ...
+    def __getitem__(self, i: int | slice) -> Module:
         """The module at a place; for a slice, a Sequential of the same modules and names.
 
         So all but the last layer is ``model[:-1]``.
