@@ -8,7 +8,7 @@ import pytest
 from planting import planted
 from samples import CASE_NAMES, CASES, SAMPLES
 
-from tinygrad_mnist.autodiff import Op, Tensor, grad, gradcheck, graph, ops, tensor
+from tinygrad_mnist.autodiff import Op, Tensor, grad, gradcheck, graph, ops, tensor, windows
 from tinygrad_mnist.autodiff.tensor import Tensor as TensorClass
 
 cases = pytest.mark.parametrize(("op", "sample"), CASES, ids=CASE_NAMES)
@@ -124,7 +124,7 @@ def test_memory_layout_does_not_matter(op, sample):
 
 
 def test_rules_use_only_what_means_the_same_on_arrays_and_tensors():
-    tree = ast.parse(inspect.getsource(ops))
+    tree = ast.parse(inspect.getsource(ops) + inspect.getsource(windows))
     names = {name for name, value in vars(ops).items() if isinstance(value, Op)} | {
         *("unreduce", "inverse", "reduced", "axes_of", "freedom", "wide"),
         *("sections", "along", "to_extremes"),

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_mnist.autodiff import ops
 from tinygrad_mnist.autodiff.gradient import grad
-from tinygrad_mnist.autodiff.graph import ReadOnlyError
+from tinygrad_mnist.autodiff.guard import ReadOnlyError
 from tinygrad_mnist.autodiff.tensor import Tensor
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_mnist.autodiff.graph import sweep
+from tinygrad_mnist.autodiff.guard import read_only
 from tinygrad_mnist.autodiff.variable import Variable, as_array, plain, wrap
 
 if TYPE_CHECKING:
@@ -71,9 +72,7 @@ def start(output: Tensor, gradient: Any) -> Array:
             f"gradient has shape {given.shape}, but the tensor it belongs to has shape "
             f"{output.shape}."
         )
-    given = given.view()
-    given.flags.writeable = False
-    return given
+    return read_only(given)
 
 
 def grad(

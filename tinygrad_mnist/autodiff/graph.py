@@ -7,7 +7,6 @@ applies the chain rule at each.
 
 from __future__ import annotations
 
-import dis
 from functools import partial
 from heapq import heapify, heappop, heappush
 from operator import attrgetter
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from tinygrad_mnist.autodiff import memory
+from tinygrad_mnist.autodiff.dtypes import SCALARS, numbers, settled_params
+from tinygrad_mnist.autodiff.guard import ReadOnlyError, may_write, read_only
 from tinygrad_mnist.autodiff.mode import Recording, mode
 from tinygrad_mnist.autodiff.variable import NO_PARAMS, Variable, wrap
 
@@ -127,21 +128,6 @@ class Op:
         return f"<op {self.name}>"
 
 
-class ReadOnlyError(ValueError):
-    """A derivative rule writes into the cotangent that it was given."""
-
-
-def may_write(rule: Rule) -> bool:
-    """Whether a rule could write into its cotangent: one made of operators alone cannot."""
-    if not hasattr(rule, "__code__"):
-        return True
-    steps = dis.get_instructions(rule)
-    return any(
-        step.opname.startswith(("CALL", "STORE", "DELETE")) or step.argrepr.endswith("=")
-        for step in steps
-    )
-
-
 def operator(op: Op) -> Callable[[Any, Any], Tensor]:
     """An op of two operands as a plain function, for the operator that stands for it.
 
@@ -166,9 +152,6 @@ def reflected(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Tensor]:
     """The same with the operands exchanged, for a tensor on the right: ``2 - t``."""
     return lambda x, y: op(y, x)
 
-
-SCALARS = (float, int, bool)
-NOT_PYTHONS = (Variable, np.ndarray, np.generic)
 
 NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}
 """Which of our functions stands in for which NumPy function when it is called on a tensor."""
@@ -289,8 +272,7 @@ def shares(
     else:
         out, given = y._data, y.arrays
         if op.may_write:
-            g = g.view()
-            g.setflags(False)  # read-only: another tensor may hold the same memory
+            g = read_only(g)
     found = []
     try:
         if op.together is not None:
@@ -306,12 +288,9 @@ def shares(
                     share = fit(share, value, op)
                 found.append((x, share))
     except ValueError as error:
-        if "read-only" not in str(error):
-            raise
-        raise ReadOnlyError(
-            f"A derivative rule of {op.name} writes into the cotangent g, which other tensors "
-            "share. Return a new array: g * (x > 0) instead of g[x <= 0] = 0."
-        ) from error
+        if "read-only" in str(error):
+            raise ReadOnlyError(op.name) from error
+        raise
     return found
 
 
@@ -409,26 +388,3 @@ def settle(args: tuple[Any, ...], name: str) -> tuple[Any, ...]:
         else x
         for x in settled
     )
-
-
-def settled_params(params: dict[str, Any], name: str) -> dict[str, Any]:
-    """Parameters with NumPy's numbers as Python's, which never widen an array."""
-    for key, value in params.items():
-        if not isinstance(value, NOT_PYTHONS):
-            continue
-        if isinstance(value, Variable):
-            raise TypeError(
-                f"{name} takes {key} as a number, through which no gradient passes, but was given "
-                f"a tensor. Pass {key}.item(), or write it with operators on tensors."
-            )
-        if value.ndim == 0:
-            params = params | {key: value.item()}
-    return params
-
-
-def numbers(x: Any, name: str) -> Any:
-    """An array of numbers, or a Python number."""
-    array = np.asarray(x)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} works on numbers, but was given {x!r}, a {type(x).__name__}.")
-    return array if array.ndim else array.item()

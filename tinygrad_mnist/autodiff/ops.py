@@ -17,6 +17,8 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from tinygrad_mnist.autodiff.graph import NUMPY, Op, cast, op
+from tinygrad_mnist.autodiff.windows import overlap_add as overlap_add  # noqa: PLC0414
+from tinygrad_mnist.autodiff.windows import sliding_windows as sliding_windows  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -175,12 +177,13 @@ def of_masks(function: np.ufunc) -> Op:
     """An op that combines masks, or the bits of integers; floats are refused in words."""
 
     def combine(*masks: Array) -> Array:
-        if builtins.any(np.asarray(mask).dtype.kind == "f" for mask in masks):
+        try:
+            return function(*masks)
+        except TypeError as error:
             raise TypeError(
-                f"{function.__name__} combines masks or integers, but was given floats. "
+                f"{function.__name__} combines masks or integers, but was given other numbers. "
                 "Compare first, in brackets: (x > 0) & (x < 1)."
-            )
-        return function(*masks)
+            ) from error
 
     return Op(combine, function.__name__).vjp(*[None] * function.nin)
 
@@ -291,43 +294,6 @@ stack.vjp(
     together=lambda g, out, *xs, axis=0: (index(g, key=along(g, axis, i)) for i in range(len(xs)))
 )
 
-
-@op
-def sliding_windows(x: Array, *, window: tuple[int, ...], stride: int = 1) -> Array:
-    """Every window over the last axes, as a read-only view.
-
-    (..., h, w) -> (..., h', w', *window), with h' = (h - window[0]) // stride + 1.
-    """
-    axes = tuple(range(-len(window), 0))
-    views = np.lib.stride_tricks.sliding_window_view(x, window, axes)
-    steps: Any = (..., *(slice(None, None, stride) for _ in axes), *(slice(None) for _ in axes))
-    return views[steps]
-
-
-sliding_windows.vjp(
-    lambda g, out, x, window, stride=1: overlap_add(g, shape=x.shape, window=window, stride=stride)
-)
-
-
-@op
-def overlap_add(
-    x: Array, *, shape: tuple[int, ...], window: tuple[int, ...], stride: int = 1
-) -> Array:
-    """Add every window back to where it was taken from: the adjoint of `sliding_windows`."""
-    out = np.zeros(shape, x.dtype)
-    counts = x.shape[-2 * len(window) : -len(window)]
-    for offset in np.ndindex(*window):
-        places: Any = (
-            ...,
-            *(slice(o, o + stride * n, stride) for o, n in zip(offset, counts, strict=True)),
-        )
-        out[places] += x[(..., *offset)]
-    return out
-
-
-overlap_add.vjp(
-    lambda g, out, x, shape, window, stride=1: sliding_windows(g, window=window, stride=stride)
-)
 
 # ---------------------------------------------------------------- reduction
 
@@ -517,22 +483,8 @@ def ties(x: Array, extreme: Array, *, axis: Axis, keepdims: bool) -> Array:
 ties.vjp(None, None)
 
 
-@op
-def any(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Whether any element over `axis` is true, or not 0."""
-    return np.any(x, axis=axis, keepdims=keepdims)
-
-
-any.vjp(None)
-
-
-@op
-def all(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Whether all elements over `axis` are true, or not 0."""
-    return np.all(x, axis=axis, keepdims=keepdims)
-
-
-all.vjp(None)
+any = op(np.any).vjp(None)
+all = op(np.all).vjp(None)
 
 
 @op

@@ -11,6 +11,7 @@ from tinygrad_mnist.autodiff import memory, ops
 from tinygrad_mnist.autodiff.draw import Drawing, draw
 from tinygrad_mnist.autodiff.gradient import backward
 from tinygrad_mnist.autodiff.graph import cast, operator, reflected
+from tinygrad_mnist.autodiff.guard import read_only
 from tinygrad_mnist.autodiff.mode import mode
 from tinygrad_mnist.autodiff.numpy_functions import call_ufunc, stand_in
 from tinygrad_mnist.autodiff.variable import (
@@ -97,11 +98,7 @@ class Tensor(Variable):
         Assigning to it (also ``t.data -= ...``) is not recorded, but is noticed by `backward`.
         The new array must have the shape of the old one, and floats remain floats.
         """
-        if self.op is None:
-            return self._data
-        array = self._data.view()
-        array.flags.writeable = False
-        return array
+        return self._data if self.op is None else read_only(self._data)
 
     @data.setter
     def data(self, value: Any) -> None:
