@@ -340,7 +340,9 @@ def kill(within, *arguments):
 
 
 @pytest.mark.slow
-def test_killed_at_thirty_random_moments_it_always_goes_on_and_ends_the_same(command, tmp_path):
+def test_killed_at_thirty_random_moments_of_a_training_it_always_goes_on_and_ends_the_same(
+    command, tmp_path
+):
     assert command(*LONG, "--out", "whole")[0] == 0
     reached = []
     for _ in range(30):
@@ -357,7 +359,9 @@ def test_killed_at_thirty_random_moments_it_always_goes_on_and_ends_the_same(com
 
 
 @pytest.mark.slow
-def test_killed_at_ten_random_moments_a_short_run_is_complete_in_the_end(command, tmp_path):
+def test_killed_at_ten_random_moments_of_a_short_run_its_results_are_complete_in_the_end(
+    command, tmp_path
+):
     assert command(*TINY, "epochs=2", "--out", "whole")[0] == 0
 
     def names(folder):
