@@ -382,9 +382,7 @@ def settle(args: tuple[Any, ...], name: str) -> tuple[Any, ...]:
     if not floats:
         return tuple(settled)
     dtype = np.result_type(*floats)
-    return tuple(
-        cast(x, dtype=dtype)
-        if isinstance(x, Variable) and x._data.ndim == 0 and x._data.dtype != dtype
-        else x
-        for x in settled
-    )
+    for i, x in enumerate(settled):
+        if isinstance(x, Variable) and x._data.ndim == 0 and x._data.dtype != dtype:
+            settled[i] = cast(x, dtype=dtype)
+    return tuple(settled)
