@@ -18,8 +18,8 @@ DECIDING = (
 """Entries on which the last bit of a result may depend."""
 
 
-def environment() -> dict[str, Any]:
-    """What there is here, by name, in words and numbers."""
+def environment(threads: int = 1) -> dict[str, Any]:
+    """What there is here, by name, in words and numbers; `threads` are those of the recipe."""
     from threadpoolctl import threadpool_info
 
     built = np.show_config(mode="dicts")
@@ -32,7 +32,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "blas": f"{linked.get('name', '')} {linked.get('version', '')}".strip(),
-        "blas threads": blas.get("num_threads", "unknown"),
+        "blas threads": threads,
         "blas kernels": blas.get("architecture", "unknown"),
         "processor kind": (built["SIMD Extensions"].get("found") or ["baseline"])[-1],
         "processors": os.cpu_count(),

@@ -14,6 +14,7 @@ from tinygrad_mnist import nn, optim
 from tinygrad_mnist.autodiff import no_grad
 from tinygrad_mnist.data import DataError, distort, minibatches, normalize, one_hot, split
 from tinygrad_mnist.nn.module import evaluating
+from tinygrad_mnist.training.threads import blas_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,8 +128,8 @@ def train(
     Parameters
     ----------
     recipe : Recipe
-        What to do. The same recipe, data, NumPy and number of threads give the same weights, bit
-        by bit.
+        What to do. The same recipe, data and NumPy give the same weights, bit by bit, on any
+        number of cores.
     images : ndarray, (n, pixels)
         Bytes or floats; normalised batch by batch.
     labels : ndarray of int, (n,)
@@ -244,6 +245,15 @@ class Training:
         should_stop: Callable[[], bool],
     ) -> str:
         """Train to the end, or until asked to stop; returns where that was, or ""."""
+        with blas_threads(self.recipe.threads):
+            return self._run(on_batch, on_epoch, should_stop)
+
+    def _run(
+        self,
+        on_batch: Callable[[int, int, int], object],
+        on_epoch: Callable[[Epoch], object],
+        should_stop: Callable[[], bool],
+    ) -> str:
         while not self.finished:
             started = time.perf_counter() - self.under_way.seconds
             for rows in self.remaining_batches():

@@ -53,6 +53,7 @@ LIMITS = {
     "patience": (0, 100_000),
     "min_delta": (0.0, 1e6),
     "seed": (0, 2**63),
+    "threads": (1, 1024),
     "published_error": (0.0, 100.0),
 }
 
@@ -125,6 +126,9 @@ class Recipe:
         A validation loss is better if it is lower by more than this.
     seed : int
         Decides split, initial weights, order of examples, dropout masks, and distortions.
+    threads : int
+        Of the matrix products. With another number the last bits may be others. More than one
+        gains little on an idle machine, and loses much on a busy one.
     published_error : float
         What the network is known to reach, in percent, to compare with.
     published_on : {"training", "validation", "test"}
@@ -160,6 +164,7 @@ class Recipe:
     patience: int = 0
     min_delta: float = 0.0
     seed: int = 0
+    threads: int = 1
     published_error: float = 0.0
     published_on: str = "test"
     published_in: str = ""

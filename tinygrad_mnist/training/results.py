@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_mnist.data import load_mnist
 from tinygrad_mnist.training.loop import train
 from tinygrad_mnist.training.runs import measure, open_test_set
+from tinygrad_mnist.training.threads import blas_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -44,8 +45,9 @@ def reproduce(
         runs = []
         for seed in seeds:
             seeded = replace(recipe, seed=seed)
-            result = train(seeded, images, labels)
-            run = measure(seeded, result, open_test_set(seeded, result))
+            with blas_threads(seeded.threads):
+                result = train(seeded, images, labels)
+                run = measure(seeded, result, open_test_set(seeded, result))
             runs.append(run)
             accuracy, seconds = 100 * run["test"]["accuracy"], run["training_seconds"]
             report(f"{recipe.name}, seed {seed}: {accuracy:.2f} % in {seconds:.1f} s")

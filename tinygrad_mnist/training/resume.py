@@ -80,7 +80,7 @@ def _notices(run: Run, notice: str, then: Mapping[str, Any]) -> Iterator[str]:
     """What people should know before a training goes on."""
     if notice:
         yield notice
-    if changed := "; ".join(differences(then, environment())):
+    if changed := "; ".join(differences(then, environment(run.training.recipe.threads))):
         yield f"{changed}. So it is not promised that the result will be the same bit by bit."
     if run.outcome:
         finished = "this training was finished already. More of it: --override epochs=..."

@@ -32,6 +32,7 @@ from tinygrad_mnist.training.folder import (
     write,
 )
 from tinygrad_mnist.training.loop import DivergenceError, Result, Training
+from tinygrad_mnist.training.threads import blas_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -171,7 +172,7 @@ class Run:
     ) -> None:
         self.folder, self.training, self.sets = folder, training, sets
         self.data, self.notices = data, notices
-        self.environment = environment()
+        self.environment = environment(training.recipe.threads)
         self.saved = ""
         self.next_save = 0.0
 
@@ -228,11 +229,12 @@ class Run:
         try:
             self.save()
             write(self.folder / "config.toml", self.training.recipe.to_toml())
-            interrupted = self.training.run(
-                on_batch=after_batch, on_epoch=on_epoch, should_stop=should_stop
-            )
-            self.save()
-            return self.write_results(self.training.result(interrupted))
+            with blas_threads(self.training.recipe.threads):
+                interrupted = self.training.run(
+                    on_batch=after_batch, on_epoch=on_epoch, should_stop=should_stop
+                )
+                self.save()
+                return self.write_results(self.training.result(interrupted))
         except DivergenceError as error:
             smaller = f"{self.training.recipe.lr / 10:.3g}"
             advice = f"{resume_command(self.folder)} --override lr={smaller}"
@@ -308,7 +310,7 @@ def present(
     folder: Path, recipe: Recipe, result: Result, metrics: dict[str, Any], test: Predictions
 ) -> None:
     """Write what people look at: figures, report, model card."""
-    values, where = asdict(recipe), environment()
+    values, where = asdict(recipe), environment(recipe.threads)
     history = [asdict(epoch) for epoch in result.history]
     pictures = figures.draw(result.model, recipe.normalize, history, metrics, test)
     (folder / "figures").mkdir(exist_ok=True)
