@@ -46,7 +46,8 @@ def normalize(images: NDArray[Any], how: str = "unit") -> NDArray[Any]:
     black, white = RANGES[how]
     if images.dtype == np.uint8:
         scaled: NDArray[Any] = images * np.float32((white - black) / 255)
-        scaled += np.float32(black)
+        if black:
+            scaled += np.float32(black)
         return scaled
     low, high = images.min(initial=1), images.max(initial=0)
     if black <= low and high <= white and not black < 0 <= low:
