@@ -259,11 +259,15 @@ def test_early_stopping_always_restores_the_best_weights(digits, patience):
     def keep(_):
         snapshots.append([p.data.copy() for p in training.model.parameters()])
 
-    training.run(on_batch=lambda *_: None, on_epoch=keep, should_stop=lambda: False)
+    training.run(
+        on_batch=lambda *_: None,
+        on_epoch=keep,
+        should_stop=lambda: False,
+    )
     result = training.result()
     losses = [epoch.validation_loss for epoch in result.history]
     best = int(np.argmin(losses))
-    assert best < len(losses) - 1, "the last epoch is the best: nothing to restore"
+    assert best < len(losses) - 1, "the last epoch is the best"
     assert result.kept_epoch == best + 1
     assert same([p.data for p in result.model.parameters()], snapshots[best])
     if patience == 2:
