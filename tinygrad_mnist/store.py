@@ -256,14 +256,7 @@ class PredictionLog:
         StoreError
             If the file cannot be written to.
         """
-        n = len(sources)
-        shapes = images.shape, probabilities.shape, (len(labels),)
-        if images.dtype != np.uint8 or shapes != ((n, 784), (n, 10), (n,)):
-            raise ValueError(
-                f"{n} sources need images (n, 784) of uint8, probabilities (n, 10) and n labels, "
-                f"but these are {images.shape} of {images.dtype}, {probabilities.shape} "
-                f"and {len(labels)}."
-            )
+        _check_shapes(len(sources), images, probabilities, labels)
         if not np.isfinite(probabilities).all():
             raise ValueError("The probabilities are not all finite numbers.")
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -345,6 +338,18 @@ class PredictionLog:
         except (ValueError, TypeError, RecursionError):
             pass
         raise StoreError(f"{self.path}: prediction {id} is damaged.")
+
+
+def _check_shapes(
+    n: int, images: NDArray[Any], probabilities: NDArray[Any], labels: Sequence[Any]
+) -> None:
+    shapes = images.shape, probabilities.shape, (len(labels),)
+    if images.dtype != np.uint8 or shapes != ((n, 784), (n, 10), (n,)):
+        raise ValueError(
+            f"{n} sources need images (n, 784) of uint8, probabilities (n, 10) and n labels, "
+            f"but these are {images.shape} of {images.dtype}, {probabilities.shape} "
+            f"and {len(labels)}."
+        )
 
 
 def _shown(text: str) -> str:
