@@ -69,6 +69,8 @@ SAMPLES = {
     ops.sub: elementwise(np.subtract, *BROADCAST),
     ops.mul: elementwise(np.multiply, *BROADCAST),
     ops.div: elementwise(np.divide, *BROADCAST),
+    ops.remainder: elementwise(np.remainder, (draw(2, 3), draw(3, low=0.5)), (draw(2, 3), 0.7)),
+    ops.floor_divide: elementwise(np.floor_divide, (LABELS, 2)),
     ops.neg: elementwise(np.negative),
     ops.power: elementwise(
         np.power, (draw(2, 3, low=0.5), draw(3)), (draw(2, 3), 3), (2.0, draw(3))
@@ -85,7 +87,17 @@ SAMPLES = {
         Sample((draw(3, 4),), lambda x, min=-np.inf, max=np.inf: np.clip(x, min, max), params)
         for params in ({"min": -1.05, "max": 0.95}, {"min": 0.3}, {"max": 0.3}, {})
     ],
+    ops.keep: elementwise(
+        lambda x, mask: np.where(mask, x, 0),
+        (draw(2, 3), draw(2, 3) > 0),
+        (draw(2, 3), draw(3) > 0),
+        (draw(), np.array(True)),
+    ),
     ops.sign: elementwise(np.sign),
+    ops.bitwise_and: elementwise(np.bitwise_and, (LABELS > 1, LABELS < 2)),
+    ops.bitwise_or: elementwise(np.bitwise_or, (LABELS > 1, LABELS < 2)),
+    ops.bitwise_xor: elementwise(np.bitwise_xor, (LABELS, 1)),
+    ops.invert: elementwise(np.invert, (LABELS > 1,)),
     ops.inside: [Sample((LABELS,), lambda x, min, max: (x >= 1) & (x <= 2), {"min": 1, "max": 2})],
     ops.equal: elementwise(np.equal, (LABELS, LABELS[::-1])),
     ops.not_equal: elementwise(np.not_equal, (LABELS, LABELS[::-1])),
@@ -172,7 +184,19 @@ SAMPLES = {
         Sample((draw(3, 4),), np.argmax, params)
         for params in ({}, {"axis": 0}, {"axis": -1, "keepdims": True})
     ],
-    ops.shares: [
+    ops.argmin: [
+        Sample((draw(3, 4),), np.argmin, params)
+        for params in ({}, {"axis": 0}, {"axis": -1, "keepdims": True})
+    ],
+    ops.any: [
+        Sample((draw(3, 4) > 1,), np.any, params)
+        for params in ({}, {"axis": 0}, {"axis": (0, -1), "keepdims": True})
+    ],
+    ops.all: [
+        Sample((draw(3, 4) > -1,), np.all, params)
+        for params in ({}, {"axis": 0}, {"axis": (0, -1), "keepdims": True})
+    ],
+    ops.ties: [
         Sample(
             (np.array([3.0, 1.0, 3.0]), np.array(3.0)),
             lambda x, extreme, axis, keepdims: [0.5, 0, 0.5],
@@ -273,6 +297,7 @@ MUTANTS = {
     ops.sub: [(1, "sign of the first argument", lambda g, out, x, y: g)],
     ops.mul: [(0, "own value", lambda g, out, x, y: g * x), (1, "output", lambda g, out, x, y: g * out)],
     ops.div: [(0, "multiplied", lambda g, out, x, y: g * y), (1, "divided once", lambda g, out, x, y: -g * x / y)],
+    ops.remainder: [(1, "not rounded", lambda g, out, x, y: -g * x / y), (1, "none", lambda g, out, x, y: 0 * g)],
     ops.power: [
         (0, "exponent not lowered", lambda g, out, x, y: g * y * x**y),
         (0, "exponent not in front", lambda g, out, x, y: g * x ** (y - 1)),
@@ -281,13 +306,15 @@ MUTANTS = {
     ops.maximum: [(0, "everything", lambda g, out, x, y: g), (1, "the smaller", lambda g, out, x, y: g * (x > y))],
     ops.minimum: [(0, "everything", lambda g, out, x, y: g), (1, "the larger", lambda g, out, x, y: g * (x < y))],
     ops.where: [(1, "everything", lambda g, out, c, x, y: g), (2, "swapped", lambda g, out, c, x, y: ops.where(c, g, 0))],
+    ops.keep: [(0, "everything", lambda g, out, x, mask: g), (0, "the other part", lambda g, out, x, mask: g * (mask == 0))],
     ops.clamp: [(0, "everything", lambda g, out, x, min=None, max=None: g)],
     ops.reshape: [(0, "in another order", lambda g, out, x, shape: g.T.reshape(x.shape))],
     ops.transpose: [(0, "permuted again", lambda g, out, x, axes: g.transpose(axes)), (0, "not permuted", lambda g, out, x, axes: g.reshape(x.shape))],
     ops.broadcast_to: [(0, "mean instead of sum", lambda g, out, x, shape: g * (x.size / g.size))],
     ops.index: [(0, "overwritten instead of added", lambda g, out, x, key: ops.scatter(g * _standing(x.shape, key), shape=x.shape, key=key))],
     ops.scatter: [(0, "first elements", lambda g, out, x, shape, key: g[: x.shape[0]])],
-    ops.concatenate: [(0, "the last section", lambda g, out, *xs, axis=0: ops.index(g, key=ops.section(xs[::-1], 0, axis)))],
+    ops.concatenate: [(0, "the last section", lambda g, out, *xs, axis=0: ops.index(
+        g, key=ops.along(g, axis, slice(g.shape[axis] - xs[0].shape[axis], None))))],
     ops.stack: [(1, "always the first", lambda g, out, *xs, axis=0: ops.index(g, key=(slice(None),) * (axis % out.ndim) + (0,)))],
     ops.sliding_windows: [(0, "stride ignored", lambda g, out, x, window, stride=1: ops.overlap_add(g, shape=x.shape, window=window))],
     ops.overlap_add: [(0, "stride ignored", lambda g, out, x, shape, window, stride=1: _same_shape(ops.sliding_windows(g, window=window), x))],
@@ -361,7 +388,7 @@ MUTANTS = {
 STEADY_RULES = {
     (op, i)
     for op, positions in {
-        cast: (0,), ops.add: (0, 1), ops.sub: (0, 1), ops.neg: (0,), ops.maximum: (0, 1), ops.minimum: (0, 1), ops.where: (1, 2), ops.clamp: (0,),
+        cast: (0,), ops.add: (0, 1), ops.sub: (0, 1), ops.remainder: (0, 1), ops.neg: (0,), ops.maximum: (0, 1), ops.minimum: (0, 1), ops.where: (1, 2), ops.keep: (0,), ops.clamp: (0,),
         ops.reshape: (0,), ops.transpose: (0,), ops.broadcast_to: (0,), ops.index: (0,), ops.scatter: (0,), ops.concatenate: (0, 1, 2),
         ops.stack: (0, 1), ops.sliding_windows: (0,), ops.overlap_add: (0,), ops.sum: (0,), ops.mean: (0,), ops.center: (0,),
         ops.max: (0,), ops.min: (0,), ops.linear: (2,), ops.abs: (0,), ops.relu: (0,), ops.leaky_relu: (0,),

@@ -98,6 +98,10 @@ def calls_during_backward(length):
     y = tensor(1.0, requires_grad=True)
     for _ in range(length):
         y = y * 1.0
+    return calls_of(y.backward)
+
+
+def calls_of(work):
     calls = 0
 
     def count(frame, event, argument):
@@ -107,7 +111,7 @@ def calls_during_backward(length):
     gc.disable()  # a collection would call what others have registered for it
     sys.setprofile(count)
     try:
-        y.backward()
+        work()
     finally:
         sys.setprofile(None)
         gc.enable()
@@ -117,6 +121,34 @@ def calls_during_backward(length):
 def test_work_grows_linearly_with_length():
     one, two, three = (calls_during_backward(1000 * n) for n in (1, 2, 3))
     assert 0 < two - one == three - two
+
+
+@pytest.mark.parametrize("join", [ops.concatenate, ops.stack])
+def test_work_grows_linearly_with_the_number_of_joined_tensors(join):
+    def calls(count):
+        leaves = [tensor([1.0], requires_grad=True) for _ in range(count)]
+        return calls_of(join(*leaves).sum().backward)
+
+    one, two, three = (calls(100 * n) for n in (1, 2, 3))
+    assert 0 < two - one == three - two
+
+
+def test_arguments_handed_to_rules_grow_linearly_with_the_number_of_joined_tensors():
+    handed = []
+
+    @op
+    def join(*xs):
+        return np.concatenate(xs)
+
+    def together(g, out, *xs):
+        handed.append(len(xs))
+        return [g[i : i + 1] for i in range(len(xs))]
+
+    join.vjp(together=together)
+    leaves = [tensor([1.0], requires_grad=True) for _ in range(50)]
+    join(*leaves).backward(np.arange(50.0))
+    assert handed == [50], "one call for all, not one for each"
+    assert [x.grad.item() for x in leaves] == list(range(50))
 
 
 # ---------------------------------------------------------------- gradients of leaves
@@ -259,13 +291,13 @@ def test_graphs_are_freed_by_reference_counting_alone(create_graph):
     try:
         x = tensor([1.0, 2.0], requires_grad=True)
         y = (x * x).exp()
-        witness = weakref.ref(y.data)
+        witness = weakref.ref(y._data)
         (g,) = grad(y.sum(), x, create_graph=create_graph)
         if create_graph:
             g.sum().backward()
         del y, g
         assert witness() is None
-        assert [o for o in gc.get_objects() if type(o) is Tensor and o._op is not None] == []
+        assert [o for o in gc.get_objects() if type(o) is Tensor and o.op is not None] == []
     finally:
         gc.enable()
 
@@ -275,7 +307,7 @@ def test_a_dropped_graph_frees_its_arrays_without_backward():
     try:
         x = tensor([1.0, 2.0], requires_grad=True)
         y = (x * x).exp()
-        witness = weakref.ref(y.data)
+        witness = weakref.ref(y._data)
         del y
         assert witness() is None
     finally:
@@ -346,6 +378,55 @@ def test_no_grad_as_decorator():
     assert not double(x).requires_grad
     assert not double(x).requires_grad
     assert (x * 2).requires_grad
+
+
+def test_no_grad_bare_as_decorator():
+    @no_grad
+    def double(x):
+        """Twice x."""
+        return x * 2
+
+    x = tensor(1.0, requires_grad=True)
+    assert not double(x).requires_grad
+    assert double.__name__ == "double"
+    assert (x * 2).requires_grad
+
+
+@pytest.mark.parametrize("decorate", [no_grad, no_grad()])
+def test_no_grad_above_a_generator_holds_at_each_step_and_not_between(decorate):
+    seen = []
+
+    @decorate
+    def steps(x):
+        received = yield (x * 2).requires_grad
+        seen.append(received)
+        try:
+            yield (x * 3).requires_grad
+        except KeyError:
+            yield (x * 4).requires_grad
+        return "done"
+
+    x = tensor(1.0, requires_grad=True)
+    generator = steps(x)
+    assert next(generator) is False
+    assert (x * 2).requires_grad
+    assert generator.send("sent") is False
+    assert generator.throw(KeyError) is False
+    assert (x * 2).requires_grad
+    with pytest.raises(StopIteration) as stopped:
+        next(generator)
+    assert stopped.value.value == "done"
+    assert seen == ["sent"]
+
+
+def test_one_no_grad_serves_again_and_inside_itself():
+    x, off = tensor(1.0, requires_grad=True), no_grad()
+    for _ in range(2):
+        with off:
+            with off:
+                assert not (x * 2).requires_grad
+            assert not (x * 2).requires_grad
+        assert (x * 2).requires_grad
 
 
 def test_no_grad_in_one_thread_leaves_another_recording():

@@ -1,9 +1,8 @@
 """Wrong twins of every derivative rule, each of which the package's own checker must reject."""
 
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
+from planting import planted, rules_of
 from samples import MUTANTS, SAMPLES, STEADY_RULES
 from test_ops import call
 
@@ -29,7 +28,7 @@ TWINS = {
 def rules(op, samples):
     """Position and rule of every argument that has one."""
     count = max(len(sample.arguments) for sample in samples)
-    return [(i, rule) for i, rule in enumerate(op.rules_for(count)) if rule is not None]
+    return [(i, rule) for i, rule in enumerate(rules_of(op, count)) if rule is not None]
 
 
 def mutants(op, samples, own=(), steady=STEADY_RULES):
@@ -41,19 +40,6 @@ def mutants(op, samples, own=(), steady=STEADY_RULES):
             if kind != "stash" or (op, i) not in steady
         )
     yield from own
-
-
-@contextmanager
-def planted(op, position, wrong):
-    """Replace one rule of an op for a while."""
-    right = op.rules_for
-    op.rules_for = lambda count: [
-        wrong if i == position else rule for i, rule in enumerate(right(count))
-    ]
-    try:
-        yield
-    finally:
-        del op.rules_for
 
 
 def rejected(op, samples):
@@ -75,7 +61,7 @@ def survivors(op, samples, own=()):
     assert rejected(op, samples) == 0, f"{op} itself is wrong"
     survived = []
     for position, kind, wrong in mutants(op, samples, own):
-        with planted(op, position, wrong):
+        with planted(op, lambda i, rule, at=position, wrong=wrong: wrong if i == at else rule):
             if not rejected(op, samples):
                 survived.append((position, kind))
     return survived
@@ -95,7 +81,7 @@ KILLED = {}
     ids=[f"{op.name}-{i}-{kind}" for op, i, kind, _ in CATALOGUE],
 )
 def test_a_wrong_rule_is_rejected(op, position, kind, wrong):
-    with planted(op, position, wrong):
+    with planted(op, lambda i, rule: wrong if i == position else rule):
         KILLED[op.name, position, kind] = rejected(op, SAMPLES[op])
     assert KILLED[op.name, position, kind]
     assert kind != "stash" or KILLED[op.name, position, kind] == 2, (

@@ -64,7 +64,8 @@ def test_only_a_parameter_takes_the_place_of_one(value):
     model = Two()
     with pytest.raises(
         TypeError,
-        match=r"scale is a parameter of this Two, and a \w+ in its place would not be trained.*scale\.data",
+        match=r"scale is a parameter of this Two, and a \w+ in its place would not be trained"
+        r".*scale\.data",
     ):
         model.scale = value
     assert model.scale.shape == (4,)
@@ -90,7 +91,7 @@ def test_a_module_can_be_frozen():
 
 def test_a_pickle_forgets_when_its_tensors_were_written():
     p = nn.Parameter([1.0, 2.0])
-    p._written = 10**9  # by the clock of a process that has run for long
+    p.data -= 0  # stamped by the clock of this process
     copy = pickle.loads(pickle.dumps(p))
     (copy * copy).sum().backward()
     assert np.array_equal(copy.grad.data, [2, 4])
@@ -158,7 +159,7 @@ GOOD = {name: np.full(t.shape, 7.0) for name, t in Two().state_dict().items()}
             RuntimeError,
             r"missing \['scale'\]; unexpected \['extra'\]; second.1.weight: shape",
         ),
-        ({"scale": "abc"}, True, RuntimeError, "scale: could not convert string"),
+        ({"scale": "abc"}, True, RuntimeError, "scale: a state_dict takes .* given 'abc'"),
         ({"scale": [[1.0], [2.0, 3.0]]}, False, RuntimeError, "scale: "),
     ],
 )
@@ -173,7 +174,7 @@ def test_load_state_dict_changes_nothing_on_error(changes, strict, error, messag
 
 
 def test_load_state_dict_takes_a_mapping():
-    with pytest.raises(TypeError, match=r"a dict of names and arrays.* <class 'str'>"):
+    with pytest.raises(TypeError, match=r"a dict of names and arrays.*given .weights.npz.*np.load"):
         Two().load_state_dict("weights.npz")
 
 
@@ -232,7 +233,8 @@ def test_a_buffer_stays_one_when_it_gets_another_tensor():
     assert [name for name, _ in model.named_buffers("bn")] == ["bn.mean", "bn.later"]
     with pytest.raises(
         TypeError,
-        match=r"mean is a buffer of this Module, and a ndarray in its place would not be saved.*mean\.data",
+        match=r"mean is a buffer of this Module, and a ndarray in its place would not be saved"
+        r".*mean\.data",
     ):
         model.mean = np.ones(2)
     model.register_buffer("mean", [5.0])
@@ -379,7 +381,7 @@ def test_dropout_keeps_the_mean_and_is_off_in_evaluation(rng):
     assert set(np.unique(y)) == {np.float32(0), np.float32(1 / 0.75)}
     assert abs((y == 0).mean() - 0.25) < 0.01  # 7 standard deviations
     assert layer.eval()(x) is x
-    with pytest.raises(ValueError, match=r"0 <= p < 1, but p is 1"):
+    with pytest.raises(ValueError, match=r"0 <= p < 1, but is 1"):
         nn.Dropout(1)
 
 
@@ -487,19 +489,24 @@ def test_smoothed_cross_entropy_is_finite_for_confident_logits(scale):
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1.1, np.nan])
 def test_smoothing_is_a_fraction(smoothing):
-    with pytest.raises(ValueError, match=r"label_smoothing is the share .* 0 to 1, but is"):
-        nn.CrossEntropyLoss(label_smoothing=smoothing)(tensor([[1.0]]), [0])
+    message = r"label_smoothing is the share .* 0 to 1, but is"
+    with pytest.raises(ValueError, match=message):
+        nn.CrossEntropyLoss(label_smoothing=smoothing)
+    with pytest.raises(ValueError, match=message):
+        F.cross_entropy(tensor([[1.0]]), [0], label_smoothing=smoothing)
 
 
-@pytest.mark.parametrize(
-    "loss", [nn.CrossEntropyLoss(reduction="average"), nn.MSELoss(reduction="average")]
-)
-def test_losses_know_three_reductions(loss):
+@pytest.mark.parametrize("how", ["average", "Mean", None, ["mean"]])
+def test_losses_know_three_reductions(how):
+    message = "reduction must be 'mean', 'sum' or 'none', but is "
+    for make in (nn.CrossEntropyLoss, nn.MSELoss):
+        with pytest.raises(ValueError, match=message):
+            make(reduction=how)
     x = tensor([[1.0]])
-    with pytest.raises(
-        ValueError, match="reduction must be 'mean', 'sum' or 'none', but is 'average'"
-    ):
-        loss(x, x if isinstance(loss, nn.MSELoss) else [0])
+    with pytest.raises(ValueError, match=message):
+        F.mse_loss(x, x, reduction=how)
+    with pytest.raises(ValueError, match=message):
+        F.cross_entropy(x, [0], reduction=how)
 
 
 @pytest.mark.parametrize(
@@ -610,7 +617,7 @@ def test_initialisers_know_their_words():
         nn.init.kaiming_normal_(w, mode="fan")
     with pytest.raises(
         ValueError,
-        match=r"No gain is known for 'swish'\. Choose from linear, sigmoid, tanh, relu, leaky_relu",
+        match=r"nonlinearity must be 'linear', .* 'relu' or 'leaky_relu', but is 'swish'\.",
     ):
         nn.init.kaiming_uniform_(w, nonlinearity="swish")
     assert nn.init.calculate_gain("leaky_relu") == np.sqrt(2 / (1 + 0.01**2))
@@ -640,7 +647,9 @@ def test_prediction_leaves_the_mode_alone_and_drops_nothing(rng):
 
 
 def test_mlp_refuses_unknown_words():
-    with pytest.raises(ValueError, match=r"'swish'.*sigmoid, tanh, relu"):
+    with pytest.raises(
+        ValueError, match=r"activation must be 'sigmoid', 'tanh' or 'relu', but is 'swish'"
+    ):
         nn.MLP((2, 2), "swish")
 
 

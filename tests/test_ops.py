@@ -5,9 +5,10 @@ import inspect
 
 import numpy as np
 import pytest
+from planting import planted
 from samples import CASE_NAMES, CASES, SAMPLES
 
-from tinygrad_mnist.autodiff import Op, Tensor, grad, gradcheck, graph, ops, tensor
+from tinygrad_mnist.autodiff import Op, Tensor, grad, gradcheck, graph, ops, tensor, windows
 from tinygrad_mnist.autodiff.tensor import Tensor as TensorClass
 
 cases = pytest.mark.parametrize(("op", "sample"), CASES, ids=CASE_NAMES)
@@ -83,7 +84,7 @@ def test_second_derivative(op, sample):
 
 @differentiable
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_every_cotangent_has_the_dtype_and_shape_of_its_input(op, sample, dtype, monkeypatch):
+def test_every_cotangent_has_the_dtype_and_shape_of_its_input(op, sample, dtype):
     function, floats = call(op, sample)
     seen = []
 
@@ -94,11 +95,10 @@ def test_every_cotangent_has_the_dtype_and_shape_of_its_input(op, sample, dtype,
 
         return rule and watched
 
-    right = op.rules_for
-    monkeypatch.setattr(op, "rules_for", lambda count: [watch(rule) for rule in right(count)])
     leaves = [Tensor(x.astype(dtype), requires_grad=True) for x in floats]
     out = function(*leaves)
-    out.backward(np.ones(out.shape, dtype))
+    with planted(op, lambda i, rule: watch(rule)):
+        out.backward(np.ones(out.shape, dtype))
     expected = sample.params.get("dtype", dtype)
     assert out.dtype == expected
     assert seen
@@ -124,19 +124,18 @@ def test_memory_layout_does_not_matter(op, sample):
 
 
 def test_rules_use_only_what_means_the_same_on_arrays_and_tensors():
-    tree = ast.parse(inspect.getsource(ops))
+    tree = ast.parse(inspect.getsource(ops) + inspect.getsource(windows))
     names = {name for name, value in vars(ops).items() if isinstance(value, Op)} | {
-        "unreduce",
-        "inverse",
-        "reduced",
-        "section",
+        *("unreduce", "inverse", "reduced", "axes_of", "freedom", "wide"),
+        *("sections", "along", "to_extremes"),
     }
-    allowed = {"sum", "reshape", "transpose", "mT", "shape", "ndim", "size"}
+    allowed = {"sum", "reshape", "transpose", "mT", "shape", "ndim", "size", "dtype"}
+    helpers = {"unreduce", "to_extremes", "wide", "sections"}
     rules = [
         node
         for node in ast.walk(tree)
         if (isinstance(node, ast.Lambda) and [a.arg for a in node.args.args[:2]] == ["g", "out"])
-        or (isinstance(node, ast.FunctionDef) and node.name == "unreduce")
+        or (isinstance(node, ast.FunctionDef) and node.name in helpers)
     ]
     assert len(rules) > 25
     for rule in rules:
@@ -147,7 +146,7 @@ def test_rules_use_only_what_means_the_same_on_arrays_and_tensors():
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         }
         assert attributes <= allowed, ast.unparse(rule)
-        assert called <= names | {"tuple", "isinstance", "enumerate"}, ast.unparse(rule)
+        assert called <= names | {"tuple", "enumerate", "slice", "range", "len"}, ast.unparse(rule)
     assert all(hasattr(TensorClass, name) and hasattr(np.ndarray, name) for name in allowed)
 
 

@@ -48,7 +48,7 @@ SETTINGS = {
 def graph_objects():
     """How many tensors remember what they were computed from."""
     tensors = (thing for thing in gc.get_objects() if isinstance(thing, Tensor))
-    return sum(1 for t in tensors if t._op is not None and t._inputs is not None)
+    return sum(1 for t in tensors if t.op is not None and t.inputs is not None)
 
 
 ALL = [pytest.param(name, marks=[pytest.mark.slow] * (name != "sgd")) for name in SETTINGS]

@@ -2,12 +2,13 @@
 
 import json
 import re
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 
-from tinygrad_mnist import byhand, data
+from tinygrad_mnist import byhand, data, nn
 from tinygrad_mnist.evaluation import evaluate
 from tinygrad_mnist.export import write_npz
 from tinygrad_mnist.training import (
@@ -284,6 +285,20 @@ def test_each_epoch_has_all_examples_in_an_order_of_its_own(digits):
         training.end_epoch(0.0)
     assert all(np.array_equal(np.sort(order), np.sort(training.training_rows)) for order in epochs)
     assert not any(np.array_equal(one, other) for one, other in combinations(epochs, 2))
+
+
+def test_validation_leaves_each_module_in_its_own_mode_and_drops_nothing(digits, monkeypatch):
+    recipe = replace(SMALL, epochs=1, hidden=(16, 16), dropout=0.5)
+    training = Training(recipe, *digits)
+    first, second = (m for m in training.model if isinstance(m, nn.Dropout))
+    second.eval()
+    seen, forward = [], nn.Dropout.forward
+    monkeypatch.setattr(
+        nn.Dropout, "forward", lambda self, x: (seen.append(self.training), forward(self, x))[1]
+    )
+    training.end_epoch(started=0.0)
+    assert (first.training, second.training) == (True, False)
+    assert seen == [False, False]
 
 
 def test_asked_to_stop_it_stops_after_the_batch(digits):

@@ -1,149 +1,309 @@
-"""The tutorials: what each begins with, that its exercises can be solved, and that a wrong solution is not taken for a right one."""
+"""The tutorials: how each begins, and that its notebook tells right answers from wrong ones."""
 
 import ast
+import contextlib
+import io
 import json
 import re
-import subprocess
 import sys
+import warnings
+from functools import partial
 from pathlib import Path
 
 import pytest
+from mutations import difference, mutants
 
-jupytext = pytest.importorskip("jupytext")
-
-from tinygrad_mnist import cli, tutorials
+from tinygrad_mnist import tutorials
+from tinygrad_mnist.exercises import Exercise, WrongAnswer, cells, grade, parts, read
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = tutorials.scripts()
+SLOW = {"05-own-layer", "06-reading-a-run", "08-vanishing-gradients"}  # they train for seconds
+each = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+each_or_slow = pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(script, id=script.stem, marks=[pytest.mark.slow] * (script.stem in SLOW))
+        for script in SCRIPTS
+    ],
+)
+# Changes of a solution that change nothing that is asked for, and why.
+EQUIVALENT = {
+    "own-op.fit": {
+        "return g.sum(axis=repeated, keepdims=False).reshape(shape)": "reshape brings them back"
+    },
+    "own-layer.layer-norm-gradient": dict.fromkeys(
+        (
+            "return values.mean(axis=+1, keepdims=True)",
+            "s = np.sqrt(x.var(axis=+1, keepdims=True) + eps)",
+        ),
+        "the last axis of a matrix is axis 1",
+    ),
+}
 
 
-def cells(script):
-    """Kind (markdown, code, exercise, solution, check) and text of every cell."""
-    for cell in jupytext.read(script).cells:
-        yield next(iter(cell.metadata.get("tags", [])), cell.cell_type), cell.source
+def code(script, **options):
+    """The cells of code of a generated notebook."""
+    return [
+        cell
+        for cell in tutorials.notebook(script, **options)["cells"]
+        if cell["cell_type"] == "code"
+    ]
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def plain(source):
+    """A cell in plain Python: a command of IPython raises, since none should be carried out."""
+    return re.sub(r"^( *)%.*", r"\1raise OSError('pip is called')", source, flags=re.MULTILINE)
+
+
+def run(source, names):
+    """Run a cell."""
+    exec(compile(plain(source), "<cell>", "exec"), names)
+
+
+def outcome(answer, check, names):
+    """What a notebook raises if the answer is written into it, and the check is run: None if right.
+
+    Every name means afterwards again what it meant before.
+    """
+    before, printed = dict(names), io.StringIO()
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(printed):
+            warnings.simplefilter("ignore")  # a kernel prints them and goes on
+            run(answer, names)
+            run(check, names)
+    except Exception as error:  # noqa: BLE001 - whatever a wrong answer raises
+        assert "right" not in printed.getvalue()
+        return error
+    finally:
+        names.clear()
+        names.update(before)
+    assert printed.getvalue().splitlines()[-1] == "right"
+    return None
+
+
+def stops(script):
+    """Run a learner's notebook from top to bottom with a right answer wherever one is asked for.
+
+    Stops before each answer, and gives the exercise, what the notebook says of any answer, and all
+    that is defined there.
+    """
+    names = {"__name__": "__main__", "display": lambda *_: None}
+    known = {exercise.id: exercise for exercise in read(script)}
+    for cell in code(script):
+        exercise = known.get(cell["metadata"].get("exercise"))
+        if exercise is None:
+            run(cell["source"], names)
+        elif "check" in cell["metadata"]["tags"]:
+            yield exercise, partial(outcome, check=cell["source"], names=names), names
+            run(exercise.solution, names)
+            run(cell["source"], names)
+
+
+@pytest.fixture
+def somewhere(tmp_path, monkeypatch):
+    """A folder to write to, and nowhere to draw."""
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("Agg")
+    pyplot.close("all")
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    pyplot.close("all")
+
+
+@each
 def test_it_begins_with_a_question_and_says_what_it_takes(script):
-    kind, opening = next(cells(script))
-    title, _, text = opening.partition("\n")
-    assert kind == "markdown"
+    opening = parts(script)[0]
+    title, _, text = opening.source.partition("\n")
+    assert opening.markdown
     assert title.startswith("# ")
     assert text.split("\n\n")[0].strip().partition("?**")[1], (
         "the first sentence is a question in bold"
     )
     for promise in ("*You will be able to*:", "*You need*:", "*Time*:"):
-        assert promise in opening
+        assert promise in opening.source
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+@each
 def test_it_is_listed(script):
     index = ROOT / "docs" / "tutorials" / "index.md"
     assert f"]({script.stem}.md)" in index.read_text(encoding="utf-8")
     assert f" tutorials/{script.stem}.md\n" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
-def test_every_exercise_has_a_solution_and_a_check(script):
-    kinds = [kind for kind, _ in cells(script)]
-    exercises = [n for n, kind in enumerate(kinds) if kind == "exercise"]
-    assert exercises
-    assert all(kinds[n : n + 3] == ["exercise", "solution", "check"] for n in exercises)
+@each
+def test_its_cells_are_those_that_jupytext_reads(script):
+    jupytext = pytest.importorskip("jupytext")
+    theirs = jupytext.read(script).cells
+    for mine, cell in zip(cells(script.read_text(encoding="utf-8")), theirs, strict=True):
+        metadata = {"exercise": mine.exercise} if mine.exercise else {}
+        metadata |= {"tags": [mine.role]} if mine.role else {}
+        cell.metadata.pop("lines_to_next_cell", None)
+        assert cell.metadata == metadata
+        assert (cell.cell_type, cell.source) == (
+            "markdown" if mine.markdown else "code",
+            mine.source,
+        )
 
 
-def wrong(solution):
-    """Versions of a solution with one sign, operator or number changed."""
-    swaps = {
-        ast.Add: ast.Sub,
-        ast.Sub: ast.Add,
-        ast.Mult: ast.Add,
-        ast.Div: ast.Mult,
-        ast.MatMult: ast.Mult,
-        ast.Pow: ast.Mult,
+@each
+def test_every_exercise_has_hints_and_usual_wrong_answers(script):
+    for exercise in read(script):
+        assert exercise.hints
+        assert len(exercise.misconceptions) >= 2
+        sentences = [known.sentence for known in exercise.misconceptions]
+        assert len(set(sentences)) == len(sentences)
+    assert isinstance(parts(script)[-1], Exercise)
+
+
+def test_the_id_of_an_exercise_is_used_once():
+    ids = [exercise.id for script in SCRIPTS for exercise in read(script)]
+    assert len(set(ids)) == len(ids)
+
+
+@each
+def test_its_first_cell_installs_what_it_imports(script):
+    first, *rest = code(script)
+    run(first["source"], {})  # everything is here, so pip is not called
+    found = {
+        alias.name if isinstance(node, ast.Import) else node.module
+        for cell in rest
+        for node in ast.walk(ast.parse(cell["source"]))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
     }
-    tree = ast.parse(solution)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.BinOp) and type(node.op) in swaps:
-            kept, node.op = node.op, swaps[type(node.op)]()
-            yield ast.unparse(tree)
-            node.op = kept
+    packages = {name.partition(".")[0] for name in found} - set(sys.stdlib_module_names)
+    always = {"numpy", "matplotlib", "PIL", "tinygrad_mnist"}  # dependencies of the package
+    assert packages - always <= {*re.findall(r"^    import (\w+)$", first["source"], re.MULTILINE)}
+    extra = r"\[onnx\]" if "onnx" in packages else ""
+    assert re.search(rf'%pip install --quiet "tinygrad-mnist{extra}==[\d.]+"', first["source"])
 
 
-def passes(code, names):
-    """Whether code runs through. A shape that does not fit is as good as a failed check."""
-    try:
-        exec(code, names)
-    except Exception:  # noqa: BLE001 - whatever a wrong solution raises
-        return False
-    return True
+@each
+def test_no_cell_for_learners_holds_a_solution(script):
+    exercises = read(script)
+    everything = tutorials.notebook(script)["cells"]
+    bodies = {
+        ast.unparse(node.body)
+        for cell in code(script)
+        for node in ast.walk(ast.parse(plain(cell["source"])))
+        if isinstance(node, ast.FunctionDef)
+    }
+    for exercise in exercises:
+        assert not any(exercise.solution in cell["source"] for cell in everything)
+        for node in ast.walk(ast.parse(exercise.solution)):
+            if isinstance(node, ast.FunctionDef) and node.name not in ("__init__", "mean"):
+                assert ast.unparse(node.body) not in bodies
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
-def test_solutions_pass_their_checks_and_others_do_not(script, tmp_path, monkeypatch):
-    pyplot = pytest.importorskip("matplotlib.pyplot")
-    pyplot.switch_backend("Agg")
-    pyplot.close("all")
-    monkeypatch.chdir(tmp_path)
-    names = {"__name__": "__main__", "display": lambda *_: None}
-    starter = solution = ""
-    for kind, text in cells(script):
-        if kind == "markdown":
-            continue
-        if kind == "exercise":
-            starter = text
-        elif kind == "solution":
-            solution = text
-        if kind != "check":
-            exec(compile(text, str(script), "exec"), names)
-            continue
-        for attempt in (starter, *wrong(solution)):
-            assert not passes(attempt + "\n" + text, names), (
-                f"the check takes this for right:\n{attempt}"
-            )
-        exec(solution, names)
-        exec(text, names)
+@each_or_slow
+def test_the_check_of_its_notebook_takes_right_answers_only(script, somewhere):
+    reached = []
+    for exercise, says, names in stops(script):
+        assert isinstance(says(exercise.stub), WrongAnswer)
+        assert str(says("")).startswith("There is no ")
+        assert says(exercise.solution) is None
+        for known in exercise.misconceptions:
+            assert repr(says(known.answer)) == repr(WrongAnswer(known.sentence))
+            assert grade(exercise, known.answer, names).misconception == known
+        changed = {
+            difference(exercise.solution, mutant): mutant for mutant in mutants(exercise.solution)
+        }
+        passed = {change for change, mutant in changed.items() if says(mutant) is None}
+        assert passed == set(EQUIVALENT.get(exercise.id, ()))
+        assert says(exercise.solution) is None  # no wrong answer has left anything behind
+        assert grade(exercise, exercise.solution, names).right
+        reached.append(exercise)
+    assert reached == read(script)
 
 
-def test_the_command_writes_notebooks_and_overwrites_none(tmp_path, capsys):
-    with pytest.raises(SystemExit) as exited:
-        cli.main(["tutorials", str(tmp_path / "mine")])
-    assert not exited.value.code
-    written = sorted((tmp_path / "mine").glob("*.ipynb"))
-    assert [path.stem for path in written] == [script.stem for script in SCRIPTS]
+@each
+def test_its_solved_notebook_has_every_solution_before_its_check(script):
+    told = [cell for cell in code(script, solutions=True) if cell["metadata"]]
+    exercises = read(script)
+    assert [cell["source"] for cell in told[::2]] == [exercise.solution for exercise in exercises]
+    for role, found in (("solution", told[::2]), ("check", told[1::2])):
+        assert [cell["metadata"]["tags"] for cell in found] == [[role]] * len(exercises)
+    assert not any("your turn" in cell["source"] for cell in told)
+
+
+def in_a_kernel(sources):
+    """Run cells as Jupyter does, until one fails: what is printed, and what is shown of the error."""
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    manager = pytest.importorskip("jupyter_client").KernelManager(transport="ipc")
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    client = nbclient.NotebookClient(made, km=manager, timeout=60)
+    with warnings.catch_warnings(), contextlib.suppress(nbclient.exceptions.CellExecutionError):
+        warnings.simplefilter("ignore")
+        client.execute(cleanup_kc=True)
+    outputs = [output for cell in made.cells for output in cell.outputs]
+    printed = "".join(output.text for output in outputs if output.output_type == "stream")
+    shown = ["\n".join(output.traceback) for output in outputs if output.output_type == "error"]
+    return printed, "".join(shown)
+
+
+def answered(script, answers):
+    """The code of a learner's notebook with answers written into it."""
+    for cell in code(script):
+        stub = "stub" in cell["metadata"].get("tags", [])
+        yield answers.get(cell["metadata"]["exercise"], cell["source"]) if stub else cell["source"]
+
+
+def test_run_all_stops_at_a_wrong_answer_and_says_only_what_is_wrong():
+    script = SCRIPTS[0]
+    tanh, calls = read(script)
+    known = tanh.misconceptions[2]
+    right = {tanh.id: tanh.solution, calls.id: calls.solution}
+    assert in_a_kernel(answered(script, right)) == ("right\nright\n", "")
+    assert in_a_kernel(answered(script, right | {tanh.id: known.answer})) == (
+        "",
+        f"Not right yet. {known.sentence}",
+    )
+    assert in_a_kernel(answered(script, {})) == (
+        "",
+        "Not right yet. Nothing was returned: return a Value.",
+    )
+
+
+def test_the_first_cell_asks_pip_for_what_is_missing():
+    first = code(SCRIPTS[-1])[0]["source"]
+    told = "get_ipython().register_magic_function(print, 'line', 'pip')"
+    missing = "import sys\nsys.modules['onnxruntime'] = None"
+    assert in_a_kernel([told, first]) == ("", "")
+    printed, shown = in_a_kernel([told, missing, first])
+    assert (
+        printed
+        == f'install --quiet "tinygrad-mnist[onnx]=={tutorials.version("tinygrad-mnist")}"\n'
+    )
+    assert shown == ""
+
+
+@pytest.mark.parametrize(("options", "ending"), [([], ""), (["--solutions"], "-solutions")])
+def test_the_command_writes_notebooks_and_overwrites_none(tmp_path, command, options, ending):
+    folder = tmp_path / "mine"
+    code, out, _ = command("tutorials", str(folder), *options)
+    assert code == 0
+    assert out.startswith(f"{len(SCRIPTS)} notebooks are in {folder}.")
+    written = sorted(folder.glob("*.ipynb"))
+    assert [path.stem for path in written] == [script.stem + ending for script in SCRIPTS]
     for path in written:
         content = json.loads(path.read_text(encoding="utf-8"))
         prose = "".join(
-            "".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "markdown"
+            cell["source"] for cell in content["cells"] if cell["cell_type"] == "markdown"
         )
         for link in re.findall(r"\]\(([^)#]+)", prose):
-            assert link.startswith("https://") or (path.parent / link).is_file(), (
+            assert link.startswith("https://") or (folder / link).is_file(), (
                 f"{path.name} links to {link}"
             )
-    content = json.loads(written[0].read_text(encoding="utf-8"))
-    hidden = [
-        cell
-        for cell in content["cells"]
-        if cell["metadata"].get("jupyter", {}).get("source_hidden")
-    ]
-    assert len(hidden) == sum(kind == "solution" for kind, _ in cells(SCRIPTS[0]))
-    assert capsys.readouterr().out.startswith(
-        f"{len(SCRIPTS)} notebooks are in {tmp_path / 'mine'}."
-    )
     written[0].write_text("my work")
-    with pytest.raises(SystemExit) as exited:
-        cli.main(["tutorials", str(tmp_path / "mine")])
-    assert exited.value.code == 2
-    assert "is there already" in capsys.readouterr().err
+    code, _, err = command("tutorials", str(folder), *options)
+    assert code == 2
+    assert "is there already" in err
     assert written[0].read_text() == "my work"
 
 
-def test_without_jupytext_the_command_says_what_to_install(tmp_path):
-    code = "import sys; sys.modules['jupytext'] = None; from tinygrad_mnist.cli import main; main(['tutorials'])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert "pip install jupytext" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert list(tmp_path.iterdir()) == []
+@each
+def test_its_notebooks_are_valid(script):
+    nbformat = pytest.importorskip("nbformat")
+    for solutions in (False, True):
+        nbformat.validate(tutorials.notebook(script, solutions=solutions))

@@ -659,25 +659,26 @@ def bench(*, rounds: int = 7, json: Json = False) -> None:
 
 
 @app.command(
-    help_epilogue=examples("tinygrad-mnist tutorials", "tinygrad-mnist tutorials my-notebooks")
+    help_epilogue=examples(
+        "tinygrad-mnist tutorials",
+        "tinygrad-mnist tutorials my-notebooks",
+        "tinygrad-mnist tutorials --solutions",
+    )
 )
-def tutorials(folder: Path = Path("notebooks")) -> None:
+def tutorials(folder: Path = Path("notebooks"), *, solutions: Flag = False) -> None:
     """Write the tutorials as notebooks for Jupyter.
 
     Parameters
     ----------
     folder
         Where to; made if it does not exist. Nothing is overwritten.
+    solutions
+        Write the notebooks with the exercises solved, as NAME-solutions.ipynb.
     """
     from tinygrad_mnist.tutorials import write_notebooks
 
     try:
-        written = write_notebooks(folder)
-    except ModuleNotFoundError as error:
-        raise UserFileError(
-            f"Notebooks need the package {error.name}: "
-            f'pip install ".[tutorials]", or pip install {error.name}.'
-        ) from error
+        written = write_notebooks(folder, solutions=solutions)
     except FileExistsError as error:
         raise UserFileError(str(error)) from error
     except OSError as error:

@@ -1,12 +1,32 @@
-"""The tutorials as notebooks: scripts with cells, which are easy to read and to compare, become .ipynb for Jupyter."""
+"""The tutorials as notebooks: scripts with cells become .ipynb files for Jupyter."""
 
 from __future__ import annotations
 
+import html
+import json
 import re
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tinygrad_mnist.exercises import Exercise, parts
+
 HERE = Path(__file__).parent
+INSTALL = """\
+# Installs the package where it is missing. In a checkout, `pip install {checkout}` does that.
+try:
+    {imports}
+except ModuleNotFoundError:
+    %pip install --quiet "{requirement}\""""
+CHECK = """\
+{check}
+
+
+from tinygrad_mnist.exercises import judge
+
+judge(check, globals())
+print("right")"""
+WHAT_IS_NEXT = "Run the next cell to check your answer. Its code is folded: it knows the mistakes."
 
 
 def scripts() -> list[Path]:
@@ -16,38 +36,137 @@ def scripts() -> list[Path]:
     )
 
 
-def notebook(script: Path) -> Any:
-    """A script as a notebook without outputs, solutions folded; links lead to other notebooks, or name files of the documentation."""
-    import jupytext
+def notebook(script: Path, *, solutions: bool = False) -> dict[str, Any]:
+    """A script as a notebook without outputs, as it is written in JSON.
 
-    made = jupytext.read(script)
-    made.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}
+    Parameters
+    ----------
+    script : Path
+        The script of a tutorial.
+    solutions : bool
+        Whether the exercises are solved. Otherwise no cell holds a solution: the check sees what
+        the learner has written.
+
+    Returns
+    -------
+    dict
+        A notebook of format 4.5. Links lead to other notebooks, or name files of the documentation.
+
+    Raises
+    ------
+    ValueError
+        If the cells of an exercise are not in order; names the line.
+    """
+    made = [code(install(script))]
+    for part in parts(script):
+        if isinstance(part, Exercise):
+            made += solved(part) if solutions else posed(part)
+        else:
+            made.append(markdown(part.source) if part.markdown else code(part.source))
+    for number, cell in enumerate(made):
+        cell["id"] = f"cell-{number}"
+        if solutions and cell["cell_type"] == "markdown":
+            cell["source"] = cell["source"].replace(".ipynb)", "-solutions.ipynb)")
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return {
+        "cells": made,
+        "metadata": {"kernelspec": kernel},
+        "nbformat": 4,
+        "nbformat_minor": 5,
     }
-    for number, cell in enumerate(made.cells):
-        cell.id = f"cell-{number}"
-        if cell.cell_type == "markdown":
-            cell.source = re.sub(
-                r"\[([^]]+)\]\(\.\./([\w/.-]+\.md)[^)]*\)", r"\1 (docs/\2)", cell.source
-            )
-            cell.source = re.sub(r"\]\(([\w-]+)\.md\)", r"](\1.ipynb)", cell.source)
-        elif "solution" in cell.metadata.get("tags", []):
-            cell.source = f"# One solution. Leave this cell out to check your own.\n{cell.source}"
-            cell.metadata["jupyter"] = {"source_hidden": True}
-    return made
 
 
-def write_notebooks(folder: Path) -> list[Path]:
+def posed(exercise: Exercise) -> list[dict[str, Any]]:
+    """The cells of an exercise for a learner: question, stub, folded hints, check."""
+    hints = [folded(f"Hint {n}", hint) for n, hint in enumerate(exercise.hints, 1)]
+    return [
+        markdown(exercise.question),
+        code(exercise.stub, exercise.id, "stub"),
+        markdown("\n\n".join([*hints, WHAT_IS_NEXT])),
+        check(exercise),
+    ]
+
+
+def solved(exercise: Exercise) -> list[dict[str, Any]]:
+    """The cells of an exercise for a teacher: question, solution, check, known wrong answers."""
+    mistakes = [
+        folded(f"Wrong: {mistake.sentence}", f"```python\n{mistake.answer}\n```")
+        for mistake in exercise.misconceptions
+    ]
+    return [
+        markdown(exercise.question),
+        code(exercise.solution, exercise.id, "solution"),
+        check(exercise),
+        markdown("\n\n".join(["Answers that the check knows to be wrong:", *mistakes])),
+    ]
+
+
+def check(exercise: Exercise) -> dict[str, Any]:
+    """The cell that judges an answer. Its code is hidden, since it gives much away."""
+    cell = code(CHECK.format(check=exercise.check), exercise.id, "check")
+    cell["metadata"]["jupyter"] = {"source_hidden": True}
+    return cell
+
+
+def install(script: Path) -> str:
+    """The code that installs what a script imports, where that is missing."""
+    onnx = re.findall(r"^import (onnx\w*)$", script.read_text(encoding="utf-8"), re.MULTILINE)
+    extra = "[onnx]" if onnx else ""
+    return INSTALL.format(
+        imports="\n    ".join(f"import {name}" for name in [*onnx, "tinygrad_mnist"]),
+        checkout=f'".{extra}"' if extra else ".",
+        requirement=f"tinygrad-mnist{extra}=={version('tinygrad-mnist')}",
+    )
+
+
+def markdown(source: str) -> dict[str, Any]:
+    """A cell of prose."""
+    source = re.sub(r"\[([^]]+)\]\(\.\./([\w/.-]+\.md)[^)]*\)", r"\1 (docs/\2)", source)
+    source = re.sub(r"\]\(([\w-]+)\.md\)", r"](\1.ipynb)", source)
+    return {"cell_type": "markdown", "metadata": {}, "source": source}
+
+
+def folded(title: str, source: str) -> str:
+    """Markdown that opens when its title is clicked."""
+    return f"<details><summary>{html.escape(title)}</summary>\n\n{source}\n\n</details>"
+
+
+def code(source: str, exercise: str = "", role: str = "") -> dict[str, Any]:
+    """A cell of code that has not been run; in an exercise, with its id and its role as a tag."""
+    return {
+        "cell_type": "code",
+        "execution_count": None,
+        "metadata": {"exercise": exercise, "tags": [role]} if exercise else {},
+        "outputs": [],
+        "source": source,
+    }
+
+
+def write_notebooks(folder: Path, *, solutions: bool = False) -> list[Path]:
     """Write all tutorials to a folder, which is made if it is missing.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to.
+    solutions : bool
+        Whether the exercises are solved; then ``-solutions`` is added to the names.
+
+    Returns
+    -------
+    list of Path
+        The notebooks.
 
     Raises
     ------
     FileExistsError
         If one of them is there already: it may hold somebody's work.
     """
-    import nbformat
-
-    made = {folder / f"{script.stem}.ipynb": notebook(script) for script in scripts()}
+    ending = "-solutions.ipynb" if solutions else ".ipynb"
+    made = {
+        folder / f"{script.stem}{ending}": notebook(script, solutions=solutions)
+        for script in scripts()
+    }
     for path in made:
         if path.exists():
             raise FileExistsError(
@@ -55,5 +174,10 @@ def write_notebooks(folder: Path) -> list[Path]:
             )
     folder.mkdir(parents=True, exist_ok=True)
     for path, content in made.items():
-        path.write_text(nbformat.writes(content) + "\n", encoding="utf-8")
+        path.write_text(text(content), encoding="utf-8")
     return list(made)
+
+
+def text(content: dict[str, Any]) -> str:
+    """A notebook as the text of its file."""
+    return json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n"

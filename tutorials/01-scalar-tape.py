@@ -1,15 +1,18 @@
 # %% [markdown]
 # # A scalar tape in 40 lines, and how it goes wrong
 #
-# **How can a program differentiate itself?** A few lines that remember what was multiplied with what are enough. You will
-# write such a tape, break it with a value that is used twice, and mend it.
+# **How can a program differentiate itself?** A few lines that remember what was multiplied with
+# what are enough. You will write such a tape, break it with a value that is used twice, and mend
+# it.
 #
-# *You will be able to*: say what a tape records, write a derivative rule, and explain why the order of the backward pass
-# matters. *You need*: [the chain rule](../derivations/chain-rule.md). *Time*: 10 minutes.
+# *You will be able to*: say what a tape records, write a derivative rule, and explain why the order
+# of the backward pass matters. *You need*: [the chain rule](../derivations/chain-rule.md). *Time*:
+# 10 minutes.
 #
 # ## Remember
 #
-# A number that remembers where it came from: its parents, and for each the slope of the result along it.
+# A number that remembers where it came from: its parents, and for each the slope of the result
+# along it.
 
 # %%
 import math
@@ -37,8 +40,8 @@ def exp(x):
 
 
 # %% [markdown]
-# The slopes are known as soon as the operation is carried out: that of $a + b$ is 1 along both, that of $a \cdot b$ along $a$
-# is $b$. Let us compute something:
+# The slopes are known as soon as the operation is carried out: that of $a + b$ is 1 along both,
+# that of $a \cdot b$ along $a$ is $b$. Let us compute something:
 
 # %%
 a, b = Value(2.0), Value(-1.0)
@@ -48,8 +51,8 @@ y
 # %% [markdown]
 # ## Go back
 #
-# The chain rule says: the derivative of $y$ by a parent is the derivative of $y$ by the child, times the slope between them.
-# So start with $\partial y / \partial y = 1$, and pass it on.
+# The chain rule says: the derivative of $y$ by a parent is the derivative of $y$ by the child,
+# times the slope between them. So start with $\partial y / \partial y = 1$, and pass it on.
 
 
 # %%
@@ -72,8 +75,8 @@ assert b.grad == a.data + math.exp(b.data)
 # %% [markdown]
 # ## How it goes wrong
 #
-# It is right, and it is useless. Every *path* from $y$ to a value is walked on its own, and the number of paths doubles
-# with each value that is used twice:
+# It is right, and it is useless. Every *path* from $y$ to a value is walked on its own, and the
+# number of paths doubles with each value that is used twice:
 
 # %%
 calls = 0
@@ -119,14 +122,14 @@ backward_once(y)
 x
 
 # %% [markdown]
-# Quick, and wrong: 6 in place of 12. `square` passed its gradient on when it was first reached. The second half arrived
-# later, and stayed there.
+# Quick, and wrong: 6 in place of 12. `square` passed its gradient on when it was first reached. The
+# second half arrived later, and stayed there.
 #
 # ## Mend it
 #
-# A value may pass its gradient on only when the gradient is complete: when everything that was computed from it has been
-# dealt with. Every value is younger than its parents, so going from the youngest to the oldest does it. Such an order is
-# called *topological*.
+# A value may pass its gradient on only when the gradient is complete: when everything that was
+# computed from it has been dealt with. Every value is younger than its parents, so going from the
+# youngest to the oldest does it. Such an order is called *topological*.
 
 
 # %%
@@ -158,7 +161,8 @@ backward(y)
 x
 
 # %% [markdown]
-# Twelve. And where there were over a hundred thousand calls, there are now 17 values, each dealt with once:
+# Twelve. And where there were over a hundred thousand calls, there are now 17 values, each dealt
+# with once:
 
 # %%
 x = Value(1.0)
@@ -169,9 +173,9 @@ backward(y)
 len(topological(y)), x.grad
 
 # %% [markdown]
-# That is all the theory there is in `tinygrad_mnist.autodiff`. What it adds: arrays instead of numbers, one clock that gives
-# every tensor its age (so that nothing has to be sorted, and nothing calls itself a thousand levels deep), and rules that
-# can be differentiated again.
+# That is all the theory there is in `tinygrad_mnist.autodiff`. What it adds: arrays instead of
+# numbers, one clock that gives every tensor its age (so that nothing has to be sorted, and nothing
+# calls itself a thousand levels deep), and rules that can be differentiated again.
 
 # %%
 from tinygrad_mnist import tensor
@@ -183,15 +187,47 @@ x.grad
 
 # %% [markdown]
 # ## Exercises
-#
+
+# %% [markdown] exercise="scalar-tape.tanh"
 # ### Exercise 1: a tangent
 #
 # Write `tanh` for `Value`. The derivative of $\tanh x$ is $1 - \tanh^2 x$.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def tanh(x):
     return None  # your turn
+
+
+# %% [markdown] tags=["hint"]
+# `exp` above shows the pattern: compute the number, then return a `Value` that knows its parent.
+
+# %% [markdown] tags=["hint"]
+# The list of parents has one pair: `x`, and the slope of tanh at this place. You can write the
+# slope with the number that you have just computed.
+
+
+# %% tags=["check"]
+def check(tanh):
+    for number in (0.5, -1.25):
+        x, t = Value(number), math.tanh(number)
+        y = tanh(x)
+        assert y is not None, "Nothing was returned: return a Value."
+        assert isinstance(y, Value), "A plain number forgets where it came from: return a Value."
+        assert math.isclose(y.data, t), f"At {number} the value should be {t:.4f}, not {y.data}."
+        assert y.parents, "The result has no parents, so no gradient gets from it to x."
+        backward(y)
+        for wrong, sentence in (
+            (1 - t, "The square is missing: the slope is 1 - tanh(x)², not 1 - tanh(x)."),
+            (1 - number**2, "Square the output, not the input: the slope is 1 - tanh(x)²."),
+            (t**2 - 1, "The sign is wrong: tanh rises everywhere, so its slope is positive."),
+        ):
+            assert not math.isclose(x.grad, wrong), sentence
+        h = 1e-6
+        slope = (math.tanh(number + h) - math.tanh(number - h)) / (2 * h)
+        assert math.isclose(x.grad, slope, rel_tol=1e-6), (
+            f"At {number} the slope should be {slope:.4f}, but x received {x.grad:.4f}."
+        )
 
 
 # %% tags=["solution"]
@@ -200,33 +236,79 @@ def tanh(x):
     return Value(y, [(x, 1 - y * y)])
 
 
-# %% tags=["check"]
-def check(tanh):
-    x = Value(0.5)
-    y = tanh(x)
-    assert isinstance(y, Value), "return a Value"
-    assert math.isclose(y.data, math.tanh(0.5)), "the value is not tanh(x)"
-    backward(y)
-    h = 1e-6
-    assert math.isclose(
-        x.grad, (math.tanh(0.5 + h) - math.tanh(0.5 - h)) / (2 * h), rel_tol=1e-6
-    ), "the slope is not tanh'(x)"
+# %% tags=["misconception"]
+# A plain number forgets where it came from: return a Value.
+def tanh(x):
+    return math.tanh(x.data)
 
 
-check(tanh)
-print("right")
+# %% tags=["misconception"]
+# The result has no parents, so no gradient gets from it to x.
+def tanh(x):
+    return Value(math.tanh(x.data))
 
 
-# %% [markdown]
+# %% tags=["misconception"]
+# The square is missing: the slope is 1 - tanh(x)², not 1 - tanh(x).
+def tanh(x):
+    y = math.tanh(x.data)
+    return Value(y, [(x, 1 - y)])
+
+
+# %% tags=["misconception"]
+# Square the output, not the input: the slope is 1 - tanh(x)².
+def tanh(x):
+    return Value(math.tanh(x.data), [(x, 1 - x.data**2)])
+
+
+# %% tags=["misconception"]
+# The sign is wrong: tanh rises everywhere, so its slope is positive.
+def tanh(x):
+    y = math.tanh(x.data)
+    return Value(y, [(x, y * y - 1)])
+
+
+# %% [markdown] exercise="scalar-tape.number-of-calls"
 # ### Exercise 2: how much is saved?
 #
-# `y = x` is followed by $n$ times `y = y + y`. How often does the first `backward` above call itself? Write it as a function
-# of $n$.
+# `y = x` is followed by $n$ times `y = y + y`, and then the first `backward` above is called. How
+# many calls are made in all? Write the number as a function of $n$.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def number_of_calls(n):
     return None  # your turn
+
+
+# %% [markdown] tags=["hint"]
+# With $n = 0$ there is one call: yours. What does each further addition do to the number of calls?
+
+# %% [markdown] tags=["hint"]
+# Count level by level: 1 call for the last sum, 2 for the sum before it, then 4, and so on down
+# to `x`. Then add the levels up.
+
+
+# %% tags=["check"]
+def check(number_of_calls):
+    def walk(y):
+        return 1 + sum(walk(parent) for parent, _ in y.parents)
+
+    counted, found = [], [number_of_calls(n) for n in range(8)]
+    for n in range(8):
+        y = Value(1.0)
+        for _ in range(n):
+            y = y + y
+        counted.append(walk(y))
+    assert found != [None] * 8, "Nothing was returned. print only shows a number: use return."
+    for wrong, sentence in (
+        (lambda n: 2**n, "These are the calls that reach x. Those on the way count, too."),
+        (lambda n: 2 ** (n + 1) - 2, "The first call is missing: yours, which starts the walk."),
+        (lambda n: 2 * n + 1, "An addition adds more than two: all before it is walked twice."),
+        (lambda n: n + 1, "That is the number of values. A value used twice is reached twice."),
+    ):
+        assert found != [wrong(n) for n in range(8)], sentence
+    for n in range(8):
+        assert found[n] == counted[n], f"With n = {n} there are {counted[n]} calls, not {found[n]}."
 
 
 # %% tags=["solution"]
@@ -234,11 +316,31 @@ def number_of_calls(n):
     return 2 ** (n + 1) - 1  # 1 + 2 + 4 + ... + 2^n
 
 
-# %% tags=["check"]
-def check(number_of_calls):
-    assert number_of_calls(0) == 1, "with n = 0 there is one value"
-    assert number_of_calls(16) == calls, "compare with the count above"
+# %% tags=["misconception"]
+# Nothing was returned. print only shows a number: use return.
+def number_of_calls(n):
+    print(2 ** (n + 1) - 1)
 
 
-check(number_of_calls)
-print("right")
+# %% tags=["misconception"]
+# These are the calls that reach x. Those on the way count, too.
+def number_of_calls(n):
+    return 2**n
+
+
+# %% tags=["misconception"]
+# The first call is missing: yours, which starts the walk.
+def number_of_calls(n):
+    return 2 ** (n + 1) - 2
+
+
+# %% tags=["misconception"]
+# An addition adds more than two: all before it is walked twice.
+def number_of_calls(n):
+    return 2 * n + 1
+
+
+# %% tags=["misconception"]
+# That is the number of values. A value used twice is reached twice.
+def number_of_calls(n):
+    return n + 1

@@ -1,17 +1,20 @@
 # %% [markdown]
 # # A network by hand, on real handwriting
 #
-# **How few lines of NumPy does it take to read handwriting?** About twenty: four for the way forward, six for the way back, and
-# a loop. You will write them, find out whether they are right before anything is trained, and then look at what was learned.
+# **How few lines of NumPy does it take to read handwriting?** About twenty: four for the way
+# forward, six for the way back, and a loop. You will write them, find out whether they are right
+# before anything is trained, and then look at what was learned.
 #
-# *You will be able to*: turn the equations of a network into code, test a gradient by moving one weight, and choose a learning
-# rate by looking. *You need*: [the whole network by hand](../derivations/network.md), where every equation below is derived.
+# *You will be able to*: turn the equations of a network into code, test a gradient by moving one
+# weight, and choose a learning rate by looking. *You need*:
+# [the whole network by hand](../derivations/network.md), where every equation below is derived.
 # *Time*: 15 minutes.
 #
 # ## The digits
 #
-# MNIST ships with the package. Each image has 28 × 28 pixels between 0 and 1 and is one row of 784 numbers. We train on 20,000
-# of them, and keep 5,000 others to find out what the network has learned.
+# MNIST ships with the package. Each image has 28 × 28 pixels between 0 and 1 and is one row of 784
+# numbers. We train on 20,000 of them, and keep 5,000 others to find out what the network has
+# learned.
 
 # %%
 import matplotlib.pyplot as plt
@@ -40,8 +43,9 @@ show(X[:10], y[:10], cmap="gray_r")
 # %% [markdown]
 # ## Forward
 #
-# 784 pixels go in, 64 hidden units look at them, 10 numbers come out, one for each digit. Two weight matrices and two rows of
-# biases make up all that the network will ever know. Small random weights to begin with, and biases of 0:
+# 784 pixels go in, 64 hidden units look at them, 10 numbers come out, one for each digit. Two
+# weight matrices and two rows of biases make up all that the network will ever know. Small random
+# weights to begin with, and biases of 0:
 
 # %%
 rng = np.random.default_rng(0)
@@ -59,8 +63,8 @@ def fresh(hidden=64):
 
 
 # %% [markdown]
-# A whole batch of images goes through together, one a row. The shapes stand behind the lines; with matrices, a shape that
-# does not fit is the first sign of a mistake.
+# A whole batch of images goes through together, one a row. The shapes stand behind the lines; with
+# matrices, a shape that does not fit is the first sign of a mistake.
 
 
 # %%
@@ -82,8 +86,9 @@ def forward(p, A0):
 
 
 # %% [markdown]
-# How wrong is it? Minus the logarithm of the probability that it gave to the right digit, averaged over the batch. Before
-# training it can only guess, so that probability is about a tenth, and the loss about $\ln 10$. If yours is not, stop and look.
+# How wrong is it? Minus the logarithm of the probability that it gave to the right digit, averaged
+# over the batch. Before training it can only guess, so that probability is about a tenth, and the
+# loss about $\ln 10$. If yours is not, stop and look.
 
 
 # %%
@@ -97,8 +102,8 @@ print(f"loss {loss(forward(p, X[:500]), one_hot(y[:500])):.2f}, guessing {np.log
 # %% [markdown]
 # ## Backward
 #
-# Every line of the forward pass has a counterpart, and they come in the opposite order. `dZ2` stands for the derivative of the
-# loss by `Z2`, and has its shape.
+# Every line of the forward pass has a counterpart, and they come in the opposite order. `dZ2`
+# stands for the derivative of the loss by `Z2`, and has its shape.
 
 
 # %%
@@ -117,8 +122,9 @@ def backward(p, t, Y):
 # %% [markdown]
 # ## Is it right?
 #
-# A derivative is what happens to the loss when one weight is moved a little. So move one, and see. A network with a wrong
-# gradient often still learns, a little worse than it should, and nobody notices. This test does.
+# A derivative is what happens to the loss when one weight is moved a little. So move one, and see.
+# A network with a wrong gradient often still learns, a little worse than it should, and nobody
+# notices. This test does.
 
 
 # %%
@@ -140,7 +146,8 @@ for name, place in (("W1", (400, 5)), ("b1", (5,)), ("W2", (5, 3)), ("b2", (3,))
 # %% [markdown]
 # ## Train
 #
-# 32 images, one step against the gradient, the next 32. When all images had their turn, an *epoch* is over.
+# 32 images, one step against the gradient, the next 32. When all images had their turn, an *epoch*
+# is over.
 
 
 # %%
@@ -163,8 +170,8 @@ def train(p, lr, epochs=1):
 
 
 # %% [markdown]
-# `lr` is the *learning rate*: how far to step. Nobody can tell you the right one, but three runs show it. Each curve is the mean
-# of the last 25 batches.
+# `lr` is the *learning rate*: how far to step. Nobody can tell you the right one, but three runs
+# show it. Each curve is the mean of the last 25 batches.
 
 # %%
 figure, axis = plt.subplots(figsize=(6, 3))
@@ -180,7 +187,8 @@ axis.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1),
 axis.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
-# Too small a step creeps, too large a step jumps from one slope to the opposite one. With 0.5, let it go on:
+# Too small a step creeps, too large a step jumps from one slope to the opposite one. With 0.5, let
+# it go on:
 
 # %%
 p = fresh()
@@ -190,8 +198,8 @@ f"{accuracy(p):.1%} of the held-out images"
 # %% [markdown]
 # ## What it learned
 #
-# Each hidden unit has a weight for every pixel, so its weights can be shown as an image: blue where ink speaks for it, red where
-# ink speaks against it.
+# Each hidden unit has a weight for every pixel, so its weights can be shown as an image: blue where
+# ink speaks for it, red where ink speaks against it.
 
 # %%
 strongest = np.abs(p["W2"]).sum(axis=1).argsort()[::-1][:10]
@@ -199,8 +207,8 @@ limit = np.abs(p["W1"]).max() / 2
 show(p["W1"].T[strongest], [""] * 10, columns=5, cmap="RdBu", vmin=-limit, vmax=limit)
 
 # %% [markdown]
-# And these are the mistakes of which it was most certain: what it is, and what the network took it for. Would you have read all
-# of them?
+# And these are the mistakes of which it was most certain: what it is, and what the network took it
+# for. Would you have read all of them?
 
 # %%
 found = forward(p, held_out)["A2"]
@@ -216,8 +224,8 @@ show(
 # %% [markdown]
 # ## The package's own
 #
-# `tinygrad_mnist.byhand` is this network for any number of layers, three activation functions and two losses. Given the same
-# weights, it finds the same gradients:
+# `tinygrad_mnist.byhand` is this network for any number of layers, three activation functions and
+# two losses. Given the same weights, it finds the same gradients:
 
 # %%
 from tinygrad_mnist import byhand
@@ -232,15 +240,43 @@ print(
 
 # %% [markdown]
 # ## Exercises
-#
+
+# %% [markdown] exercise="by-hand.tanh-backward"
 # ### Exercise 1: tanh instead of sigmoid
 #
-# If the hidden units are `A1 = np.tanh(Z1)`, one line of `backward` changes. Write it: the gradient `dZ1` from `dA1` and `A1`.
+# If the hidden units are `A1 = np.tanh(Z1)`, one line of `backward` changes. Write it: the gradient
+# `dZ1` from `dA1` and `A1`.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def back_through_tanh(dA1, A1):
     return None  # your turn
+
+
+# %% [markdown] tags=["hint"]
+# Look at the line `d["Z1"] = ...` of `backward`. Which part of it belongs to the sigmoid?
+
+# %% [markdown] tags=["hint"]
+# The slope of tanh is $1 - \tanh^2 Z_1$, and `A1` is $\tanh Z_1$ already.
+
+
+# %% tags=["check"]
+def check(back_through_tanh):
+    draw = np.random.default_rng(1)
+    Z1, dA1, h = draw.normal(size=(3, 4)), draw.normal(size=(3, 4)), 1e-6
+    A1 = np.tanh(Z1)
+    dZ1 = back_through_tanh(dA1, A1)
+    assert dZ1 is not None, "Nothing was returned: return an array of the shape of A1."
+    assert np.shape(dZ1) == (3, 4), "dZ1 has the shape of A1: multiply element by element."
+    for wrong, sentence in (
+        (1 - A1**2, "That is the slope alone. Multiply it by dA1, the gradient that arrives."),
+        (dA1 * A1 * (1 - A1), "That is still the slope of the sigmoid, A1 (1 - A1)."),
+        (dA1 * (1 - A1), "The square is missing: the slope of tanh is 1 - A1²."),
+        (dA1 * (1 - np.tanh(A1) ** 2), "A1 is tanh(Z1) already: do not apply tanh again."),
+    ):
+        assert not np.allclose(dZ1, wrong), sentence
+    slope = (np.tanh(Z1 + h) - np.tanh(Z1 - h)) / (2 * h)
+    assert np.allclose(dZ1, dA1 * slope, atol=1e-8), "Moving Z1 a little gives another gradient."
 
 
 # %% tags=["solution"]
@@ -248,33 +284,86 @@ def back_through_tanh(dA1, A1):
     return dA1 * (1 - A1**2)
 
 
-# %% tags=["check"]
-def check(back_through_tanh):
-    draw = np.random.default_rng(1)
-    Z1, dA1, h = draw.normal(size=(3, 4)), draw.normal(size=(3, 4)), 1e-6
-    dZ1 = back_through_tanh(dA1, np.tanh(Z1))
-    assert dZ1 is not None, "return an array of the shape of A1"
-    slope = (np.tanh(Z1 + h) - np.tanh(Z1 - h)) / (2 * h)
-    assert np.allclose(dZ1, dA1 * slope, atol=1e-8), "moving Z1 a little gives another slope"
+# %% tags=["misconception"]
+# That is the slope alone. Multiply it by dA1, the gradient that arrives.
+def back_through_tanh(dA1, A1):
+    return 1 - A1**2
 
 
-check(back_through_tanh)
-print("right")
+# %% tags=["misconception"]
+# That is still the slope of the sigmoid, A1 (1 - A1).
+def back_through_tanh(dA1, A1):
+    return dA1 * A1 * (1 - A1)
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# The square is missing: the slope of tanh is 1 - A1².
+def back_through_tanh(dA1, A1):
+    return dA1 * (1 - A1)
+
+
+# %% tags=["misconception"]
+# A1 is tanh(Z1) already: do not apply tanh again.
+def back_through_tanh(dA1, A1):
+    return dA1 * (1 - np.tanh(A1) ** 2)
+
+
+# %% [markdown] exercise="by-hand.weight-penalty"
 # ### Exercise 2: a penalty on large weights
 #
-# Add $\tfrac{\lambda}{2}$ times the sum of all squared weights to the loss, of both matrices, not of the biases. Two functions: what is
-# added to the loss, and what is added to the gradient of the parameter `name`.
+# Add $\tfrac{\lambda}{2}$ times the sum of all squared weights to the loss, of both matrices, not
+# of the biases. Two functions: what is added to the loss, and what is added to the gradient of the
+# parameter `name`.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def penalty(p, lam):
     return None  # your turn: a number
 
 
 def penalty_gradient(p, name, lam):
     return None  # your turn: an array of the shape of p[name]
+
+
+# %% [markdown] tags=["hint"]
+# The penalty has one term per weight, $\tfrac{\lambda}{2} w^2$. What is the derivative of that term
+# with respect to its own $w$, and what with respect to another one, or to a bias?
+
+# %% [markdown] tags=["hint"]
+# The names of the weights begin with a W. For a bias, return zeros: `np.zeros_like(p[name])`.
+
+
+# %% tags=["check"]
+def check(penalty, penalty_gradient):
+    draw, h = np.random.default_rng(2), 1e-6
+    q = {name: draw.normal(size=value.shape) for name, value in p.items()}
+    W1, W2, b1, b2 = (np.square(q[name]) for name in ("W1", "W2", "b1", "b2"))
+    right, found = 0.15 * (W1.sum() + W2.sum()), penalty(q, 0.3)
+    assert found is not None, "penalty returned nothing: return a number."
+    for wrong, sentence in (
+        (2 * right, "The penalty is λ/2 times the squares, not λ times."),
+        (right + 0.15 * (b1.sum() + b2.sum()), "The biases are not penalised: only W1 and W2 are."),
+        (0.15 * (W1.mean() + W2.mean()), "The penalty is the sum of the squares, not their mean."),
+    ):
+        assert not np.isclose(found, wrong), sentence
+    assert np.isclose(found, right), f"Here the penalty should be {right:.2f}, not {found:.2f}."
+    for name, place in (("W1", (7, 5)), ("W2", (5, 3)), ("b1", (5,)), ("b2", (3,))):
+        there, back = ({k: v.copy() for k, v in q.items()} for _ in range(2))
+        there[name][place] += h
+        back[name][place] -= h
+        slope = (penalty(there, 0.3) - penalty(back, 0.3)) / (2 * h)
+        found = penalty_gradient(q, name, 0.3)
+        assert found is not None, "penalty_gradient returned nothing: return an array."
+        assert np.shape(found) == q[name].shape, f"The gradient of {name} has its shape."
+        assert slope == 0 or not np.isclose(found[place], 2 * slope, atol=1e-4), (
+            "The 2 that comes from the square cancels the half of λ/2: the gradient is λ W."
+        )
+        assert slope != 0 or not np.allclose(found, 0.3 * q[name]), (
+            "The biases are not in the penalty, so it adds nothing to their gradients."
+        )
+        assert np.isclose(found[place], slope, atol=1e-4), (
+            f"Wrong for {name}: moving one element gives {slope:.4f}, not {found[place]:.4f}."
+        )
 
 
 # %% tags=["solution"]
@@ -286,45 +375,74 @@ def penalty_gradient(p, name, lam):
     return lam * p[name] if name.startswith("W") else np.zeros_like(p[name])
 
 
-# %% tags=["check"]
-def check(penalty, penalty_gradient):
-    draw, h = np.random.default_rng(2), 1e-6
-    q = {name: draw.normal(size=value.shape) for name, value in p.items()}
-    assert penalty(q, 0.3) is not None, "return a number"
-    squares = np.square(q["W1"]).sum() + np.square(q["W2"]).sum()
-    assert np.isclose(penalty(q, 0.3), 0.15 * squares), "half of λ times all squared weights"
-    for name, place in (("W1", (7, 5)), ("W2", (5, 3)), ("b1", (5,)), ("b2", (3,))):
-        there, back = ({k: v.copy() for k, v in q.items()} for _ in range(2))
-        there[name][place] += h
-        back[name][place] -= h
-        slope = (penalty(there, 0.3) - penalty(back, 0.3)) / (2 * h)
-        found = penalty_gradient(q, name, 0.3)
-        assert found is not None, "return an array"
-        assert np.isclose(found[place], slope, atol=1e-4), (
-            f"wrong for {name}: moving it gives {slope:.4f}"
-        )
+# %% tags=["misconception"]
+# The penalty is λ/2 times the squares, not λ times.
+def penalty(p, lam):
+    return lam * ((p["W1"] ** 2).sum() + (p["W2"] ** 2).sum())
 
 
-check(penalty, penalty_gradient)
-print("right")
+def penalty_gradient(p, name, lam):
+    return lam * p[name] if name.startswith("W") else np.zeros_like(p[name])
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# The biases are not penalised: only W1 and W2 are.
+def penalty(p, lam):
+    return lam / 2 * sum((value**2).sum() for value in p.values())
+
+
+def penalty_gradient(p, name, lam):
+    return lam * p[name]
+
+
+# %% tags=["misconception"]
+# The penalty is the sum of the squares, not their mean.
+def penalty(p, lam):
+    return lam / 2 * ((p["W1"] ** 2).mean() + (p["W2"] ** 2).mean())
+
+
+def penalty_gradient(p, name, lam):
+    return lam * p[name] / p[name].size if name.startswith("W") else np.zeros_like(p[name])
+
+
+# %% tags=["misconception"]
+# The 2 that comes from the square cancels the half of λ/2: the gradient is λ W.
+def penalty(p, lam):
+    return lam / 2 * ((p["W1"] ** 2).sum() + (p["W2"] ** 2).sum())
+
+
+def penalty_gradient(p, name, lam):
+    return 2 * lam * p[name] if name.startswith("W") else np.zeros_like(p[name])
+
+
+# %% tags=["misconception"]
+# The biases are not in the penalty, so it adds nothing to their gradients.
+def penalty(p, lam):
+    return lam / 2 * ((p["W1"] ** 2).sum() + (p["W2"] ** 2).sum())
+
+
+def penalty_gradient(p, name, lam):
+    return lam * p[name]
+
+
+# %% [markdown] exercise="by-hand.momentum"
 # ### Exercise 3: momentum
 #
-# A ball that rolls downhill keeps part of its speed. Keep a velocity for every parameter: $v \leftarrow \mu v + g$, then
-# $\theta \leftarrow \theta - \eta v$. Write one such step for all parameters; change `p` and `v`.
+# A ball that rolls downhill keeps part of its speed. Keep a velocity for every parameter:
+# $v \leftarrow \mu v + g$, then $\theta \leftarrow \theta - \eta v$. Write one such step for all
+# parameters; change `p` and `v`.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def step(p, v, d, lr, momentum):
     return None  # your turn: change p and v, return nothing
 
 
-# %% tags=["solution"]
-def step(p, v, d, lr, momentum):
-    for name in p:
-        v[name] = momentum * v[name] + d[name]
-        p[name] = p[name] - lr * v[name]
+# %% [markdown] tags=["hint"]
+# `p`, `v` and `d` are dicts with the same names, so one loop does it: `for name in p`.
+
+# %% [markdown] tags=["hint"]
+# Two lines: first the new `v[name]`, then the new `p[name]`, which uses it.
 
 
 # %% tags=["check"]
@@ -337,10 +455,67 @@ def check(step):
     v = {name: np.zeros_like(value) for name, value in mine.items()}
     for d in (first, second):
         step(mine, v, d, lr=0.1, momentum=0.9)
-    for name, value in start.items():  # the first gradient counts 1 + 0.9 times, the second once
-        expected = value - 0.1 * (1.9 * first[name] + second[name])
-        assert np.allclose(mine[name], expected), f"{name} is not where two steps lead"
+    for name, value in start.items():
+        moved, g, then = mine[name] - value, first[name], second[name]
+        assert not np.allclose(moved, 0), "No parameter has moved: assign to p[name]."
+        for wrong, sentence in (
+            (0.1 * (1.9 * g + then), "The step goes uphill: subtract the velocity."),
+            (-0.1 * g, "p moves by the old velocity: compute the new v first."),
+            (
+                -0.1 * (0.19 * g + 0.1 * then),
+                "The gradient enters v with its full weight, not 1 - μ.",
+            ),
+        ):
+            assert not np.allclose(moved, wrong), sentence
+        plain = np.allclose(moved, -0.1 * (g + then))
+        assert not plain or np.any(v[name]), "The velocity is forgotten: keep it in v[name]."
+        assert not plain, "p moves along the gradient: move it along v instead."
+        # the first gradient counts 1 + 0.9 times, the second once
+        assert np.allclose(moved, -0.1 * (1.9 * g + then)), f"Two steps lead {name} elsewhere."
 
 
-check(step)
-print("right")
+# %% tags=["solution"]
+def step(p, v, d, lr, momentum):
+    for name in p:
+        v[name] = momentum * v[name] + d[name]
+        p[name] = p[name] - lr * v[name]
+
+
+# %% tags=["misconception"]
+# The step goes uphill: subtract the velocity.
+def step(p, v, d, lr, momentum):
+    for name in p:
+        v[name] = momentum * v[name] + d[name]
+        p[name] = p[name] + lr * v[name]
+
+
+# %% tags=["misconception"]
+# The velocity is forgotten: keep it in v[name].
+def step(p, v, d, lr, momentum):
+    for name in p:
+        velocity = momentum * v[name] + d[name]
+        p[name] = p[name] - lr * velocity
+
+
+# %% tags=["misconception"]
+# p moves along the gradient: move it along v instead.
+def step(p, v, d, lr, momentum):
+    for name in p:
+        v[name] = momentum * v[name] + d[name]
+        p[name] = p[name] - lr * d[name]
+
+
+# %% tags=["misconception"]
+# p moves by the old velocity: compute the new v first.
+def step(p, v, d, lr, momentum):
+    for name in p:
+        p[name] = p[name] - lr * v[name]
+        v[name] = momentum * v[name] + d[name]
+
+
+# %% tags=["misconception"]
+# The gradient enters v with its full weight, not 1 - μ.
+def step(p, v, d, lr, momentum):
+    for name in p:
+        v[name] = momentum * v[name] + (1 - momentum) * d[name]
+        p[name] = p[name] - lr * v[name]

@@ -1,18 +1,18 @@
 # %% [markdown]
 # # The same network with modules, compared term by term
 #
-# **What does a tape take off your hands, and how do you know that it is right?** You will build the network of the last tutorial
-# from modules, see what the tape records, and hold every gradient against the one on paper. Then you will plant a mistake, and
-# see a network learn in spite of it.
+# **What does a tape take off your hands, and how do you know that it is right?** You will build the
+# network of the last tutorial from modules, see what the tape records, and hold every gradient
+# against the one on paper. Then you will plant a mistake, and see a network learn in spite of it.
 #
-# *You will be able to*: write a model and a training loop as in PyTorch, get the gradient of anything in between, and prove a
-# derivation of your own. *You need*: [the tape](../derivations/tape.md) and
-# [a network by hand](02-by-hand.md). *Time*: 10 minutes.
+# *You will be able to*: write a model and a training loop as in PyTorch, get the gradient of
+# anything in between, and prove a derivation of your own. *You need*:
+# [the tape](../derivations/tape.md) and [a network by hand](02-by-hand.md). *Time*: 10 minutes.
 #
 # ## Modules
 #
-# A module is a function with parameters. `Linear` holds a weight matrix and biases, `Sigmoid` holds nothing, and `Sequential`
-# applies one after the other.
+# A module is a function with parameters. `Linear` holds a weight matrix and biases, `Sigmoid` holds
+# nothing, and `Sequential` applies one after the other.
 
 # %%
 import matplotlib.pyplot as plt
@@ -30,8 +30,8 @@ model = nn.Sequential(
 model
 
 # %% [markdown]
-# There is no softmax at the end: the loss works with the numbers before it, which are called *logits*. So it need not take
-# the logarithm of a probability that was rounded to 0.
+# There is no softmax at the end: the loss works with the numbers before it, which are called
+# *logits*. So it need not take the logarithm of a probability that was rounded to 0.
 
 # %%
 images, labels = load_mnist()
@@ -45,8 +45,8 @@ loss
 # %% [markdown]
 # ## What the tape recorded
 #
-# The loss is a number that remembers how it came about. Ask it for its graph; to fit on a page, that of a network with two
-# inputs, one hidden unit and two classes:
+# The loss is a number that remembers how it came about. Ask it for its graph; to fit on a page,
+# that of a network with two inputs, one hidden unit and two classes:
 
 # %%
 small = nn.Sequential(nn.Linear(2, 1, rng=rng), nn.Sigmoid(), nn.Linear(1, 2, rng=rng))
@@ -54,8 +54,8 @@ small_loss = cross_entropy(small(tensor([[1.0, -0.5]])), np.array([1]))
 small_loss.graph(gradients=True)
 
 # %% [markdown]
-# `backward` walks this graph from the loss to the parameters and leaves in each its gradient, which is drawn here in orange. No line
-# of the backward pass had to be written.
+# `backward` walks this graph from the loss to the parameters and leaves in each its gradient, which
+# is drawn here in orange. No line of the backward pass had to be written.
 #
 # ## Train
 #
@@ -84,8 +84,8 @@ f"{accuracy(model):.1%} of the held-out images"
 # %% [markdown]
 # ## The gradient of anything
 #
-# `backward` fills the parameters. For a term in between, ask `grad`. Here is the gradient of the loss by the hidden
-# pre-activations, which the derivation on paper calls $dZ_1$:
+# `backward` fills the parameters. For a term in between, ask `grad`. Here is the gradient of the
+# loss by the hidden pre-activations, which the derivation on paper calls $dZ_1$:
 
 # %%
 Z1 = model[0](X[:32])
@@ -96,8 +96,9 @@ dZ1.shape
 # %% [markdown]
 # ## Term by term
 #
-# So each term on paper can be held against the same term of the tape. `bridge.compare` does that for all of them: it runs the
-# network on paper, builds the same one from modules, and shows the largest difference in each term.
+# So each term on paper can be held against the same term of the tape. `bridge.compare` does that
+# for all of them: it runs the network on paper, builds the same one from modules, and shows the
+# largest difference in each term.
 
 # %%
 paper = byhand.MLP((784, 64, 10), dtype=np.float64, l2=1e-3, rng=np.random.default_rng(1))
@@ -106,8 +107,9 @@ comparison = bridge.compare(paper, batch, batch_labels)
 comparison
 
 # %% [markdown]
-# The two share no code. One was derived on paper for this very network, the other knows only how to differentiate an addition,
-# a product, a sigmoid. If they agree to the last digits on random weights, either both are right, or both are wrong in the same way.
+# The two share no code. One was derived on paper for this very network, the other knows only how to
+# differentiate an addition, a product, a sigmoid. If they agree to the last digits on random
+# weights, either both are right, or both are wrong in the same way.
 
 # %%
 assert comparison.first_divergence is None
@@ -144,7 +146,8 @@ axis.legend(frameon=False)
 axis.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
-# It learns. Nobody who sees this curve alone would suspect a mistake. Give the wrong gradient to `compare`:
+# It learns. Nobody who sees this curve alone would suspect a mistake. Give the wrong gradient to
+# `compare`:
 
 # %%
 t = paper.forward(batch)
@@ -169,15 +172,14 @@ mistakes = {
     "penalty forgotten": {"dW2": d["dW2"] - 1e-3 * paper.params["W2"]},
 }
 for name, wrong in mistakes.items():
-    print(
-        f"{name}:\n    {bridge.compare(paper, batch, batch_labels, gradients=d | wrong).diagnosis}\n"
-    )
+    found = bridge.compare(paper, batch, batch_labels, gradients=d | wrong)
+    print(f"{name}:\n    {found.diagnosis}\n")
 
 # %% [markdown]
 # ## Your own module
 #
-# `Sequential` is for chains. For anything else, subclass `Module`: parameters and modules become known by being assigned, and
-# `forward` is ordinary Python.
+# `Sequential` is for chains. For anything else, subclass `Module`: parameters and modules become
+# known by being assigned, and `forward` is ordinary Python.
 
 
 # %%
@@ -195,16 +197,59 @@ network = Network(64, rng)
 
 # %% [markdown]
 # ## Exercises
-#
+
+# %% [markdown] exercise="modules.training-step"
 # ### Exercise 1: an optimizer is three lines
 #
-# Carry out one step of gradient descent without `optim`: clear the gradients, go backward, and move each parameter against its
-# gradient. `p.data` is the array in a parameter, `p.grad.data` that of its gradient.
+# Carry out one step of gradient descent without `optim`: clear the gradients, go backward, and move
+# each parameter against its gradient. `p.data` is the array in a parameter, `p.grad.data` that of
+# its gradient.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def training_step(model, x, labels, lr):
     return None  # your turn: change the model, return the loss
+
+
+# %% [markdown] tags=["hint"]
+# Compare with `train` above. `model.zero_grad()` clears the gradients. What else does the optimizer
+# do there?
+
+# %% [markdown] tags=["hint"]
+# `optimizer.step()` becomes a loop over `model.parameters()`. Give each `p.data` a new value.
+
+
+# %% tags=["check"]
+def check(training_step):
+    model, twin = (nn.Linear(5, 3, rng=np.random.default_rng(4)) for _ in range(2))
+    optimizer = optim.SGD(twin.parameters(), lr=0.3)
+    draw, old = np.random.default_rng(5), np.nan  # before the first step there is no gradient
+    for _ in range(2):
+        x, labels = draw.normal(size=(4, 5)).astype(np.float32), draw.integers(0, 3, 4)
+        optimizer.zero_grad()
+        loss = cross_entropy(twin(x), labels)
+        loss.backward()
+        g = twin.weight.grad.data
+        optimizer.step()
+        try:
+            found = training_step(model, x, labels, lr=0.3)
+        except AttributeError as error:
+            missing = "NoneType" in str(error)  # p.grad is None
+            assert not missing, "A gradient is None: clear first, then go backward, then move."
+            raise
+        moved = model.weight.data - (twin.weight.data + 0.3 * g)  # the twin has moved already
+        for wrong, sentence in (
+            (0 * g, "No parameter has moved: assign to p.data. p = ... only gives a new name."),
+            (0.3 * g, "The step goes uphill: subtract the gradient."),
+            (-g, "The learning rate is missing: the step is lr times the gradient."),
+            (-0.3 * (g + old), "Old gradients are added to the new: clear them first."),
+        ):
+            assert not np.allclose(moved, wrong, atol=1e-6), sentence
+        for mine, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+            assert np.allclose(mine.data, theirs.data, atol=1e-6), "That is not where SGD arrives."
+        assert found is not None, "The model is right, but nothing was returned: return the loss."
+        assert np.isclose(found.item(), loss.item()), "Return the loss before the step."
+        old = g
 
 
 # %% tags=["solution"]
@@ -217,39 +262,103 @@ def training_step(model, x, labels, lr):
     return loss
 
 
-# %% tags=["check"]
-def check(training_step):
-    models = [nn.Linear(5, 3, rng=np.random.default_rng(4)) for _ in range(2)]
-    optimizer = optim.SGD(models[1].parameters(), lr=0.3)
-    draw = np.random.default_rng(5)
-    for _ in range(2):
-        x, labels = draw.normal(size=(4, 5)).astype(np.float32), draw.integers(0, 3, 4)
-        training_step(models[0], x, labels, lr=0.3)
-        optimizer.zero_grad()
-        cross_entropy(models[1](x), labels).backward()
-        optimizer.step()
-        for mine, theirs in zip(models[0].parameters(), models[1].parameters(), strict=True):
-            assert np.allclose(mine.data, theirs.data, atol=1e-6), (
-                "not where SGD arrives. Are old gradients cleared?"
-            )
+# %% tags=["misconception"]
+# Old gradients are added to the new: clear them first.
+def training_step(model, x, labels, lr):
+    loss = cross_entropy(model(x), labels)
+    loss.backward()
+    for p in model.parameters():
+        p.data = p.data - lr * p.grad.data
+    return loss
 
 
-check(training_step)
-print("right")
+# %% tags=["misconception"]
+# A gradient is None: clear first, then go backward, then move.
+def training_step(model, x, labels, lr):
+    loss = cross_entropy(model(x), labels)
+    loss.backward()
+    model.zero_grad()
+    for p in model.parameters():
+        p.data = p.data - lr * p.grad.data
+    return loss
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# No parameter has moved: assign to p.data. p = ... only gives a new name.
+def training_step(model, x, labels, lr):
+    loss = cross_entropy(model(x), labels)
+    model.zero_grad()
+    loss.backward()
+    for p in model.parameters():
+        p = p - lr * p.grad
+    return loss
+
+
+# %% tags=["misconception"]
+# The step goes uphill: subtract the gradient.
+def training_step(model, x, labels, lr):
+    loss = cross_entropy(model(x), labels)
+    model.zero_grad()
+    loss.backward()
+    for p in model.parameters():
+        p.data = p.data + lr * p.grad.data
+    return loss
+
+
+# %% tags=["misconception"]
+# The learning rate is missing: the step is lr times the gradient.
+def training_step(model, x, labels, lr):
+    loss = cross_entropy(model(x), labels)
+    model.zero_grad()
+    loss.backward()
+    for p in model.parameters():
+        p.data = p.data - p.grad.data
+    return loss
+
+
+# %% [markdown] exercise="modules.residual"
 # ### Exercise 2: a way around
 #
-# Write a module that adds its input to what another module makes of it: $x + f(x)$. Such a *skip connection* lets a gradient pass
-# unchanged, as [vanishing gradients](08-vanishing-gradients.md) will show.
+# Write a module that adds its input to what another module makes of it: $x + f(x)$. Such a
+# *skip connection* lets a gradient pass unchanged, as
+# [vanishing gradients](08-vanishing-gradients.md) will show.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 class Residual(nn.Module):
     def __init__(self, module): ...
 
     def forward(self, x):
         return None  # your turn
+
+
+# %% [markdown] tags=["hint"]
+# `Network` above keeps its layers as attributes. Here the layer comes from outside.
+
+# %% [markdown] tags=["hint"]
+# In `forward`, call the module that you have kept, and add `x` itself: a tensor, not its array.
+
+
+# %% tags=["check"]
+def check(Residual):
+    inner = nn.Linear(3, 3, rng=np.random.default_rng(6))
+    x = tensor(np.random.default_rng(7).normal(size=(2, 3)), requires_grad=True)
+    y, f = Residual(inner)(x), inner(x).data
+    assert y is not None, "forward returned nothing: return x + f(x)."
+    assert hasattr(y, "backward"), "forward returned an array, which the tape does not know."
+    assert not np.allclose(y.data, f), "That is f(x) alone: add x, the way around."
+    assert np.allclose(y.data, x.data + f), "The result is not x + f(x)."
+    assert len(list(Residual(inner).parameters())) == 2, (
+        "The parameters of f are not found: assign the module itself to an attribute."
+    )
+    (dx,) = grad(y.sum(), x)
+    through = inner.weight.data.sum(axis=1)
+    assert not np.allclose(dx.data, through), (
+        "No gradient comes back the way around: x.data leaves the tape, so add x itself."
+    )
+    assert np.allclose(dx.data, 1 + through), (
+        "Two gradients should arrive at x: one unchanged, one through f."
+    )
 
 
 # %% tags=["solution"]
@@ -261,21 +370,31 @@ class Residual(nn.Module):
         return x + self.module(x)
 
 
-# %% tags=["check"]
-def check(Residual):
-    inner = nn.Linear(3, 3, rng=np.random.default_rng(6))
-    x = tensor(np.random.default_rng(7).normal(size=(2, 3)), requires_grad=True)
-    y = Residual(inner)(x)
-    assert y is not None, "forward returns a tensor"
-    assert np.allclose(y.data, x.data + inner(x).data), "x + f(x)"
-    assert len(list(Residual(inner).parameters())) == 2, (
-        "assign the module to an attribute, so that its parameters are found"
-    )
-    (dx,) = grad(y.sum(), x)
-    assert np.allclose(dx.data, 1 + inner.weight.data.sum(axis=1)), (
-        "one gradient arrives unchanged, one through f"
-    )
+# %% tags=["misconception"]
+# That is f(x) alone: add x, the way around.
+class Residual(nn.Module):
+    def __init__(self, module):
+        self.module = module
+
+    def forward(self, x):
+        return self.module(x)
 
 
-check(Residual)
-print("right")
+# %% tags=["misconception"]
+# The parameters of f are not found: assign the module itself to an attribute.
+class Residual(nn.Module):
+    def __init__(self, module):
+        self.f = module.forward
+
+    def forward(self, x):
+        return x + self.f(x)
+
+
+# %% tags=["misconception"]
+# No gradient comes back the way around: x.data leaves the tape, so add x itself.
+class Residual(nn.Module):
+    def __init__(self, module):
+        self.module = module
+
+    def forward(self, x):
+        return x.data + self.module(x)

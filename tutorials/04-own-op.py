@@ -1,12 +1,13 @@
 # %% [markdown]
 # # Write your own op
 #
-# **What does a derivative rule look like for a function that nobody has written yet?** You will add *swish*, an activation
-# function of 2017, to the package; get its rule wrong on purpose; let a checker name the mistake; and see why a rule must
-# not remember.
+# **What does a derivative rule look like for a function that nobody has written yet?** You will add
+# *swish*, an activation function of 2017, to the package; get its rule wrong on purpose; let a
+# checker name the mistake; and see why a rule must not remember.
 #
-# *You will be able to*: write an op with its rule, check it to second order, and read what the checker says.
-# *You need*: [the chain rule](../derivations/chain-rule.md), [activations](../derivations/activations.md). *Time*: 10 minutes.
+# *You will be able to*: write an op with its rule, check it to second order, and read what the
+# checker says. *You need*: [the chain rule](../derivations/chain-rule.md),
+# [activations](../derivations/activations.md). *Time*: 10 minutes.
 
 # %% [markdown]
 # ## A function, and a line beneath it
@@ -30,15 +31,17 @@ def swish(x):
 swish
 
 # %% [markdown]
-# That is an op already: a function on arrays. It computes, and it is recorded. What it lacks is a derivative.
+# That is an op already: a function on arrays. It computes, and it is recorded. What it lacks is a
+# derivative.
 
 # %%
 x = tensor([-2.0, 0.0, 3.0], requires_grad=True)
 swish(x)
 
 # %% [markdown]
-# By the product rule, the slope is $\sigma(x) + x\,\sigma'(x)$. A rule is given the gradient $g$ that arrives at the output, then
-# the output, then the inputs. It returns the gradient of the input:
+# By the product rule, the slope is $\sigma(x) + x\,\sigma'(x)$. A rule is given the gradient $g$
+# that arrives at the output, then the output, then the inputs. It returns the gradient of the
+# input:
 
 # %%
 swish.vjp(lambda g, out, x: g * (ops.sigmoid(x) + x * ops.sigmoid_slope(x)))
@@ -49,8 +52,9 @@ x.grad
 # %% [markdown]
 # ## Is it right?
 #
-# `gradcheck` moves every element a little to both sides, and compares. It multiplies by random numbers first, since a rule
-# that forgets $g$ would look right if all of $g$ were 1. `gradgradcheck` does the same with the second derivatives.
+# `gradcheck` moves every element a little to both sides, and compares. It multiplies by random
+# numbers first, since a rule that forgets $g$ would look right if all of $g$ were 1.
+# `gradgradcheck` does the same with the second derivatives.
 
 # %%
 rng = np.random.default_rng(0)
@@ -79,8 +83,8 @@ print(says(lambda g, out, x: -g * (ops.sigmoid(x) + x * ops.sigmoid_slope(x))))
 # %% [markdown]
 # ## A rule is made of ops
 #
-# Nothing was written for the second derivative, and it was right. The rule consists of ops (`ops.sigmoid`, `*`, `+`), so it can
-# be run on tensors, and is recorded like anything else:
+# Nothing was written for the second derivative, and it was right. The rule consists of ops
+# (`ops.sigmoid`, `*`, `+`), so it can be run on tensors, and is recorded like anything else:
 
 # %%
 x = tensor(np.linspace(-5, 5, 200), requires_grad=True)
@@ -117,7 +121,8 @@ hasty = op(hurried, name="hasty").vjp(hurried_rule)
 gradcheck(hasty, [points])
 
 # %% [markdown]
-# The first derivative is right. For the second, the array that was kept is a constant: nobody recorded that it depends on $x$.
+# The first derivative is right. For the second, the array that was kept is a constant: nobody
+# recorded that it depends on $x$.
 
 # %%
 try:
@@ -126,8 +131,8 @@ except GradcheckError as error:
     print(error)
 
 # %% [markdown]
-# So a rule sees `g`, `out` and the inputs, and nothing else. Here `out` is worth a thought: it is $x\,\sigma(x)$, so $\sigma(x)$
-# could be had as `out / x`, were it not for $x = 0$.
+# So a rule sees `g`, `out` and the inputs, and nothing else. Here `out` is worth a thought: it is
+# $x\,\sigma(x)$, so $\sigma(x)$ could be had as `out / x`, were it not for $x = 0$.
 #
 # ## Use it
 #
@@ -148,15 +153,51 @@ model[0].weight.grad.shape
 
 # %% [markdown]
 # ## Exercises
-#
+
+# %% [markdown] exercise="own-op.hypot"
 # ### Exercise 1: a rule for two arguments
 #
-# `hypot(x, y)` is $\sqrt{x^2 + y^2}$, elementwise. Write its two rules. `out` may save you a square root.
+# `hypot(x, y)` is $\sqrt{x^2 + y^2}$, elementwise. Write its two rules. `out` may save you a square
+# root.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def rules():
     return None  # your turn: return two functions of (g, out, x, y)
+
+
+# %% [markdown] tags=["hint"]
+# The chain rule, from outside to inside: the derivative of $\sqrt u$ is $\tfrac{1}{2 \sqrt u}$, and
+# that of $x^2 + y^2$ with respect to $x$ is $2x$.
+
+# %% [markdown] tags=["hint"]
+# The two factors 2 cancel, and $\sqrt{x^2 + y^2}$ is `out`. Then multiply by `g`.
+
+
+# %% tags=["check"]
+def check(rules):
+    found = rules()
+    assert found is not None, "Nothing was returned: return two functions of (g, out, x, y)."
+    assert isinstance(found, tuple | list), "Return two rules, one for x and one for y."
+    assert len(found) == 2, "Return two rules, one for x and one for y."
+    draw = np.random.default_rng(1)
+    x, y, g = draw.uniform(1, 2, (2, 3)), draw.uniform(1, 2, 3), draw.normal(size=(2, 3))
+    out = np.hypot(x, y)
+    slopes = np.array([rule(g, out, x, y) for rule in found])
+    for wrong, sentence in (
+        ((x / out, y / out), "The rules forget g: multiply by the gradient that arrives."),
+        ((g * out / x, g * out / y), "Upside down: the slope is x / out, which is at most 1."),
+        (
+            (g * x / out**2, g * y / out**2),
+            "out is the root already: divide by out, not its square.",
+        ),
+        ((g * y / out, g * x / out), "The rules are swapped: the first one belongs to x."),
+        ((g / (2 * out),) * 2, "The inner derivative is missing: x² inside the root gives 2 x."),
+    ):
+        assert not np.allclose(slopes, wrong), sentence
+    hypot = op(np.hypot, name="hypot").vjp(*found)
+    gradcheck(hypot, [x, y])  # says itself what is wrong
+    gradgradcheck(hypot, [x, y])
 
 
 # %% tags=["solution"]
@@ -164,30 +205,83 @@ def rules():
     return (lambda g, out, x, y: g * x / out, lambda g, out, x, y: g * y / out)
 
 
-# %% tags=["check"]
-def check(rules):
-    assert rules() is not None, "return two rules"
-    hypot = op(np.hypot, name="hypot").vjp(*rules())
-    draw = np.random.default_rng(1)
-    pair = [draw.uniform(1, 2, (2, 3)), draw.uniform(1, 2, 3)]
-    assert gradcheck(hypot, pair)
-    assert gradgradcheck(hypot, pair)
+# %% tags=["misconception"]
+# The rules forget g: multiply by the gradient that arrives.
+def rules():
+    return (lambda g, out, x, y: x / out, lambda g, out, x, y: y / out)
 
 
-check(rules)
-print("right")
+# %% tags=["misconception"]
+# Upside down: the slope is x / out, which is at most 1.
+def rules():
+    return (lambda g, out, x, y: g * out / x, lambda g, out, x, y: g * out / y)
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# out is the root already: divide by out, not its square.
+def rules():
+    return (
+        lambda g, out, x, y: g * x / (x**2 + y**2),
+        lambda g, out, x, y: g * y / (x**2 + y**2),
+    )
+
+
+# %% tags=["misconception"]
+# The rules are swapped: the first one belongs to x.
+def rules():
+    return (lambda g, out, x, y: g * y / out, lambda g, out, x, y: g * x / out)
+
+
+# %% tags=["misconception"]
+# The inner derivative is missing: x² inside the root gives 2 x.
+def rules():
+    return (lambda g, out, x, y: g / (2 * out), lambda g, out, x, y: g / (2 * out))
+
+
+# %% [markdown] exercise="own-op.fit"
 # ### Exercise 2: broadcasting
 #
-# In the check above, `y` has the shape (3,) and `x` the shape (2, 3). Your second rule returns an array of shape (2, 3), and
-# still the gradient of `y` has the shape (3,). Write the function that the tape applies to what a rule returns: it sums `g`, of
-# shape (m, n), to the shape `(n,)`, `(1, n)` or `(m, 1)` that is asked for.
+# In the check above, `y` has the shape (3,) and `x` the shape (2, 3). Your second rule returns an
+# array of shape (2, 3), and still the gradient of `y` has the shape (3,). Write the function that
+# the tape applies to what a rule returns: it sums `g`, of shape (m, n), to the shape `(n,)`,
+# `(1, n)`, `(m, 1)` or `(1, 1)` that is asked for.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def fit(g, shape):
     return None  # your turn
+
+
+# %% [markdown] tags=["hint"]
+# Forward, broadcasting copied one element into many places. Backward, a gradient arrives from each
+# of the copies. Which axes were copied along?
+
+# %% [markdown] tags=["hint"]
+# Put ones in front of `shape` until it is as long as `g.shape`. Then sum over every axis where it
+# is 1, with `keepdims=True`, and give the result the shape that is asked for.
+
+
+# %% tags=["check"]
+def check(fit):
+    g = np.random.default_rng(2).normal(size=(4, 3))
+    for shape in ((3,), (1, 3), (4, 1), (1, 1)):
+        x = tensor(np.zeros(shape), requires_grad=True)
+        (np.ones((4, 3)) * x).backward(g)
+        right, found = x.grad.data, fit(g.copy(), shape)
+        assert found is not None, "Nothing was returned: return an array."
+        found = np.asarray(found)
+        assert found.ndim == len(shape), "An axis of length 1 is lost: sum with keepdims=True."
+        assert (shape, found.shape) != ((4, 1), (1, 3)), (
+            "For the shape (m, 1) the copies lie along a row: sum over axis 1."
+        )
+        assert found.shape == shape, f"The shape should be {shape}, but is {found.shape}."
+        for wrong, sentence in (
+            (right * right.size / g.size, "The gradients of the copies are added, not averaged."),
+            (np.resize(g, shape), "Only the first copy counts here: add up all of them."),
+            (g.sum(), "All of g is added up: sum over the copied axes only."),
+        ):
+            assert np.allclose(right, wrong) or not np.allclose(found, wrong), sentence
+        assert np.allclose(found, right), f"The sums for the shape {shape} are not right."
 
 
 # %% tags=["solution"]
@@ -197,17 +291,33 @@ def fit(g, shape):
     return g.sum(axis=repeated, keepdims=True).reshape(shape)
 
 
-# %% tags=["check"]
-def check(fit):
-    g = np.random.default_rng(2).normal(size=(4, 3))
-    for shape in ((3,), (1, 3), (4, 1), (1, 1)):
-        x = tensor(np.zeros(shape), requires_grad=True)
-        (np.ones((4, 3)) * x).backward(g)
-        found = fit(g, shape)
-        assert found is not None, "return an array"
-        assert found.shape == shape, f"the shape should be {shape}, but is {found.shape}"
-        assert np.allclose(found, x.grad.data), f"the sums for shape {shape} are not right"
+# %% tags=["misconception"]
+# An axis of length 1 is lost: sum with keepdims=True.
+def fit(g, shape):
+    return g.sum(axis=0)
 
 
-check(fit)
-print("right")
+# %% tags=["misconception"]
+# For the shape (m, 1) the copies lie along a row: sum over axis 1.
+def fit(g, shape):
+    return g.sum(axis=0, keepdims=len(shape) == 2)
+
+
+# %% tags=["misconception"]
+# The gradients of the copies are added, not averaged.
+def fit(g, shape):
+    padded = (1,) * (g.ndim - len(shape)) + tuple(shape)
+    repeated = tuple(i for i, n in enumerate(padded) if n == 1)
+    return g.mean(axis=repeated, keepdims=True).reshape(shape)
+
+
+# %% tags=["misconception"]
+# Only the first copy counts here: add up all of them.
+def fit(g, shape):
+    return np.resize(g, shape)
+
+
+# %% tags=["misconception"]
+# All of g is added up: sum over the copied axes only.
+def fit(g, shape):
+    return np.full(shape, g.sum())

@@ -1,18 +1,20 @@
 # %% [markdown]
 # # Write your own layer and optimizer
 #
-# **What does a layer need, so that it can be trained?** Less than one would think. You will write two layers that the package
-# does not have, layer normalisation and a convolution, and an optimizer, *Lion*. Together they will read digits.
+# **What does a layer need, so that it can be trained?** Less than one would think. You will write
+# two layers that the package does not have, layer normalisation and a convolution, and an
+# optimizer, *Lion*. Together they will read digits.
 #
-# *You will be able to*: write a module and have its gradients without deriving them, turn a convolution into a matrix product
-# and differentiate it, and add an update rule that can be saved and continued.
-# *You need*: [the linear layer](../derivations/linear.md), [optimizers](../derivations/optimizers.md),
-# [your own op](04-own-op.md). *Time*: 15 minutes.
+# *You will be able to*: write a module and have its gradients without deriving them, turn a
+# convolution into a matrix product and differentiate it, and add an update rule that can be saved
+# and continued. *You need*: [the linear layer](../derivations/linear.md),
+# [optimizers](../derivations/optimizers.md), [your own op](04-own-op.md). *Time*: 15 minutes.
 #
 # ## A layer is attributes plus `forward`
 #
-# Layer normalisation shifts and scales each row to mean 0 and variance 1. Then every column is multiplied by a weight and
-# given a bias, which training may choose. First the mathematics, as a function:
+# Layer normalisation shifts and scales each row to mean 0 and variance 1. Then every column is
+# multiplied by a weight and given a bias, which training may choose. First the mathematics, as a
+# function:
 
 # %%
 import matplotlib.pyplot as plt
@@ -33,15 +35,15 @@ x = tensor([[1.0, 2.0, 3.0, 6.0], [50.0, 50.0, 10.0, 90.0]])
 layer_norm(x, weight=1, bias=0)
 
 # %% [markdown]
-# By hand, the first row has the mean 3 and the distances -2, -1, 0 and 3. Their squares have the mean 14 / 4. So the row should be
-# the distances divided by $\sqrt{3.5}$:
+# By hand, the first row has the mean 3 and the distances -2, -1, 0 and 3. Their squares have the
+# mean 14 / 4. So the row should be the distances divided by $\sqrt{3.5}$:
 
 # %%
 np.array([-2, -1, 0, 3]) / np.sqrt(3.5)
 
 # %% [markdown]
-# `eps` is there for rows whose elements are all equal. Now the layer. A `Parameter` that is an attribute is found by
-# `parameters()`, and that is all the bookkeeping there is:
+# `eps` is there for rows whose elements are all equal. Now the layer. A `Parameter` that is an
+# attribute is found by `parameters()`, and that is all the bookkeeping there is:
 
 
 # %%
@@ -57,17 +59,17 @@ class LayerNorm(nn.Module):
 LayerNorm(4)
 
 # %% [markdown]
-# What about the derivative? There is nothing to write. The function is made of ops, the tape records them, and each has its rule.
-# Here is what was recorded, from the inputs to the result. The rows go three ways: into their means, into their variances, and
-# into the distances.
+# What about the derivative? There is nothing to write. The function is made of ops, the tape
+# records them, and each has its rule. Here is what was recorded, from the inputs to the result. The
+# rows go three ways: into their means, into their variances, and into the distances.
 
 # %%
 x.requires_grad = True
 LayerNorm(4)(x).graph()
 
 # %% [markdown]
-# But is the gradient right, through a mean and a variance that depend on every element of the row? The checker compares it with
-# central differences, and then the gradient's own gradient:
+# But is the gradient right, through a mean and a variance that depend on every element of the row?
+# The checker compares it with central differences, and then the gradient's own gradient:
 
 # %%
 rng = np.random.default_rng(0)
@@ -75,7 +77,8 @@ inputs = [rng.normal(size=(3, 4)), rng.normal(size=4), rng.normal(size=4)]
 gradcheck(layer_norm, inputs), gradgradcheck(layer_norm, inputs)
 
 # %% [markdown]
-# The usual mistake is another one. An array in place of a `Parameter` computes the same, and is never trained:
+# The usual mistake is another one. An array in place of a `Parameter` computes the same, and is
+# never trained:
 
 
 # %%
@@ -93,9 +96,10 @@ except ValueError as error:
 # %% [markdown]
 # ## A convolution is a matrix product
 #
-# A convolution has a small filter, here of 3 × 3 weights. It is laid on the image at every place, and each time gives one
-# number: the weights times the pixels beneath, added up. To have them all at once, write the pixels beneath as a row. Let us
-# do it with an image whose pixels are their own numbers:
+# A convolution has a small filter, here of 3 × 3 weights. It is laid on the image at every place,
+# and each time gives one number: the weights times the pixels beneath, added up. To have them all
+# at once, write the pixels beneath as a row. Let us do it with an image whose pixels are their own
+# numbers:
 
 # %%
 pixels = np.arange(16).reshape(4, 4)
@@ -136,15 +140,16 @@ right.set_title("each as a row", fontsize=11)
 figure.tight_layout(pad=0.2)
 
 # %% [markdown]
-# The filter, as a column of 9 weights, is multiplied with these rows. That gives four numbers, one for each place. Eight filters are
-# a matrix with eight columns. So a convolution is a linear layer, once the rows are there, and **laying out the rows is all
-# that needs a derivative of its own.** The way is called *im2col*; PyTorch calls it `unfold`.
+# The filter, as a column of 9 weights, is multiplied with these rows. That gives four numbers, one
+# for each place. Eight filters are a matrix with eight columns. So a convolution is a linear layer,
+# once the rows are there, and **laying out the rows is all that needs a derivative of its own.**
+# The way is called *im2col*; PyTorch calls it `unfold`.
 #
 # ## The op, and its way back
 #
-# Forward, pixels are copied: pixel 5, the dark one, into all four rows. Backward a gradient arrives at every copy. They all
-# belong to the same pixel, so they are added. That is an op, too, `fold`. And its own way back is to copy again. Each of the
-# two is the other's derivative:
+# Forward, pixels are copied: pixel 5, the dark one, into all four rows. Backward a gradient arrives
+# at every copy. They all belong to the same pixel, so they are added. That is an op, too, `fold`.
+# And its own way back is to copy again. Each of the two is the other's derivative:
 
 
 # %%
@@ -193,7 +198,8 @@ check_me = lambda x: unfold(x, size=3, stride=2)
 gradcheck(check_me, [image]), gradgradcheck(check_me, [image])
 
 # %% [markdown]
-# Into how many rows does each pixel of a 4 × 4 image go? Start with a gradient of 1 everywhere, and the sums say it:
+# Into how many rows does each pixel of a 4 × 4 image go? Start with a gradient of 1 everywhere, and
+# the sums say it:
 
 # %%
 x = tensor(np.zeros((1, 1, 4, 4)), requires_grad=True)
@@ -201,8 +207,8 @@ unfold(x, size=3).sum().backward()
 x.grad.data[0, 0]
 
 # %% [markdown]
-# The corner pixels are in one window, those in the middle in four. A mistake that is easily made is `=` in place of `+=`, so that
-# the last window wins. See that it is caught:
+# The corner pixels are in one window, those in the middle in four. A mistake that is easily made is
+# `=` in place of `+=`, so that the last window wins. See that it is caught:
 
 
 # %%
@@ -221,9 +227,9 @@ except GradcheckError as error:
     print(error)
 
 # %% [markdown]
-# The package has such a pair already, `ops.sliding_windows` and `ops.overlap_add`; they leave the windows as windows. With them,
-# the [how-to on layers](../howto/new-layer.md) writes a `Conv2d` in PyTorch's layout, with padding, and pooling. Do ours and
-# theirs agree?
+# The package has such a pair already, `ops.sliding_windows` and `ops.overlap_add`; they leave the
+# windows as windows. With them, the [how-to on layers](../howto/new-layer.md) writes a `Conv2d` in
+# PyTorch's layout, with padding, and pooling. Do ours and theirs agree?
 
 # %%
 theirs = ops.sliding_windows(image, window=(3, 3)).transpose(0, 2, 3, 1, 4, 5)
@@ -232,8 +238,9 @@ np.array_equal(unfold(image, size=3), theirs.reshape(-1, 27))
 # %% [markdown]
 # ## The layer
 #
-# Rows, a linear layer, and the result put back into the form of pictures, one for each filter. The weights are a matrix, so the
-# rule for [initial weights](../derivations/initialisation.md) finds the fan-in by itself.
+# Rows, a linear layer, and the result put back into the form of pictures, one for each filter. The
+# weights are a matrix, so the rule for [initial weights](../derivations/initialisation.md) finds
+# the fan-in by itself.
 
 
 # %%
@@ -264,9 +271,10 @@ gradcheck(strided, inputs), gradgradcheck(strided, inputs)
 # %% [markdown]
 # ## Train it
 #
-# Now put everything together: two convolutions, our `LayerNorm`, and a linear layer. The filters of the first convolution are 6 × 6
-# pixels large and move by 2 pixels, so that a digit of 28 × 28 becomes 8 pictures of 12 × 12. They begin very small, because we
-# want to look at them later: what they learn should not be hidden beneath what they were.
+# Now put everything together: two convolutions, our `LayerNorm`, and a linear layer. The filters of
+# the first convolution are 6 × 6 pixels large and move by 2 pixels, so that a digit of 28 × 28
+# becomes 8 pictures of 12 × 12. They begin very small, because we want to look at them later: what
+# they learn should not be hidden beneath what they were.
 
 # %%
 from tinygrad_mnist.data import load_mnist, minibatches, split
@@ -329,7 +337,8 @@ losses = {"SGD": train(model, sgd)}
 print(f"{accuracy(model):.1%} of {len(held_out)} held-out images are read")
 
 # %% [markdown]
-# Is that the convolution's merit? A fully connected network for comparison, with more parameters, trained in the same way:
+# Is that the convolution's merit? A fully connected network for comparison, with more parameters,
+# trained in the same way:
 
 # %%
 rng = np.random.default_rng(0)
@@ -340,11 +349,11 @@ for name, net in (("convolutions", model), ("fully connected", dense)):
     print(f"{name:15}  {count:6,} parameters  {accuracy(net):.1%}")
 
 # %% [markdown]
-# A filter that has learned to find a stroke finds it everywhere, since it is the same weights at every place. A fully connected
-# unit has to learn it for each place anew.
+# A filter that has learned to find a stroke finds it everywhere, since it is the same weights at
+# every place. A fully connected unit has to learn it for each place anew.
 #
-# What are the filters? Each column of the weight matrix is a little image. And what do they see? The third row shows what the
-# trained filters make of the digit on the left, after ReLU:
+# What are the filters? Each column of the weight matrix is a little image. And what do they see?
+# The third row shows what the trained filters make of the digit on the left, after ReLU:
 
 # %%
 three = held_out[labels[held_out] == 3][:1]
@@ -368,15 +377,15 @@ axes[2, 4].set_title("what they see", fontsize=10)
 figure.tight_layout(pad=0.3, h_pad=0.8)
 
 # %% [markdown]
-# Violet weights are positive, orange ones negative. At the start they are noise. In most, training made patches of one sign, side by side:
-# such a filter answers to a stroke, or to its edge, in one direction. Where the third row is empty, the filter has nothing to say
-# about this digit.
+# Violet weights are positive, orange ones negative. At the start they are noise. In most, training
+# made patches of one sign, side by side: such a filter answers to a stroke, or to its edge, in one
+# direction. Where the third row is empty, the filter has nothing to say about this digit.
 #
 # ## An optimizer is one method
 #
-# An optimizer is given a parameter, its gradient, the settings, and a dict in which to keep what it wants to remember. *Lion*
-# (Chen and others 2023) takes the sign of a running mean $m$ of the gradients. So each weight moves by exactly the
-# learning rate, up or down:
+# An optimizer is given a parameter, its gradient, the settings, and a dict in which to keep what it
+# wants to remember. *Lion* (Chen and others 2023) takes the sign of a running mean $m$ of the
+# gradients. So each weight moves by exactly the learning rate, up or down:
 #
 # $$p \leftarrow p - \eta \, \mathrm{sign}\big(\beta_1 m + (1 - \beta_1) g\big)$$
 #
@@ -405,9 +414,9 @@ lion.step()
 p
 
 # %% [markdown]
-# Gradients of three very different sizes, and three steps of the same length. Note that `p.data -= ...` writes the whole
-# array: the tape notices that, and refuses to go back through values that are gone. Where `g` is 0, the sign is 0 and the
-# weight waits.
+# Gradients of three very different sizes, and three steps of the same length. Note that
+# `p.data -= ...` writes the whole array: the tape notices that, and refuses to go back through
+# values that are gone. Where `g` is 0, the sign is 0 and the weight waits.
 #
 # It takes the place of SGD in the same loop. Adam comes along for comparison:
 
@@ -430,13 +439,14 @@ axis.legend(frameon=False)
 axis.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
-# All three arrive. How they rank depends on the learning rates, and one run each is no proof. Lion's learning rate is smaller than
-# Adam's on purpose: each of its steps has the full length, where Adam's are shorter for weights whose gradients disagree.
+# All three arrive. How they rank depends on the learning rates, and one run each is no proof.
+# Lion's learning rate is smaller than Adam's on purpose: each of its steps has the full length,
+# where Adam's are shorter for weights whose gradients disagree.
 #
 # ## It can be saved
 #
-# Groups of parameters, `state_dict`, and schedules for the learning rate are inherited. Ten more steps; the same ten again, from
-# a copy; and the weights agree in every bit:
+# Groups of parameters, `state_dict`, and schedules for the learning rate are inherited. Ten more
+# steps; the same ten again, from a copy; and the weights agree in every bit:
 
 # %%
 copy = network()
@@ -454,20 +464,58 @@ all(np.array_equal(p.data, q.data) for p, q in same)
 
 # %% [markdown]
 # ## Exercises
-#
+
+# %% [markdown] exercise="own-layer.layer-norm-gradient"
 # ### Exercise 1: layer normalisation on paper
 #
-# The tape found the gradient of `layer_norm`. On paper it is this, where $s$ is the spread of a row, $y$ the row after it
-# was shifted and scaled, and $h$ the gradient that arrives at $y$:
+# The tape found the gradient of `layer_norm`. On paper it is this, where $s$ is the spread of a
+# row, $y$ the row after it was shifted and scaled, and $h$ the gradient that arrives at $y$:
 #
 # $$dx = \frac{1}{s} \Big( h - \mathrm{mean}(h) - y \cdot \mathrm{mean}(h \odot y) \Big)$$
 #
-# The means are taken over the row. Write $dx$ as a function of $g$, the gradient that arrives at the output, and of the inputs.
+# The means are taken over the row. Write $dx$ as a function of $g$, the gradient that arrives at
+# the output, and of the inputs.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def input_gradient(g, x, weight, eps):
     return None  # your turn
+
+
+# %% [markdown] tags=["hint"]
+# First what the formula names: `s` and `y`, as in `layer_norm`. Then `h`: the output is `y` times
+# `weight` plus a bias, so what arrives at `y`?
+
+# %% [markdown] tags=["hint"]
+# Every mean is one number per row, which meets a whole row: `mean(axis=-1, keepdims=True)`.
+
+
+# %% tags=["check"]
+def check(input_gradient):
+    def tape(g, x, weight=1.0, eps=0.5):
+        x = tensor(x, requires_grad=True)
+        layer_norm(x, weight, 0.0, eps).backward(g)
+        return x.grad.data
+
+    draw = np.random.default_rng(5)
+    x, g, weight = draw.normal(3, 2, (4, 7)), draw.normal(size=(4, 7)), draw.uniform(1, 2, 7)
+    found, right, h = input_gradient(g, x, weight, 0.5), tape(g, x, weight), g * weight
+    assert found is not None, "Nothing was returned: return an array of the shape of x."
+    assert np.shape(found) == (4, 7), "dx has the shape of x: keep the axis of a mean (keepdims)."
+    y, s = layer_norm(x, 1.0, 0.0, 0.5), np.sqrt(x.var(axis=1, keepdims=True) + 0.5)
+    along = y * (h * y).mean(axis=1, keepdims=True) / s
+    for wrong, sentence in (
+        (tape(g, x), "h is what arrives at y: g times the weight, not g itself."),
+        (right + along, "The last term is missing: the spread depends on x, too."),
+        (
+            right + h.mean(axis=1, keepdims=True) / s,
+            "mean(h) is missing: the mean depends on x, too.",
+        ),
+        (tape(h.T, x.T).T, "The means run over the columns: each row is normalised, so axis=-1."),
+        (tape(g, x, weight, 0.0), "eps is missing in the spread: s is sqrt(var + eps)."),
+    ):
+        assert not np.allclose(found, wrong), sentence
+    assert np.allclose(found, right), "That is not the gradient that the tape finds."
 
 
 # %% tags=["solution"]
@@ -481,30 +529,93 @@ def input_gradient(g, x, weight, eps):
     return (h - mean(h) - y * mean(h * y)) / s
 
 
-# %% tags=["check"]
-def check(input_gradient):
-    draw = np.random.default_rng(5)
-    x = tensor(draw.normal(3, 2, (4, 7)), requires_grad=True)
-    g, weight = draw.normal(size=(4, 7)), draw.uniform(1, 2, 7)
-    layer_norm(x, weight, np.zeros(7), eps=0.5).backward(g)
-    found = input_gradient(g, x.data, weight, 0.5)
-    assert found is not None, "return an array"
-    assert np.shape(found) == (4, 7), "dx has the shape of x: keep the dims"
-    assert np.allclose(found, x.grad.data), "it is not what the tape finds"
+# %% tags=["misconception"]
+# h is what arrives at y: g times the weight, not g itself.
+def input_gradient(g, x, weight, eps):
+    def mean(values):
+        return values.mean(axis=-1, keepdims=True)
+
+    s = np.sqrt(x.var(axis=-1, keepdims=True) + eps)
+    y = (x - mean(x)) / s
+    return (g - mean(g) - y * mean(g * y)) / s
 
 
-check(input_gradient)
-print("right")
+# %% tags=["misconception"]
+# The last term is missing: the spread depends on x, too.
+def input_gradient(g, x, weight, eps):
+    s = np.sqrt(x.var(axis=-1, keepdims=True) + eps)
+    h = g * weight
+    return (h - h.mean(axis=-1, keepdims=True)) / s
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# mean(h) is missing: the mean depends on x, too.
+def input_gradient(g, x, weight, eps):
+    s = np.sqrt(x.var(axis=-1, keepdims=True) + eps)
+    y = (x - x.mean(axis=-1, keepdims=True)) / s
+    h = g * weight
+    return (h - y * (h * y).mean(axis=-1, keepdims=True)) / s
+
+
+# %% tags=["misconception"]
+# The means run over the columns: each row is normalised, so axis=-1.
+def input_gradient(g, x, weight, eps):
+    s = np.sqrt(x.var(axis=0) + eps)
+    y = (x - x.mean(axis=0)) / s
+    h = g * weight
+    return (h - h.mean(axis=0) - y * (h * y).mean(axis=0)) / s
+
+
+# %% tags=["misconception"]
+# eps is missing in the spread: s is sqrt(var + eps).
+def input_gradient(g, x, weight, eps):
+    def mean(values):
+        return values.mean(axis=-1, keepdims=True)
+
+    s = x.std(axis=-1, keepdims=True)
+    y = (x - mean(x)) / s
+    h = g * weight
+    return (h - mean(h) - y * mean(h * y)) / s
+
+
+# %% [markdown] exercise="own-layer.number-of-places"
 # ### Exercise 2: how many places?
 #
-# `places` above counts. Write it as a formula: a window of `size` pixels on a line of `length` pixels, moved by `stride`.
+# `places` above counts. Write it as a formula: a window of `size` pixels on a line of `length`
+# pixels, moved by `stride`.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def number_of_places(length, size, stride):
     return None  # your turn
+
+
+# %% [markdown] tags=["hint"]
+# The window begins at pixel 0. How far can it move until its end meets the end of the line?
+
+# %% [markdown] tags=["hint"]
+# It can move by `length - size` pixels. How many whole strides is that, and what about the place
+# where it began?
+
+
+# %% tags=["check"]
+def check(number_of_places):
+    cases = ((28, 6, 2), (12, 4, 2), (9, 9, 5), (28, 5, 3))
+    found = [number_of_places(*case) for case in cases]
+    assert found != [None] * 4, "Nothing was returned: return a number."
+    n, k, s = np.array(cases).T
+    for wrong, sentence in (
+        ((n - k) // s, "One is missing: the place where the window begins counts."),
+        ((n - k) / s + 1, "A stride that does not fit does not count: // drops it."),
+        ((n - k + 1) // s, "The 1 is not a pixel but a place: add it at the end."),
+        (n // s, "The window has a width: it can move by length - size only."),
+    ):
+        assert not np.allclose(found, wrong), sentence
+    for (length, size, stride), said in zip(cases, found, strict=True):
+        right = places(length, size, stride)
+        assert said == right, (
+            f"length {length}, size {size}, stride {stride}: {right} places, not {said}."
+        )
 
 
 # %% tags=["solution"]
@@ -512,35 +623,50 @@ def number_of_places(length, size, stride):
     return (length - size) // stride + 1
 
 
-# %% tags=["check"]
-def check(number_of_places):
-    for length, size, stride in ((28, 6, 2), (12, 4, 2), (9, 9, 5), (28, 5, 3)):
-        found = number_of_places(length, size, stride)
-        right = places(length, size, stride)
-        case = f"length {length}, size {size}, stride {stride}"
-        assert found == right, f"{case}: {right} places, but you say {found}"
+# %% tags=["misconception"]
+# One is missing: the place where the window begins counts.
+def number_of_places(length, size, stride):
+    return (length - size) // stride
 
 
-check(number_of_places)
-print("right")
+# %% tags=["misconception"]
+# A stride that does not fit does not count: // drops it.
+def number_of_places(length, size, stride):
+    return (length - size) / stride + 1
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# The 1 is not a pixel but a place: add it at the end.
+def number_of_places(length, size, stride):
+    return (length - size + 1) // stride
+
+
+# %% tags=["misconception"]
+# The window has a width: it can move by length - size only.
+def number_of_places(length, size, stride):
+    return length // stride
+
+
+# %% [markdown] exercise="own-layer.adagrad"
 # ### Exercise 3: AdaGrad
 #
-# AdaGrad (Duchi and others 2011) gives each weight its own learning rate. It keeps the sum $v$ of all squared gradients, the present one
-# included, and steps by $\eta\, g / (\sqrt v + \epsilon)$. Write its `update`. Keep $v$ in `state["sum"]`; the settings are `lr` and `eps`.
+# AdaGrad (Duchi and others 2011) gives each weight its own learning rate. It keeps the sum $v$ of
+# all squared gradients, the present one included, and steps by $\eta\, g / (\sqrt v + \epsilon)$.
+# Write its `update`. Keep $v$ in `state["sum"]`; the settings are `lr` and `eps`.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def adagrad(p, g, group, state):
     return None  # your turn
 
 
-# %% tags=["solution"]
-def adagrad(p, g, group, state):
-    v = state.setdefault("sum", np.zeros_like(p.data))
-    v += g * g
-    p.data -= group["lr"] * g / (np.sqrt(v) + group["eps"])
+# %% [markdown] tags=["hint"]
+# `update` of `Lion` has the same parts: get what is remembered with `state.setdefault`, move
+# `p.data`, and write the new memory. Here the memory comes first.
+
+# %% [markdown] tags=["hint"]
+# `v += g * g` changes the array that is kept in `state`. The step divides by `np.sqrt(v)` plus
+# `group["eps"]`.
 
 
 # %% tags=["check"]
@@ -559,12 +685,66 @@ def check(adagrad):
         optimizer.zero_grad()
         (p * g).sum().backward()
         optimizer.step()
-    assert "sum" in optimizer.state[0], 'nothing is kept in state["sum"]'
-    total = np.cumsum(gradients**2, axis=0)
-    right = start - (0.3 * gradients / (np.sqrt(total) + 0.2)).sum(axis=0)
-    assert np.allclose(optimizer.state[0]["sum"], total[-1]), "the sum is wrong"
-    assert np.allclose(p.data, right), "the sum is right, the steps are not"
+    assert "sum" in optimizer.state[0], 'Nothing is kept in state["sum"].'
+    total, kept = np.cumsum(gradients**2, axis=0), optimizer.state[0]["sum"]
+    assert not np.allclose(kept, gradients[-1] ** 2), (
+        "Only the last square is kept: add it to those before."
+    )
+    assert np.allclose(kept, total[-1]), 'state["sum"] is not the sum of all squared gradients.'
+    moved, roots = p.data - start, np.sqrt(total)
+    before = np.sqrt(total - gradients**2)  # without the present gradient
+    for wrong, sentence in (
+        (gradients / (roots + 0.2), "The step goes uphill: subtract it from p.data."),
+        (-gradients / (total + 0.2), "The root is missing: divide by sqrt(v) + eps."),
+        (-gradients / np.sqrt(total + 0.2), "eps does not belong under the root: sqrt(v) + eps."),
+        (-gradients / (before + 0.2), "The step uses the old sum: add g² before you move p."),
+    ):
+        assert not np.allclose(moved, 0.3 * wrong.sum(axis=0)), sentence
+    right = -(0.3 * gradients / (roots + 0.2)).sum(axis=0)
+    assert np.allclose(moved, right), "The sum is right, but the steps are not."
 
 
-check(adagrad)
-print("right")
+# %% tags=["solution"]
+def adagrad(p, g, group, state):
+    v = state.setdefault("sum", np.zeros_like(p.data))
+    v += g * g
+    p.data -= group["lr"] * g / (np.sqrt(v) + group["eps"])
+
+
+# %% tags=["misconception"]
+# Only the last square is kept: add it to those before.
+def adagrad(p, g, group, state):
+    state["sum"] = g * g
+    p.data -= group["lr"] * g / (np.sqrt(state["sum"]) + group["eps"])
+
+
+# %% tags=["misconception"]
+# The root is missing: divide by sqrt(v) + eps.
+def adagrad(p, g, group, state):
+    v = state.setdefault("sum", np.zeros_like(p.data))
+    v += g * g
+    p.data -= group["lr"] * g / (v + group["eps"])
+
+
+# %% tags=["misconception"]
+# eps does not belong under the root: sqrt(v) + eps.
+def adagrad(p, g, group, state):
+    v = state.setdefault("sum", np.zeros_like(p.data))
+    v += g * g
+    p.data -= group["lr"] * g / np.sqrt(v + group["eps"])
+
+
+# %% tags=["misconception"]
+# The step uses the old sum: add g² before you move p.
+def adagrad(p, g, group, state):
+    v = state.setdefault("sum", np.zeros_like(p.data))
+    p.data -= group["lr"] * g / (np.sqrt(v) + group["eps"])
+    v += g * g
+
+
+# %% tags=["misconception"]
+# The step goes uphill: subtract it from p.data.
+def adagrad(p, g, group, state):
+    v = state.setdefault("sum", np.zeros_like(p.data))
+    v += g * g
+    p.data += group["lr"] * g / (np.sqrt(v) + group["eps"])

@@ -1,19 +1,21 @@
 # %% [markdown]
 # # Reading a run
 #
-# **The training is over and a number came out: what do you do next?** Look. A run tells whether it should have been longer, shorter
-# or gentler, which digits it mixes up, whether it knows what it does not know, and where it looks. You will read two runs, one
-# of them sick.
+# **The training is over and a number came out: what do you do next?** Look. A run tells whether it
+# should have been longer, shorter or gentler, which digits it mixes up, whether it knows what it
+# does not know, and where it looks. You will read two runs, one of them sick.
 #
-# *You will be able to*: tell underfitting from overfitting by two curves, read a confusion matrix and a reliability diagram, and
-# say what saliency shows and what it does not. *You need*: [regularisation](../derivations/regularisation.md),
+# *You will be able to*: tell underfitting from overfitting by two curves, read a confusion matrix
+# and a reliability diagram, and say what saliency shows and what it does not. *You need*:
+# [regularisation](../derivations/regularisation.md),
 # [calibration and saliency](../derivations/calibration.md). *Time*: 15 minutes.
 #
 # ## Two runs
 #
-# A *recipe* is everything that decides a training. Here are two that differ in one thing: the first has no brakes, the second
-# has a penalty on large weights. Both see just 2,500 images, since trouble shows best when data are short; a fifth of
-# these is held back in each epoch for validation.
+# A *recipe* is everything that decides a training. Here are two that differ in one thing: the first
+# has no brakes, the second has a penalty on large weights. Both see just 2,500 images, since
+# trouble shows best when data are short; a fifth of these is held back in each epoch for
+# validation.
 
 # %%
 from dataclasses import asdict
@@ -66,14 +68,14 @@ for axis in axes:
     axis.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
-# On the left both go to 0, or nearly: the networks know their 2,000 images by heart. On the right, without brakes, the loss
-# falls, turns, and rises again.
+# On the left both go to 0, or nearly: the networks know their 2,000 images by heart. On the right,
+# without brakes, the loss falls, turns, and rises again.
 #
 # How to read such curves:
 #
 # | training loss | validation loss | it is | do |
 # |---|---|---|---|
-# | high, flat | high, flat | stuck: a rate too small or too large, saturation | look at gradients and rate |
+# | high, flat | high, flat | stuck: rate too small or large, saturation | look at gradients, rate |
 # | falling | falling | not done | more epochs |
 # | low | rising | *overfitting* | more data, dropout, L2, stop earlier |
 #
@@ -84,12 +86,13 @@ history = [asdict(epoch) for epoch in runs["no brakes"].history]
 figures.training_curves(history, runs["no brakes"].kept_epoch)
 
 # %% [markdown]
-# While the validation loss rises, the accuracy hardly changes. How can a network get worse at the same number of mistakes? It grows
-# surer of those it makes. We shall see that again.
+# While the validation loss rises, the accuracy hardly changes. How can a network get worse at the
+# same number of mistakes? It grows surer of those it makes. We shall see that again.
 #
 # ## Confusion
 #
-# From here on we look at the 5,000 images that neither run has seen. Each row is a digit, each column what it was read as:
+# From here on we look at the 5,000 images that neither run has seen. Each row is a digit, each
+# column what it was read as:
 
 # %%
 probabilities = {name: evaluation.predict(run.model, held_out) for name, run in runs.items()}
@@ -98,15 +101,17 @@ matrix = evaluation.confusion_matrix(read_as, held_out_labels)
 figures.confusion(matrix)
 
 # %% [markdown]
-# The diagonal is right. Look for large numbers beside it, and look twice: do they come in pairs, 4 for 9 and 9 for 4, or is it a
-# one-way street? *Recall* is the diagonal over its row: how many of the sevens were found. *Precision* is the diagonal over its column:
-# how many of those called seven are one.
+# The diagonal is right. Look for large numbers beside it, and look twice: do they come in pairs, 4
+# for 9 and 9 for 4, or is it a one-way street? *Recall* is the diagonal over its row: how many of
+# the sevens were found. *Precision* is the diagonal over its column: how many of those called seven
+# are one.
 
 # %%
 report = evaluation.classification_report(matrix)
 for row in sorted(report["per_class"], key=lambda row: row["f1"])[:3]:
     print(
-        f"{row['class']}: precision {row['precision']:.1%}, recall {row['recall']:.1%} of {row['support']} images"
+        f"{row['class']}: precision {row['precision']:.1%}, "
+        f"recall {row['recall']:.1%} of {row['support']} images"
     )
 
 # %% [markdown]
@@ -114,22 +119,23 @@ for row in sorted(report["per_class"], key=lambda row: row["f1"])[:3]:
 #
 # ## Does it know what it does not know?
 #
-# Of all answers given with 80 % confidence, 80 % should be right. Sort the answers by confidence, and see:
+# Of all answers given with 80 % confidence, 80 % should be right. Sort the answers by confidence,
+# and see:
 
 # %%
 figures.reliability_diagram(evaluation.reliability(probabilities["no brakes"], held_out_labels))
 
 # %% [markdown]
-# Points beneath the dashed line are *overconfident*. That is the rising validation loss from above, seen from another side. The mean
-# distance from the line, weighted by the number of answers, is the *expected calibration error*:
+# Points beneath the dashed line are *overconfident*. That is the rising validation loss from above,
+# seen from another side. The mean distance from the line, weighted by the number of answers, is the
+# *expected calibration error*:
 
 # %%
 for name, p in probabilities.items():
     error = evaluation.expected_calibration_error(evaluation.reliability(p, held_out_labels))
     right = (p.argmax(axis=1) == held_out_labels).mean()
-    print(
-        f"{name:10} is {p.max(axis=1).mean():.1%} sure on average, and right in {right:.1%}; ECE {error:.1%}"
-    )
+    sure = p.max(axis=1).mean()
+    print(f"{name:10} is {sure:.1%} sure on average, and right in {right:.1%}; ECE {error:.1%}")
 
 # %% [markdown]
 # The penalty has hardly changed how often it is right. It has changed how much its word is worth.
@@ -137,7 +143,8 @@ for name, p in probabilities.items():
 # %% [markdown]
 # ## Mistakes
 #
-# Statistics say how many. Pictures say why. Here are those of which it was surest; in each, ask whether you would have known.
+# Statistics say how many. Pictures say why. Here are those of which it was surest; in each, ask
+# whether you would have known.
 
 # %%
 rows = evaluation.most_confident_mistakes(probabilities["no brakes"], held_out_labels, count=10)
@@ -145,8 +152,8 @@ confidence = probabilities["no brakes"][rows].max(axis=1)
 figures.mistakes_grid(held_out[rows], held_out_labels[rows], read_as[rows], confidence)
 
 # %% [markdown]
-# Some are badly written, and no network will read them. Some are perfectly clear: those are worth your time. What do they have in
-# common, and would more such images, or distorted ones, help?
+# Some are badly written, and no network will read them. Some are perfectly clear: those are worth
+# your time. What do they have in common, and would more such images, or distorted ones, help?
 #
 # ## Where it looks
 #
@@ -158,8 +165,8 @@ figures.saliency_grid(
 )
 
 # %% [markdown]
-# Bright is where a change would count, be it for or against, not where there is ink. And it is a slope, for this image and for
-# *small* changes; it does not say why the network chose this digit.
+# Bright is where a change would count, be it for or against, not where there is ink. And it is a
+# slope, for this image and for *small* changes; it does not say why the network chose this digit.
 #
 # And these are the first weights. Do they look like strokes, or like noise?
 
@@ -174,24 +181,29 @@ for row, (name, run) in zip(axes, runs.items(), strict=True):
     row[0].set_ylabel(name)
 
 # %% [markdown]
-# `tinygrad-mnist train` makes all these figures for you, and puts them into the `report.html` of the run.
+# `tinygrad-mnist train` makes all these figures for you, and puts them into the `report.html` of
+# the run.
 #
 # ## Exercises
-#
+
+# %% [markdown] exercise="reading-a-run.precision-and-recall"
 # ### Exercise 1: precision and recall
 #
-# From a confusion matrix, with the true digit down and what it was read as across, compute both for one digit.
+# From a confusion matrix, with the true digit down and what it was read as across, compute both for
+# one digit.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def precision_and_recall(matrix, digit):
     return None  # your turn: two numbers
 
 
-# %% tags=["solution"]
-def precision_and_recall(matrix, digit):
-    hits = matrix[digit, digit]
-    return hits / matrix[:, digit].sum(), hits / matrix[digit].sum()
+# %% [markdown] tags=["hint"]
+# Both have the same numerator: the images that are this digit and were read as it. They differ in
+# what it is divided by.
+
+# %% [markdown] tags=["hint"]
+# Precision: of all that were *called* this digit. They are in a column, `matrix[:, digit]`.
 
 
 # %% tags=["check"]
@@ -201,29 +213,105 @@ def check(precision_and_recall):
     counts = evaluation.confusion_matrix(said, truth)
     for digit in (3, 8):
         found = precision_and_recall(counts, digit)
-        assert found is not None, "return two numbers"
-        precision, recall = found
-        assert np.isclose(precision, (truth[said == digit] == digit).mean()), (
-            f"of those called {digit}, how many are one?"
+        assert found is not None, "Nothing was returned: return two numbers."
+        assert np.shape(found) == (2,), "Return two numbers: precision, recall."
+        precision, recall = (
+            (truth[said == digit] == digit).mean(),
+            (said[truth == digit] == digit).mean(),
         )
-        assert np.isclose(recall, (said[truth == digit] == digit).mean()), (
-            f"of those that are {digit}, how many were found?"
-        )
+        hits = counts[digit, digit]
+        for wrong, sentence in (
+            ((recall, precision), "The two are swapped: precision divides by the column."),
+            ((recall, recall), "That is recall twice: for precision, divide by the column."),
+            ((precision, precision), "That is precision twice: for recall, divide by the row."),
+            ((hits / 500,) * 2, "Divide by the images of one column or row, not by all images."),
+            ((1 / precision, 1 / recall), "Upside down: a share is at most 1."),
+        ):
+            assert not np.allclose(found, wrong), sentence
+        assert np.isclose(found[0], precision), f"Of those called {digit}, how many are one?"
+        assert np.isclose(found[1], recall), f"Of those that are {digit}, how many were found?"
 
 
-check(precision_and_recall)
-print("right")
+# %% tags=["solution"]
+def precision_and_recall(matrix, digit):
+    hits = matrix[digit, digit]
+    return hits / matrix[:, digit].sum(), hits / matrix[digit].sum()
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# The two are swapped: precision divides by the column.
+def precision_and_recall(matrix, digit):
+    hits = matrix[digit, digit]
+    return hits / matrix[digit].sum(), hits / matrix[:, digit].sum()
+
+
+# %% tags=["misconception"]
+# That is recall twice: for precision, divide by the column.
+def precision_and_recall(matrix, digit):
+    share = matrix[digit, digit] / matrix[digit].sum()
+    return share, share
+
+
+# %% tags=["misconception"]
+# Divide by the images of one column or row, not by all images.
+def precision_and_recall(matrix, digit):
+    share = matrix[digit, digit] / matrix.sum()
+    return share, share
+
+
+# %% tags=["misconception"]
+# Upside down: a share is at most 1.
+def precision_and_recall(matrix, digit):
+    hits = matrix[digit, digit]
+    return matrix[:, digit].sum() / hits, matrix[digit].sum() / hits
+
+
+# %% [markdown] exercise="reading-a-run.calibration-error"
 # ### Exercise 2: the expected calibration error
 #
-# Write it: for each of 15 bins of equal width, take the answers whose confidence lies in it, and average the gap
-# |accuracy − mean confidence| over bins, weighted by their number of answers. The upper edge belongs to a bin, the lower does not.
+# Write it: for each of 15 bins of equal width, take the answers whose confidence lies in it, and
+# average the gap |accuracy − mean confidence| over bins, weighted by their number of answers. The
+# upper edge belongs to a bin, the lower does not.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def calibration_error(confidence, right, bins=15):
     return None  # your turn: a number
+
+
+# %% [markdown] tags=["hint"]
+# Bin number `n` reaches from `n / bins` to `(n + 1) / bins`. Two comparisons, joined with `&`, say
+# which answers lie in it.
+
+# %% [markdown] tags=["hint"]
+# Of the answers in a bin: how many are they, `right[here].mean()`, `confidence[here].mean()`. Pass
+# over empty bins, which have no mean. Divide by the number of all answers at the end.
+
+
+# %% tags=["check"]
+def check(calibration_error):
+    # four bins, by hand: a gap of 0.75 for two answers, none, 0.75 for one, 0.45 for two
+    confidence = np.array([0.25, 0.25, 0.75, 0.9, 1.0])
+    right = np.array([True, True, False, True, False])
+    found = calibration_error(confidence, right, 4)
+    assert found is not None, "Nothing was returned: return a number."
+    for wrong, sentence in (
+        (0.65, "Each bin counts the same here: weight it by its answers."),
+        (0.03, "Gaps of opposite sign cancel: take the absolute value in each bin."),
+        (-0.03, "Gaps of opposite sign cancel: take the absolute value in each bin."),
+        (0.67, "Take both means of a bin first, then the gap: not the gap of each answer."),
+        (0.43, "The upper edge belongs to a bin: use <= there, and > below."),
+        (3.15, "Divide by the number of answers: the weights should add up to 1."),
+    ):
+        assert not np.isclose(found, wrong), sentence
+    assert np.isclose(found, 0.63), f"A small case by hand gives 0.63, not {found:.4f}."
+    for p in probabilities.values():
+        confidence, right = p.max(axis=1).astype(float), p.argmax(axis=1) == held_out_labels
+        found = calibration_error(confidence, right)
+        expected = evaluation.expected_calibration_error(evaluation.reliability(p, held_out_labels))
+        assert np.isclose(found, expected, atol=1e-9), (
+            f"Here it should be {expected:.4f}, not {found:.4f}."
+        )
 
 
 # %% tags=["solution"]
@@ -236,19 +324,55 @@ def calibration_error(confidence, right, bins=15):
     return total / len(confidence)
 
 
-# %% tags=["check"]
-def check(calibration_error):
-    for p in probabilities.values():
-        confidence, right = p.max(axis=1).astype(float), p.argmax(axis=1) == held_out_labels
-        found = calibration_error(confidence, right)
-        assert found is not None, "return a number"
-        expected = evaluation.expected_calibration_error(evaluation.reliability(p, held_out_labels))
-        assert np.isclose(found, expected, atol=1e-9), (
-            f"it should be {expected:.4f}, not {found:.4f}"
-        )
-    certain = calibration_error(np.ones(4), np.array([True, True, False, False]))
-    assert np.isclose(certain, 0.5), "an answer with confidence 1 belongs to the last bin"
+# %% tags=["misconception"]
+# Each bin counts the same here: weight it by its answers.
+def calibration_error(confidence, right, bins=15):
+    gaps = []
+    for n in range(bins):
+        here = (confidence > n / bins) & (confidence <= (n + 1) / bins)
+        if here.any():
+            gaps.append(abs(right[here].mean() - confidence[here].mean()))
+    return np.mean(gaps)
 
 
-check(calibration_error)
-print("right")
+# %% tags=["misconception"]
+# Gaps of opposite sign cancel: take the absolute value in each bin.
+def calibration_error(confidence, right, bins=15):
+    total = 0.0
+    for n in range(bins):
+        here = (confidence > n / bins) & (confidence <= (n + 1) / bins)
+        if here.any():
+            total += here.sum() * (right[here].mean() - confidence[here].mean())
+    return abs(total) / len(confidence)
+
+
+# %% tags=["misconception"]
+# Take both means of a bin first, then the gap: not the gap of each answer.
+def calibration_error(confidence, right, bins=15):
+    total = 0.0
+    for n in range(bins):
+        here = (confidence > n / bins) & (confidence <= (n + 1) / bins)
+        total += abs(right[here] - confidence[here]).sum()
+    return total / len(confidence)
+
+
+# %% tags=["misconception"]
+# The upper edge belongs to a bin: use <= there, and > below.
+def calibration_error(confidence, right, bins=15):
+    total = 0.0
+    for n in range(bins):
+        here = (confidence >= n / bins) & (confidence < (n + 1) / bins)
+        if here.any():
+            total += here.sum() * abs(right[here].mean() - confidence[here].mean())
+    return total / len(confidence)
+
+
+# %% tags=["misconception"]
+# Divide by the number of answers: the weights should add up to 1.
+def calibration_error(confidence, right, bins=15):
+    total = 0.0
+    for n in range(bins):
+        here = (confidence > n / bins) & (confidence <= (n + 1) / bins)
+        if here.any():
+            total += here.sum() * abs(right[here].mean() - confidence[here].mean())
+    return total

@@ -1,17 +1,21 @@
 # %% [markdown]
 # # From under 30 % to over 90 % in four steps
 #
-# **Why does a network that looks right learn nothing?** One of this project's ancestors was such a network. Its notebook
-# claimed 90 % and printed 28.5. You will find out what was wrong, by looking instead of guessing, and mend it in four steps.
+# **Why does a network that looks right learn nothing?** One of this project's ancestors was such a
+# network. Its notebook claimed 90 % and printed 28.5. You will find out what was wrong, by looking
+# instead of guessing, and mend it in four steps.
 #
-# *You will be able to*: see saturation in a histogram, tell a slow loss from a quick one, and repair a network in the order
-# in which repairs pay. *You need*: [initialisation](../derivations/initialisation.md),
-# [mean squared error](../derivations/squared-error.md), [softmax](../derivations/softmax.md). *Time*: 15 minutes.
+# *You will be able to*: see saturation in a histogram, tell a slow loss from a quick one, and
+# repair a network in the order in which repairs pay. *You need*:
+# [initialisation](../derivations/initialisation.md),
+# [mean squared error](../derivations/squared-error.md), [softmax](../derivations/softmax.md).
+# *Time*: 15 minutes.
 #
 # ## The patient
 #
-# 784-64-10, sigmoid on both layers, mean squared error. Weights and biases come from a standard normal distribution. Training
-# is full-batch gradient descent on the first 1000 images. We hold 5000 others back, to see what it is worth.
+# 784-64-10, sigmoid on both layers, mean squared error. Weights and biases come from a standard
+# normal distribution. Training is full-batch gradient descent on the first 1000 images. We hold
+# 5000 others back, to see what it is worth.
 
 # %%
 import matplotlib.pyplot as plt
@@ -64,7 +68,8 @@ f"{results['as it was']:.1%}"
 #
 # ## Look before you mend
 #
-# What do the hidden units say? A sigmoid learns where it is steep, that is between about 0.1 and 0.9.
+# What do the hidden units say? A sigmoid learns where it is steep, that is between about 0.1 and
+# 0.9.
 
 # %%
 hidden = network("mse", normal).forward(x)["A1"]
@@ -75,8 +80,8 @@ axis.spines[["top", "right", "left"]].set_visible(False)
 print(f"{np.mean((hidden < 0.02) | (hidden > 0.98)):.0%} within 0.02 of an end")
 
 # %% [markdown]
-# Most units sit at one of the two ends, before anything was learned. There, hardly any gradient passes: compare the gradients of
-# the two layers.
+# Most units sit at one of the two ends, before anything was learned. There, hardly any gradient
+# passes: compare the gradients of the two layers.
 
 
 # %%
@@ -91,8 +96,8 @@ gradient_norms(network("mse", normal))
 # %% [markdown]
 # ## Step 1: smaller weights
 #
-# 784 inputs times weights of size 1 add up to something large. Xavier's rule divides by the number of inputs and outputs, so that
-# the sum stays near 1. Biases begin at 0.
+# 784 inputs times weights of size 1 add up to something large. Xavier's rule divides by the number
+# of inputs and outputs, so that the sum stays near 1. Biases begin at 0.
 
 
 # %%
@@ -113,8 +118,8 @@ f"{results['Xavier']:.1%}"
 #
 # ## Step 2: a loss that does not give up
 #
-# The squared error divides by 10 classes, and multiplies by the slope of the output's sigmoid. Softmax with cross-entropy does
-# neither: its gradient is the error itself.
+# The squared error divides by 10 classes, and multiplies by the slope of the output's sigmoid.
+# Softmax with cross-entropy does neither: its gradient is the error itself.
 
 # %%
 quicker = network("cross_entropy", xavier)
@@ -138,8 +143,9 @@ axis.spines[["top", "right"]].set_visible(False)
 # %% [markdown]
 # ## Step 3: more steps for the same work
 #
-# A step along the gradient of all 1000 images is expensive, and hardly better than one along the gradient of 32. So take 31
-# steps in place of one. Five epochs cost as much as five of the 150 steps above, and reach about as much.
+# A step along the gradient of all 1000 images is expensive, and hardly better than one along the
+# gradient of 32. So take 31 steps in place of one. Five epochs cost as much as five of the 150
+# steps above, and reach about as much.
 
 
 # %%
@@ -159,8 +165,8 @@ f"{results['mini-batches']:.1%}"
 # %% [markdown]
 # ## Step 4: more images
 #
-# A thousand images were a choice made to save time. One epoch over twenty thousand is twenty of those epochs, and no image is
-# seen twice.
+# A thousand images were a choice made to save time. One epoch over twenty thousand is twenty of
+# those epochs, and no image is seen twice.
 
 # %%
 more = network("cross_entropy", xavier)
@@ -175,25 +181,29 @@ axis.set(xlim=(0, 112), xticks=[], title="held-out images read")
 axis.spines[["top", "right", "bottom"]].set_visible(False)
 
 # %% [markdown]
-# The network is the same in all five bars: 64 hidden sigmoid units. Trained for longer, as the recipe `seed-b-repaired` does it,
-# it goes further; the [results](../results.md) say how far.
+# The network is the same in all five bars: 64 hidden sigmoid units. Trained for longer, as the
+# recipe `seed-b-repaired` does it, it goes further; the [results](../results.md) say how far.
 #
 # ## Exercises
-#
+
+# %% [markdown] exercise="repairing-seed-b.spread"
 # ### Exercise 1: how large is z?
 #
-# The standard deviation of a hidden unit's pre-activation is about $\sqrt{n \,\mathrm{Var}(w)\, \mathrm{E}(x^2)}$. Write it as a function of
-# the images, one a row, and of the variance of the weights.
+# The standard deviation of a hidden unit's pre-activation is about
+# $\sqrt{n \,\mathrm{Var}(w)\, \mathrm{E}(x^2)}$. Write it as a function of the images, one a row,
+# and of the variance of the weights.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def spread(images, variance):
     return None  # your turn
 
 
-# %% tags=["solution"]
-def spread(images, variance):
-    return np.sqrt(images.shape[1] * variance * np.mean(images**2))
+# %% [markdown] tags=["hint"]
+# $n$ is the number of inputs of a unit. Which axis of `images` is that?
+
+# %% [markdown] tags=["hint"]
+# $\mathrm{E}(x^2)$ is the mean of the squares: square first, then take the mean over everything.
 
 
 # %% tags=["check"]
@@ -202,24 +212,93 @@ def check(spread):
     for scale, width in ((1.0, 50), (0.2, 200)):
         inputs = draw.uniform(0, 2, (40, width))
         z = inputs @ draw.normal(scale=scale, size=(width, 4000))
-        found = spread(inputs, scale**2)
-        assert found is not None, "return a number"
-        assert abs(found / z.std() - 1) < 0.05, f"predicted {found:.3g}, but it is {z.std():.3g}"
+        right, found = z.std(), spread(inputs, scale**2)
+        assert found is not None, "Nothing was returned: return a number."
+        variance, squares = width * scale**2, (inputs**2).mean()
+        for wrong, sentence in (
+            (variance * squares, "That is the variance: the spread is its root."),
+            (scale * squares**0.5, "n is missing: a unit adds up one term per pixel."),
+            (scale * (40 * squares) ** 0.5, "n counts pixels, the columns. The rows are images."),
+            (variance**0.5 * inputs.std(), "E(x²) is no variance: do not subtract the mean."),
+            (variance**0.5 * inputs.mean(), "Square first, then take the mean: E(x²), not E(x)²."),
+        ):
+            assert not np.isclose(found, wrong, rtol=1e-9), sentence
+        assert abs(found / right - 1) < 0.05, f"It is {right:.3g}, but you predict {found:.3g}."
 
 
-check(spread)
-print("right")
+# %% tags=["solution"]
+def spread(images, variance):
+    return np.sqrt(images.shape[1] * variance * np.mean(images**2))
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# That is the variance: the spread is its root.
+def spread(images, variance):
+    return images.shape[1] * variance * np.mean(images**2)
+
+
+# %% tags=["misconception"]
+# n is missing: a unit adds up one term per pixel.
+def spread(images, variance):
+    return np.sqrt(variance * np.mean(images**2))
+
+
+# %% tags=["misconception"]
+# n counts pixels, the columns. The rows are images.
+def spread(images, variance):
+    return np.sqrt(len(images) * variance * np.mean(images**2))
+
+
+# %% tags=["misconception"]
+# E(x²) is no variance: do not subtract the mean.
+def spread(images, variance):
+    return np.sqrt(images.shape[1] * variance * np.var(images))
+
+
+# %% tags=["misconception"]
+# Square first, then take the mean: E(x²), not E(x)².
+def spread(images, variance):
+    return np.sqrt(images.shape[1] * variance * np.mean(images) ** 2)
+
+
+# %% [markdown] exercise="repairing-seed-b.factor"
 # ### Exercise 2: the factor between two losses
 #
-# The notebook stepped along $\tfrac{1}{2} \sum_c (a_c - y_c)^2$, averaged over the examples, and *printed* the mean over examples and
-# classes. By which factor is the gradient of the first larger than that of the second, with $C$ classes?
+# The notebook stepped along $\tfrac{1}{2} \sum_c (a_c - y_c)^2$, averaged over the examples, and
+# *printed* the mean over examples and classes. By which factor is the gradient of the first larger
+# than that of the second, with $C$ classes?
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def factor(classes):
     return None  # your turn
+
+
+# %% [markdown] tags=["hint"]
+# Write the derivative of both with respect to one $a_c$, for a single example.
+
+# %% [markdown] tags=["hint"]
+# The first is $a_c - y_c$. In the second, the square gives a 2, and the mean divides by $C$.
+
+
+# %% tags=["check"]
+def check(factor):
+    found = [factor(classes) for classes in (10, 4)]
+    assert found != [None, None], "Nothing was returned: return a number."
+    for wrong, sentence in (
+        (lambda C: 2 / C, "Upside down: the mean over classes makes the second one smaller."),
+        (lambda C: C, "The half is forgotten: the square gives a 2, which only the first cancels."),
+        (lambda C: 2 * C, "The 2 is on the wrong side: the second gradient has it, not the first."),
+        (lambda C: 0.5, "The mean over the classes is forgotten: it divides the second by C."),
+    ):
+        assert not np.allclose(found, [wrong(10), wrong(4)]), sentence
+    draw = np.random.default_rng(4)
+    for classes, times in zip((10, 4), found, strict=True):
+        a = draw.uniform(size=(6, classes))
+        target = one_hot(draw.integers(0, classes, 6), classes)
+        stepped_along = (a - target) / len(a)
+        printed = 2 * (a - target) / a.size
+        assert np.allclose(stepped_along, times * printed), f"Not for {classes} classes."
 
 
 # %% tags=["solution"]
@@ -227,17 +306,25 @@ def factor(classes):
     return classes / 2
 
 
-# %% tags=["check"]
-def check(factor):
-    draw = np.random.default_rng(4)
-    for classes in (10, 4):
-        a = draw.uniform(size=(6, classes))
-        target = one_hot(draw.integers(0, classes, 6), classes)
-        stepped_along = (a - target) / len(a)
-        printed = 2 * (a - target) / a.size
-        assert factor(classes) is not None, "return a number"
-        assert np.allclose(stepped_along, factor(classes) * printed), f"not for {classes} classes"
+# %% tags=["misconception"]
+# Upside down: the mean over classes makes the second one smaller.
+def factor(classes):
+    return 2 / classes
 
 
-check(factor)
-print("right")
+# %% tags=["misconception"]
+# The half is forgotten: the square gives a 2, which only the first cancels.
+def factor(classes):
+    return classes
+
+
+# %% tags=["misconception"]
+# The 2 is on the wrong side: the second gradient has it, not the first.
+def factor(classes):
+    return 2 * classes
+
+
+# %% tags=["misconception"]
+# The mean over the classes is forgotten: it divides the second by C.
+def factor(classes):
+    return 1 / 2

@@ -1,17 +1,19 @@
 # %% [markdown]
 # # Vanishing gradients, layer by layer
 #
-# **Why does a deep network of sigmoids learn nothing?** Eight hidden layers should be able to do more than one. You will ask the tape for
-# the gradient at every layer, see it fade away, predict by how much, and try four cures.
+# **Why does a deep network of sigmoids learn nothing?** Eight hidden layers should be able to do
+# more than one. You will ask the tape for the gradient at every layer, see it fade away, predict by
+# how much, and try four cures.
 #
-# *You will be able to*: measure the gradient inside a network, predict what a layer does to it, and say what each of the four cures
-# changes in that prediction. *You need*: [activations](../derivations/activations.md),
-# [initialisation](../derivations/initialisation.md). *Time*: 15 minutes.
+# *You will be able to*: measure the gradient inside a network, predict what a layer does to it, and
+# say what each of the four cures changes in that prediction. *You need*:
+# [activations](../derivations/activations.md), [initialisation](../derivations/initialisation.md).
+# *Time*: 15 minutes.
 #
 # ## The patient
 #
-# Eight hidden layers of 64 sigmoid units, with Xavier's initial weights, as in the textbooks. A layer is a module of its own, so that we
-# can put something else in its place later.
+# Eight hidden layers of 64 sigmoid units, with Xavier's initial weights, as in the textbooks. A
+# layer is a module of its own, so that we can put something else in its place later.
 
 # %%
 import matplotlib.pyplot as plt
@@ -76,11 +78,13 @@ last = np.mean(train(model)[-50:])
 print(f"loss {last:.2f}, log(10) = {np.log(10):.2f}, held out {accuracy(model):.1%}")
 
 # %% [markdown]
-# The loss of somebody who gives each of ten digits the probability 1/10 is $\log 10$. It has learned nothing but that.
+# The loss of somebody who gives each of ten digits the probability 1/10 is $\log 10$. It has
+# learned nothing but that.
 #
 # ## Ask the tape
 #
-# Begin anew, with 500 images, and no step. How large are the gradients of each layer's weights? We take the root of their mean square.
+# Begin anew, with 500 images, and no step. How large are the gradients of each layer's weights? We
+# take the root of their mean square.
 
 
 # %%
@@ -100,14 +104,15 @@ axis.set(xlabel="layer", ylabel="size of its gradient", xticks=range(1, 10))
 axis.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
-# The scale is logarithmic, and the points lie on a line: towards the input, every layer gets a fraction of what the layer above it
-# got, and always about the same fraction. The first layers, which see the image, hardly move. (Layer 9 is the output, with no sigmoid
-# behind it, and stands apart.)
+# The scale is logarithmic, and the points lie on a line: towards the input, every layer gets a
+# fraction of what the layer above it got, and always about the same fraction. The first layers,
+# which see the image, hardly move. (Layer 9 is the output, with no sigmoid behind it, and stands
+# apart.)
 #
 # ## Which fraction?
 #
-# Weights get their gradient from that of their layer's output $A$. So follow the latter through the network. The tape gives it for
-# any tensor, not only for parameters:
+# Weights get their gradient from that of their layer's output $A$. So follow the latter through the
+# network. The tape gives it for any tensor, not only for parameters:
 
 
 # %%
@@ -130,15 +135,18 @@ def factors(model):
 factors(deep(Layer)).round(2)
 
 # %% [markdown]
-# A little less than 1/4, in every layer. Where does that come from? The way back through one layer is
+# A little less than 1/4, in every layer. Where does that come from? The way back through one layer
+# is
 #
 # $$dA_{k-1} = \big(dA_k \odot \sigma'(Z_k)\big) \, W_k^\top$$
 #
-# Two things happen. First, every element is multiplied by a slope of the sigmoid, which is at most 1/4. Second, sums of $m$ elements are
-# taken, with random weights. By the page on initialisation, that multiplies the size by $\sqrt{m \,\mathrm{Var}(w)}$, and
-# Xavier made that 1. So the prediction is
+# Two things happen. First, every element is multiplied by a slope of the sigmoid, which is at most
+# 1/4. Second, sums of $m$ elements are taken, with random weights. By the page on initialisation,
+# that multiplies the size by $\sqrt{m \,\mathrm{Var}(w)}$, and Xavier made that 1. So the
+# prediction is
 #
-# $$\text{factor} \approx \sqrt{\mathrm{mean}\big(\sigma'(Z)^2\big)} \cdot \sqrt{m \,\mathrm{Var}(w)}$$
+# $$\text{factor} \approx
+# \sqrt{\mathrm{mean}\big(\sigma'(Z)^2\big)} \cdot \sqrt{m \,\mathrm{Var}(w)}$$
 #
 # Here the weights have mean 0, so that their variance is their mean square. Compare:
 
@@ -153,8 +161,8 @@ print("predicted", np.round(predicted, 2))
 print("measured ", factors(model).round(2))
 
 # %% [markdown]
-# That is the whole story. The gradient goes through a product of such factors, and a power of 1/4 is soon very small. What
-# is left of it after the seven layers from the last to the first:
+# That is the whole story. The gradient goes through a product of such factors, and a power of 1/4
+# is soon very small. What is left of it after the seven layers from the last to the first:
 
 # %%
 print(f"measured {np.prod(factors(model)):.1e}, (1/4)^7 = {0.25**7:.1e}")
@@ -162,9 +170,10 @@ print(f"measured {np.prod(factors(model)):.1e}, (1/4)^7 = {0.25**7:.1e}")
 # %% [markdown]
 # ## The same from the front
 #
-# Would it help to multiply the small gradients by something? Not much, since they are only half of the trouble. Going forward, the difference
-# between two images is multiplied by the same slopes and the same weights, and so it fades, too. How much do the outputs
-# of a unit differ from image to image?
+# Would it help to multiply the small gradients by something? Not much, since they are only half of
+# the trouble. Going forward, the difference between two images is multiplied by the same slopes and
+# the same weights, and so it fades, too. How much do the outputs of a unit differ from image to
+# image?
 
 # %%
 spread = [out.data.std(axis=0).mean() for out in outputs[:-1]]
@@ -178,13 +187,13 @@ axis.legend(frameon=False)
 axis.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
-# The last layer is shown the same numbers, up to a tiny difference, whatever the image. All it can learn from them is how often each digit
-# occurs.
+# The last layer is shown the same numbers, up to a tiny difference, whatever the image. All it can
+# learn from them is how often each digit occurs.
 #
 # ## Cure 1: a steeper function
 #
-# The slope of tanh is 1 at 0, and Xavier's weights keep what they are given near 0. Prediction: a factor a little below 1. The initial weights
-# are the same, and so is the training.
+# The slope of tanh is 1 at 0, and Xavier's weights keep what they are given near 0. Prediction: a
+# factor a little below 1. The initial weights are the same, and so is the training.
 
 
 # %%
@@ -210,7 +219,8 @@ def treat(name, layer):
 treat("tanh", Tanh)
 
 # %% [markdown]
-# (The factor is a mean: the seventh root of all seven together.) The sigmoids once more, to have their numbers beside the others:
+# (The factor is a mean: the seventh root of all seven together.) The sigmoids once more, to have
+# their numbers beside the others:
 
 # %%
 treat("sigmoid", Layer)
@@ -218,8 +228,8 @@ treat("sigmoid", Layer)
 # %% [markdown]
 # ## Cure 2: ReLU, and He's weights
 #
-# ReLU has the slope 1 for one half of all inputs, and 0 for the other. The root of the mean square is $\sqrt{1/2}$. He's rule makes
-# the weights larger by $\sqrt 2$. Prediction: 1.
+# ReLU has the slope 1 for one half of all inputs, and 0 for the other. The root of the mean square
+# is $\sqrt{1/2}$. He's rule makes the weights larger by $\sqrt 2$. Prediction: 1.
 
 
 # %%
@@ -233,9 +243,10 @@ treat("ReLU", ReLU)
 # %% [markdown]
 # ## Cure 3: normalise
 #
-# Keep the sigmoid, and stretch what goes into it. *Batch normalisation* brings every unit to mean 0 and variance 1 over the images of a batch.
-# So their differences cannot fade. For such inputs a sigmoid's slope is about 1/5, and its outputs have a spread of about 1/5. Xavier's
-# weights keep that spread, and the next layer divides by it, which multiplies the gradient by 5. Prediction: 1.
+# Keep the sigmoid, and stretch what goes into it. *Batch normalisation* brings every unit to mean 0
+# and variance 1 over the images of a batch. So their differences cannot fade. For such inputs a
+# sigmoid's slope is about 1/5, and its outputs have a spread of about 1/5. Xavier's weights keep
+# that spread, and the next layer divides by it, which multiplies the gradient by 5. Prediction: 1.
 
 
 # %%
@@ -257,10 +268,11 @@ class Normalised(Layer):
 treat("batch norm", Normalised)
 
 # %% [markdown]
-# (In use there may be a single image and no batch; the [how-to on layers](../howto/new-layer.md) keeps running averages for that. Here all
-# held-out images are one batch.)
+# (In use there may be a single image and no batch; the [how-to on layers](../howto/new-layer.md)
+# keeps running averages for that. Here all held-out images are one batch.)
 #
-# *Layer normalisation* takes mean and variance over the units of one image. Is that as good? Predict, then look:
+# *Layer normalisation* takes mean and variance over the units of one image. Is that as good?
+# Predict, then look:
 
 
 # %%
@@ -271,15 +283,17 @@ class OverUnits(Normalised):
 factors(deep(OverUnits)).round(2)
 
 # %% [markdown]
-# It helps, but not enough. The outputs of sigmoids are about 1/2 for every image. Xavier's weights make of that a pattern with a spread of
-# about 1/2 over the units, the same for all images. That is what is stretched, and the differences between images are small beside it.
-# Divide the slope, 1/5, by 1/2: the prediction is 0.4.
+# It helps, but not enough. The outputs of sigmoids are about 1/2 for every image. Xavier's weights
+# make of that a pattern with a spread of about 1/2 over the units, the same for all images. That is
+# what is stretched, and the differences between images are small beside it. Divide the slope, 1/5,
+# by 1/2: the prediction is 0.4.
 #
 # ## Cure 4: a road around
 #
-# A *residual connection* adds what comes in to what comes out (we also take away the 1/2 that a sigmoid adds). Now the gradient has two ways
-# back: around the layer, where it is multiplied by 1, and through it, by 1/4. The two are at right angles, nearly, since the
-# weights are random. Prediction, by Pythagoras: $\sqrt{1 + 1/16}$, which is 1.03.
+# A *residual connection* adds what comes in to what comes out (we also take away the 1/2 that a
+# sigmoid adds). Now the gradient has two ways back: around the layer, where it is multiplied by 1,
+# and through it, by 1/4. The two are at right angles, nearly, since the weights are random.
+# Prediction, by Pythagoras: $\sqrt{1 + 1/16}$, which is 1.03.
 
 
 # %%
@@ -294,8 +308,9 @@ treat("residual", Residual)
 # %% [markdown]
 # ## All together
 #
-# The gradients before the first step, and the loss during training. One more patient takes part: the sigmoids without any cure, but trained by
-# Adam. It divides by the size of the gradients, so it does not matter to it how small they are.
+# The gradients before the first step, and the loss during training. One more patient takes part:
+# the sigmoids without any cure, but trained by Adam. It divides by the size of the gradients, so it
+# does not matter to it how small they are.
 
 # %%
 model = deep(Layer)
@@ -331,27 +346,31 @@ for name, part in read.items():
     print(f"{name:14} {part:6.1%}")
 
 # %% [markdown]
-# Any of the four cures is enough, and all of them do the same thing: they bring the factor close to 1. With Adam the sigmoids do move, but
-# hardly know where to: what reaches the upper layers is nearly the same for all images. Large networks of today take several
-# cures at once.
+# Any of the four cures is enough, and all of them do the same thing: they bring the factor close to
+# 1. With Adam the sigmoids do move, but hardly know where to: what reaches the upper layers is
+# nearly the same for all images. Large networks of today take several cures at once.
 #
 # ## Exercises
-#
+
+# %% [markdown] exercise="vanishing-gradients.factor"
 # ### Exercise 1: the factor of a tanh layer
 #
-# Write the prediction for tanh. `z` are a layer's pre-activations, one example a row, and `W` its weights, $n$ inputs by $m$ units. The slope
-# of tanh is $1 - \tanh^2 z$.
+# Write the prediction for tanh. `z` are a layer's pre-activations, one example a row, and `W` its
+# weights, $n$ inputs by $m$ units. The slope of tanh is $1 - \tanh^2 z$.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def factor(z, W):
     return None  # your turn
 
 
-# %% tags=["solution"]
-def factor(z, W):
-    slope = 1 - np.tanh(z) ** 2
-    return np.sqrt(W.shape[1] * np.mean(slope**2) * np.mean(W**2))
+# %% [markdown] tags=["hint"]
+# The prediction above is a product of two roots. Only the first one knows which activation function
+# it is.
+
+# %% [markdown] tags=["hint"]
+# `size` takes the root of a mean square. Apply it to the slopes, and to the weights: what is still
+# missing is $\sqrt m$.
 
 
 # %% tags=["check"]
@@ -364,25 +383,116 @@ def check(factor):
         g = draw.normal(size=(400, m))
         np.tanh(z).backward(g)
         measured = size(a.grad.data) / size(g)
-        found = factor(z.data, W)
-        assert found is not None, "return a number"
-        wrong = f"{n} inputs, {m} units: {measured:.3g}; you say {found:.3g}"
-        assert abs(found / measured - 1) < 0.05, wrong
+        found, right = factor(z.data, W), measured
+        assert found is not None, "Nothing was returned: return a number."
+        t, s, w = np.tanh(z.data), ops.sigmoid_slope(z.data), size(W)
+        for wrong, sentence in (
+            (
+                n**0.5 * w * size(1 - t**2),
+                "The way back adds up over the m units, not the n inputs.",
+            ),
+            (
+                m**0.5 * w * np.mean(1 - t**2),
+                "Take the root of the mean square, not the mean slope.",
+            ),
+            (m**0.5 * w * size(s), "That is the slope of the sigmoid: tanh has 1 - tanh²."),
+            (m**0.5 * w * size(1 - t), "The square is missing: the slope is 1 - tanh²."),
+            (w * size(1 - t**2), "m is missing: each input receives a sum of m terms."),
+            (m * (w * size(1 - t**2)) ** 2, "That is the square of the factor: take the root."),
+        ):
+            assert not np.isclose(found, wrong, rtol=1e-6), sentence
+        assert abs(found / right - 1) < 0.05, (
+            f"{n} inputs, {m} units: the factor is {right:.3g}, not {found:.3g}."
+        )
 
 
-check(factor)
-print("right")
+# %% tags=["solution"]
+def factor(z, W):
+    slope = 1 - np.tanh(z) ** 2
+    return np.sqrt(W.shape[1] * np.mean(slope**2) * np.mean(W**2))
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# The way back adds up over the m units, not the n inputs.
+def factor(z, W):
+    slope = 1 - np.tanh(z) ** 2
+    return np.sqrt(W.shape[0] * np.mean(slope**2) * np.mean(W**2))
+
+
+# %% tags=["misconception"]
+# Take the root of the mean square, not the mean slope.
+def factor(z, W):
+    slope = 1 - np.tanh(z) ** 2
+    return slope.mean() * np.sqrt(W.shape[1] * np.mean(W**2))
+
+
+# %% tags=["misconception"]
+# That is the slope of the sigmoid: tanh has 1 - tanh².
+def factor(z, W):
+    slope = ops.sigmoid_slope(z)
+    return np.sqrt(W.shape[1] * np.mean(slope**2) * np.mean(W**2))
+
+
+# %% tags=["misconception"]
+# The square is missing: the slope is 1 - tanh².
+def factor(z, W):
+    slope = 1 - np.tanh(z)
+    return np.sqrt(W.shape[1] * np.mean(slope**2) * np.mean(W**2))
+
+
+# %% tags=["misconception"]
+# m is missing: each input receives a sum of m terms.
+def factor(z, W):
+    slope = 1 - np.tanh(z) ** 2
+    return np.sqrt(np.mean(slope**2) * np.mean(W**2))
+
+
+# %% tags=["misconception"]
+# That is the square of the factor: take the root.
+def factor(z, W):
+    slope = 1 - np.tanh(z) ** 2
+    return W.shape[1] * np.mean(slope**2) * np.mean(W**2)
+
+
+# %% [markdown] exercise="vanishing-gradients.depth"
 # ### Exercise 2: how deep can it be?
 #
-# A network may be as deep as you like, as long as the factors of its layers are 1. If they are `factor`, below 1, how many layers does it take until
-# less than `smallest` is left of the gradient?
+# A network may be as deep as you like, as long as the factors of its layers are 1. If they are
+# `factor`, below 1, how many layers does it take until less than `smallest` is left of the
+# gradient?
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def depth(factor, smallest):
     return None  # your turn
+
+
+# %% [markdown] tags=["hint"]
+# After $k$ layers, $\text{factor}^k$ is left. Take the logarithm of both sides; or count in a loop.
+
+# %% [markdown] tags=["hint"]
+# $\log(\text{smallest}) / \log(\text{factor})$ is where exactly `smallest` is left. Which is the
+# next whole number beyond it?
+
+
+# %% tags=["check"]
+def check(depth):
+    cases = ((0.25, 1.2e-7), (0.9, 1.2e-7), (0.41, 0.001), (0.5, 0.25))
+    found = [depth(*case) for case in cases]
+    assert found != [None] * 4, "Nothing was returned. print only shows a number: use return."
+    exact = np.array([np.log(smallest) / np.log(factor) for factor, smallest in cases])
+    for wrong, sentence in (
+        (exact, "Layers are whole: which is the first whole number beyond your result?"),
+        (exact.astype(int), "One layer short: at that depth, at least `smallest` is still left."),
+        (np.ceil(exact), "Two layers of 1/2 leave exactly 1/4, which is not less than 1/4 yet."),
+        ((1 / exact).astype(int) + 1, "Upside down: divide log(smallest) by log(factor)."),
+    ):
+        assert not np.allclose(found, wrong), sentence
+    for (factor, smallest), said in zip(cases, found, strict=True):
+        layers, left = 0, 1.0
+        while left >= smallest:
+            layers, left = layers + 1, left * factor
+        assert said == layers, f"With the factor {factor} it takes {layers} layers, not {said}."
 
 
 # %% tags=["solution"]
@@ -390,29 +500,82 @@ def depth(factor, smallest):
     return int(np.log(smallest) / np.log(factor)) + 1
 
 
-# %% tags=["check"]
-def check(depth):
-    for factor, smallest in ((0.25, 1.2e-7), (0.9, 1.2e-7), (0.41, 0.001)):
-        layers, left = 0, 1.0
-        while left >= smallest:
-            layers, left = layers + 1, left * factor
-        found = depth(factor, smallest)
-        assert found == layers, f"factor {factor}: {layers} layers, but you say {found}"
+# %% tags=["misconception"]
+# Nothing was returned. print only shows a number: use return.
+def depth(factor, smallest):
+    print(int(np.log(smallest) / np.log(factor)) + 1)
 
 
-check(depth)
-print("right")
+# %% tags=["misconception"]
+# Layers are whole: which is the first whole number beyond your result?
+def depth(factor, smallest):
+    return np.log(smallest) / np.log(factor)
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# One layer short: at that depth, at least `smallest` is still left.
+def depth(factor, smallest):
+    return int(np.log(smallest) / np.log(factor))
+
+
+# %% tags=["misconception"]
+# Two layers of 1/2 leave exactly 1/4, which is not less than 1/4 yet.
+def depth(factor, smallest):
+    return int(np.ceil(np.log(smallest) / np.log(factor)))
+
+
+# %% tags=["misconception"]
+# Upside down: divide log(smallest) by log(factor).
+def depth(factor, smallest):
+    return int(np.log(factor) / np.log(smallest)) + 1
+
+
+# %% [markdown] exercise="vanishing-gradients.growth"
 # ### Exercise 3: a hundred residual layers
 #
-# A factor a little above 1 is no harm in eight layers. With layers $x + a f(x)$, where $f$ alone has the factor $q$, by how much
-# has the gradient grown after `layers` of them? (Then try $a = 1 / \sqrt{\text{layers}}$, and let the layers be many.)
+# A factor a little above 1 is no harm in eight layers. With layers $x + a f(x)$, where $f$ alone
+# has the factor $q$, by how much has the gradient grown after `layers` of them? (Then try
+# $a = 1 / \sqrt{\text{layers}}$, and let the layers be many.)
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def growth(a, q, layers):
     return None  # your turn
+
+
+# %% [markdown] tags=["hint"]
+# One layer first: around it the gradient is multiplied by 1, through it by $a q$. The two parts are
+# at right angles, nearly. How long is their sum?
+
+# %% [markdown] tags=["hint"]
+# By Pythagoras, one layer makes the gradient longer by $\sqrt{1 + (a q)^2}$. The next layer does
+# the same to the result.
+
+
+# %% tags=["check"]
+def check(growth):
+    cases = ((1.0, 0.25, 8), (0.5, 1.2, 5), (0.1, 1.0, 100))
+    found = [growth(*case) for case in cases]
+    assert found != [None] * 3, "Nothing was returned: return a number."
+    a, q, k = np.array(cases).T
+    for wrong, sentence in (
+        ((1 + a * q) ** k, "At right angles, lengths add by Pythagoras, not directly."),
+        ((1 + (a * q) ** 2) ** k, "That is the square of the growth: take the root."),
+        ((1 + a * q**2) ** (k / 2), "a belongs into the square, too: (a q)²."),
+        ((1 + (a * q) ** 2) ** 0.5, "That is one layer: the next ones multiply on."),
+        (k * (1 + (a * q) ** 2) ** 0.5, "Layers multiply the gradient: they do not add to it."),
+        ((a * q) ** k, "The way around is missing: it passes the gradient unchanged."),
+    ):
+        assert not np.allclose(found, wrong), sentence
+    draw, n = np.random.default_rng(3), 400
+    for (a, q, layers), said in zip(cases, found, strict=True):
+        g = start = draw.normal(size=n)
+        for _ in range(layers):
+            g = g + a * (g @ draw.normal(scale=q / np.sqrt(n), size=(n, n)))
+        right = size(g) / size(start)
+        assert abs(said / right - 1) < 0.15, (
+            f"a = {a}, q = {q}, {layers} layers: it grew by {right:.2f}, not {said:.2f}."
+        )
 
 
 # %% tags=["solution"]
@@ -420,20 +583,37 @@ def growth(a, q, layers):
     return (1 + (a * q) ** 2) ** (layers / 2)
 
 
-# %% tags=["check"]
-def check(growth):
-    draw = np.random.default_rng(3)
-    n = 400
-    for a, q, layers in ((1.0, 0.25, 8), (0.5, 1.2, 5), (0.1, 1.0, 100)):
-        g = start = draw.normal(size=n)
-        for _ in range(layers):
-            g = g + a * (g @ draw.normal(scale=q / np.sqrt(n), size=(n, n)))
-        measured = size(g) / size(start)
-        found = growth(a, q, layers)
-        assert found is not None, "return a number"
-        wrong = f"a {a}, q {q}, {layers} layers: {measured:.2f}; you say {found:.2f}"
-        assert abs(found / measured - 1) < 0.15, wrong
+# %% tags=["misconception"]
+# At right angles, lengths add by Pythagoras, not directly.
+def growth(a, q, layers):
+    return (1 + a * q) ** layers
 
 
-check(growth)
-print("right")
+# %% tags=["misconception"]
+# That is the square of the growth: take the root.
+def growth(a, q, layers):
+    return (1 + (a * q) ** 2) ** layers
+
+
+# %% tags=["misconception"]
+# a belongs into the square, too: (a q)².
+def growth(a, q, layers):
+    return (1 + a * q**2) ** (layers / 2)
+
+
+# %% tags=["misconception"]
+# That is one layer: the next ones multiply on.
+def growth(a, q, layers):
+    return np.sqrt(1 + (a * q) ** 2)
+
+
+# %% tags=["misconception"]
+# Layers multiply the gradient: they do not add to it.
+def growth(a, q, layers):
+    return layers * np.sqrt(1 + (a * q) ** 2)
+
+
+# %% tags=["misconception"]
+# The way around is missing: it passes the gradient unchanged.
+def growth(a, q, layers):
+    return (a * q) ** layers

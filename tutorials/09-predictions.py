@@ -1,12 +1,13 @@
 # %% [markdown]
 # # Predictions in SQLite
 #
-# **What did the network say last week, and when was it wrong?** Nobody remembers, unless it was written down. You will turn a
-# drawing into what a network can read, keep every answer in a database, and put questions to it in SQL.
+# **What did the network say last week, and when was it wrong?** Nobody remembers, unless it was
+# written down. You will turn a drawing into what a network can read, keep every answer in a
+# database, and put questions to it in SQL.
 #
-# *You will be able to*: prepare a picture as MNIST was prepared, log predictions so that none is lost by half, and find
-# mistakes, doubts and differences between two versions of a network by a query. *You need*:
-# [softmax](../derivations/softmax.md); a little SQL helps. *Time*: 10 minutes.
+# *You will be able to*: prepare a picture as MNIST was prepared, log predictions so that none is
+# lost by half, and find mistakes, doubts and differences between two versions of a network by a
+# query. *You need*: [softmax](../derivations/softmax.md); a little SQL helps. *Time*: 10 minutes.
 #
 # ## A network
 #
@@ -46,8 +47,9 @@ train_an_epoch()
 # %% [markdown]
 # ## From a drawing to 784 numbers
 #
-# The network has only ever seen white digits on black, 20 pixels long, with their centre of mass in the middle. A drawing is
-# nothing like that: dark on bright, of any size, somewhere on the sheet. So it has to be prepared *exactly* as MNIST was.
+# The network has only ever seen white digits on black, 20 pixels long, with their centre of mass in
+# the middle. A drawing is nothing like that: dark on bright, of any size, somewhere on the sheet.
+# So it has to be prepared *exactly* as MNIST was.
 
 # %%
 sheet = Image.new("L", (220, 300), 225)  # grey paper
@@ -68,7 +70,8 @@ for axis, (name, stage) in zip(axes, stages.items(), strict=True):
     axis.set(xticks=[], yticks=[])
 
 # %% [markdown]
-# `like_mnist` does all of it; the two stages between were computed here to be looked at. What does the network say?
+# `like_mnist` does all of it; the two stages between were computed here to be looked at. What does
+# the network say?
 
 # %%
 probabilities = model.predict_proba(np.float32(seven.reshape(1, 784) / 255))
@@ -88,8 +91,8 @@ f"{found.argmax()}, with {found.max():.1%}"
 #
 # ## Write it down
 #
-# A log is one SQLite file. Each row keeps the image as the network saw it, all ten probabilities, the truth if it is known, and
-# a hash that tells this version of the weights from others.
+# A log is one SQLite file. Each row keeps the image as the network saw it, all ten probabilities,
+# the truth if it is known, and a hash that tells this version of the weights from others.
 
 # %%
 path = Path(tempfile.mkdtemp()) / "predictions.db"
@@ -115,12 +118,13 @@ log_predictions(np.float32(seven.reshape(1, 784) / 255), ["drawing"], [7], "firs
 log_predictions(held_out, names, held_out_labels, "first")
 
 # %% [markdown]
-# The command does the same with files: `tinygrad-mnist predict runs/default photo.jpg` reads, prepares and logs, and
-# `tinygrad-mnist log runs/default --wrong` lists the mistakes.
+# The command does the same with files: `tinygrad-mnist predict runs/default photo.jpg` reads,
+# prepares and logs, and `tinygrad-mnist log runs/default --wrong` lists the mistakes.
 #
 # ## Ask
 #
-# The file is an ordinary database. Any program that knows SQLite can open it, this one for instance:
+# The file is an ordinary database. Any program that knows SQLite can open it, this one for
+# instance:
 
 
 # %%
@@ -133,7 +137,8 @@ def ask(query, *values):
 ask("SELECT count(*), avg(predicted = label) FROM predictions")
 
 # %% [markdown]
-# The second number is the accuracy: a comparison is 1 or 0, and its mean is a share. Which digits does it confuse most often?
+# The second number is the accuracy: a comparison is 1 or 0, and its mean is a share. Which digits
+# does it confuse most often?
 
 # %%
 for label, predicted, count in ask("""
@@ -143,8 +148,9 @@ for label, predicted, count in ask("""
     print(f"{label} read as {predicted}: {count} times")
 
 # %% [markdown]
-# Probabilities are kept as JSON, which SQLite can take apart. The largest of ten is how sure the network was. Here are mistakes
-# of which it was surest; each picture comes out of the database, so it is just what the network saw.
+# Probabilities are kept as JSON, which SQLite can take apart. The largest of ten is how sure the
+# network was. Here are mistakes of which it was surest; each picture comes out of the database, so
+# it is just what the network saw.
 
 # %%
 found = ask("""
@@ -160,8 +166,8 @@ for axis, (image, label, predicted, confidence) in zip(axes.flat, found, strict=
 # %% [markdown]
 # ## Whole, or not at all
 #
-# What is added together is written in one transaction. If anything fails on the way, be it a power cut, nothing of it is there. Here
-# the last of three rows makes no sense:
+# What is added together is written in one transaction. If anything fails on the way, be it a power
+# cut, nothing of it is there. Here the last of three rows makes no sense:
 
 # %%
 before = ask("SELECT count(*) FROM predictions")
@@ -183,8 +189,8 @@ except ValueError as error:
 print("as many rows as before:", before == ask("SELECT count(*) FROM predictions"))
 
 # %% [markdown]
-# Several processes may write to one log at the same time: each waits for its turn. What exactly is promised, and which test holds
-# it, stands under [reliability](../reliability.md).
+# Several processes may write to one log at the same time: each waits for its turn. What exactly is
+# promised, and which test holds it, stands under [reliability](../reliability.md).
 #
 # ## Two versions
 #
@@ -193,9 +199,10 @@ print("as many rows as before:", before == ask("SELECT count(*) FROM predictions
 # %%
 train_an_epoch()
 log_predictions(held_out, names, held_out_labels, "second")
-ask(
-    "SELECT model_hash, avg(predicted = label) FROM predictions WHERE source LIKE 'image%' GROUP BY model_hash"
-)
+ask("""
+    SELECT model_hash, avg(predicted = label) FROM predictions
+    WHERE source LIKE 'image%' GROUP BY model_hash
+""")
 
 # %%
 ask("""
@@ -206,60 +213,155 @@ ask("""
 """)
 
 # %% [markdown]
-# The second row is what was learned; the third is what was forgotten. A better network is hardly ever better everywhere, and its
-# accuracy alone does not tell.
+# The second row is what was learned; the third is what was forgotten. A better network is hardly
+# ever better everywhere, and its accuracy alone does not tell.
 #
 # ## Exercises
-#
+
+# %% [markdown] exercise="predictions.wrong-by-digit"
 # ### Exercise 1: wrong by digit
 #
-# Which digits are hard? Return a dict from each label to the share of wrong answers of one version. `ask` takes values for the `?`
-# in a query.
+# Which digits are hard? Return a dict from each label to the share of wrong answers of one version.
+# `ask` takes values for the `?` in a query.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def wrong_by_digit(version):
     return None  # your turn
 
 
-# %% tags=["solution"]
-def wrong_by_digit(version):
-    return dict(
-        ask(
-            "SELECT label, avg(label <> predicted) FROM predictions WHERE model_hash = ? GROUP BY label",
-            version,
-        )
-    )
+# %% [markdown] tags=["hint"]
+# A comparison is 1 or 0, and `avg` of it is a share. `GROUP BY` makes one row per digit.
+
+# %% [markdown] tags=["hint"]
+# Select two columns, the label and the share, from the rows `WHERE model_hash = ?`. `dict` makes a
+# dict of a list of pairs.
 
 
 # %% tags=["check"]
 def check(wrong_by_digit):
+    def share(label, read, digits):
+        return np.array([(label != read)[digits == digit].mean() for digit in range(10)])
+
+    every = np.array(ask("SELECT label, predicted FROM predictions")).T
     for version in ("first", "second"):
         found = wrong_by_digit(version)
-        assert found is not None, "return a dict"
-        rows = np.array(
-            ask("SELECT label, predicted FROM predictions WHERE model_hash = ?", version)
-        )
+        assert found is not None, "Nothing was returned: return a dict."
+        assert not isinstance(found, list), "That is a list of pairs: dict(...) makes a dict of it."
+        assert isinstance(found, dict), "Return a dict from each label to a share."
+        assert set(found) == set(range(10)), "There should be one entry for each digit, 0 to 9."
+        rows = ask("SELECT label, predicted FROM predictions WHERE model_hash = ?", version)
+        label, read = np.array(rows).T
+        shares, right = [found[digit] for digit in range(10)], share(label, read, label)
+        for wrong, sentence in (
+            (1 - right, "That is the share of right answers: compare with <>."),
+            (right * np.bincount(label), "Those are counts: avg makes a share of them."),
+            (share(*every, every[0]), "Both versions are mixed: select WHERE model_hash = ?."),
+            (share(label, read, read), "These are grouped by what was read: group by label."),
+        ):
+            assert not np.allclose(shares, wrong), sentence
         for digit in range(10):
-            share = (rows[rows[:, 0] == digit, 1] != digit).mean()
-            assert np.isclose(found[digit], share), (
-                f"of the images of a {digit}, {share:.1%} were wrong"
+            assert np.isclose(shares[digit], right[digit]), (
+                f"Of the images of a {digit}, {right[digit]:.1%} were wrong."
             )
 
 
-check(wrong_by_digit)
-print("right")
+# %% tags=["solution"]
+def wrong_by_digit(version):
+    query = """
+        SELECT label, avg(label <> predicted) FROM predictions
+        WHERE model_hash = ? GROUP BY label
+    """
+    return dict(ask(query, version))
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# That is a list of pairs: dict(...) makes a dict of it.
+def wrong_by_digit(version):
+    return ask(
+        """
+        SELECT label, avg(label <> predicted) FROM predictions
+        WHERE model_hash = ? GROUP BY label
+        """,
+        version,
+    )
+
+
+# %% tags=["misconception"]
+# That is the share of right answers: compare with <>.
+def wrong_by_digit(version):
+    query = """
+        SELECT label, avg(label = predicted) FROM predictions
+        WHERE model_hash = ? GROUP BY label
+    """
+    return dict(ask(query, version))
+
+
+# %% tags=["misconception"]
+# Those are counts: avg makes a share of them.
+def wrong_by_digit(version):
+    query = """
+        SELECT label, sum(label <> predicted) FROM predictions
+        WHERE model_hash = ? GROUP BY label
+    """
+    return dict(ask(query, version))
+
+
+# %% tags=["misconception"]
+# Both versions are mixed: select WHERE model_hash = ?.
+def wrong_by_digit(version):
+    return dict(ask("SELECT label, avg(label <> predicted) FROM predictions GROUP BY label"))
+
+
+# %% tags=["misconception"]
+# These are grouped by what was read: group by label.
+def wrong_by_digit(version):
+    query = """
+        SELECT predicted, avg(label <> predicted) FROM predictions
+        WHERE model_hash = ? GROUP BY predicted
+    """
+    return dict(ask(query, version))
+
+
+# %% [markdown] exercise="predictions.margin"
 # ### Exercise 2: in doubt
 #
-# A network that says 50 % and 48 % is in doubt between two digits. Write the *margin*: given probabilities (n, 10), the largest of each
-# row minus the second largest, (n,).
+# A network that says 50 % and 48 % is in doubt between two digits. Write the *margin*: given
+# probabilities (n, 10), the largest of each row minus the second largest, (n,).
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def margin(probabilities):
     return None  # your turn
+
+
+# %% [markdown] tags=["hint"]
+# `np.sort` puts the numbers of each row in order, the smallest first. Then the two that you need
+# are at the end.
+
+
+# %% tags=["check"]
+def check(margin):
+    p = np.random.default_rng(1).dirichlet(np.full(10, 0.3), size=50)
+    found, columns = margin(p.copy()), p[:, 0] - p[:, 1]
+    assert found is not None, "Nothing was returned: return an array."
+    assert np.shape(found) == (50,), "There should be one number for each row."
+    rows = [sorted(row, reverse=True) for row in p.tolist()]
+    for wrong, sentence in (
+        ([row[1] - row[0] for row in rows], "The sign is wrong: the largest comes first."),
+        ([row[0] - row[-1] for row in rows], "Subtract the second largest, not the smallest."),
+        ([row[0] for row in rows], "That is the largest alone: subtract the second largest."),
+        (columns, "These are the probabilities of 0 and 1: sort each row first."),
+        (np.sort(p, axis=0)[:, -1] - np.sort(p, axis=0)[:, -2], "Sort along the rows: axis=1."),
+    ):
+        assert not np.allclose(found, wrong), sentence
+    assert np.allclose(found, [row[0] - row[1] for row in rows]), (
+        "That is not the largest of each row minus the second largest."
+    )
+    images = model.predict_proba(held_out)
+    doubtful = margin(images).argsort()[:100]
+    share = (images.argmax(axis=1) != held_out_labels)[doubtful].mean()
+    print(f"of the 100 most doubtful answers {share:.0%} are wrong")
 
 
 # %% tags=["solution"]
@@ -268,20 +370,33 @@ def margin(probabilities):
     return ordered[:, -1] - ordered[:, -2]
 
 
-# %% tags=["check"]
-def check(margin):
-    p = np.random.default_rng(1).dirichlet(np.full(10, 0.3), size=50)
-    found = margin(p)
-    assert found is not None, "return an array"
-    assert found.shape == (50,), "one number for each row"
-    for row, value in zip(p, found, strict=True):
-        first, second = sorted(row, reverse=True)[:2]
-        assert np.isclose(value, first - second), "the largest minus the second largest"
-    images = model.predict_proba(held_out)
-    doubtful = margin(images).argsort()[:100]
-    share = (images.argmax(axis=1) != held_out_labels)[doubtful].mean()
-    print(f"of the 100 most doubtful answers {share:.0%} are wrong")
+# %% tags=["misconception"]
+# The sign is wrong: the largest comes first.
+def margin(probabilities):
+    ordered = np.sort(probabilities, axis=1)
+    return ordered[:, -2] - ordered[:, -1]
 
 
-check(margin)
-print("right")
+# %% tags=["misconception"]
+# Subtract the second largest, not the smallest.
+def margin(probabilities):
+    return probabilities.max(axis=1) - probabilities.min(axis=1)
+
+
+# %% tags=["misconception"]
+# That is the largest alone: subtract the second largest.
+def margin(probabilities):
+    return probabilities.max(axis=1)
+
+
+# %% tags=["misconception"]
+# These are the probabilities of 0 and 1: sort each row first.
+def margin(probabilities):
+    return probabilities[:, 0] - probabilities[:, 1]
+
+
+# %% tags=["misconception"]
+# Sort along the rows: axis=1.
+def margin(probabilities):
+    ordered = np.sort(probabilities, axis=0)
+    return ordered[:, -1] - ordered[:, -2]

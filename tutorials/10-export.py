@@ -1,12 +1,13 @@
 # %% [markdown]
 # # Leave: run the network where this package is not
 #
-# **What remains of a network when the program that trained it is gone?** Some arrays, and an order in which to use them. You will
-# open both kinds of file that carry them, run a network with a runtime that knows nothing of gradients, and take the weights
-# along to PyTorch.
+# **What remains of a network when the program that trained it is gone?** Some arrays, and an order
+# in which to use them. You will open both kinds of file that carry them, run a network with a
+# runtime that knows nothing of gradients, and take the weights along to PyTorch.
 #
-# *You will be able to*: export to safetensors and ONNX, say what is in such a file, check that nothing was lost, and translate
-# weights between two conventions. *You need*: [modules](03-modules.md). *Time*: 10 minutes.
+# *You will be able to*: export to safetensors and ONNX, say what is in such a file, check that
+# nothing was lost, and translate weights between two conventions. *You need*:
+# [modules](03-modules.md). *Time*: 10 minutes.
 #
 # ## Something to take along
 #
@@ -45,8 +46,8 @@ f"{(model.predict_label(held_out) == held_out_labels).mean():.1%} of the held-ou
 # %% [markdown]
 # ## Arrays with names: safetensors
 #
-# The state of a module is a set of named arrays. A safetensors file holds just that: nothing in it is ever run, so a file from
-# a stranger can be read without fear, which is not true of a pickle.
+# The state of a module is a set of named arrays. A safetensors file holds just that: nothing in it
+# is ever run, so a file from a stranger can be read without fear, which is not true of a pickle.
 
 # %%
 folder = Path(tempfile.mkdtemp())
@@ -58,8 +59,8 @@ print({name: (array.shape, str(array.dtype)) for name, array in arrays.items()})
 print(about)
 
 # %% [markdown]
-# The format is simple enough to read with nothing: eight bytes that say how long the header is, the header as JSON, then the
-# numbers, one array after the other.
+# The format is simple enough to read with nothing: eight bytes that say how long the header is, the
+# header as JSON, then the numbers, one array after the other.
 
 # %%
 content = (folder / "model.safetensors").read_bytes()
@@ -73,8 +74,9 @@ by_hand = np.frombuffer(content[8 + length :][start:end], np.float32)
 assert np.array_equal(by_hand, model[2].bias.data)
 
 # %% [markdown]
-# What is *not* in it: that a ReLU stands between the two layers. Names and numbers do not say what to do with them. We wrote it
-# into the metadata, and whoever loads the file has to build the same modules first:
+# What is *not* in it: that a ReLU stands between the two layers. Names and numbers do not say what
+# to do with them. We wrote it into the metadata, and whoever loads the file has to build the same
+# modules first:
 
 # %%
 fresh = nn.MLP(about["layers"], about["activation"])
@@ -84,8 +86,8 @@ assert np.array_equal(fresh.predict_proba(held_out), model.predict_proba(held_ou
 # %% [markdown]
 # ## Arrays and what to do with them: ONNX
 #
-# An ONNX file has both: the arrays, and a list of operators that says what becomes of the input. It is the graph of the forward
-# pass, without a backward pass.
+# An ONNX file has both: the arrays, and a list of operators that says what becomes of the input. It
+# is the graph of the forward pass, without a backward pass.
 
 # %%
 with (folder / "model.onnx").open("wb") as file:
@@ -96,8 +98,9 @@ for node in graph.node:
     print(f"{', '.join(node.input):30} -> {node.op_type:5} -> {node.output[0]}")
 
 # %% [markdown]
-# `Gemm` is the old name of a linear layer: *general matrix multiplication*, $XW + b$. A runtime takes it from here. It exists
-# for servers, phones, browsers and many languages, and needs neither this package nor a tape:
+# `Gemm` is the old name of a linear layer: *general matrix multiplication*, $XW + b$. A runtime
+# takes it from here. It exists for servers, phones, browsers and many languages, and needs neither
+# this package nor a tape:
 
 # %%
 session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
@@ -114,16 +117,16 @@ print(f"largest difference {np.abs(logits - model(held_out).data).max():.0e}")
 assert np.allclose(logits, model(held_out).data, atol=1e-4)
 
 # %% [markdown]
-# The difference is rounding: the runtime adds up the same products in another order. The first axis of the input is called `batch`
-# and has no length, so one image does as well as 5,000:
+# The difference is rounding: the runtime adds up the same products in another order. The first axis
+# of the input is called `batch` and has no length, so one image does as well as 5,000:
 
 # %%
 print(session.get_inputs()[0].shape)
 run(held_out[:1]).shape
 
 # %% [markdown]
-# The network returns logits, since the softmax belongs to its loss. Where probabilities are wanted, put the softmax behind it
-# before you export:
+# The network returns logits, since the softmax belongs to its loss. Where probabilities are wanted,
+# put the softmax behind it before you export:
 
 # %%
 with (folder / "probabilities.onnx").open("wb") as file:
@@ -144,7 +147,8 @@ for column, (image, p) in enumerate(zip(held_out[:3], probabilities, strict=True
 # %% [markdown]
 # ## When there is no counterpart
 #
-# A layer that you wrote yourself is Python, and ONNX knows no Python. Then the export says which layer it is, and writes nothing:
+# A layer that you wrote yourself is Python, and ONNX knows no Python. Then the export says which
+# layer it is, and writes nothing:
 
 
 # %%
@@ -163,11 +167,13 @@ print(len(written.getvalue()), "bytes written")
 # %% [markdown]
 # ## Leave for PyTorch
 #
-# You know its names already: `Module`, `Linear`, `CrossEntropyLoss`, `SGD`, `zero_grad`, `backward`, `step`. The
-# [guide](../howto/pytorch.md) has the same program in both, and lists what differs. What matters for the weights is one thing.
-# Here a weight matrix is `(in, out)`, so that code reads like $XW + b$. PyTorch stores `(out, in)` and computes $XW^\top + b$.
+# You know its names already: `Module`, `Linear`, `CrossEntropyLoss`, `SGD`, `zero_grad`,
+# `backward`, `step`. The [guide](../howto/pytorch.md) has the same program in both, and lists what
+# differs. What matters for the weights is one thing. Here a weight matrix is `(in, out)`, so that
+# code reads like $XW + b$. PyTorch stores `(out, in)` and computes $XW^\top + b$.
 #
-# That is why a tensor must never be copied by name alone. A square matrix would fit both ways, and be wrong in one:
+# That is why a tensor must never be copied by name alone. A square matrix would fit both ways, and
+# be wrong in one:
 
 # %%
 square = nn.Linear(64, 64, rng=rng)
@@ -181,16 +187,44 @@ print(f"as PyTorch would: off by {np.abs(as_pytorch_would - square(x).data).max(
 # Rule: after every export, run both on the same input, and compare. Shapes that fit prove nothing.
 #
 # ## Exercises
-#
+
+# %% [markdown] exercise="export.for-pytorch"
 # ### Exercise 1: the arrays for PyTorch
 #
-# Given a state as `read_safetensors` returns it, return the arrays as PyTorch wants them: weights of linear layers transposed,
-# biases as they are. All weights here are of linear layers, and have two axes.
+# Given a state as `read_safetensors` returns it, return the arrays as PyTorch wants them: weights
+# of linear layers transposed, biases as they are. All weights here are of linear layers, and have
+# two axes.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def for_pytorch(arrays):
     return None  # your turn: a dict
+
+
+# %% [markdown] tags=["hint"]
+# Go through `arrays.items()`. `array.ndim` tells a weight from a bias.
+
+# %% [markdown] tags=["hint"]
+# `array.T` is the transpose. Keep every name, that of a bias too.
+
+
+# %% tags=["check"]
+def check(for_pytorch):
+    theirs = for_pytorch(arrays)
+    assert theirs is not None, "Nothing was returned: return a dict of arrays."
+    assert isinstance(theirs, dict), "Return a dict of arrays."
+    assert set(theirs) != {"0.weight", "2.weight"}, "The biases are gone: keep them as they are."
+    assert set(theirs) == set(arrays), "The names should stay the same."
+    W = theirs["0.weight"]
+    assert W.shape != (784, 64), "The weights are (in, out) still: PyTorch wants (out, in)."
+    assert W.shape == (64, 784), "PyTorch's weights are (out, in): here (64, 784)."
+    assert not np.array_equal(W, arrays["0.weight"].reshape(64, 784)), (
+        "reshape keeps the numbers in their order: only a transpose moves them to their places."
+    )
+    a = np.maximum(held_out @ W.T + theirs["0.bias"], 0)
+    assert np.allclose(a @ theirs["2.weight"].T + theirs["2.bias"], logits, atol=1e-3), (
+        "Computed as PyTorch does it, this is another network."
+    )
 
 
 # %% tags=["solution"]
@@ -198,31 +232,69 @@ def for_pytorch(arrays):
     return {name: array.T if array.ndim == 2 else array for name, array in arrays.items()}
 
 
-# %% tags=["check"]
-def check(for_pytorch):
-    theirs = for_pytorch(arrays)
-    assert theirs is not None, "return a dict of arrays"
-    assert set(theirs) == set(arrays), "the names stay the same"
-    assert theirs["0.weight"].shape == (64, 784), "PyTorch's weights are (out, in)"
-    a = np.maximum(held_out @ theirs["0.weight"].T + theirs["0.bias"], 0)
-    assert np.allclose(a @ theirs["2.weight"].T + theirs["2.bias"], logits, atol=1e-3), (
-        "computed as PyTorch does, it is another network"
-    )
+# %% tags=["misconception"]
+# The weights are (in, out) still: PyTorch wants (out, in).
+def for_pytorch(arrays):
+    return dict(arrays)
 
 
-check(for_pytorch)
-print("right")
+# %% tags=["misconception"]
+# reshape keeps the numbers in their order: only a transpose moves them to their places.
+def for_pytorch(arrays):
+    return {name: array.reshape(array.shape[::-1]) for name, array in arrays.items()}
 
-# %% [markdown]
+
+# %% tags=["misconception"]
+# The biases are gone: keep them as they are.
+def for_pytorch(arrays):
+    return {name: array.T for name, array in arrays.items() if array.ndim == 2}
+
+
+# %% [markdown] exercise="export.runtime"
 # ### Exercise 2: a runtime of your own
 #
-# Write the whole runtime for this graph: a function of the arrays and of images, (n, 784), that returns the probabilities,
-# (n, 10). NumPy only.
+# Write the whole runtime for this graph: a function of the arrays and of images, (n, 784), that
+# returns the probabilities, (n, 10). NumPy only.
 
 
-# %% tags=["exercise"]
+# %% tags=["stub"]
 def runtime(arrays, x):
     return None  # your turn
+
+
+# %% [markdown] tags=["hint"]
+# The list of operators above says it all: `Gemm`, `Relu`, `Gemm`. After these come the
+# probabilities.
+
+# %% [markdown] tags=["hint"]
+# Softmax per row: `np.exp`, divided by its sum over axis 1, with `keepdims=True`. Subtract the
+# largest of each row before `np.exp`, so that large logits do not overflow.
+
+
+# %% tags=["check"]
+def check(runtime):
+    x, softmax = held_out[:20], nn.functional.softmax
+    for scale in (1, 1000):  # large logits must not overflow
+        scaled = arrays | {"2.weight": arrays["2.weight"] * scale}
+        fresh.load_state_dict(scaled)
+        found, right = runtime(scaled, x), fresh.predict_proba(x)
+        assert found is not None, "Nothing was returned: return an array."
+        assert np.shape(found) == (20, 10), "There should be ten probabilities for each image."
+        assert np.isfinite(found).all(), (
+            "Softmax overflows: subtract the largest of each row first."
+        )
+        without = {name: array * (array.ndim > 1) for name, array in scaled.items()}
+        unbiased = nn.MLP(about["layers"], about["activation"])
+        unbiased.load_state_dict(without)
+        linear = nn.Sequential(fresh[0], fresh[2])
+        for wrong, sentence in (
+            (fresh(x).data, "Those are the logits: softmax makes probabilities of them."),
+            (softmax(fresh(x), 0).data, "Softmax runs over the ten digits of a row: axis=1."),
+            (softmax(linear(x), 1).data, "The ReLU between the two layers is missing."),
+            (unbiased.predict_proba(x), "The biases are missing: add one to each product."),
+        ):
+            assert not np.allclose(found, wrong, atol=1e-4), sentence
+        assert np.allclose(found, right, atol=1e-4), "Those are not the network's probabilities."
 
 
 # %% tags=["solution"]
@@ -233,19 +305,43 @@ def runtime(arrays, x):
     return e / e.sum(axis=1, keepdims=True)
 
 
-# %% tags=["check"]
-def check(runtime):
-    for scale in (1, 1000):  # large logits must not overflow
-        scaled = arrays | {"2.weight": arrays["2.weight"] * scale}
-        found = runtime(scaled, held_out[:20])
-        assert found is not None, "return an array"
-        assert np.isfinite(found).all(), "softmax overflows: subtract the largest of each row first"
-        assert np.allclose(found.sum(axis=1), 1, atol=1e-5), "each row adds up to 1"
-        fresh.load_state_dict(scaled)
-        assert np.allclose(found, fresh.predict_proba(held_out[:20]), atol=1e-4), (
-            "not the network's probabilities"
-        )
+# %% tags=["misconception"]
+# Those are the logits: softmax makes probabilities of them.
+def runtime(arrays, x):
+    a = np.maximum(x @ arrays["0.weight"] + arrays["0.bias"], 0)
+    return a @ arrays["2.weight"] + arrays["2.bias"]
 
 
-check(runtime)
-print("right")
+# %% tags=["misconception"]
+# Softmax overflows: subtract the largest of each row first.
+def runtime(arrays, x):
+    a = np.maximum(x @ arrays["0.weight"] + arrays["0.bias"], 0)
+    z = a @ arrays["2.weight"] + arrays["2.bias"]
+    return np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+
+
+# %% tags=["misconception"]
+# Softmax runs over the ten digits of a row: axis=1.
+def runtime(arrays, x):
+    a = np.maximum(x @ arrays["0.weight"] + arrays["0.bias"], 0)
+    z = a @ arrays["2.weight"] + arrays["2.bias"]
+    e = np.exp(z - z.max(axis=0))
+    return e / e.sum(axis=0)
+
+
+# %% tags=["misconception"]
+# The ReLU between the two layers is missing.
+def runtime(arrays, x):
+    a = x @ arrays["0.weight"] + arrays["0.bias"]
+    z = a @ arrays["2.weight"] + arrays["2.bias"]
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+# %% tags=["misconception"]
+# The biases are missing: add one to each product.
+def runtime(arrays, x):
+    a = np.maximum(x @ arrays["0.weight"], 0)
+    z = a @ arrays["2.weight"]
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)

@@ -26,15 +26,15 @@ def recorded(x):
 
 def shares(y, g):
     """What the rules of an op make of the cotangent of its result: each input and its share."""
-    values = [x.data if isinstance(x, Tensor) else x for x in y._inputs]
-    for x, rule in zip(y._inputs, y._op.rules_for(len(values)), strict=True):
+    values = [x.data if isinstance(x, Tensor) else x for x in y.inputs]
+    for x, rule in zip(y.inputs, y.op.rules_for(len(values)), strict=True):
         if isinstance(x, Tensor):
             yield x, rule(g, y.data, *values)
 
 
 def depth_first(y, grads):
     """Wrong: passes on what has arrived so far, each time something arrives."""
-    if y._op is not None:
+    if y.op is not None:
         for x, share in shares(y, grads[y]):
             grads[x] = grads.get(x, 0) + share
             depth_first(x, grads)
@@ -42,7 +42,7 @@ def depth_first(y, grads):
 
 def each_once(y, grads, seen):
     """Wrong: passes on once, but as soon as something has arrived."""
-    if y._op is not None and y not in seen:
+    if y.op is not None and y not in seen:
         seen.add(y)
         for x, share in shares(y, grads[y]):
             grads[x] = grads.get(x, 0) + share
@@ -51,7 +51,7 @@ def each_once(y, grads, seen):
 
 def along_every_path(y, g, grads):
     """Right, but slow: each share travels on alone. Says how many rules were applied."""
-    if y._op is None:
+    if y.op is None:
         return 0
     applied = 0
     for x, share in shares(y, g):

@@ -1,4 +1,7 @@
-"""Tutorials for the site: each script in tutorials/ is run as a notebook, and becomes a page and an .ipynb to take away."""
+"""Tutorials for the site: each script becomes a page with its outputs, and a notebook to take away.
+
+The page is made from a run with the exercises solved. The notebook has them unsolved.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ import hashlib
 import html
 import os
 import re
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jupytext
 import nbformat
 from jupyter_client import KernelManager
 from mkdocs.exceptions import PluginError
@@ -17,7 +20,8 @@ from mkdocs.structure.files import File
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from tinygrad_mnist.tutorials import notebook, scripts
+from tinygrad_mnist.exercises import Exercise, parts
+from tinygrad_mnist.tutorials import check, notebook, scripts, text
 
 if TYPE_CHECKING:
     from mkdocs.structure.files import Files
@@ -34,7 +38,7 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
             File.generated(
                 config,
                 f"tutorials/{script.stem}.ipynb",
-                content=nbformat.writes(notebook(script)) + "\n",
+                content=text(notebook(script)),
             )
         )
     return files
@@ -42,27 +46,58 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
 
 def page(script: Path) -> str:
     """A tutorial as Markdown, with all outputs."""
-    first, *rest = [
-        cell.source if cell.cell_type == "markdown" else code(cell)
-        for cell in executed(script).cells
-    ]
-    title, _, opening = first.partition("\n")
+    _, *ran = (cell for cell in executed(script).cells if cell.cell_type == "code")
+    outputs = ("\n\n".join(map(output, cell.outputs)) for cell in ran)
+    first, *rest = parts(script)
+    title, _, opening = first.source.partition("\n")
     download = (
         f"[:material-download: Notebook]({script.stem}.ipynb){{ .md-button .download download }}"
     )
-    return "\n\n".join([title, download, opening, *rest]) + "\n"
+    blocks = [title, download, opening]
+    for part in rest:
+        if isinstance(part, Exercise):
+            next(outputs)  # of the solution, which shows nothing
+            blocks.append(exercise(part, next(outputs)))
+        else:
+            blocks.append(part.source if part.markdown else python(part.source) + next(outputs))
+    return "\n\n".join(blocks) + "\n"
+
+
+def exercise(asked: Exercise, checked: str) -> str:
+    """A question and its stub; hints, check and solution folded away."""
+    hints = [folded("tip", f"Hint {n}", hint) for n, hint in enumerate(asked.hints, 1)]
+    return "\n\n".join(
+        [
+            asked.question,
+            python(asked.stub),
+            *hints,
+            folded("question", "Check your own", python(check(asked)["source"]) + checked),
+            folded("success", "Solution", python(asked.solution)),
+        ]
+    )
+
+
+def folded(kind: str, title: str, content: str) -> str:
+    """A box that opens when its title is clicked."""
+    return f'??? {kind} "{title}"\n\n' + textwrap.indent(content, "    ")
+
+
+def python(source: str) -> str:
+    """Code, and room for what it shows."""
+    return f"```python\n{source}\n```\n\n"
 
 
 def executed(script: Path) -> Any:
-    """The cells with their outputs; those of an earlier run, as long as neither the script nor the package has changed."""
+    """The solved notebook with its outputs.
+
+    It is that of an earlier run, as long as neither the script nor the package has changed.
+    """
     sources = [script, *sorted((ROOT / "tinygrad_mnist").rglob("*.py"))]
-    kept = (
-        CACHE
-        / f"{script.stem}-{hashlib.sha256(b''.join(map(Path.read_bytes, sources))).hexdigest()[:16]}.ipynb"
-    )
+    digest = hashlib.sha256(b"".join(map(Path.read_bytes, sources))).hexdigest()
+    kept = CACHE / f"{script.stem}-{digest[:16]}.ipynb"
     if kept.exists():
         return nbformat.read(kept, as_version=4)
-    cells = jupytext.read(script)
+    cells = nbformat.reads(text(notebook(script, solutions=True)), as_version=4)
     kernel = KernelManager(transport="ipc")
     client = NotebookClient(
         cells, km=kernel, timeout=300, resources={"metadata": {"path": str(ROOT)}}
@@ -79,29 +114,14 @@ def executed(script: Path) -> Any:
     return cells
 
 
-def tags(cell: Any) -> list[str]:
-    """What a cell is marked as: exercise (where the reader writes), solution, or check."""
-    return cell.metadata.get("tags", [])
-
-
-def code(cell: Any) -> str:
-    """A cell of code with its outputs; solutions folded away, checks too."""
-    text = "\n\n".join([f"```python\n{cell.source}\n```", *map(output, cell.get("outputs", []))])
-    for tag, title in (("solution", 'success "Solution"'), ("check", 'question "Check your own"')):
-        if tag in tags(cell):
-            return f"??? {title}\n\n" + "\n".join(
-                f"    {line}" if line else "" for line in text.splitlines()
-            )
-    return text
-
-
 def output(found: Any) -> str:
     """What a cell printed or returned: a drawing, a picture, HTML, or text."""
     if found.output_type == "stream":
         return preformatted(found.text)
     data = found.data
     if "image/png" in data:
-        return f'<p class="output"><img alt="What the code above draws" src="data:image/png;base64,{data["image/png"].strip()}"></p>'
+        source = f"data:image/png;base64,{data['image/png'].strip()}"
+        return f'<p class="output"><img alt="What the code above draws" src="{source}"></p>'
     for kind in ("image/svg+xml", "text/html"):
         if kind in data:
             return '<div class="output">' + re.sub(r"\s*\n\s*", " ", data[kind]) + "</div>"

@@ -1,4 +1,4 @@
-"""The optimizer written in the documentation, and the page on leaving for PyTorch, under PyTorch."""
+"""The documentation's optimizer, and its page on leaving for PyTorch, run under PyTorch."""
 
 import numpy as np
 import pytest

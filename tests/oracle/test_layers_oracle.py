@@ -1,4 +1,7 @@
-"""The layers written in the documentation, as they stand there, against PyTorch's: values, gradients, running averages."""
+"""The layers written in the documentation, as they are there, against PyTorch's.
+
+Values, gradients, and running averages.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,10 @@
-"""Programs written once and run under PyTorch and under this package: modules, losses, kinks, state dicts, random chains of ops."""
+"""Programs written once and run under PyTorch and under this package.
+
+Modules, losses, kinks, state dicts, random chains of ops.
+"""
+
+from collections import OrderedDict
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -26,7 +32,7 @@ def array(t):
 
 
 def derivatives(lib, outputs, leaves):
-    """The outputs, their gradients along random cotangents, and the gradients of these along random cotangents."""
+    """The outputs, their gradients, and the gradients of these, along random cotangents."""
     rng = np.random.default_rng(1)
     outward, inward = (
         [lib.tensor(rng.normal(size=tuple(t.shape))) for t in ts] for ts in (outputs, leaves)
@@ -46,7 +52,10 @@ def derivatives(lib, outputs, leaves):
 
 
 def assert_agree(ours, theirs, tolerance):
-    """Equal up to the tolerance times the largest value in the array (at least 1); infinities where the other has them."""
+    """Equal up to the tolerance times the largest value in the array (at least 1).
+
+    Infinities where the other has them.
+    """
     assert len(ours) == len(theirs)
     for a, b in zip(ours, theirs, strict=True):
         scale = np.max(np.abs(b), initial=1, where=np.isfinite(b))
@@ -54,7 +63,10 @@ def assert_agree(ours, theirs, tolerance):
 
 
 def check(f, *arrays, tolerance=1e-12):
-    """A function of the library and tensors has the same value and derivatives, to second order, under both."""
+    """A function of the library and tensors has the same value and derivatives under both.
+
+    To second order.
+    """
 
     def run(lib):
         leaves = [lib.tensor(x, requires_grad=True) for x in arrays]
@@ -256,7 +268,10 @@ MODULES = {
 
 
 def filled(lib, model):
-    """The model with the same random parameters in float64 under both libraries: matrices are transposed for PyTorch."""
+    """The model with the same random parameters in float64 under both libraries.
+
+    Matrices are transposed for PyTorch.
+    """
     if lib is torch:
         model.double()
     for i, p in enumerate(model.parameters()):
@@ -327,7 +342,7 @@ def test_a_network_follows_the_same_path_for_20_steps(output):
 
 
 def tree(lib):
-    """A model with parameters before, between and behind modules, buffers, and what is shared or None."""
+    """A model with parameters before, between and behind modules, buffers, shared ones, None."""
 
     class Tree(lib.nn.Module):
         def __init__(self):
@@ -357,11 +372,68 @@ def tree(lib):
     return Tree()
 
 
-def gradients_after_zero_grad(model):
+def kinds(named):
+    return [(name, type(module).__name__) for name, module in named]
+
+
+def in_a_cycle(model):
+    """The model, known by a part of it."""
+    model.first.model = model
+    return model
+
+
+def modes_with_a_frozen_part(lib, model):
+    class Frozen(lib.nn.Sequential):
+        def train(self, mode=True):
+            return super().train(False)
+
+    model.layers.append(Frozen(lib.nn.Dropout(0.5)))
+    return [module.training for module in model.train().modules()]
+
+
+def gradients_after_zero_grad(model, **options):
     for p in model.parameters():
         p.grad = p.detach()
-    model.zero_grad()
+    model.zero_grad(**options)
     return [p.grad for p in model.parameters()]
+
+
+def list_programs(lib, model):
+    """The names in a model after a slice, an item, an append and an extension."""
+    nn = lib.nn
+    named = nn.Sequential(OrderedDict(one=nn.Linear(2, 2), two=nn.ReLU(), three=nn.Linear(2, 2)))
+    named[-1] = nn.Tanh()
+    model.layers.extend([nn.ReLU(), nn.Linear(2, 2)])
+    model.layers[0] = nn.Linear(1, 1)
+    named.append(nn.Linear(2, 2))
+    parts = (named, named[1:], named[:-1], model.layers, model.layers[1:])
+    return [(len(part), kinds(part.named_children()), list(part.state_dict())) for part in parts]
+
+
+def copied(lib, model):
+    """What a deep copy keeps: classes, names, what is frozen and shared; and that no gradient is."""
+    for p in model.parameters():
+        p.grad = p.detach()
+    model.first.bias.requires_grad_(False)
+    copy = deepcopy(model)
+    return (
+        list(copy.state_dict()),
+        [(type(p).__name__, p.requires_grad, p.grad) for p in copy.parameters()],
+        copy.tied is copy.scale,
+        copy.again is copy.first,
+        [p is q for p, q in zip(copy.parameters(), model.parameters(), strict=True)],
+    )
+
+
+def written_in_place(lib, model, write):
+    """Whether what shared the memory of the weights sees the new values."""
+    array = model.first.weight.detach().numpy()
+    write(model)
+    return bool((array == 7).all()), np.shares_memory(array, model.first.weight.detach().numpy())
+
+
+def sevens(lib, model):
+    return {name: lib.tensor(np.full(t.shape, 7.0)) for name, t in model.state_dict().items()}
 
 
 def reassigned(model, **attributes):
@@ -391,7 +463,15 @@ TREES = {
     "state_dict": lambda lib, m: list(m.state_dict()),
     "state_dict needs no grad": lambda lib, m: [t.requires_grad for t in m.state_dict().values()],
     "modules": lambda lib, m: [type(module).__name__ for module in m.modules()],
+    "named_modules": lambda lib, m: kinds(m.named_modules()),
+    "named_modules with a prefix": lambda lib, m: kinds(m.named_modules(prefix="model")),
+    "named_modules under every name": lambda lib, m: kinds(m.named_modules(remove_duplicate=False)),
+    "named_modules without some": lambda lib, m: kinds(m.named_modules({m.layers[1]})),
+    "named_modules of a cycle": lambda lib, m: kinds(in_a_cycle(m).named_modules()),
+    "parameters of a cycle": lambda lib, m: [n for n, _ in in_a_cycle(m).named_parameters()],
+    "buffers of a cycle": lambda lib, m: [n for n, _ in in_a_cycle(m).first.named_buffers()],
     "named_children": lambda lib, m: [name for name, _ in m.named_children()],
+    "children": lambda lib, m: [type(child).__name__ for child in m.children()],
     "apply": lambda lib, m: applied(m),
     "eval": lambda lib, m: [module.training for module in m.eval().modules()],
     "train": lambda lib, m: [module.training for module in m.eval().train().modules()],
@@ -399,7 +479,11 @@ TREES = {
         m.layers.train(False) is m.layers,
         [module.training for module in m.modules()],
     ),
+    "train of its own": lambda lib, m: modes_with_a_frozen_part(lib, m),
     "zero_grad": lambda lib, m: gradients_after_zero_grad(m),
+    "zero_grad to zeros": lambda lib, m: [
+        array(g).ravel().tolist() for g in gradients_after_zero_grad(m, set_to_none=False)
+    ],
     "requires_grad_": lambda lib, m: [
         p.requires_grad for p in m.requires_grad_(False).parameters()
     ],
@@ -407,6 +491,15 @@ TREES = {
         m.first.requires_grad_(False) is m.first,
         [p.requires_grad for p in m.parameters()],
     ),
+    "lists": list_programs,
+    "a deep copy": copied,
+    "loading writes in place": lambda lib, m: written_in_place(
+        lib, m, lambda m: m.load_state_dict(sevens(lib, m))
+    ),
+    "initialising writes in place": lambda lib, m: written_in_place(
+        lib, m, lambda m: lib.nn.init.constant_(m.first.weight, 7.0)
+    ),
+    "a layer's widths": lambda lib, m: (m.first.in_features, m.first.out_features),
     "length": lambda lib, m: (
         len(m.layers),
         len(m.layers[1]),
@@ -497,6 +590,18 @@ MISUSE = {
     "a number for a buffer": lambda lib, m: reassigned(m, count=3.0),
     "a buffer named as a parameter": lambda lib, m: m.register_buffer("scale", lib.tensor(1.0)),
     "a buffer named as a method": lambda lib, m: m.register_buffer("forward", lib.tensor(1.0)),
+    "a buffer with a dot": lambda lib, m: m.register_buffer("a.b", lib.tensor(1.0)),
+    "a buffer named by a number": lambda lib, m: m.register_buffer(1, lib.tensor(1.0)),
+    "a function for a module": lambda lib, m: reassigned(m, first=np.tanh),
+    "a tensor for a module": lambda lib, m: reassigned(m, first=lib.tensor(1.0)),
+    "a list of modules": lambda lib, m: lib.nn.Sequential([lib.nn.ReLU()]),
+    "a list of no modules": lambda lib, m: lib.nn.ModuleList(3),
+    "a function in a place": lambda lib, m: m.layers.__setitem__(0, np.tanh),
+    "a mode of training": lambda lib, m: m.train("False"),
+    "features of text": lambda lib, m: lib.nn.Linear("2", 3),
+    "features with a fraction": lambda lib, m: lib.nn.Linear(2.5, 3),
+    "a fraction of text": lambda lib, m: lib.nn.Dropout("0.5"),
+    "a gain of text": lambda lib, m: lib.nn.init.xavier_uniform_(m.first.weight, "relu"),
     "a list of functions": lambda lib, m: lib.nn.ModuleList([np.tanh]),
     "a sequence of functions": lambda lib, m: lib.nn.Sequential(np.tanh),
     "an index too large": lambda lib, m: m.layers[3],
@@ -637,8 +742,9 @@ FINE = {
     "requires_grad_ on a leaf": lambda lib: lib.tensor([1.0]).requires_grad_().requires_grad,
     "recorded under no_grad": lambda lib: under_no_grad(lib).requires_grad,
 }
-# Where the class is another on purpose: what the value of an argument makes impossible is a ValueError, what its type does a TypeError;
-# and what PyTorch lets pass though it is nearly always a mistake.
+# Where the class is another on purpose: what the value of an argument makes impossible is a
+# ValueError, what its type does a TypeError; and what PyTorch lets pass though it is nearly always
+# a mistake.
 OTHERWISE = {
     "integers that require grad": (
         lambda lib: lib.tensor([1], requires_grad=True),
@@ -881,8 +987,9 @@ def if_broadcast(f):
     return lambda rng, x, y: (lambda lib, x, y: f(x, y)) if broadcast(x, y) else None
 
 
-# Name -> how many tensors it takes, and a function that draws what else it needs for these: it returns a program, or None where
-# the shapes do not fit or a rounding error could choose another side of a kink.
+# Name -> how many tensors it takes, and a function that draws what else it needs for these: it
+# returns a program, or None where the shapes do not fit or a rounding error could choose another
+# side of a kink.
 VOCABULARY = {
     **{name: (1, always(f)) for name, f in UNARY.items()},
     **{name: (2, if_broadcast(f)) for name, f in BINARY.items()},
@@ -903,7 +1010,10 @@ SHAPES = [(3, 4), (4,), (3, 1), (2, 4, 3)]
 
 
 def random_program(rng, length=10):
-    """Steps (name, positions of the operands, function) on tensors of SHAPES; each step adds a tensor to the row."""
+    """Steps (name, positions of the operands, function) on tensors of SHAPES.
+
+    Each step adds a tensor to the row.
+    """
     values, steps = [draw(*shape) for shape in SHAPES], []
     while len(steps) < length:
         name = list(VOCABULARY)[rng.integers(len(VOCABULARY))]

@@ -1,4 +1,7 @@
-"""Training programs written once and run under PyTorch and under this package: the paths agree step by step."""
+"""Training programs written once and run under PyTorch and under this package.
+
+The paths agree step by step.
+"""
 
 from copy import deepcopy
 
@@ -25,7 +28,10 @@ def parameters(lib):
 
 
 def loss(lib, params, t):
-    """Convex, so that rounding does not grow on the way, and not quadratic. The last parameter has no gradient in every third step."""
+    """Convex, so that rounding does not grow on the way, and not quadratic.
+
+    The last parameter has no gradient in every third step.
+    """
     W, b, scale, rows = params
     loss = (((lib.tensor(X) @ W + b + scale - lib.tensor(Y)) ** 2 + 1).sqrt()).sum()
     return loss + (rows.exp() - rows * 2).sum() if t % 3 else loss
@@ -55,7 +61,10 @@ def in_groups(params, **settings):
 
 
 def assert_agree(ours, theirs):
-    """Equal up to 1e-12 of the largest value in the array; NaN and infinities where the other has them."""
+    """Equal up to 1e-12 of the largest value in the array.
+
+    NaN and infinities where the other has them.
+    """
     scale = np.max(np.abs(theirs), initial=0, where=np.isfinite(theirs))
     np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12 * scale)
 
@@ -178,6 +187,27 @@ def test_adam_takes_the_same_path_with_any_settings(name, lr, betas, eps, weight
     run_both(program)
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_step_with_a_closure_takes_the_same_path_and_returns_the_loss(name):
+    def program(lib):
+        params, optimizer, schedule = build(lib, name, "StepLR")
+        path = []
+        for t in range(STEPS):
+
+            def closure(t=t):
+                optimizer.zero_grad()
+                value = loss(lib, params, t)
+                value.backward()
+                return value
+
+            with lib.no_grad():
+                path.append(optimizer.step(closure).item())
+            schedule.step()
+        return np.array([*path, *(value for p in params for value in p.detach().numpy().ravel())])
+
+    run_both(program)
+
+
 def test_parameters_added_later_take_the_same_path():
     def program(lib):
         params = parameters(lib)
@@ -285,7 +315,7 @@ def test_training_with_clipping_takes_the_same_path():
 
 
 def curve(lib, kind, steps, optimizer="SGD", rates=(0.1, 0.7), **settings):
-    """The learning rate and the momentum of two groups, before each of so many steps and after the last."""
+    """The learning rate and the momentum of two groups, before each step and after the last."""
     groups = [
         {"params": [lib.tensor(np.zeros(1), requires_grad=True)], "lr": rate} for rate in rates
     ]
@@ -477,6 +507,14 @@ def cycle_too_long(lib):
         (lambda lib: lib.optim.SGD([one(lib)]).add_param_group([one(lib)]), TypeError),
         (add_again, ValueError),
         (lambda lib: lib.optim.SGD([one(lib)], lr=-0.1), ValueError),
+        (lambda lib: lib.optim.SGD([one(lib)], lr="0.1"), TypeError),
+        (lambda lib: lib.optim.SGD([one(lib)], momentum="0.9"), TypeError),
+        (lambda lib: lib.optim.SGD(lib.nn.Linear(1, 1)), TypeError),
+        (lambda lib: lib.optim.SGD(lib.nn.Linear(1, 1).parameters), TypeError),
+        (lambda lib: lib.optim.SGD(lib.nn.Linear(1, 1).state_dict()), TypeError),
+        (lambda lib: lib.optim.SGD([one(lib)]).step(one(lib)), TypeError),
+        (lambda lib: lib.optim.Adam([one(lib)], betas=0.9), TypeError),
+        (lambda lib: cycle(lib, total_steps=2.5), ValueError),
         (lambda lib: lib.optim.SGD([one(lib)], momentum=-0.1), ValueError),
         (lambda lib: lib.optim.SGD([one(lib)], weight_decay=-0.1), ValueError),
         (lambda lib: lib.optim.SGD([one(lib)], nesterov=True), ValueError),

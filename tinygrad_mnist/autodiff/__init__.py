@@ -1,8 +1,10 @@
 """Room 1, the machine: reverse-mode automatic differentiation over NumPy arrays."""
 
 from tinygrad_mnist.autodiff.check import GradcheckError, gradcheck, gradgradcheck
-from tinygrad_mnist.autodiff.graph import Op, no_grad, op
-from tinygrad_mnist.autodiff.tensor import Tensor, grad, tensor
+from tinygrad_mnist.autodiff.gradient import grad
+from tinygrad_mnist.autodiff.graph import Op, op
+from tinygrad_mnist.autodiff.mode import no_grad
+from tinygrad_mnist.autodiff.tensor import Tensor, tensor
 
 __all__ = [
     "GradcheckError",

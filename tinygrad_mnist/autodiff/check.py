@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_mnist.autodiff import ops
-from tinygrad_mnist.autodiff.tensor import Tensor, grad
+from tinygrad_mnist.autodiff.gradient import grad
+from tinygrad_mnist.autodiff.guard import ReadOnlyError
+from tinygrad_mnist.autodiff.tensor import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tinygrad_mnist.autodiff.graph import Array
+    from tinygrad_mnist.autodiff.variable import Array
 
 
 class GradcheckError(AssertionError):
@@ -170,7 +172,16 @@ def _gradients(fn: Callable[..., Tensor], arrays: Sequence[Array], cotangent: Ar
     out = fn(*leaves)
     if not out.requires_grad:
         return [np.zeros_like(a) for a in arrays]
-    found = grad(out, leaves, grad_outputs=cotangent, allow_unused=True)
+    try:
+        found = grad(out, leaves, grad_outputs=cotangent, allow_unused=True)
+    except ReadOnlyError as error:
+        raise GradcheckError(str(error)) from error
+    for i, (leaf, a) in enumerate(zip(leaves, arrays, strict=True)):
+        if not np.array_equal(leaf.data, a, equal_nan=True):
+            raise GradcheckError(
+                f"Input {i} has other values after the run: the function, or a rule of it, writes "
+                "into what it is given.\nLikely cause: x += ... or x[...] = ... in place of x = x + ..."
+            )
     return [np.zeros_like(a) if g is None else g.data for a, g in zip(arrays, found, strict=True)]
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import itertools
 from heapq import heappop, heappush
 from html import escape
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_mnist.autodiff.graph import Variable, sweep
+from tinygrad_mnist.autodiff.graph import sweep
+from tinygrad_mnist.autodiff.variable import Variable
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -90,27 +92,23 @@ def draw(result: Variable, gradients: bool = False) -> Drawing:
 
 
 def _youngest(result: Variable) -> list[Any]:
-    """The tensors behind a result, the youngest first, and not too many; leaves, which have no age, as they come."""
+    """The tensors behind a result, the youngest first, and not too many; leaves have age 0."""
     found: dict[Any, None] = {}
-    waiting = [(-_age(result), 0, result)]
+    waiting = [(-result.age, 0, result)]
     seen = {result}
     while waiting and len(found) < MOST:
         t = heappop(waiting)[2]
         found[t] = None
-        if t._op is not None and t._inputs is None:
+        if t.op is not None and t.inputs is None:
             raise RuntimeError(
-                f"The graph behind this tensor (at {t._op.name}) was freed by backward(). "
+                f"The graph behind this tensor (at {t.op.name}) was freed by backward(). "
                 "Draw it before, or keep it: backward(retain_graph=True)."
             )
-        for x in t._inputs or () if t._op is not None else ():
+        for x in t.inputs or ():
             if isinstance(x, Variable) and x not in seen:
                 seen.add(x)
-                heappush(waiting, (-_age(x), len(seen), x))
+                heappush(waiting, (-x.age, len(seen), x))
     return list(found)
-
-
-def _age(t: Variable) -> int:
-    return t._age if t._op is not None else 0
 
 
 def _boxes(tensors: list[Any], cotangents: dict[Any, Any]) -> tuple[list[Box], list[Arrow]]:
@@ -118,11 +116,11 @@ def _boxes(tensors: list[Any], cotangents: dict[Any, Any]) -> tuple[list[Box], l
     drawn, made = set(tensors), dict[Any, Box]()
     boxes: list[Box] = []
     arrows: list[Arrow] = []
-    for t in sorted(tensors, key=_age):
-        if t._op is None:
+    for t in sorted(tensors, key=attrgetter("age")):
+        if t.op is None:
             continue
         inputs = []
-        for x in t._inputs:
+        for x in t.inputs:
             if isinstance(x, Variable) and x not in made:
                 made[x] = Box(0, *(_text(x, cotangents) if x in drawn else ("constant", ("...",))))
                 boxes.append(made[x])
@@ -145,12 +143,12 @@ def _boxes(tensors: list[Any], cotangents: dict[Any, Any]) -> tuple[list[Box], l
 
 def _text(t: Any, cotangents: dict[Any, Any]) -> tuple[str, tuple[str, ...]]:
     """What a tensor's box is like, and what is in it."""
-    name = t._op.name if t._op is not None else getattr(t, "name", None) or "tensor"
+    name = t.op.name if t.op is not None else getattr(t, "name", None) or "tensor"
     lines = [name, _numbers(t._data)]
     g = cotangents.get(t, t.grad)
     if g is not None:
         lines.append(f"grad {_numbers(getattr(g, '_data', g))}")
-    kind = "" if t._op is not None else "trained" if t._requires_grad else "constant"
+    kind = "" if t.op is not None else "trained" if t._requires_grad else "constant"
     return kind, tuple(lines)
 
 
@@ -169,13 +167,12 @@ def _layers(boxes: list[Box], arrows: list[Arrow]) -> list[list[Box]]:
     layers: list[list[Box]] = [[] for _ in range(1 + max(box.layer for box in boxes))]
     for box in boxes:
         layers[box.layer].append(box)
-    for start, end in (arrow.path for arrow in arrows):
+    for arrow in arrows:
+        start, end = arrow.path
         points = [Box(layer) for layer in range(start.layer + 1, end.layer)]
         for point in points:
             layers[point.layer].append(point)
-        next(
-            a for a in arrows if a.path[0] is start and a.path[-1] is end and len(a.path) == 2
-        ).path[1:1] = points
+        arrow.path[1:1] = points
     steps = [step for arrow in arrows for step in zip(arrow.path, arrow.path[1:], strict=False)]
     for turn in range(6):
         order = {box: place for layer in layers for place, box in enumerate(layer)}
@@ -271,9 +268,9 @@ def _svg(boxes: list[Box], arrows: list[Arrow], width: float, height: float, wor
 
 def _words(tensors: list[Any]) -> str:
     """The graph in a sentence, for those who cannot see it."""
-    recorded = [t for t in sorted(tensors, key=_age) if t._op is not None]
-    leaves = sum(t._op is None for t in tensors)
-    steps = ", ".join(t._op.name for t in recorded[:40]) + (
+    recorded = [t for t in sorted(tensors, key=attrgetter("age")) if t.op is not None]
+    leaves = sum(t.op is None for t in tensors)
+    steps = ", ".join(t.op.name for t in recorded[:40]) + (
         ", and more" if len(recorded) > 40 else ""
     )
     return f"Graph of {leaves} leaves and {len(recorded)} operations: {steps or 'none'}."

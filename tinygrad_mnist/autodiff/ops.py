@@ -1,23 +1,32 @@
 """Every operation, with its derivative beneath it.
 
-How to read a rule: `g` is the cotangent of the output `out`, and each line gives the cotangent of one argument.
-Broadcasting is ignored: the sweep sums a cotangent down to the shape of its input. A rule is read twice, on arrays
-in an ordinary backward pass and on tensors when second derivatives are wanted, so it uses only what both understand.
+How to read a rule: `g` is the cotangent of the output `out`, and each line gives the cotangent of
+one argument. Broadcasting is ignored: the sweep sums a cotangent down to the shape of its input. A
+rule is read twice, on arrays in an ordinary backward pass and on tensors when second derivatives
+are wanted, so it uses only what both understand.
 """
 
 from __future__ import annotations
 
 import builtins
 import math
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
-from tinygrad_mnist.autodiff.graph import NUMPY, op
+from tinygrad_mnist.autodiff.graph import NUMPY, Op, cast, op
+from tinygrad_mnist.autodiff.windows import overlap_add as overlap_add  # noqa: PLC0414
+from tinygrad_mnist.autodiff.windows import sliding_windows as sliding_windows  # noqa: PLC0414
 
 if TYPE_CHECKING:
-    from tinygrad_mnist.autodiff.graph import Array
+    from collections.abc import Callable, Iterator
+
     from tinygrad_mnist.autodiff.tensor import Tensor
+    from tinygrad_mnist.autodiff.variable import Array
+
+    Axis = int | tuple[int, ...] | None
 
 # ---------------------------------------------------------------- arithmetic
 
@@ -58,6 +67,15 @@ def div(x: Array, y: Array) -> Array:
 div.vjp(lambda g, out, x, y: g / y, lambda g, out, x, y: -g * out / y)
 
 
+@op(numpy=np.remainder)
+def remainder(x: Array, y: Array) -> Array:
+    """What is left of x when whole multiples of y are taken away, elementwise."""
+    return x % y
+
+
+remainder.vjp(lambda g, out, x, y: g, lambda g, out, x, y: -g * floor_divide(x, y))
+
+
 @op(numpy=np.negative)
 def neg(x: Array) -> Array:
     """-x, elementwise."""
@@ -73,49 +91,68 @@ def power(x: Array, y: Array) -> Array:
     return x**y
 
 
-# y - (y != 0) is y - 1, but 0 for y = 0: the derivative of x**0 is 0 at x = 0 too.
-# x + (x == 0) is x, but 1 for x = 0: 0**y stays 0 whatever y > 0, so its derivative is 0.
+# y - (y != 0) is y - 1, but 0 for y = 0: the derivative of x**0 is 0 at x = 0 too. A mask y is
+# read as numbers, y * 1. The slope of 0**y is 0 for y >= 0, where log(0) is replaced by log(1).
 power.vjp(
-    lambda g, out, x, y: g * y * x ** (y - (y != 0)),
-    lambda g, out, x, y: g * out * log(x + (x == 0)),
+    lambda g, out, x, y: g * y * x ** (y * 1 - (y != 0)),
+    lambda g, out, x, y: g * out * log(x + (x == 0) * (y >= 0)),
 )
 
 
 @op(numpy=np.maximum)
 def maximum(x: Array, y: Array) -> Array:
-    """The larger of x and y, elementwise; where they are equal, each takes half of the cotangent."""
+    """The larger of x and y, elementwise; equal ones take half of the cotangent each."""
     return np.maximum(x, y)
 
 
 maximum.vjp(
-    lambda g, out, x, y: g * (x > y) + g * 0.5 * (x == y),
-    lambda g, out, x, y: g * (y > x) + g * 0.5 * (x == y),
+    lambda g, out, x, y: keep(g, ~(x <= y)) + keep(g * 0.5, x == y),
+    lambda g, out, x, y: keep(g, ~(y <= x)) + keep(g * 0.5, x == y),
 )
 
 
 @op(numpy=np.minimum)
 def minimum(x: Array, y: Array) -> Array:
-    """The smaller of x and y, elementwise; where they are equal, each takes half of the cotangent."""
+    """The smaller of x and y, elementwise; equal ones take half of the cotangent each."""
     return np.minimum(x, y)
 
 
 minimum.vjp(
-    lambda g, out, x, y: g * (x < y) + g * 0.5 * (x == y),
-    lambda g, out, x, y: g * (y < x) + g * 0.5 * (x == y),
+    lambda g, out, x, y: keep(g, ~(x >= y)) + keep(g * 0.5, x == y),
+    lambda g, out, x, y: keep(g, ~(y >= x)) + keep(g * 0.5, x == y),
 )
 
 
-@op(numpy=np.where)
+@op
 def where(condition: Array, x: Array, y: Array) -> Array:
-    """x where the condition holds, elsewhere y; what is not chosen gets a cotangent of exactly 0."""
+    """x where the condition holds, elsewhere y; what is not chosen gets a cotangent of 0."""
     return np.where(condition, x, y)
 
 
 where.vjp(
     None,
-    lambda g, out, condition, x, y: where(condition, g, 0),
-    lambda g, out, condition, x, y: where(condition, 0, g),
+    lambda g, out, condition, x, y: keep(g, condition != 0),
+    lambda g, out, condition, x, y: keep(g, condition == 0),
 )
+
+
+INTEGERS = {2: np.int16, 4: np.int32, 8: np.int64}
+
+
+@op
+def keep(x: Array, mask: Array) -> Array:
+    """x where the mask holds, elsewhere exactly 0, also in place of an infinity or NaN.
+
+    A product of floats would make inf * 0 = NaN, and np.where takes ten times as long. So the bits
+    of x are read as an integer, of which the product with False or True is 0 or the same bits.
+    """
+    mask = np.asarray(mask, bool)
+    if x.itemsize not in INTEGERS:  # a long double: no integers are as wide
+        return np.where(mask, x, 0)
+    return (x.view(INTEGERS[x.itemsize]) * mask).view(x.dtype)
+
+
+keep.vjp(lambda g, out, x, mask: keep(g, mask), None)
 
 
 @op
@@ -124,7 +161,7 @@ def clamp(x: Array, *, min: float | None = None, max: float | None = None) -> Ar
     return np.clip(x, min, max)
 
 
-clamp.vjp(lambda g, out, x, min=None, max=None: where(inside(x, min=min, max=max), g, 0))
+clamp.vjp(lambda g, out, x, min=None, max=None: keep(g, inside(x, min=min, max=max)))
 
 # ---------------------------------------------------------------- comparison: no derivative
 
@@ -135,7 +172,27 @@ less_equal = op(np.less_equal, numpy=np.less_equal).vjp(None, None)
 greater = op(np.greater, numpy=np.greater).vjp(None, None)
 greater_equal = op(np.greater_equal, numpy=np.greater_equal).vjp(None, None)
 
+
+def of_masks(function: np.ufunc) -> Op:
+    """An op that combines masks, or the bits of integers; floats are refused in words."""
+
+    def combine(*masks: Array) -> Array:
+        try:
+            return function(*masks)
+        except TypeError as error:
+            raise TypeError(
+                f"{function.__name__} combines masks or integers, but was given other numbers. "
+                "Compare first, in brackets: (x > 0) & (x < 1)."
+            ) from error
+
+    return Op(combine, function.__name__).vjp(*[None] * function.nin)
+
+
+bitwise_and, bitwise_or = of_masks(np.bitwise_and), of_masks(np.bitwise_or)
+bitwise_xor, invert = of_masks(np.bitwise_xor), of_masks(np.invert)
+
 sign = op(np.sign, numpy=np.sign).vjp(None)
+floor_divide = op(np.floor_divide, numpy=np.floor_divide).vjp(None, None)
 
 
 @op
@@ -196,7 +253,7 @@ index.vjp(lambda g, out, x, key: scatter(g, shape=x.shape, key=key))
 
 @op
 def scatter(x: Array, *, shape: tuple[int, ...], key: Any) -> Array:
-    """Zeros of `shape` to which x is added at `key`, an element at a time: the adjoint of indexing."""
+    """Zeros of `shape`, with x added at `key`, element by element: the adjoint of indexing."""
     out = np.zeros(shape, x.dtype)
     np.add.at(out, key, x)
     return out
@@ -211,13 +268,20 @@ def concatenate(*xs: Array, axis: int = 0) -> Array:
     return np.concatenate(xs, axis)
 
 
-concatenate.vjp(each=lambda i, g, out, *xs, axis=0: index(g, key=section(xs, i, axis)))
+concatenate.vjp(together=lambda g, out, *xs, axis=0: sections(g, xs, axis))
 
 
-def section(xs: tuple[Any, ...], i: int, axis: int) -> tuple[slice, ...]:
-    """Where the i-th of the concatenated arrays lies in the result."""
-    start = builtins.sum(x.shape[axis] for x in xs[:i])
-    return (slice(None),) * (axis % xs[i].ndim) + (slice(start, start + xs[i].shape[axis]),)
+def sections(g: Any, xs: tuple[Any, ...], axis: int) -> Iterator[Any]:
+    """What each of the concatenated arrays gets of a cotangent: the section where it lies."""
+    end = 0
+    for x in xs:
+        start, end = end, end + x.shape[axis]
+        yield index(g, key=along(g, axis, slice(start, end)))
+
+
+def along(x: Any, axis: int, key: Any) -> tuple[Any, ...]:
+    """The index of `key` along one axis, and of everything along those before it."""
+    return (*(slice(None),) * (axis % x.ndim), key)
 
 
 @op
@@ -227,57 +291,50 @@ def stack(*xs: Array, axis: int = 0) -> Array:
 
 
 stack.vjp(
-    each=lambda i, g, out, *xs, axis=0: index(g, key=(slice(None),) * (axis % out.ndim) + (i,))
+    together=lambda g, out, *xs, axis=0: (index(g, key=along(g, axis, i)) for i in range(len(xs)))
 )
 
-
-@op
-def sliding_windows(x: Array, *, window: tuple[int, ...], stride: int = 1) -> Array:
-    """Every window over the last axes: (..., h, w) -> (..., h', w', *window), h' = (h - window[0]) // stride + 1. A read-only view."""
-    axes = tuple(range(-len(window), 0))
-    views = np.lib.stride_tricks.sliding_window_view(x, window, axes)
-    steps: Any = (..., *(slice(None, None, stride) for _ in axes), *(slice(None) for _ in axes))
-    return views[steps]
-
-
-sliding_windows.vjp(
-    lambda g, out, x, window, stride=1: overlap_add(g, shape=x.shape, window=window, stride=stride)
-)
-
-
-@op
-def overlap_add(
-    x: Array, *, shape: tuple[int, ...], window: tuple[int, ...], stride: int = 1
-) -> Array:
-    """Add every window back to where it was taken from: the adjoint of `sliding_windows`."""
-    out = np.zeros(shape, x.dtype)
-    counts = x.shape[-2 * len(window) : -len(window)]
-    for offset in np.ndindex(*window):
-        places: Any = (
-            ...,
-            *(slice(o, o + stride * n, stride) for o, n in zip(offset, counts, strict=True)),
-        )
-        out[places] += x[(..., *offset)]
-    return out
-
-
-overlap_add.vjp(
-    lambda g, out, x, shape, window, stride=1: sliding_windows(g, window=window, stride=stride)
-)
 
 # ---------------------------------------------------------------- reduction
 
 
-def unreduce(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
+def axes_of(x: Any, axis: Axis) -> tuple[int, ...]:
+    """The axes that a reduction is over, counted from the front: all for None, of a number none."""
+    if axis is None or x.ndim == 0:
+        return tuple(range(x.ndim))
+    return normalize_axis_tuple(axis, x.ndim)
+
+
+def reduced(x: Any, axis: Axis) -> int:
+    """How many elements of x a reduction over `axis` brings together in one."""
+    if axis is None:
+        return x.size
+    return math.prod(x.shape[i] for i in normalize_axis_tuple(axis, x.ndim))
+
+
+def unreduce(g: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
     """Repeat the cotangent of a reduction over `axis` for every element that was reduced."""
     if axis is not None and not keepdims:
-        axes = {i % x.ndim for i in ((axis,) if isinstance(axis, int) else axis)}
+        axes = axes_of(x, axis)
         g = g.reshape(tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
     return broadcast_to(g, shape=x.shape)
 
 
+HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
+
+
+def wide(x: Any) -> Any:
+    """float16 as float32, since it counts no further than 2048 and ends at 65504."""
+    return cast(x, dtype=SINGLE) if x.dtype is HALF else x
+
+
+def narrow(out: Any, x: Any) -> Any:
+    """What was computed from `wide(x)` in the dtype of x."""
+    return out.astype(HALF) if x.dtype is HALF else out
+
+
 @op
-def sum(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
+def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Sum over `axis`, or over all elements."""
     return x.sum(axis=axis, keepdims=keepdims)
 
@@ -285,76 +342,104 @@ def sum(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool =
 sum.vjp(lambda g, out, x, axis=None, keepdims=False: unreduce(g, x, axis, keepdims))
 
 
-def reduced(x: Any, axis: Any) -> int:
-    """How many elements of x a reduction over `axis` brings together in one."""
-    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    return math.prod(x.shape[i] for i in axes)
-
-
 @op
-def mean(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
+def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Arithmetic mean over `axis`, or over all elements; the mean of nothing is NaN."""
-    return x.sum(axis=axis, keepdims=keepdims) / (reduced(x, axis) or math.nan)
+    total = wide(x).sum(axis=axis, keepdims=keepdims)
+    return narrow(total / (reduced(x, axis) or math.nan), x)
 
 
 mean.vjp(
-    lambda g, out, x, axis=None, keepdims=False: unreduce(g, x, axis, keepdims) / reduced(x, axis)
+    lambda g, out, x, axis=None, keepdims=False: unreduce(
+        wide(g) / reduced(x, axis), x, axis, keepdims
+    )
 )
 
 
+def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Product over `axis`, or over all elements: of pairs, of pairs of pairs, and so on.
+
+    Composed of products, it has their derivatives; nothing is divided by an element that is 0.
+    """
+    axes = axes_of(x, axis)
+    kept = [i for i in range(x.ndim) if i not in axes]
+    lengths = tuple(x.shape[i] for i in kept)
+    count = math.prod(x.shape[i] for i in axes)
+    factors = x.transpose((*kept, *axes)).reshape((*lengths, count))
+    while (n := factors.shape[-1]) > 1:
+        half = n // 2
+        pairs = factors[..., :half] * factors[..., half : 2 * half]
+        factors = concatenate(pairs, factors[..., 2 * half :], axis=-1) if n % 2 else pairs
+    if n == 0:
+        factors = factors.sum(axis=-1, keepdims=True) + 1
+    ones = tuple(1 if i in axes else length for i, length in enumerate(x.shape))
+    return factors.reshape(ones if keepdims else lengths)
+
+
 @op
-def center(x: Array, *, axis: int | tuple[int, ...] | None = None) -> Array:
-    """x minus its mean over `axis`; the second pass removes the rounding error of the first mean."""
-    d = x - x.mean(axis=axis, keepdims=True)
-    d -= d.mean(axis=axis, keepdims=True)
+def center(x: Array, *, axis: Axis = None) -> Array:
+    """x minus its mean over `axis`; a second pass removes the rounding error of the first mean."""
+    d = x - mean.forward(x, axis=axis, keepdims=True)
+    d -= mean.forward(d, axis=axis, keepdims=True)
     return d
 
 
 center.vjp(lambda g, out, x, axis=None: center(g, axis=axis))
 
 
+def freedom(x: Any, axis: Axis, ddof: float) -> float:
+    """Degrees of freedom of a variance, n - ddof; none if ddof is larger."""
+    return builtins.max(reduced(x, axis) - ddof, 0)
+
+
 @op
-def var(
-    x: Array, *, axis: int | tuple[int, ...] | None = None, ddof: float = 0, keepdims: bool = False
-) -> Array:
+def var(x: Array, *, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
     """Variance over `axis`: the sum of squared deviations from the mean, divided by n - ddof."""
-    d = center.forward(x, axis=axis)
-    return (d * d).sum(axis=axis, keepdims=keepdims) / (reduced(x, axis) - ddof)
+    d = center.forward(wide(x), axis=axis)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        squares = (d * d).sum(axis=axis, keepdims=keepdims)
+        return narrow(np.divide(squares, freedom(x, axis, ddof)), x)
 
 
 var.vjp(
     lambda g, out, x, axis=None, ddof=0, keepdims=False: (
-        unreduce(g, x, axis, keepdims) * center(x, axis=axis) * 2 / (reduced(x, axis) - ddof)
+        unreduce(wide(g), x, axis, keepdims)
+        * center(wide(x), axis=axis)
+        * 2
+        / freedom(x, axis, ddof)
     )
 )
 
 
 @op
-def std(
-    x: Array, *, axis: int | tuple[int, ...] | None = None, ddof: float = 0, keepdims: bool = False
-) -> Array:
-    """Standard deviation over `axis`, also where the variance overflows or underflows; where it is 0, so is its derivative."""
-    length = norm.forward(center.forward(x, axis=axis), axis=axis, keepdims=keepdims)
-    return length / float(np.sqrt(reduced(x, axis) - ddof))
+def std(x: Array, *, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
+    """Standard deviation over `axis`, also where the variance overflows or underflows.
+
+    Where it is 0, so is its derivative.
+    """
+    length = norm.forward(center.forward(wide(x), axis=axis), axis=axis, keepdims=keepdims)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return narrow(length / np.sqrt(freedom(x, axis, ddof)).astype(length.dtype), x)
 
 
 # out + (out == 0) is out, but 1 for out = 0: nothing is divided by 0, and x - mean is 0 there.
 std.vjp(
     lambda g, out, x, axis=None, ddof=0, keepdims=False: (
-        unreduce(g, x, axis, keepdims)
-        * (center(x, axis=axis) / unreduce(out + (out == 0), x, axis, keepdims))
-        / (reduced(x, axis) - ddof)
+        unreduce(wide(g), x, axis, keepdims)
+        * (center(wide(x), axis=axis) / unreduce(out + (out == 0), x, axis, keepdims))
+        / freedom(x, axis, ddof)
     )
 )
 
 
 @op
-def norm(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
+def norm(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Euclidean length over `axis`, without overflow; where it is 0, so is its derivative."""
-    largest = np.abs(x).max(axis=axis, keepdims=True, initial=0)
+    values = wide(x)
+    largest = np.abs(values).max(axis=axis, keepdims=True, initial=0)
     scale = np.where((largest == 0) | np.isinf(largest), 1, largest)
-    length = np.sqrt(np.square(x / scale).sum(axis=axis, keepdims=True)) * scale
-    return length if keepdims else length.sum(axis=axis)
+    length = np.sqrt(np.square(values / scale).sum(axis=axis, keepdims=True)) * scale
+    return narrow(length if keepdims else length.sum(axis=axis), x)
 
 
 norm.vjp(
@@ -365,41 +450,41 @@ norm.vjp(
 
 
 @op
-def max(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
+def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Largest element over `axis`; where several are, they share the cotangent evenly."""
     return x.max(axis=axis, keepdims=keepdims)
 
 
-max.vjp(
-    lambda g, out, x, axis=None, keepdims=False: (
-        unreduce(g, x, axis, keepdims) * shares(x, out, axis=axis, keepdims=keepdims)
-    )
-)
+max.vjp(lambda g, out, x, axis=None, keepdims=False: to_extremes(g, out, x, axis, keepdims))
 
 
 @op
-def min(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
+def min(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Smallest element over `axis`; where several are, they share the cotangent evenly."""
     return x.min(axis=axis, keepdims=keepdims)
 
 
-min.vjp(
-    lambda g, out, x, axis=None, keepdims=False: (
-        unreduce(g, x, axis, keepdims) * shares(x, out, axis=axis, keepdims=keepdims)
-    )
-)
+min.vjp(lambda g, out, x, axis=None, keepdims=False: to_extremes(g, out, x, axis, keepdims))
+
+
+def to_extremes(g: Any, out: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
+    """Pass a cotangent on to the elements that are the extreme, in equal parts."""
+    parts = ties(x, out, axis=axis, keepdims=keepdims)
+    return keep(unreduce(g, x, axis, keepdims) * parts, parts != 0)
 
 
 @op
-def shares(
-    x: Array, extreme: Array, *, axis: int | tuple[int, ...] | None, keepdims: bool
-) -> Array:
-    """1 / (how many elements equal the extreme) at those elements, elsewhere 0."""
-    equal_to_it = (x == unreduce(extreme, x, axis, keepdims)).astype(x.dtype)
-    return equal_to_it / equal_to_it.sum(axis=axis, keepdims=True)
+def ties(x: Array, extreme: Array, *, axis: Axis, keepdims: bool) -> Array:
+    """1 / (how many elements are the extreme) at those elements, elsewhere 0; NaN is an extreme."""
+    are_it = (x == unreduce(extreme, x, axis, keepdims)) | np.isnan(x)
+    return (are_it / are_it.sum(axis=axis, keepdims=True)).astype(x.dtype)
 
 
-shares.vjp(None, None)
+ties.vjp(None, None)
+
+
+any = op(np.any).vjp(None)
+all = op(np.all).vjp(None)
 
 
 @op
@@ -409,6 +494,15 @@ def argmax(x: Any, *, axis: int | None = None, keepdims: bool = False) -> Array:
 
 
 argmax.vjp(None)
+
+
+@op
+def argmin(x: Any, *, axis: int | None = None, keepdims: bool = False) -> Array:
+    """Position of the (first) smallest element along `axis`, or in the flattened array."""
+    return np.asarray(x.argmin(axis=axis, keepdims=keepdims))
+
+
+argmin.vjp(None)
 
 # ---------------------------------------------------------------- linear algebra
 
@@ -426,17 +520,22 @@ matrix_product.vjp(
 
 
 def matmul(x: Any, y: Any) -> Tensor:
-    """x @ y for everything NumPy accepts: a vector is a one-row matrix on the left, a one-column matrix on the right."""
+    """x @ y for everything NumPy accepts.
+
+    A vector counts as a matrix of one row on the left, of one column on the right.
+    """
     x, y = (v if hasattr(v, "reshape") else np.asarray(v) for v in (x, y))
     if x.ndim == 0 or y.ndim == 0:
         raise ValueError(
-            f"matmul needs matrices or vectors, but was given shapes {x.shape} and {y.shape}. Use * to scale."
+            f"matmul needs matrices or vectors, but was given shapes {x.shape} and {y.shape}. "
+            "Use * to scale."
         )
     rows = x.reshape((1, *x.shape)) if x.ndim == 1 else x
     columns = y.reshape((*y.shape, 1)) if y.ndim == 1 else y
     if rows.shape[-1] != columns.shape[-2]:
         raise ValueError(
-            f"matmul: {x.shape} @ {y.shape}: the last axis of the left must be as long as the first of the right."
+            f"matmul: {x.shape} @ {y.shape}: the last axis of the left must be as long as the "
+            "first of the right."
         )
     out = matrix_product(rows, columns)
     if x.ndim == 1 and y.ndim == 1:
@@ -451,10 +550,15 @@ NUMPY[np.matmul] = matmul
 
 @op
 def linear(x: Array, weight: Array, bias: Array) -> Array:
-    """x @ weight + bias: every row of x through the same affine map. (n, in), (in, out), (out,) -> (n, out)."""
+    """x @ weight + bias: every row of x through the same affine map.
+
+    (n, in), (in, out), (out,) -> (n, out).
+    """
     out = x @ weight
-    out += bias
-    return out
+    if type(bias) is np.ndarray and bias.ndim == 1 and bias.dtype is out.dtype:
+        out += bias  # in the array that the product has just made
+        return out
+    return out + bias
 
 
 linear.vjp(
@@ -573,16 +677,18 @@ def relu(x: Array) -> Array:
     return np.maximum(x, 0)
 
 
-relu.vjp(lambda g, out, x: g * (x > 0))
+relu.vjp(lambda g, out, x: keep(g, out != 0))  # NaN is not 0: it passes on as NaN
 
 
 @op
 def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
-    """x where it is positive, elsewhere negative_slope * x; its derivative at 0 is negative_slope."""
+    """x where it is positive, elsewhere negative_slope * x; at 0 the slope is negative_slope."""
     return np.where(x > 0, x, x * negative_slope)
 
 
-leaky_relu.vjp(lambda g, out, x, negative_slope=0.01: where(x > 0, g, g * negative_slope))
+leaky_relu.vjp(
+    lambda g, out, x, negative_slope=0.01: keep(g, x > 0) + keep(g * negative_slope, ~(x > 0))
+)
 
 
 @op
@@ -603,19 +709,49 @@ def logsigmoid(x: Array) -> Array:
 logsigmoid.vjp(lambda g, out, x: g * sigmoid(-x))
 
 
-def exponentials(x: Array, axis: int) -> tuple[Array, Array, Array]:
-    """Split a sum of exponentials at its largest term: returns max, exp(x - max) with 0 at the maximum, and their sum.
+# The algebra of the softmax family. Along `axis`, let p = softmax(x). For any v:
+#
+#     D v = v - p.v        how far v is from its mean under the weights p   (softmax_deviation)
+#     S v = v - p sum(v)   the adjoint of D                                 (log_softmax_slope)
+#     J v = p * D v        the Jacobian of p, diag(p) - p p^T, symmetric    (softmax_jacobian)
+#
+# When x moves by dx, log p moves by D dx and p by J dx. So S is the rule of log_softmax, J that of
+# softmax, and what the three make of v moves by
+#
+#     d(D v) = -v.(J dx)       its adjoint takes g to  -sum(g) J v
+#     d(S v) = -sum(v) J dx    its adjoint takes g to  -sum(v) J g
+#     d(J v)                   its adjoint takes g to  J (D g * D v)
 
-    The sum of all is then ``exp(max) * (1 + rest)``, which neither overflows nor loses a small rest beside the 1.
+
+def along_axis(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Let a function of rows take a single number too: as a row of one."""
+
+    @wraps(function)
+    def call(*arrays: Array, axis: int = -1, **params: Any) -> Array:
+        if arrays[-1].ndim == 0:
+            rows = (np.reshape(a, 1) for a in arrays)
+            return function(*rows, axis=axis, **params).reshape(())
+        return function(*arrays, axis=axis, **params)
+
+    return call
+
+
+def exponentials(x: Array, axis: int) -> tuple[Array, Array, Array]:
+    """Split a sum of exponentials at its largest term.
+
+    Returns the largest x, exp(x - largest) with 0 where it is, and the sum of those. The sum of
+    all is then ``exp(largest) * (1 + rest)``, which neither overflows nor loses a small rest
+    beside the 1. An infinite largest x is not subtracted: inf - inf is NaN.
     """
     at = x.argmax(axis=axis, keepdims=True)
     largest = np.take_along_axis(x, at, axis)
-    e = np.exp(x - largest)
+    e = np.exp(x - np.where(np.isfinite(largest), largest, 0))
     np.put_along_axis(e, at, 0, axis)
     return largest, e, e.sum(axis=axis, keepdims=True)
 
 
 @op
+@along_axis
 def softmax(x: Array, *, axis: int = -1) -> Array:
     """exp(x) / sum(exp(x)) along `axis`: positive numbers that add up to 1."""
     e = np.exp(x - x.max(axis=axis, keepdims=True))
@@ -627,19 +763,19 @@ softmax.vjp(lambda g, out, x, axis=-1: softmax_jacobian(g, x, axis=axis))
 
 
 def from_mean(v: Array, p: Array, axis: int) -> Array:
-    """v - p.v, its distance from its mean under the weights p: measured from v at the largest p, where nothing cancels."""
+    """D v, measured from v at the largest p, where nothing cancels."""
     h = v - np.take_along_axis(v, p.argmax(axis=axis, keepdims=True), axis)
     return h - (p * h).sum(axis=axis, keepdims=True)
 
 
 @op
+@along_axis
 def softmax_jacobian(v: Array, x: Array, *, axis: int = -1) -> Array:
-    """J v with J = diag(p) - p p^T, p = softmax(x): p * (v - p.v)."""
+    """J v = p * (v - p.v) with p = softmax(x)."""
     p = softmax.forward(x, axis=axis)
     return p * from_mean(v, p, axis)
 
 
-# J is symmetric, and the derivative of g.(J v) by x is J ((g - p.g) * (v - p.v)).
 softmax_jacobian.vjp(
     lambda g, out, v, x, axis=-1: softmax_jacobian(g, x, axis=axis),
     lambda g, out, v, x, axis=-1: softmax_jacobian(
@@ -649,8 +785,9 @@ softmax_jacobian.vjp(
 
 
 @op
+@along_axis
 def softmax_deviation(v: Array, x: Array, *, axis: int = -1) -> Array:
-    """v - p.v with p = softmax(x): the adjoint of `log_softmax_slope`."""
+    """D v = v - p.v with p = softmax(x)."""
     return from_mean(v, softmax.forward(x, axis=axis), axis)
 
 
@@ -663,6 +800,7 @@ softmax_deviation.vjp(
 
 
 @op
+@along_axis
 def log_softmax(x: Array, *, axis: int = -1) -> Array:
     """log(softmax(x)) along `axis`, finite for every finite x."""
     largest, _, rest = exponentials(x, axis)
@@ -673,8 +811,13 @@ log_softmax.vjp(lambda g, out, x, axis=-1: log_softmax_slope(g, x, axis=axis))
 
 
 @op
+@along_axis
 def log_softmax_slope(v: Array, x: Array, *, axis: int = -1) -> Array:
-    """v - p sum(v) with p = softmax(x). Where p is largest, v (1 - p) minus p times the other v: 1 - p is not formed by subtraction."""
+    """S v = v - p sum(v) with p = softmax(x).
+
+    Where p is largest, this is v (1 - p) minus p times the sum of the other v; 1 - p is the sum of
+    the other p, and not formed by a subtraction.
+    """
     largest_at = x.argmax(axis=axis, keepdims=True)
     _, e, rest = exponentials(x, axis)
     slope = v - e / (1 + rest) * v.sum(axis=axis, keepdims=True)
@@ -696,11 +839,12 @@ log_softmax_slope.vjp(
 
 
 @op
+@along_axis
 def logsumexp(x: Array, *, axis: int = -1, keepdims: bool = False) -> Array:
     """log(sum(exp(x))) along one axis, without overflow."""
     largest, _, rest = exponentials(x, axis)
     out = largest + np.log1p(rest)
-    return out if keepdims else out.squeeze(axis)
+    return out if keepdims else out.sum(axis=axis)
 
 
 logsumexp.vjp(
@@ -714,7 +858,7 @@ logsumexp.vjp(
 
 @op
 def cross_entropy(x: Array, target: Array) -> Array:
-    """-log(softmax(x)[target]) of every row: logits (n, classes) and class numbers (n,) give losses (n,)."""
+    """-log(softmax(x)[target]) of every row: (n, classes) and class numbers (n,) give (n,)."""
     rows, largest_at = np.arange(len(x)), x.argmax(axis=1)
     largest = x[rows, largest_at]
     e = np.exp(x - largest.reshape((-1, 1)))
@@ -729,7 +873,7 @@ cross_entropy.vjp(
 
 @op
 def cross_entropy_slope(x: Array, target: Array) -> Array:
-    """softmax(x) - one_hot(target), where p - 1 at the target is minus the sum of the others: nothing cancels."""
+    """softmax(x) - one_hot(target); p - 1 at the target is minus the sum of the others."""
     p = softmax.forward(x, axis=1)
     rows = np.arange(len(x))
     p[rows, target] = 0

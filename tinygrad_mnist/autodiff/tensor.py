@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any
+from operator import index
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from tinygrad_mnist.autodiff import ops
+from tinygrad_mnist.autodiff import memory, ops
 from tinygrad_mnist.autodiff.draw import Drawing, draw
-from tinygrad_mnist.autodiff.graph import NUMPY, Variable, _mode, register_tensor, sweep, tick, wrap
+from tinygrad_mnist.autodiff.gradient import backward
+from tinygrad_mnist.autodiff.graph import cast, operator, reflected
+from tinygrad_mnist.autodiff.guard import read_only
+from tinygrad_mnist.autodiff.mode import mode
+from tinygrad_mnist.autodiff.numpy_functions import call_ufunc, stand_in
+from tinygrad_mnist.autodiff.variable import (
+    NO_PARAMS,
+    Variable,
+    as_array,
+    plain,
+    register_tensor,
+    wrap,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
+    from typing import Self
 
-    from tinygrad_mnist.autodiff.graph import Array
+    from tinygrad_mnist.autodiff.variable import Array
 
     Axis = int | tuple[int, ...] | None
 
+T = TypeVar("T", bound="Tensor")
 
-@register_tensor
+
+def in_place(operation: Callable[[Any, Any], Any]) -> Callable[[T, Any], T]:
+    """``p -= ...``: writes into a leaf that requires grad; any other tensor gives a new one."""
+
+    def assign(self: T, other: Any) -> T:
+        if self.op is not None or not self._requires_grad:
+            return operation(self, other)
+        self._check_writable()
+        return self.copy_(operation(self, other))
+
+    return assign
+
+
 class Tensor(Variable):
     """An array that takes part in automatic differentiation.
 
@@ -31,7 +57,8 @@ class Tensor(Variable):
     data : array_like
         Numbers of any shape. Python floats become float32, arrays keep their dtype.
     requires_grad : bool
-        Record what is computed from this tensor, so that `backward` can find its gradient. Floats only.
+        Record what is computed from this tensor, so that `backward` can find its gradient.
+        Floats only.
 
     Raises
     ------
@@ -53,29 +80,85 @@ class Tensor(Variable):
     __slots__ = ()
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        self._data = _as_array(data)
-        self._op = None
-        self._written = 0
+        self._data = as_array(data)
+        self._grad = None
         self._requires_grad = False
-        self.grad = None
+        self.op = None
+        self.inputs = self.arrays = ()
+        self.params = NO_PARAMS
+        self.age = 0
         self.requires_grad = requires_grad
 
     # ------------------------------------------------------------ the array
 
     @property
     def data(self) -> Array:
-        """The array itself. Assigning to it (also ``t.data -= ...``) is not recorded, but is noticed by `backward`."""
-        return self._data
+        """The array itself; of a computed tensor, to be read only.
+
+        Assigning to it (also ``t.data -= ...``) is not recorded, but is noticed by `backward`.
+        The new array must have the shape of the old one, and floats remain floats.
+        """
+        return self._data if self.op is None else read_only(self._data)
 
     @data.setter
     def data(self, value: Any) -> None:
-        if self._op is not None:
-            raise RuntimeError(
-                f"This tensor was computed by {self._op.name}, whose derivative may need the array: it must stay as it is. "
-                "Write in place only to leaves, or to a copy: tensor(t.data)."
+        self._check_leaf()
+        if value is self._data:
+            memory.stamp(value)
+            return
+        array = as_array(value)
+        self._check_fits(array, "data")
+        self._data = array
+        memory.replaced()
+
+    def copy_(self, values: Any) -> Self:
+        """Write values into the array of this tensor, and return it: noticed by `backward`.
+
+        Parameters
+        ----------
+        values : array_like
+            Of a shape that broadcasts to the tensor's; its dtype stays.
+
+        Raises
+        ------
+        RuntimeError
+            If the tensor was computed from others, or if it requires grad outside of `no_grad`.
+        """
+        self._check_leaf()
+        self._check_writable()
+        array = as_array(values)
+        if np.broadcast_shapes(array.shape, self.shape) != self.shape:
+            raise ValueError(
+                f"Values of shape {array.shape} do not fit into a tensor of shape {self.shape}."
             )
-        self._data = _as_array(value)
-        self._written = tick()
+        self._data[...] = array
+        memory.stamp(self._data)
+        return self
+
+    def _check_leaf(self) -> None:
+        if self.op is not None:
+            raise RuntimeError(
+                f"This tensor was computed by {self.op.name}, whose derivative may need the array: "
+                "it must stay as it is. Write only to leaves, or to a copy: tensor(t.data)."
+            )
+
+    def _check_writable(self) -> None:
+        if self._requires_grad and mode.recording:
+            raise RuntimeError(
+                f"This {type(self).__name__} requires grad, and a write in place is not recorded. "
+                "To update it, write `with no_grad(): p -= ...`; to compute with it, y = p - ..."
+            )
+
+    def _check_fits(self, array: Array, what: str) -> None:
+        if array.shape != self.shape:
+            raise ValueError(
+                f"The {what} of a tensor of shape {self.shape} cannot have shape {array.shape}. "
+                "Make a new tensor for another shape."
+            )
+        if self.dtype.kind == "f" and array.dtype.kind != "f":
+            raise TypeError(
+                f"The {what} of a {self.dtype} tensor must be floats, not {array.dtype}."
+            )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -101,11 +184,19 @@ class Tensor(Variable):
         """The only element, as a Python number. Raises ValueError if there are more."""
         return self._data.item()
 
+    def tolist(self) -> Any:
+        """The elements as Python numbers, in nested lists."""
+        return self._data.tolist()
+
     def numpy(self) -> Array:
-        """The array, without a copy. Raises RuntimeError if the tensor requires grad: use ``.detach().numpy()``."""
+        """The array, without a copy.
+
+        Raises RuntimeError if the tensor requires grad: use ``.detach().numpy()``.
+        """
         if self._requires_grad:
             raise RuntimeError(
-                "This tensor requires grad, and a plain array would lose it. Use .detach().numpy() if that is meant."
+                "This tensor requires grad, and a plain array would lose it. "
+                "Use .detach().numpy() if that is meant."
             )
         return self._data
 
@@ -117,20 +208,21 @@ class Tensor(Variable):
         return wrap(self._data)
 
     def graph(self, *, gradients: bool = False) -> Drawing:
-        """A picture of what this tensor was computed from: shown by notebooks, ``str`` of it is SVG.
+        """A picture of what this tensor was computed from: notebooks show it, ``str`` is SVG.
 
-        Leaves that require grad are green, other leaves and constants dashed. Small tensors show their numbers, others their
-        shape; a ``.grad`` is shown where there is one.
+        Leaves that require grad are green, other leaves and constants dashed. Small tensors show
+        their numbers, others their shape; a ``.grad`` is shown where there is one.
 
         Parameters
         ----------
         gradients : bool
-            Show the gradient of this tensor, which must be a single number, by every other one; no ``.grad`` is changed.
+            Show the gradient of this tensor, which must be a single number, with respect to every
+            other one; no ``.grad`` is changed.
 
         Raises
         ------
         RuntimeError
-            If the graph was freed: draw before `backward`, or call it with ``retain_graph=True``.
+            If the graph was freed: draw before `backward`, or call that with ``retain_graph=True``.
 
         Examples
         --------
@@ -146,17 +238,27 @@ class Tensor(Variable):
         notes = [np.array2string(self._data, prefix="Tensor(")]
         if self.dtype != np.float32:
             notes.append(f"dtype={self.dtype}")
-        if self._op is not None:
-            notes.append(f"from {self._op.name}")
+        if self.op is not None:
+            notes.append(f"from {self.op.name}")
         if self._requires_grad:
             notes.append("requires_grad")
         return f"{type(self).__name__}({', '.join(notes)})"
 
+    def __format__(self, spec: str) -> str:
+        if spec and self.size != 1:
+            raise TypeError(f"{spec!r} formats one number, but this has shape {self.shape}.")
+        return format(self.item(), spec) if spec else str(self)
+
     def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("A tensor of shape () is one number: it has no length, nor elements.")
         return len(self._data)
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self._data == plain(value)).any())
 
     def __bool__(self) -> bool:
         return bool(self._data)
@@ -166,6 +268,9 @@ class Tensor(Variable):
 
     def __int__(self) -> int:
         return int(self._data)
+
+    def __index__(self) -> int:
+        return index(self._data)
 
     # ------------------------------------------------------------ gradients
 
@@ -178,18 +283,36 @@ class Tensor(Variable):
     def requires_grad(self, value: bool) -> None:
         if value and self._data.dtype.kind != "f":
             raise TypeError(
-                f"Only floating-point tensors can require grad, this one is {self.dtype}. Make it from floats: [1.0, 2.0]."
+                "Only floating-point tensors can require grad, this one is "
+                f"{self.dtype}. Make it from floats: [1.0, 2.0]."
             )
-        if self._op is not None and not value:
+        if self.op is not None and not value:
             raise RuntimeError(
-                "This tensor was computed from others that require grad. Use .detach() for a copy that does not."
+                "This tensor was computed from others that require grad. "
+                "Use .detach() for one that does not."
             )
         self._requires_grad = value
 
-    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Set `requires_grad` and return the tensor."""
         self.requires_grad = requires_grad
         return self
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` has added up, of the tensor's shape; None before."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(
+                    f"A gradient is a Tensor or None, but this is a {type(value).__name__}. "
+                    "Wrap an array: Tensor(array)."
+                )
+            self._check_fits(value._data, "grad")
+        self._grad = value
 
     def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
         """Add the derivative of this tensor to the `.grad` of every leaf it was computed from.
@@ -204,92 +327,76 @@ class Tensor(Variable):
         Raises
         ------
         RuntimeError
-            If there is no graph (nothing required grad, or it was freed), if a tensor with several elements
-            comes without `gradient`, or if a tensor was written in place after it had been used.
+            If there is no graph (nothing required grad, or it was freed), if a tensor with several
+            elements comes without `gradient`, or if a tensor was written in place after its use.
         """
-        self._check_differentiable()
-        arrived = sweep({self: _cotangent(self, gradient)}, retain_graph=retain_graph)
-        for leaf in list(arrived):
-            g = own(arrived.pop(leaf))
-            leaf.grad = wrap(g) if leaf.grad is None else wrap(leaf.grad._data + g)
-
-    def _check_differentiable(self) -> None:
-        if not self._requires_grad:
-            raise RuntimeError(
-                "Nothing to differentiate: no tensor that led here requires grad, or it was computed under no_grad()."
-            )
+        backward(self, gradient, retain_graph)
 
     # ------------------------------------------------------------ operators
 
-    def __add__(self, other: Any) -> Tensor:
-        return ops.add(self, other)
+    __add__ = operator(ops.add)
+    __sub__ = operator(ops.sub)
+    __mul__ = operator(ops.mul)
+    __truediv__ = operator(ops.div)
+    __floordiv__ = operator(ops.floor_divide)
+    __mod__ = operator(ops.remainder)
+    __pow__ = operator(ops.power)
+    __matmul__ = ops.matmul
 
-    def __radd__(self, other: Any) -> Tensor:
-        return ops.add(other, self)
+    __radd__ = reflected(ops.add)
+    __rsub__ = reflected(ops.sub)
+    __rmul__ = reflected(ops.mul)
+    __rtruediv__ = reflected(ops.div)
+    __rfloordiv__ = reflected(ops.floor_divide)
+    __rmod__ = reflected(ops.remainder)
+    __rpow__ = reflected(ops.power)
+    __rmatmul__ = reflected(ops.matmul)
 
-    def __sub__(self, other: Any) -> Tensor:
-        return ops.sub(self, other)
+    __iadd__ = in_place(ops.add)
+    __isub__ = in_place(ops.sub)
+    __imul__ = in_place(ops.mul)
+    __itruediv__ = in_place(ops.div)
+    __ipow__ = in_place(ops.power)
+    __imatmul__ = in_place(ops.matmul)
 
-    def __rsub__(self, other: Any) -> Tensor:
-        return ops.sub(other, self)
+    __lt__ = operator(ops.less)
+    __le__ = operator(ops.less_equal)
+    __gt__ = operator(ops.greater)
+    __ge__ = operator(ops.greater_equal)
 
-    def __mul__(self, other: Any) -> Tensor:
-        return ops.mul(self, other)
+    __and__ = operator(ops.bitwise_and)
+    __or__ = operator(ops.bitwise_or)
+    __xor__ = operator(ops.bitwise_xor)
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
-    def __rmul__(self, other: Any) -> Tensor:
-        return ops.mul(other, self)
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
+        return ops.equal(self, other) if _is_numeric(other) else NotImplemented
 
-    def __truediv__(self, other: Any) -> Tensor:
-        return ops.div(self, other)
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
+        return ops.not_equal(self, other) if _is_numeric(other) else NotImplemented
 
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return ops.div(other, self)
-
-    def __pow__(self, other: Any) -> Tensor:
-        return ops.power(self, other)
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return ops.power(other, self)
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return ops.matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return ops.matmul(other, self)
+    __hash__ = object.__hash__
 
     def __neg__(self) -> Tensor:
         return ops.neg(self)
 
+    def __pos__(self) -> Tensor:
+        return self
+
     def __abs__(self) -> Tensor:
         return ops.abs(self)
 
-    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
-        return ops.equal(self, other)
-
-    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
-        return ops.not_equal(self, other)
-
-    def __lt__(self, other: Any) -> Tensor:
-        return ops.less(self, other)
-
-    def __le__(self, other: Any) -> Tensor:
-        return ops.less_equal(self, other)
-
-    def __gt__(self, other: Any) -> Tensor:
-        return ops.greater(self, other)
-
-    def __ge__(self, other: Any) -> Tensor:
-        return ops.greater_equal(self, other)
-
-    __hash__ = object.__hash__
+    def __invert__(self) -> Tensor:
+        return ops.invert(self)
 
     def __getitem__(self, key: Any) -> Tensor:
-        return ops.index(self, key=_plain(key))
+        return ops.index(self, key=plain(key))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise TypeError(
-            "A tensor's elements cannot be assigned: the graph would not know. Build a new one with np.where(mask, value, t) or "
-            "np.concatenate, or write to the array of a leaf, t.data[...] = value, before it is used."
+            "A tensor's elements cannot be assigned: the graph would not know. Build a new one "
+            "with np.where(mask, value, t) or np.concatenate, or write to the array of a leaf, "
+            "t.data[...] = value, before it is used."
         )
 
     # ------------------------------------------------------------ methods
@@ -298,12 +405,16 @@ class Tensor(Variable):
         """Sum over `axis`, or over all elements."""
         return ops.sum(self, axis=axis, keepdims=keepdims)
 
+    def prod(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Product over `axis`, or over all elements."""
+        return ops.prod(self, axis, keepdims)
+
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Arithmetic mean over `axis`, or over all elements."""
         return ops.mean(self, axis=axis, keepdims=keepdims)
 
     def var(self, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
-        """Variance over `axis`: squared deviations from the mean, summed and divided by n - ddof."""
+        """Variance over `axis`: squared deviations from the mean, summed, over n - ddof."""
         return ops.var(self, axis=axis, ddof=ddof, keepdims=keepdims)
 
     def std(self, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
@@ -326,9 +437,29 @@ class Tensor(Variable):
         """Position of the largest element along `axis`, or in the flattened array."""
         return ops.argmax(self, axis=axis, keepdims=keepdims)
 
+    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        """Position of the smallest element along `axis`, or in the flattened array."""
+        return ops.argmin(self, axis=axis, keepdims=keepdims)
+
+    def any(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Whether any element over `axis` is true, or not 0."""
+        return ops.any(self, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Whether all elements over `axis` are true, or not 0."""
+        return ops.all(self, axis=axis, keepdims=keepdims)
+
     def reshape(self, *shape: Any) -> Tensor:
         """The same elements in another shape; one length may be -1."""
         return ops.reshape(self, shape=_unpack(shape))
+
+    def flatten(self) -> Tensor:
+        """The same elements along one axis."""
+        return self.reshape(-1)
+
+    def ravel(self) -> Tensor:
+        """The same as `flatten`."""
+        return self.reshape(-1)
 
     def transpose(self, *axes: Any) -> Tensor:
         """Permute the axes; without arguments, reverse them."""
@@ -345,12 +476,36 @@ class Tensor(Variable):
     def swapaxes(self, axis1: int, axis2: int) -> Tensor:
         """Two axes exchanged."""
         axes = list(range(self.ndim))
-        axes[axis1], axes[axis2] = axes[axis2], axes[axis1]
+        i, j = ops.axes_of(self, (axis1, axis2))
+        axes[i], axes[j] = j, i
         return self.transpose(axes)
+
+    def dot(self, other: Any) -> Tensor:
+        """The product of vectors or matrices, or with a number, as ``np.dot`` of up to two axes."""
+        if self.ndim == 0 or np.ndim(plain(other)) == 0:
+            return self * other
+        return self @ other
+
+    def square(self) -> Tensor:
+        """Each element squared."""
+        return self * self
 
     def clamp(self, min: float | None = None, max: float | None = None) -> Tensor:
         """Each element limited to [min, max]; None is no bound."""
         return ops.clamp(self, min=min, max=max)
+
+    def clip(self, min: float | None = None, max: float | None = None) -> Tensor:
+        """NumPy's name of `clamp`."""
+        return self.clamp(min, max)
+
+    def astype(self, dtype: Any) -> Tensor:
+        """In another dtype; only one of floats passes a gradient on."""
+        to = np.dtype(dtype)
+        return cast(self, dtype=to) if to.kind == "f" else wrap(self._data.astype(to))
+
+    def copy(self) -> Tensor:
+        """The same values in an array of its own; a gradient passes through."""
+        return self.astype(self.dtype)
 
     @property
     def T(self) -> Tensor:
@@ -360,8 +515,9 @@ class Tensor(Variable):
     @property
     def mT(self) -> Tensor:
         """The last two axes swapped: the transpose of each matrix in a stack."""
-        *stack, rows, columns = range(self.ndim)
-        return self.transpose(*stack, columns, rows)
+        if self.ndim < 2:
+            raise ValueError(f"mT transposes matrices, but this tensor has shape {self.shape}.")
+        return self.swapaxes(-2, -1)
 
     def exp(self) -> Tensor:
         """E to the power of each element."""
@@ -405,93 +561,35 @@ class Tensor(Variable):
 
     # ------------------------------------------------------------ NumPy functions
 
-    def __array_ufunc__(
-        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any
-    ) -> Any:
-        if out is not None:
-            recorded = _mode.recording and any(
-                isinstance(x, Tensor) and x._requires_grad for x in inputs
-            )
-            if recorded or any(isinstance(x, Tensor) for x in out):
-                raise TypeError(
-                    f"np.{ufunc.__name__} with out= would overwrite an array without recording it. Write y = ... instead."
-                )
-            return getattr(ufunc, method)(*map(_plain, inputs), out=out, **kwargs)
-        if method != "__call__" or kwargs:
-            raise TypeError(
-                f"np.{ufunc.__name__} is differentiable only in its plain form, without .{method} or {list(kwargs)}."
-            )
-        return _stand_in(ufunc)(*inputs)
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if options or method != "__call__":
+            return call_ufunc(ufunc, method, inputs, options)
+        return stand_in(ufunc)(*inputs)
 
     def __array_function__(
         self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
     ) -> Any:
-        return _stand_in(function)(*args, **kwargs)
+        return stand_in(function)(*args, **kwargs)
 
 
-NUMPY.update(
-    {
-        getattr(np, name): getattr(Tensor, name)
-        for name in (
-            "sum",
-            "mean",
-            "var",
-            "std",
-            "max",
-            "min",
-            "argmax",
-            "reshape",
-            "transpose",
-            "squeeze",
-            "swapaxes",
-        )
-    }
-)
-NUMPY[np.amax], NUMPY[np.amin] = Tensor.max, Tensor.min
-NUMPY[np.expand_dims] = Tensor.unsqueeze
-NUMPY[np.clip] = Tensor.clamp
-NUMPY[np.linalg.norm] = lambda x, *, axis=None, keepdims=False: x.norm(axis, keepdims)
-NUMPY[np.broadcast_to] = lambda x, shape: ops.broadcast_to(x, shape=_unpack((shape,)))
-NUMPY[np.concatenate] = lambda arrays, axis=0: ops.concatenate(*arrays, axis=axis)
-NUMPY[np.stack] = lambda arrays, axis=0: ops.stack(*arrays, axis=axis)
-
-
-def _stand_in(function: Callable[..., Any]) -> Callable[..., Any]:
-    if function not in NUMPY:
-        raise TypeError(
-            f"np.{function.__name__} has no op, so its derivative is unknown. Use other operations, declare one with "
-            f"@op(numpy=np.{function.__name__}) and .vjp(...), or work on the array: t.detach().numpy()."
-        )
-    return NUMPY[function]
-
-
-def _as_array(data: Any) -> Array:
-    try:
-        array = data._data if isinstance(data, Variable) else np.asarray(data)
-    except ValueError as error:
-        raise TypeError(
-            f"A tensor holds numbers in rows of equal length, but this is {data!r}."
-        ) from error
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"A tensor holds numbers, but this is {array.dtype} data: {data!r}.")
-    if array.dtype == np.float64 and not hasattr(data, "dtype"):
-        array = array.astype(np.float32)
-    return array
-
-
-def _plain(x: Any) -> Any:
-    """The array of a tensor, also inside the tuple of an index; everything else as it is."""
-    if isinstance(x, tuple):
-        return tuple(map(_plain, x))
-    return x._data if isinstance(x, Variable) else x
+def _is_numeric(x: object) -> bool:
+    """Whether something can be compared with numbers; None and strings equal no tensor."""
+    return isinstance(x, Variable) or np.asarray(x).dtype.kind in "biufc"
 
 
 def _unpack(numbers: tuple[Any, ...]) -> tuple[int, ...]:
-    return tuple(numbers[0]) if len(numbers) == 1 and not isinstance(numbers[0], int) else numbers
+    """Lengths or axes, given one by one or as one sequence; no axes for None."""
+    if len(numbers) == 1 and numbers[0] is None:
+        return ()
+    if len(numbers) == 1 and isinstance(numbers[0], (tuple, list, np.ndarray)):
+        numbers = tuple(numbers[0])
+    return tuple(map(index, numbers))
 
 
 def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
-    """A tensor with its own copy of `data`: Python floats become float32, arrays keep their dtype unless `dtype` says so.
+    """A tensor with its own copy of `data`.
+
+    Python floats become float32, arrays keep their dtype unless `dtype` says so.
 
     Examples
     --------
@@ -499,108 +597,8 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     >>> tensor([1.0, 2.0]).dtype
     dtype('float32')
     """
-    return Tensor(
-        np.array(_as_array(data) if dtype is None else _plain(data), dtype=dtype), requires_grad
-    )
+    values = as_array(data) if dtype is None else plain(data)
+    return Tensor(np.array(values, dtype=dtype), requires_grad)
 
 
-def own(g: Any) -> Array:
-    """The array itself if nobody else holds it and it is its own memory; otherwise a copy."""
-    return (
-        g
-        if isinstance(g, np.ndarray) and g.flags.owndata and sys.getrefcount(g) <= _SOLE
-        else np.array(g)
-    )
-
-
-def _holders(g: Any) -> int:
-    return sys.getrefcount(g)
-
-
-_SOLE = _holders(np.empty(0))
-"""What getrefcount says of an array whose only holder is the function that asks."""
-
-
-def _cotangent(output: Tensor, gradient: Any) -> Array:
-    if gradient is None:
-        if output.size != 1:
-            raise RuntimeError(
-                f"backward() starts from a single number, but this tensor has shape {output.shape}. "
-                "Reduce it first, as in loss.mean().backward(), or pass gradient= of that shape."
-            )
-        return np.ones_like(output._data)
-    given: Array = np.asarray(_plain(gradient), dtype=output.dtype)
-    if given.shape != output.shape:
-        raise ValueError(
-            f"gradient has shape {given.shape}, but the tensor it belongs to has shape {output.shape}."
-        )
-    return given
-
-
-def grad(
-    outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
-    grad_outputs: Any = None,
-    retain_graph: bool | None = None,
-    create_graph: bool = False,
-    allow_unused: bool = False,
-) -> tuple[Tensor | None, ...]:
-    """The derivatives of `outputs` with respect to `inputs`, leaving every `.grad` alone.
-
-    Parameters
-    ----------
-    outputs, inputs : Tensor or sequence of Tensor
-        What is differentiated, and with respect to what: leaves or anything computed from them.
-    grad_outputs : array_like or sequence, optional
-        The cotangent of each output, of its shape; 1 for an output of one element.
-    retain_graph : bool, optional
-        Keep the graph for another call; by default kept exactly if `create_graph`.
-    create_graph : bool
-        Record the derivatives themselves, so that they can be differentiated again.
-    allow_unused : bool
-        Return None for an input that the outputs do not depend on, instead of raising.
-
-    Returns
-    -------
-    tuple of Tensor
-        One derivative per input, of its shape and dtype.
-
-    Raises
-    ------
-    RuntimeError
-        As `Tensor.backward`; also for an input that does not require grad or, without `allow_unused`, was not used.
-
-    Examples
-    --------
-    >>> from tinygrad_mnist import grad, tensor
-    >>> x = tensor(2.0, requires_grad=True)
-    >>> (slope,) = grad(x**3, x, create_graph=True)
-    >>> (curvature,) = grad(slope, x)
-    >>> slope.item(), curvature.item()
-    (12.0, 12.0)
-    """
-    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    starts = (
-        [grad_outputs]
-        if len(outputs) == 1 and not isinstance(grad_outputs, (list, tuple))
-        else grad_outputs or [None] * len(outputs)
-    )
-    roots: dict[Any, Any] = {}
-    for y, start in zip(outputs, starts, strict=True):
-        g: Any = _cotangent(y, start)
-        if create_graph:
-            g = start if isinstance(start, Tensor) else wrap(g)
-        y._check_differentiable()
-        roots[y] = roots[y] + g if y in roots else g
-    for x in inputs:
-        x._check_differentiable()
-    retain = create_graph if retain_graph is None else retain_graph
-    arrived = sweep(roots, retain_graph=retain, create_graph=create_graph, targets=inputs)
-    for i, x in enumerate(inputs):
-        if x not in arrived and not allow_unused:
-            raise RuntimeError(
-                f"The outputs do not depend on input {i} of shape {x.shape}. Pass allow_unused=True to get None for it."
-            )
-    found = map(arrived.get, inputs)
-    return tuple(g if g is None or isinstance(g, Tensor) else Tensor(g) for g in found)
+register_tensor(Tensor)

@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygrad_mnist.autodiff import Tensor
+from tinygrad_mnist.nn.arguments import generator, number, one_of, seen
+from tinygrad_mnist.nn.module import overwrite
+
 if TYPE_CHECKING:
-    from tinygrad_mnist.autodiff import Tensor
+    from collections.abc import Callable
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """Factor by which weights must be larger for the nonlinearity behind them: one that keeps the variance, or a rule of thumb.
+    """Factor by which weights must be larger for the nonlinearity behind them.
+
+    It keeps the variance, or is a rule of thumb.
 
     Parameters
     ----------
@@ -29,7 +35,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     ValueError
         For another nonlinearity.
     """
-    slope = 0.01 if param is None else param
+    slope = 0.01 if param is None else number(param, "The negative slope must be a finite number")
     gains = {
         "linear": 1.0,
         "sigmoid": 1.0,
@@ -37,24 +43,23 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         "relu": sqrt(2),
         "leaky_relu": sqrt(2 / (1 + slope**2)),
     }
-    if nonlinearity not in gains:
-        raise ValueError(f"No gain is known for {nonlinearity!r}. Choose from {', '.join(gains)}.")
-    return gains[nonlinearity]
+    return gains[one_of(nonlinearity, "nonlinearity", gains)]
 
 
 def xavier_uniform_(
     tensor: Tensor, gain: float = 1.0, *, rng: np.random.Generator | None = None
 ) -> Tensor:
     """Uniform in ±gain * sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010, eq. 16)."""
-    bound = gain * sqrt(6 / sum(_fans(tensor)))
+    bound = _gain(gain) * sqrt(6 / sum(_fans(tensor)))
     return uniform_(tensor, -bound, bound, rng=rng)
 
 
 def xavier_normal_(
     tensor: Tensor, gain: float = 1.0, *, rng: np.random.Generator | None = None
 ) -> Tensor:
-    """Normal with standard deviation gain * sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
-    return normal_(tensor, 0.0, gain * sqrt(2 / sum(_fans(tensor))), rng=rng)
+    """Normal with variance gain^2 * 2 / (fan_in + fan_out) (Glorot and Bengio 2010)."""
+    std = _gain(gain) * sqrt(2 / sum(_fans(tensor)))
+    return normal_(tensor, 0.0, std, rng=rng)
 
 
 def kaiming_uniform_(
@@ -65,7 +70,7 @@ def kaiming_uniform_(
     *,
     rng: np.random.Generator | None = None,
 ) -> Tensor:
-    """Uniform in ±gain * sqrt(3 / fan), so that the variance is that of `kaiming_normal_` (He et al. 2015)."""
+    """Uniform in ±gain * sqrt(3 / fan), with the variance of `kaiming_normal_` (He et al. 2015)."""
     bound = sqrt(3) * _kaiming_std(tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, rng=rng)
 
@@ -86,7 +91,8 @@ def kaiming_normal_(
     a : float
         Negative slope, if the nonlinearity is leaky_relu; 0 means relu.
     mode : {"fan_in", "fan_out"}
-        Whether to keep the variance of signals on their way forward, or of gradients on their way back.
+        Whether to keep the variance of signals on their way forward, or of gradients on their way
+        back.
     nonlinearity : str
         Gives the gain, see `calculate_gain`.
     rng : numpy.random.Generator, optional
@@ -104,19 +110,24 @@ def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, *, rng: np.random.Generator | None = None
 ) -> Tensor:
     """Uniform from `a` to `b`."""
-    return _fill(tensor, (rng or np.random.default_rng()).uniform(a, b, tensor.shape))
+    number(a, "a, the lower bound, must be a finite number")
+    number(b, f"b, the upper bound, must be a number from a = {a} on", lambda b: a <= b < np.inf)
+    return _draw(tensor, lambda shape: generator(rng).uniform(a, b, shape))
 
 
 def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, *, rng: np.random.Generator | None = None
 ) -> Tensor:
     """Normal with the given mean and standard deviation."""
-    return _fill(tensor, (rng or np.random.default_rng()).normal(mean, std, tensor.shape))
+    number(mean, "mean must be a finite number")
+    number(std, "std must be a finite number, 0 or more", lambda std: 0 <= std < np.inf)
+    return _draw(tensor, lambda shape: generator(rng).normal(mean, std, shape))
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """All equal to `val`."""
-    return _fill(tensor, np.full(tensor.shape, val))
+    overwrite(_checked(tensor), number(val, "val must be a number", lambda val: True))
+    return tensor
 
 
 def zeros_(tensor: Tensor) -> Tensor:
@@ -129,21 +140,40 @@ def ones_(tensor: Tensor) -> Tensor:
     return constant_(tensor, 1.0)
 
 
-def _fill(tensor: Tensor, values: Any) -> Tensor:
-    tensor.data = values.astype(tensor.dtype)
+def _draw(tensor: Tensor, draw: Callable[[tuple[int, ...]], Any]) -> Tensor:
+    if _checked(tensor).dtype.kind != "f":
+        raise TypeError(
+            f"Random initial values are fractions, but this tensor is {tensor.dtype}, "
+            "which would cut them off. Make it from floats: [1.0, 2.0]."
+        )
+    overwrite(tensor, draw(tensor.shape))
+    return tensor
+
+
+def _checked(tensor: Any) -> Tensor:
+    if not isinstance(tensor, Tensor):
+        raise TypeError(
+            f"Initial values are written into a tensor, but this is {seen(tensor)}. "
+            "Pass a parameter, such as layer.weight."
+        )
     return tensor
 
 
 def _fans(tensor: Tensor) -> tuple[int, int]:
-    if tensor.ndim != 2:
+    if _checked(tensor).ndim != 2:
         raise ValueError(
-            f"Fan-in and fan-out are those of a weight matrix (fan_in, fan_out), but this has shape {tensor.shape}."
+            "Fan-in and fan-out are those of a weight matrix (fan_in, fan_out), "
+            f"but this has shape {tensor.shape}."
         )
     return tensor.shape[0], tensor.shape[1]
 
 
+def _gain(gain: float) -> float:
+    claim = "gain must be a number, 0 or more, as nn.init.calculate_gain('relu') returns"
+    return number(gain, claim, lambda gain: 0 <= gain < np.inf)
+
+
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     fans = dict(zip(("fan_in", "fan_out"), _fans(tensor), strict=True))
-    if mode not in fans:
-        raise ValueError(f"mode must be 'fan_in' or 'fan_out', but is {mode!r}.")
-    return calculate_gain(nonlinearity, a) / sqrt(max(fans[mode], 1))
+    fan = fans[one_of(mode, "mode", fans)]
+    return calculate_gain(nonlinearity, a) / sqrt(max(fan, 1))

@@ -1,4 +1,7 @@
-"""The layers of a fully connected network."""
+"""The layers of a fully connected network.
+
+Activations and dropout work on any shape and keep it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygrad_mnist.nn import arguments
 from tinygrad_mnist.nn import functional as F
+from tinygrad_mnist.nn.arguments import operand, whole
 from tinygrad_mnist.nn.module import Module, Parameter
 
 if TYPE_CHECKING:
@@ -34,8 +39,11 @@ class Linear(Module):
 
     Raises
     ------
+    TypeError
+        If a length is no whole number, or `bias` is none of True and False.
     ValueError
-        When called on an input whose last axis is not in_features long.
+        If a length is negative; and when called on an input whose last axis is not in_features
+        long.
     """
 
     def __init__(
@@ -47,14 +55,19 @@ class Linear(Module):
         dtype: DTypeLike = np.float32,
         rng: np.random.Generator | None = None,
     ) -> None:
-        rng = rng or np.random.default_rng()
-        bound = 1 / np.sqrt(in_features) if in_features else 0.0
-        self.weight = Parameter(
-            rng.uniform(-bound, bound, (in_features, out_features)).astype(dtype)
-        )
-        self.bias = (
-            Parameter(rng.uniform(-bound, bound, out_features).astype(dtype)) if bias else None
-        )
+        width = "must be a whole number, 0 or more"
+        self.in_features = whole(in_features, f"in_features {width}", least=0)
+        self.out_features = whole(out_features, f"out_features {width}", least=0)
+        if not isinstance(bias, bool | np.bool_):
+            raise TypeError(
+                f"bias must be True or False, but is {arguments.seen(bias)}. "
+                "A Linear is one layer; for several use nn.Sequential or nn.MLP."
+            )
+        shape = (self.in_features, self.out_features)
+        bound = 1 / np.sqrt(self.in_features) if self.in_features else 0.0
+        rng = arguments.generator(rng)
+        self.weight = Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
+        self.bias = Parameter(rng.uniform(-bound, bound, shape[1:]).astype(dtype)) if bias else None
 
     def forward(self, x: Any) -> Tensor:
         """(..., in_features) -> (..., out_features)."""
@@ -65,7 +78,6 @@ class ReLU(Module):
     """max(x, 0), elementwise."""
 
     def forward(self, x: Any) -> Tensor:
-        """Any shape, kept."""
         return F.relu(x)
 
 
@@ -79,14 +91,12 @@ class LeakyReLU(Module):
     """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = negative_slope
+        self.negative_slope = arguments.slope(negative_slope)
 
     def forward(self, x: Any) -> Tensor:
-        """Any shape, kept."""
         return F.leaky_relu(x, self.negative_slope)
 
     def extra_repr(self) -> str:
-        """The slope."""
         return f"negative_slope={self.negative_slope}"
 
 
@@ -94,7 +104,6 @@ class Sigmoid(Module):
     """1 / (1 + exp(-x)), elementwise."""
 
     def forward(self, x: Any) -> Tensor:
-        """Any shape, kept."""
         return F.sigmoid(x)
 
 
@@ -102,12 +111,13 @@ class Tanh(Module):
     """Hyperbolic tangent, elementwise."""
 
     def forward(self, x: Any) -> Tensor:
-        """Any shape, kept."""
         return F.tanh(x)
 
 
 class Softmax(Module):
-    """exp(x) / sum(exp(x)) along an axis. For training use CrossEntropyLoss on the logits: it contains its own softmax.
+    """exp(x) / sum(exp(x)) along an axis.
+
+    For training use CrossEntropyLoss on the logits: it contains its own softmax.
 
     Parameters
     ----------
@@ -116,14 +126,12 @@ class Softmax(Module):
     """
 
     def __init__(self, dim: int) -> None:
-        self.dim = dim
+        self.dim = arguments.axis(dim)
 
     def forward(self, x: Any) -> Tensor:
-        """Any shape, kept."""
         return F.softmax(x, self.dim)
 
     def extra_repr(self) -> str:
-        """The axis."""
         return f"dim={self.dim}"
 
 
@@ -137,14 +145,12 @@ class LogSoftmax(Module):
     """
 
     def __init__(self, dim: int) -> None:
-        self.dim = dim
+        self.dim = arguments.axis(dim)
 
     def forward(self, x: Any) -> Tensor:
-        """Any shape, kept."""
         return F.log_softmax(x, self.dim)
 
     def extra_repr(self) -> str:
-        """The axis."""
         return f"dim={self.dim}"
 
 
@@ -152,7 +158,6 @@ class Identity(Module):
     """What comes in: the place of a layer that is switched off."""
 
     def forward(self, x: Any) -> Any:
-        """Anything, kept."""
         return x
 
 
@@ -161,6 +166,9 @@ class Flatten(Module):
 
     def forward(self, x: Any) -> Any:
         """(n, ...) -> (n, product of the rest)."""
+        x = operand(x, "Flatten")
+        if not x.ndim:
+            raise ValueError("Flatten takes a batch (n, ...), but was given a single number.")
         return x.reshape((x.shape[0], int(np.prod(x.shape[1:]))))
 
 
@@ -180,16 +188,11 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, rng: np.random.Generator | None = None) -> None:
-        F.dropout(
-            np.zeros(0), p, training=False
-        )  # a wrong p is refused here, not first in training
-        self.p = p
-        self.rng = rng or np.random.default_rng()
+        self.p = arguments.fraction(p)
+        self.rng = arguments.generator(rng)
 
     def forward(self, x: Any) -> Any:
-        """Any shape, kept."""
         return F.dropout(x, self.p, self.training, rng=self.rng)
 
     def extra_repr(self) -> str:
-        """The probability."""
         return f"p={self.p}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_mnist.nn import arguments
 from tinygrad_mnist.nn import functional as F
 from tinygrad_mnist.nn.module import Module
 
@@ -24,12 +25,13 @@ class CrossEntropyLoss(Module):
     Raises
     ------
     ValueError
-        When called, as `functional.cross_entropy`.
+        For other settings; and when called, as `functional.cross_entropy`.
     """
 
-    def __init__(self, *, reduction: str = "mean", label_smoothing: float = 0.0) -> None:
-        self.reduction = reduction
-        self.label_smoothing = label_smoothing
+    def __init__(self, *early: Any, reduction: str = "mean", label_smoothing: float = 0.0) -> None:
+        super().__init__(*early)
+        self.reduction = arguments.reduction(reduction)
+        self.label_smoothing = arguments.smoothing(label_smoothing)
 
     def forward(self, input: Any, target: Any) -> Tensor:
         """Logits (n, classes), class numbers (n,) -> one number, or with "none" (n,)."""
@@ -49,11 +51,12 @@ class MSELoss(Module):
     Raises
     ------
     ValueError
-        When called, as `functional.mse_loss`.
+        For another `reduction`; and when called, as `functional.mse_loss`.
     """
 
-    def __init__(self, *, reduction: str = "mean") -> None:
-        self.reduction = reduction
+    def __init__(self, *early: Any, reduction: str = "mean") -> None:
+        super().__init__(*early)
+        self.reduction = arguments.reduction(reduction)
 
     def forward(self, input: Any, target: Any) -> Tensor:
         """Two arrays of the same shape -> one number, or with "none" that shape."""

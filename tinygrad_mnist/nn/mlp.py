@@ -1,20 +1,23 @@
-"""The network this package is about, built from modules; `byhand/mlp.py` is the same one on paper."""
+"""The network this package is about, from modules; `byhand/mlp.py` is the same one on paper."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_mnist.autodiff import grad, no_grad, tensor
+from tinygrad_mnist.nn import arguments, init
 from tinygrad_mnist.nn import functional as F
-from tinygrad_mnist.nn import init
+from tinygrad_mnist.nn.arguments import generator, one_of, seen, whole
 from tinygrad_mnist.nn.layers import Dropout, Linear, ReLU, Sigmoid, Tanh
-from tinygrad_mnist.nn.module import Module, Sequential
+from tinygrad_mnist.nn.module import Module, Sequential, evaluating
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -39,10 +42,11 @@ class MLP(Sequential):
     activation : {"sigmoid", "tanh", "relu"}
         After every hidden layer.
     output : {"softmax", "sigmoid"}
-        What turns the last layer into probabilities. With "softmax" the model itself returns logits, for
-        CrossEntropyLoss; with "sigmoid" it returns the sigmoids, for MSELoss.
+        What turns the last layer into probabilities. With "softmax" the model itself returns
+        logits, for CrossEntropyLoss; with "sigmoid" it returns the sigmoids, for MSELoss.
     initialiser : str
-        How weights start, a key of `INITIALISERS`; biases start at 0, except with "standard_normal".
+        How weights start, a key of `INITIALISERS`; biases start at 0, except with
+        "standard_normal".
     dropout : float
         Probability of dropping a hidden activation in training.
     dtype : dtype
@@ -62,53 +66,57 @@ class MLP(Sequential):
         dtype: DTypeLike = np.float32,
         rng: np.random.Generator | None = None,
     ) -> None:
-        for value, known in (
-            (activation, ACTIVATIONS),
-            (output, OUTPUTS),
-            (initialiser, INITIALISERS),
-        ):
-            if value not in known:
-                raise ValueError(f"MLP knows no {value!r} here. Choose from {', '.join(known)}.")
-        rng = rng or np.random.default_rng()
+        sizes = _widths(sizes)
+        activate = ACTIVATIONS[one_of(activation, "activation", ACTIVATIONS)]
+        initialise = INITIALISERS[one_of(initialiser, "initialiser", INITIALISERS)]
+        rng = generator(rng)
+        initialise_bias: Callable[..., Any] = init.zeros_
+        if initialiser == "standard_normal":
+            initialise_bias = partial(init.normal_, rng=rng)
         modules: list[Module] = []
         for fan_in, fan_out in pairwise(sizes):
             layer = Linear(fan_in, fan_out, dtype=dtype, rng=rng)
-            INITIALISERS[initialiser](layer.weight, rng=rng)
-            if layer.bias is not None:
-                init.normal_(
-                    layer.bias, rng=rng
-                ) if initialiser == "standard_normal" else init.zeros_(layer.bias)
-            modules += [layer, ACTIVATIONS[activation](), Dropout(dropout, rng=rng)]
+            initialise(layer.weight, rng=rng)
+            initialise_bias(layer.bias)
+            modules += [layer, activate(), Dropout(dropout, rng=rng)]
         modules = [m for m in modules[:-2] if dropout or not isinstance(m, Dropout)]
+        self.output = one_of(output, "output", OUTPUTS)
         super().__init__(*modules, *([Sigmoid()] if output == "sigmoid" else []))
-        self.output = output
 
     def predict_proba(self, images: NDArray[Any]) -> NDArray[Any]:
-        """The probability of each class, without recording and without dropout: (n, in) -> (n, classes)."""
-        training = self.training
-        self.eval()
-        with no_grad():
+        """The probability of each class: (n, in) -> (n, classes).
+
+        Without recording and without dropout.
+        """
+        with evaluating(self), no_grad():
             scores = self(images)
             if self.output == "softmax":
                 scores = F.softmax(scores, dim=-1)
-        self.train(training)
         return np.asarray(scores)
 
     def predict_label(self, images: NDArray[Any]) -> NDArray[np.intp]:
         """The most probable class: (n, in) -> (n,)."""
-        return self.predict_proba(images).argmax(axis=1)
+        return self.predict_proba(images).argmax(axis=-1)
 
     def saliency(self, images: NDArray[Any], classes: NDArray[np.integer[Any]]) -> NDArray[Any]:
-        """How strongly each pixel moves the logit of a class, without dropout: |∂logit_c/∂x|, (n, in), (n,) -> (n, in).
+        """How strongly each pixel moves the logit of a class: |∂logit_c/∂x|.
 
-        With sigmoid outputs the logit is what goes into the last sigmoid.
+        (n, in), (n,) -> (n, in), without dropout. With sigmoid outputs the logit is what goes into
+        the last sigmoid.
         """
-        training = self.training
-        self.eval()
         x = tensor(images, requires_grad=True)
-        logits = (self[:-1] if self.output == "sigmoid" else self)(x)
-        self.train(training)
-        (slope,) = grad(
-            logits, x, grad_outputs=np.eye(logits.shape[1], dtype=logits.dtype)[classes]
-        )
+        with evaluating(self):
+            logits = (self[:-1] if self.output == "sigmoid" else self)(x)
+        chosen = arguments.classes(classes, logits, "saliency")
+        one_hot = np.eye(logits.shape[1], dtype=logits.dtype)[chosen]
+        (slope,) = grad(logits, x, grad_outputs=one_hot)
         return np.abs(np.asarray(slope))
+
+
+def _widths(sizes: Any) -> list[int]:
+    if not isinstance(sizes, Sequence | np.ndarray) or isinstance(sizes, str) or len(sizes) < 2:
+        raise TypeError(
+            "MLP takes the width of every layer, from the input to the output, "
+            f"such as (784, 256, 10), but was given {seen(sizes)}."
+        )
+    return [whole(n, "A width of an MLP must be a whole number, 1 or more", 1) for n in sizes]

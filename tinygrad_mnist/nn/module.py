@@ -1,17 +1,26 @@
-"""What every layer and model has in common: parameters found by attribute, one call, one printed tree."""
+"""What every layer and model has in common: parameters found by attribute, one call, one tree.
+
+A module may stand in a model under several names, and may refer to one that it is inside of.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
+from itertools import count
+from reprlib import recursive_repr
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
-from tinygrad_mnist.autodiff import Tensor, tensor
+import numpy as np
+
+from tinygrad_mnist.autodiff import Tensor, no_grad
+from tinygrad_mnist.nn.arguments import array_of, seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from typing import Self
 
-    from tinygrad_mnist.autodiff.graph import Array
+    from tinygrad_mnist.autodiff.variable import Array
 
 T = TypeVar("T")
 
@@ -30,6 +39,12 @@ class Parameter(Tensor):
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         super().__init__(data, requires_grad)
         self.name: str | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A parameter with an array of its own, and without the gradient."""
+        copied = type(self)(self.data.copy(order="K"), self.requires_grad)
+        copied.name = self.name
+        return copied
 
 
 class IncompatibleKeys(NamedTuple):
@@ -59,90 +74,145 @@ class Module:
     training = True
     _buffers: tuple[str, ...] = ()
 
-    def forward(self, *inputs: Any) -> Any:
+    def __init__(self, *early: Any, **unknown: Any) -> None:
+        if early or unknown:
+            given = ", ".join([*map(seen, early), *unknown])
+            raise TypeError(
+                f"{type(self).__name__} was given {given}, which it does not take when it is made. "
+                f"Call the finished module on the data: {type(self).__name__}()(...)."
+            )
+        super().__init__()
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
         """Compute the output; every module defines its own."""
         raise NotImplementedError(
             f"{type(self).__name__} has no forward method. Define forward(self, x) in the class."
         )
 
-    def __call__(self, *inputs: Any, **options: Any) -> Any:
+    def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         """Compute the output: calls `forward`."""
         return self.forward(*inputs, **options)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute. Where a parameter or a buffer is, only another one or None can take its place."""
-        kind = (
-            Parameter
-            if isinstance(vars(self).get(name), Parameter)
-            else Tensor
-            if name in self._buffers
-            else object
-        )
-        if not (value is None or isinstance(value, kind)):
-            raise TypeError(
-                f"{name} is a {'buffer' if kind is Tensor else 'parameter'} of this {type(self).__name__}, and a {type(value).__name__} "
-                f"in its place would not be {'saved' if kind is Tensor else 'trained'}. To change its values, assign to {name}.data."
-            )
+        """Set an attribute, and give a parameter its name."""
+        self._check_place(name, value)
         if isinstance(value, Parameter) and value.name is None:
             value.name = name
         super().__setattr__(name, value)
 
+    def _check_place(self, name: str, value: Any) -> None:
+        """Where a parameter, buffer or module is, only another one or None can take its place."""
+        old = vars(self).get(name)
+        kinds: tuple[type, ...]
+        instead = f"To change its values, assign to {name}.data."
+        if isinstance(old, Parameter):
+            what, lost, kinds = "parameter", "trained", (Parameter,)
+        elif name in self._buffers:
+            what, lost, kinds = "buffer", "saved", (Tensor,)
+        elif isinstance(old, Module):
+            what, lost, kinds = "module", "trained", (Module, Parameter)
+            instead = "Keep it under another name."
+        else:
+            return
+        if not (value is None or isinstance(value, kinds)):
+            raise TypeError(
+                f"{name} is a {what} of this {type(self).__name__}, and a {type(value).__name__} "
+                f"in its place would not be {lost}. {instead}"
+            )
+
     def register_buffer(self, name: str, tensor: Any) -> None:
-        """Keep a tensor that is not trained, such as a running mean, as an attribute and in the `state_dict`.
+        """Keep a tensor that is not trained, such as a running mean, in the `state_dict`.
 
         Parameters
         ----------
         name : str
-            Of the attribute.
+            Of the attribute that it becomes.
         tensor : Tensor, array_like or None
-            An array is shared, not copied. With None there is nothing to save until a tensor is assigned.
+            An array is shared, not copied. With None there is nothing to save until a tensor is
+            assigned.
 
         Raises
         ------
         KeyError
-            If there is an attribute of this name already.
+            If there is an attribute of this name already, or the name has a dot.
+        TypeError
+            If the name is no string, or there are no numbers.
         """
-        if hasattr(self, name) and name not in self._buffers:
+        if not isinstance(name, str):
+            raise TypeError(f"A buffer is given as name, tensor, but the name is {seen(name)}.")
+        if "." in name or (hasattr(self, name) and name not in self._buffers):
             raise KeyError(
-                f"{type(self).__name__} has an attribute {name} already. Choose another name for the buffer."
+                f"{type(self).__name__} has an attribute {name} already, or the name has a dot. "
+                "Choose another name for the buffer."
             )
         setattr(self, name, tensor if tensor is None or type(tensor) is Tensor else Tensor(tensor))
         self._buffers += (name,)
 
+    # ------------------------------------------------------------ what is inside
+
     def _children(self) -> Iterator[tuple[str, Module]]:
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
-
-    def _walk(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and every one inside it, with what comes before the names of its tensors."""
-        yield prefix, self
-        for name, child in self._children():
-            yield from child._walk(f"{prefix}{name}.")
-
-    def _state(self) -> Iterator[tuple[str, Tensor]]:
-        """Dotted name and tensor: of each module first the parameters, then the buffers; shared ones under each of their names."""
-        for prefix, module in self._walk():
-            own = vars(module)
-            yield from (
-                (prefix + name, value)
-                for name, value in own.items()
-                if isinstance(value, Parameter)
-            )
-            yield from (
-                (prefix + name, own[name]) for name in module._buffers if own.get(name) is not None
-            )
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """Attribute name and module, for each module directly inside this one, once."""
         return _once(self._children())
 
+    def children(self) -> Iterator[Module]:
+        """Each module directly inside this one, once."""
+        return (child for _, child in self.named_children())
+
+    def named_modules(
+        self,
+        memo: set[Module] | None = None,
+        prefix: str = "",
+        remove_duplicate: bool = True,
+    ) -> Iterator[tuple[str, Module]]:
+        """Dotted name and module: this one, called `prefix`, before those inside it.
+
+        Parameters
+        ----------
+        memo : set of Module, optional
+            Modules to leave out. Those that were found are added to it.
+        prefix : str
+            What all names begin with.
+        remove_duplicate : bool
+            Whether a module with several names comes once, or under each of them. It never comes
+            inside itself, so that a module may refer to the one around it.
+        """
+        memo = set() if memo is None else memo
+        if self in memo:
+            return
+        memo.add(self)
+        yield prefix, self
+        start = prefix and f"{prefix}."
+        for name, child in self._children():
+            yield from child.named_modules(memo, start + name, remove_duplicate)
+        if not remove_duplicate:
+            memo.remove(self)
+
     def modules(self) -> Iterator[Module]:
         """This module and every one inside it, once."""
-        return (module for _, module in _once(self._walk()))
+        return (module for _, module in self.named_modules())
+
+    def _tensors(
+        self, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Dotted name and tensor: of each module first the parameters, then the buffers."""
+        for place, module in self.named_modules(None, prefix, remove_duplicate):
+            start, own = place and f"{place}.", vars(module)
+            for name, value in own.items():
+                if isinstance(value, Parameter):
+                    yield start + name, value
+            for name in module._buffers:
+                if own.get(name) is not None:
+                    yield start + name, own[name]
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        """Dotted name and parameter: a module's own, in the order of assignment, before those inside it; a shared one comes once."""
-        start = prefix and f"{prefix}."
-        return _once((start + name, p) for name, p in self._state() if isinstance(p, Parameter))
+        """Dotted name and parameter: a module's own, in the order of assignment, come first.
+
+        Those of the modules inside follow. A shared one comes once.
+        """
+        return _once((name, p) for name, p in self._tensors(prefix) if isinstance(p, Parameter))
 
     def parameters(self) -> Iterator[Parameter]:
         """Every parameter of this module and those inside it, once."""
@@ -150,21 +220,27 @@ class Module:
 
     def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
         """Dotted name and buffer, in the order of `named_parameters`; a shared one comes once."""
-        start = prefix and f"{prefix}."
-        return _once((start + name, t) for name, t in self._state() if not isinstance(t, Parameter))
+        return _once((name, t) for name, t in self._tensors(prefix) if not isinstance(t, Parameter))
 
     def buffers(self) -> Iterator[Tensor]:
         """Every buffer of this module and those inside it, once."""
         return (t for _, t in self.named_buffers())
 
+    # ------------------------------------------------------------ saving and loading
+
     def state_dict(self) -> dict[str, Tensor]:
-        """Dotted name -> tensor, for parameters and buffers. They share the module's memory: copy the arrays to keep them."""
-        return {name: t.detach() for name, t in self._state()}
+        """Dotted name -> tensor, for parameters and buffers; a shared one under each of its names.
+
+        They share the module's memory: copy the arrays to keep them.
+        """
+        return {name: t.detach() for name, t in self._tensors(remove_duplicate=False)}
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True
     ) -> IncompatibleKeys:
-        """Copy values into the parameters and buffers of the same names; on any error nothing has changed.
+        """Write values into the arrays of the parameters and buffers of the same names.
+
+        On any error nothing has changed.
 
         Parameters
         ----------
@@ -181,43 +257,52 @@ class Module:
         Raises
         ------
         RuntimeError
-            If a value has another shape or is no number, or with `strict` if names do not match. The message names all of them.
+            If a value has another shape or is no number, if an array cannot be written to, or with
+            `strict` if names do not match. The message names all of them.
         TypeError
             If `state_dict` is no mapping.
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(
-                f"load_state_dict takes a dict of names and arrays, as state_dict() makes, but this is {type(state_dict)}."
+                "load_state_dict takes a dict of names and arrays, as state_dict() makes, but was "
+                f"given {seen(state_dict)}. Read a file first: np.load(path) for a .npz."
             )
-        own = dict(self._state())
+        own = dict(self._tensors(remove_duplicate=False))
         keys = IncompatibleKeys(
             [name for name in own if name not in state_dict],
             [name for name in state_dict if name not in own],
         )
-        problems = [
-            f"{what} {names}"
-            for what, names in zip(("missing", "unexpected"), keys, strict=True)
-            if strict and names
-        ]
+        unmatched = zip(("missing", "unexpected"), keys, strict=True)
+        problems = [f"{what} {names}" for what, names in unmatched if strict and names]
         values = {}
         for name in (name for name in own if name in state_dict):
             try:
-                values[name] = _copy(state_dict[name], own[name])
+                values[name] = _fitting(state_dict[name], own[name])
             except (TypeError, ValueError) as error:
-                problems.append(f"{name}: {error}")
+                problems.append(f"{name}: {error}".rstrip("."))
         if problems:
             raise RuntimeError(
                 f"The state_dict does not fit this {type(self).__name__}: {'; '.join(problems)}."
             )
         for name, value in values.items():
-            own[name].data = value
+            overwrite(own[name], value)
         return keys
+
+    # ------------------------------------------------------------ what is done to all
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training (dropout is active) and return the module."""
-        for module in self.modules():
-            module.training = mode
+        if mode not in (True, False):
+            raise ValueError(f"train takes True or False, but was given {seen(mode)}.")
+        self.training = bool(mode)
+        self._pass_mode_on()
         return self
+
+    @recursive_repr(fillvalue=None)  # type: ignore[arg-type]
+    def _pass_mode_on(self) -> None:
+        """Call `train` of those inside, which may be their own; not again where it is under way."""
+        for child in self.children():
+            child.train(self.training)
 
     def eval(self) -> Self:
         """Switch to evaluation (dropout passes everything through) and return the module."""
@@ -229,17 +314,23 @@ class Module:
             p.requires_grad = requires_grad
         return self
 
-    def zero_grad(self) -> None:
-        """Forget all gradients."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients: ``p.grad`` becomes None, or else zeros where there is one."""
         for p in self.parameters():
-            p.grad = None
+            p.grad = None if set_to_none or p.grad is None else Tensor(np.zeros_like(p.data))
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:
         """Call `fn` on every module inside, then on this one; return the module."""
-        for _, child in self.named_children():
-            child.apply(fn)
-        fn(self)
+        for module in list(self._innermost_first(set())):
+            fn(module)
         return self
+
+    def _innermost_first(self, memo: set[Module]) -> Iterator[Module]:
+        memo.add(self)
+        for child in self.children():
+            if child not in memo:
+                yield from child._innermost_first(memo)
+        yield self
 
     def extra_repr(self) -> str:
         """What `repr` says of this module itself; by default the shapes of its own parameters."""
@@ -247,16 +338,19 @@ class Module:
             f"{name} {p.shape}" for name, p in vars(self).items() if isinstance(p, Parameter)
         )
 
+    @recursive_repr(fillvalue="")  # of a module that is being printed already
     def __repr__(self) -> str:
-        count = sum(p.size for p in self.parameters())
-        counted = f"{count:,} parameter{'s' * (count != 1)}" if count else ""
+        size = sum(p.size for p in self.parameters())
+        counted = f"{size:,} parameter{'s' * (size != 1)}" if size else ""
         head = "; ".join(filter(None, [self.extra_repr(), counted]))
         children = [
-            f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self._children()
+            f"({name}): {repr(child) or f'... the {type(child).__name__} above'}"
+            for name, child in self._children()
         ]
         if not children:
             return f"{type(self).__name__}({head})"
-        return "\n  ".join([f"{type(self).__name__}(", *children]) + f"\n){' ' * bool(head)}{head}"
+        inside = "\n".join(children).replace("\n", "\n  ")
+        return f"{type(self).__name__}(\n  {inside}\n){' ' * bool(head)}{head}"
 
 
 def _once(named: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
@@ -268,26 +362,56 @@ def _once(named: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
             yield name, value
 
 
-def _copy(value: Any, target: Tensor) -> Array:
-    """The value in the dtype of the target, if it has its shape."""
-    copied = tensor(value, dtype=target.dtype).data
-    if copied.shape != target.shape:
-        transposed = copied.ndim == 2 and copied.shape == target.shape[::-1]
-        hint = (
-            " (PyTorch's Linear.weight is the transpose of ours: pass it with .T)"
-            if transposed
-            else ""
-        )
-        raise ValueError(f"shape {target.shape} here, but {copied.shape} in the state_dict{hint}")
-    if target._op is not None:
+@contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """Evaluation inside a with block; after it every module is in the mode it was in before."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def overwrite(t: Tensor, values: Any) -> None:
+    """Write values into the array of a leaf: views of it see them, and `backward` notices."""
+    check_writable(t)
+    with no_grad():
+        t.copy_(values)
+
+
+def check_writable(t: Tensor) -> None:
+    """Raise ValueError if the array of a tensor cannot be written to."""
+    if t.is_leaf and not t.data.flags.writeable:
         raise ValueError(
-            "computed from tensors that require grad, so not to be written to (update buffers under no_grad())"
+            "The array cannot be written to, as from np.broadcast_to or a file mapped into memory. "
+            "Make the tensor from a copy: array.copy()."
         )
-    return copied
+
+
+def _fitting(value: Any, target: Tensor) -> Array:
+    """A copy of the value in the dtype of the target, if it can be written there."""
+    array = array_of(value, "a state_dict")
+    if array.shape != target.shape:
+        transposed = array.ndim == 2 and array.shape == target.shape[::-1]
+        hint = " (PyTorch's Linear.weight is the transpose of ours: pass it with .T)"
+        raise ValueError(
+            f"shape {target.shape} here, but {array.shape} in the state_dict{hint * transposed}"
+        )
+    if not target.is_leaf:
+        raise ValueError(
+            "computed from tensors that require grad, so not to be written to "
+            "(update buffers under no_grad())"
+        )
+    check_writable(target)
+    return array.astype(target.dtype)
 
 
 class ModuleList(Module):
-    """Modules in a list, so that their parameters are found; what is done with them is up to the `forward` around it.
+    """Modules in a list, so that their parameters are found.
+
+    What is done with them is up to the `forward` around it.
 
     Parameters
     ----------
@@ -310,17 +434,36 @@ class ModuleList(Module):
     """
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
-        for module in modules:
-            self.append(module)
+        super().__init__()
+        self.extend(modules)
 
     def append(self, module: Module) -> Self:
         """Add a module at the end and return the list."""
-        if not isinstance(module, Module):
+        free = (str(n) for n in count(len(self)) if str(n) not in vars(self))
+        return self._put(next(free), module)
+
+    def extend(self, modules: Any) -> Self:
+        """Add several modules at the end and return the list."""
+        if not isinstance(modules, Iterable):
             raise TypeError(
-                f"{type(self).__name__} takes modules, but argument {len(self)} is a {type(module).__name__}. "
-                "Use nn.ReLU() for a function like relu."
+                f"{type(self).__name__} takes its modules in a list, but this is {seen(modules)}."
             )
-        setattr(self, str(len(self)), module)
+        for module in list(modules):
+            self.append(module)
+        return self
+
+    def _put(self, name: str, module: Any) -> Self:
+        if not isinstance(module, Module):
+            hint = "Use nn.ReLU() for a function like relu"
+            if isinstance(module, list | tuple):
+                hint = "Unpack a list of modules with a star: Sequential(*layers)"
+            elif isinstance(module, type):
+                hint = f"Make one with brackets: {module.__name__}()"
+            raise TypeError(
+                f"{type(self).__name__} takes modules, but argument {name} is "
+                f"a {type(module).__name__}. {hint}."
+            )
+        setattr(self, name, module)
         return self
 
     def __iter__(self) -> Iterator[Module]:
@@ -329,14 +472,27 @@ class ModuleList(Module):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def __getitem__(self, i: int | slice) -> Any:
+    @overload
+    def __getitem__(self, i: int) -> Module: ...
+    @overload
+    def __getitem__(self, i: slice) -> ModuleList: ...
+    def __getitem__(self, i: int | slice) -> Module:
         """The module at a place; for a slice, a list of the same modules."""
         found = list(self)[i]
         return ModuleList(found) if isinstance(found, list) else found
 
+    def __setitem__(self, i: int, module: Module) -> None:
+        """Put another module in a place."""
+        self._put([name for name, _ in self._children()][i], module)
+
 
 class Sequential(ModuleList):
     """Modules one after the other: the output of each is the input of the next.
+
+    Parameters
+    ----------
+    *modules : Module
+        In this order. Or one dict of them, whose keys become their names.
 
     Examples
     --------
@@ -349,13 +505,24 @@ class Sequential(ModuleList):
     ) 50,890 parameters
     """
 
-    def __init__(self, *modules: Module) -> None:
-        super().__init__(modules)
+    def __init__(self, *modules: Any) -> None:
+        named = len(modules) == 1 and isinstance(modules[0], Mapping)
+        super().__init__(() if named else modules)
+        for name, module in modules[0].items() if named else ():
+            self._put(name, module)
 
-    def __getitem__(self, i: int | slice) -> Any:
-        """The module at a place; for a slice, a Sequential of the same modules: all but the last layer is ``model[:-1]``."""
-        found = super().__getitem__(i)
-        return Sequential(*found) if isinstance(i, slice) else found
+    @overload
+    def __getitem__(self, i: int) -> Module: ...
+    @overload
+    def __getitem__(self, i: slice) -> Sequential: ...
+    def __getitem__(self, i: int | slice) -> Module:
+        """The module at a place; for a slice, a Sequential of the same modules and names.
+
+        So all but the last layer is ``model[:-1]``.
+        """
+        if isinstance(i, slice):
+            return Sequential(dict(list(self._children())[i]))
+        return super().__getitem__(i)
 
     def forward(self, x: Any) -> Any:
         """Pass x through all modules."""

@@ -1,26 +1,28 @@
-"""Work on the gradients of a whole model, between `backward` and the optimizer's step. The name is PyTorch's."""
+"""Work on the gradients of a whole model, between `backward` and the optimizer's step.
+
+The name is PyTorch's.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
 from tinygrad_mnist.autodiff import Tensor
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from tinygrad_mnist.nn.arguments import number, seen
 
 
 def clip_grad_norm_(
     parameters: Iterable[Tensor] | Tensor, max_norm: float, norm_type: float = 2.0
 ) -> Tensor:
-    """Scale all gradients in place by min(1, max_norm / (norm + 1e-6)), where norm is that of all of them in one vector.
+    """Scale all gradients in place by min(1, max_norm / (norm + 1e-6)).
 
-    Their direction stays. The formula is PyTorch's, also where it cannot help: an infinite norm makes finite
-    gradients 0 and infinite ones NaN, and NaN makes all NaN.
+    The norm is that of all of them in one vector, whose direction stays. The formula is PyTorch's,
+    also where it cannot help: an infinite norm makes finite gradients 0 and infinite ones NaN, and
+    NaN makes all NaN.
 
     Parameters
     ----------
@@ -38,8 +40,10 @@ def clip_grad_norm_(
 
     Raises
     ------
+    TypeError
+        If there is something else than tensors, such as the model itself.
     ValueError
-        If `max_norm` is negative, which would turn the gradients around.
+        If `max_norm` is NaN or negative, which would turn the gradients around.
 
     Examples
     --------
@@ -51,17 +55,9 @@ def clip_grad_norm_(
     >>> x.grad.data.round(3)
     array([0.6, 0.8], dtype=float32)
     """
-    if max_norm < 0:
-        raise ValueError(
-            f"max_norm is the largest length of the gradient, so it cannot be negative, but is {max_norm}."
-        )
-    listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-    if not listed and isinstance(parameters, Iterator):
-        warnings.warn(
-            "No gradient was clipped: the generator of parameters is used up. Call model.parameters() anew.",
-            stacklevel=2,
-        )
-    gradients = [p.grad for p in listed if p.grad is not None]
+    claim = "max_norm is the largest length of the gradient: a number, 0 or more"
+    number(max_norm, claim, lambda longest: longest >= 0)
+    gradients = [p.grad for p in _tensors(parameters) if p.grad is not None]
     if not gradients:
         return Tensor(0.0)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -71,3 +67,21 @@ def clip_grad_norm_(
         for g in gradients:
             g.data *= factor
         return Tensor(np.array(norm, dtype=np.result_type(*[g.dtype for g in gradients])))
+
+
+def _tensors(parameters: Any) -> list[Tensor]:
+    single = isinstance(parameters, Tensor) or not isinstance(parameters, Iterable)
+    listed = [parameters] if single else list(parameters)
+    for p in listed:
+        if not isinstance(p, Tensor):
+            raise TypeError(
+                f"The gradients are those of tensors, but this is {seen(p)}. "
+                "Pass model.parameters()."
+            )
+    if not listed and isinstance(parameters, Iterator):
+        warnings.warn(
+            "No gradient was clipped: the generator of parameters is used up. "
+            "Call model.parameters() anew.",
+            stacklevel=3,
+        )
+    return listed

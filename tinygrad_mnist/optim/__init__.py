@@ -1,4 +1,4 @@
-"""Update rules: how parameters follow their gradients, and how the learning rate changes on the way."""
+"""Update rules: how parameters follow their gradients, and how the learning rate changes."""
 
 from tinygrad_mnist.optim import lr_scheduler
 from tinygrad_mnist.optim.adam import Adam, AdamW

@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tinygrad_mnist.autodiff import Tensor
-    from tinygrad_mnist.autodiff.graph import Array
+    from tinygrad_mnist.autodiff.variable import Array
 
 
 class Adam(Optimizer):
-    r"""Step by :math:`\eta\,\hat m / (\sqrt{\hat v} + \epsilon)` along averages of g and of g^2, corrected for starting at 0.
+    r"""Step by :math:`\eta\,\hat m / (\sqrt{\hat v} + \epsilon)`.
+
+    These are averages of g and of g^2, corrected for starting at 0.
 
     Parameters
     ----------
@@ -58,7 +60,9 @@ class Adam(Optimizer):
     def update(self, p: Tensor, g: Array, group: dict[str, Any], state: dict[str, Any]) -> None:
         """The averages m and v, then a step along their quotient."""
         if not state:
-            state.update(step=0, exp_avg=np.zeros_like(p.data), exp_avg_sq=np.zeros_like(p.data))
+            state["step"] = 0
+            state["exp_avg"] = np.zeros_like(p.data)
+            state["exp_avg_sq"] = np.zeros_like(p.data)
         state["step"] += 1
         t, m, v = state["step"], state["exp_avg"], state["exp_avg_sq"]
         beta1, beta2 = group["betas"]
@@ -70,13 +74,15 @@ class Adam(Optimizer):
         v += (1 - beta2) * g * g
         m_hat_scale = 1 / (1 - beta1**t)
         v_hat_scale = 1 / (1 - beta2**t)
-        p.data -= group["lr"] * m_hat_scale * m / (np.sqrt(v * v_hat_scale) + group["eps"])
+        denominator = np.sqrt(v * v_hat_scale) + group["eps"]
+        p.data -= group["lr"] * m_hat_scale * m / denominator
 
 
 class AdamW(Adam):
     """Shrink p by the factor 1 - lr * weight_decay, then step as Adam without weight decay.
 
-    So all weights decay alike, while in `Adam` the decay of those with large gradients is scaled down.
+    So all weights decay alike, while in `Adam` the decay of those with large gradients is scaled
+    down.
 
     Parameters
     ----------
@@ -87,8 +93,8 @@ class AdamW(Adam):
 
     References
     ----------
-    Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2; as in PyTorch, the decay
-    is scaled by the learning rate.
+    Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2; as in
+    PyTorch, the decay is scaled by the learning rate.
     """
 
     def __init__(

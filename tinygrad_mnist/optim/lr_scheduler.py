@@ -1,11 +1,14 @@
-"""Learning rates that change during training. Call `step` after each epoch, or after each batch for OneCycleLR."""
+"""Learning rates that change during training.
+
+Call `step` after each epoch, or after each batch for OneCycleLR.
+"""
 
 from __future__ import annotations
 
-from math import cos, pi
+from math import cos, inf, pi
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_mnist.optim.optimizer import Optimizer, python_numbers
+from tinygrad_mnist.optim.optimizer import Optimizer, check_mapping, number, python_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,14 +17,16 @@ if TYPE_CHECKING:
 class LRScheduler:
     """Sets every group's ``lr`` to `rate` of the steps taken so far; a schedule defines `rate`.
 
-    The rate is a formula in the number of steps and the first rate, which the groups keep as ``initial_lr``. So of two
-    schedules of one optimizer the last has its way, where PyTorch's would multiply.
+    The rate is a formula in the number of steps and the first rate, which the groups keep as
+    ``initial_lr``. So of two schedules of one optimizer the last has its way, where PyTorch's would
+    multiply.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(
-                f"A schedule changes the learning rate of an optimizer, but was given a {type(optimizer).__name__}."
+                "A schedule changes the learning rate of an optimizer, but was given "
+                f"a {type(optimizer).__name__}. Pass the optimizer itself: optim.SGD(...)."
             )
         self.optimizer = optimizer
         self.last_epoch = 0
@@ -41,23 +46,31 @@ class LRScheduler:
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """The steps taken and the schedule's settings, in numbers; the learning rates are in the optimizer's `state_dict`."""
+        """The steps taken and the schedule's settings, in numbers.
+
+        The learning rates are in the optimizer's `state_dict`.
+        """
         return {name: value for name, value in vars(self).items() if name != "optimizer"}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from where `state_dict` was taken; on any error nothing has changed.
 
-        The optimizer is left alone: load its own `state_dict` too, or the rate changes only at the next `step`.
+        The optimizer is left alone: load its own `state_dict` too, or the rate changes only at the
+        next `step`.
 
         Raises
         ------
         KeyError
             If the state is that of another kind of schedule.
+        TypeError
+            If it is no mapping.
         """
+        check_mapping(state_dict)
         own = self.state_dict().keys()
         if own != state_dict.keys():
             raise KeyError(
-                f"The state_dict is not of a {type(self).__name__}: missing {sorted(own - state_dict.keys())}, "
+                f"The state_dict is not of a {type(self).__name__}: "
+                f"missing {sorted(own - state_dict.keys())}, "
                 f"unexpected {sorted(state_dict.keys() - own)}."
             )
         vars(self).update({name: python_numbers(value) for name, value in state_dict.items()})
@@ -75,12 +88,8 @@ class StepLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        if step_size < 1:
-            raise ValueError(
-                f"step_size is how many steps the rate stays the same, at least 1, but is {step_size}."
-            )
-        self.step_size = step_size
-        self.gamma = gamma
+        self.step_size = _steps(step_size, "step_size")
+        self.gamma = _size(gamma, "gamma")
         super().__init__(optimizer)
 
     def rate(self, step: int, initial_lr: float) -> float:
@@ -92,7 +101,7 @@ class ExponentialLR(LRScheduler):
     """Multiply the learning rate by `gamma` at each step."""
 
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
-        self.gamma = gamma
+        self.gamma = _size(gamma, "gamma")
         super().__init__(optimizer)
 
     def rate(self, step: int, initial_lr: float) -> float:
@@ -101,22 +110,19 @@ class ExponentialLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """Fall from the first learning rate to `eta_min` along half a cosine of `T_max` steps, then up again, and so on.
+    """Fall from the first learning rate to `eta_min` along half a cosine of `T_max` steps.
 
-    Raises ValueError if `T_max` is not positive.
+    Then rise again, and so on. Raises ValueError if `T_max` is not positive.
 
     References
     ----------
-    Loshchilov and Hutter, "SGDR", ICLR 2017, equation 5, with the cosine going on where the paper restarts.
+    Loshchilov and Hutter, "SGDR", ICLR 2017, equation 5, with the cosine going on where the paper
+    restarts.
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
-        if T_max < 1:
-            raise ValueError(
-                f"T_max is the number of steps down to eta_min, at least 1, but is {T_max}."
-            )
-        self.T_max = T_max
-        self.eta_min = eta_min
+        self.T_max = _steps(T_max, "T_max")
+        self.eta_min = _size(eta_min, "eta_min")
         super().__init__(optimizer)
 
     def rate(self, step: int, initial_lr: float) -> float:
@@ -176,21 +182,13 @@ class OneCycleLR(LRScheduler):
         div_factor: float = 25.0,
         final_div_factor: float = 1e4,
     ) -> None:
-        if total_steps is None:
-            if epochs is None or steps_per_epoch is None:
-                raise ValueError(
-                    "A cycle needs to know its length: pass total_steps, or epochs and steps_per_epoch."
-                )
-            total_steps = epochs * steps_per_epoch
-        if not 0 <= pct_start < 1 or total_steps < 1:
-            raise ValueError(
-                f"A cycle needs total_steps >= 1 and 0 <= pct_start < 1, but was given {total_steps} and {pct_start}."
-            )
-        self.total_steps = total_steps
-        self.peak = pct_start * total_steps - 1
-        self.rates = (max_lr / div_factor, max_lr, max_lr / div_factor / final_div_factor)
+        self.total_steps = _length(total_steps, epochs, steps_per_epoch)
+        self.peak = _fraction(pct_start, "pct_start") * self.total_steps - 1
+        first = _size(max_lr, "max_lr") / _divisor(div_factor, "div_factor")
+        self.rates = (first, max_lr, first / _divisor(final_div_factor, "final_div_factor"))
         self.cycle_momentum = cycle_momentum
-        self.momenta = (max_momentum, base_momentum, max_momentum)
+        highest = _fraction(max_momentum, "max_momentum")
+        self.momenta = (highest, _fraction(base_momentum, "base_momentum"), highest)
         super().__init__(optimizer)
 
     def _cycle(self, step: int, start: float, middle: float, end: float) -> float:
@@ -202,7 +200,8 @@ class OneCycleLR(LRScheduler):
         """Raises ValueError past `total_steps`."""
         if step > self.total_steps:
             raise ValueError(
-                f"This cycle has {self.total_steps} steps, but was asked for step {step}. Was total_steps counted in epochs?"
+                f"This cycle has {self.total_steps} steps, but was asked for step {step}. "
+                "Was total_steps counted in epochs?"
             )
         return self._cycle(step, *self.rates)
 
@@ -220,3 +219,30 @@ class OneCycleLR(LRScheduler):
 
 def _half_cosine(start: float, end: float, fraction: float) -> float:
     return end + (start - end) / 2 * (1 + cos(pi * fraction))
+
+
+def _steps(value: Any, name: str) -> int:
+    claim = f"{name} must be a whole number, 1 or more"
+    return int(number(value, claim, lambda steps: steps >= 1 and steps % 1 == 0))
+
+
+def _length(total_steps: Any, epochs: Any, steps_per_epoch: Any) -> int:
+    if total_steps is not None:
+        return _steps(total_steps, "total_steps")
+    if epochs is None or steps_per_epoch is None:
+        raise ValueError(
+            "A cycle needs to know its length: pass total_steps, or epochs and steps_per_epoch."
+        )
+    return _steps(epochs, "epochs") * _steps(steps_per_epoch, "steps_per_epoch")
+
+
+def _size(value: Any, name: str) -> Any:
+    return number(value, f"{name} must be a finite number, 0 or more", lambda x: 0 <= x < inf)
+
+
+def _divisor(value: Any, name: str) -> Any:
+    return number(value, f"{name} must be a finite number above 0", lambda x: 0 < x < inf)
+
+
+def _fraction(value: Any, name: str) -> Any:
+    return number(value, f"{name} must be a number from 0 up to below 1", lambda x: 0 <= x < 1)

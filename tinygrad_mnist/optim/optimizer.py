@@ -1,29 +1,34 @@
-"""What the optimizers share: groups of parameters with their own settings, and what is remembered of each parameter."""
+"""What the optimizers share: groups of parameters with their own settings, and their memory."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tinygrad_mnist.autodiff import Tensor
+from tinygrad_mnist.autodiff.mode import Recording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
-    from tinygrad_mnist.autodiff.graph import Array
+    from tinygrad_mnist.autodiff.variable import Array
 
     Group = dict[str, Any]
     State = dict[str, Any]
 
 
 class Optimizer:
-    """Parameters in groups, each a dict of its ``params`` and its settings. An update rule defines `update`.
+    """Parameters in groups, each a dict of its ``params`` and its settings.
+
+    An update rule defines `update`.
 
     Parameters
     ----------
     params : iterable of Tensor, or of dict
-        The parameters, or groups ``{"params": [...], "lr": ...}`` whose settings replace the defaults.
+        The parameters, or groups ``{"params": [...], "lr": ...}`` whose settings replace the
+        defaults.
     defaults : dict
         The settings of groups that do not name them.
 
@@ -32,16 +37,20 @@ class Optimizer:
     param_groups : list of dict
         The groups. Write to ``param_groups[0]["lr"]`` to change a learning rate.
     state : list of dict
-        What is remembered of each parameter, in the order of the groups; empty before its first step.
+        What is remembered of each parameter, in the order of the groups; empty before its first
+        step.
     remembers : tuple of str
-        Names of the entries of `state`: "step" is a number, everything else an array of the parameter's shape.
+        Names of the entries of `state`: "step" is a number, everything else an array of the
+        parameter's shape.
 
     Raises
     ------
     TypeError
-        If there is something else than tensors, or a set, which has no order.
+        If there is something else than tensors, or a set, which has no order, or a setting is no
+        number.
     ValueError
-        If there are no parameters, one comes twice or was computed from others, or a setting is out of range.
+        If there are no parameters, one comes twice, was computed from others or is read-only, or a
+        setting is out of range.
 
     Examples
     --------
@@ -65,8 +74,8 @@ class Optimizer:
         entries = _in_order(params)
         if not entries:
             raise ValueError(
-                "The optimizer was given no parameters. Are the weights arrays, and not nn.Parameter? "
-                "Or was a generator such as model.parameters() used up before?"
+                "The optimizer was given no parameters. Are the weights arrays, and not "
+                "nn.Parameter? Or was a generator such as model.parameters() used up before?"
             )
         self.defaults = defaults
         self.param_groups: list[Group] = []
@@ -75,23 +84,11 @@ class Optimizer:
             self.add_param_group(group)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Update more parameters from now on; settings that the group does not name are the defaults."""
-        if not isinstance(param_group, dict):
-            raise TypeError(
-                f"A group is a dict such as {{'params': [...], 'lr': 0.1}}, but this is a {type(param_group).__name__}."
-            )
-        given = param_group["params"]
+        """Update more parameters from now on; other settings than the group's are the defaults."""
+        given = _group(param_group)["params"]
         params = [given] if isinstance(given, Tensor) else _in_order(given)
         for p in params:
-            if not isinstance(p, Tensor):
-                raise TypeError(
-                    f"An optimizer updates tensors, but was given a {type(p).__name__}. Pass model.parameters()."
-                )
-            if p._op is not None:
-                raise ValueError(
-                    f"A tensor of shape {p.shape} was computed by {p._op.name}, so it never gets a gradient to follow. "
-                    "Pass the tensor it was computed from, or make it anew: tensor(t.data, requires_grad=True)."
-                )
+            _check_parameter(p)
         every = [p for _, p in self._parameters()] + params
         if len(set(every)) < len(every):
             raise ValueError("A parameter was given twice: it would be updated twice a step.")
@@ -104,17 +101,31 @@ class Optimizer:
         Parameters
         ----------
         set_to_none : bool
-            Whether ``p.grad`` becomes None, so that `step` passes p over, or zeros, along which momentum and
-            weight decay still move it.
+            Whether ``p.grad`` becomes None, so that `step` passes p over, or zeros, along which
+            momentum and weight decay still move it.
         """
         for _, p in self._parameters():
             p.grad = None if set_to_none or p.grad is None else Tensor(np.zeros_like(p.data))
 
-    def step(self) -> None:
-        """Update every parameter that has a gradient."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient.
+
+        Parameters
+        ----------
+        closure : callable, optional
+            Called first, with recording on: computes the loss anew, calls `backward` and returns
+            the loss.
+
+        Returns
+        -------
+        Tensor or None
+            What the closure returned.
+        """
+        loss = None if closure is None else _recorded(closure)
         for (group, p), state in zip(self._parameters(), self.state, strict=True):
             if p.grad is not None:
                 self.update(p, p.grad.data, group, state)
+        return loss
 
     def update(self, p: Tensor, g: Array, group: dict[str, Any], state: dict[str, Any]) -> None:
         """Move one parameter: the update equation, which every optimizer defines.
@@ -131,27 +142,33 @@ class Optimizer:
             What is remembered of p: empty at first, then what `update` left in it.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} has no update method. Define update(self, p, g, group, state) in the class."
+            f"{type(self).__name__} has no update method. "
+            "Define update(self, p, g, group, state) in the class."
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the next step depends on, beside the parameters and gradients, in numbers and copied arrays.
+        """All that the next step depends on, beside the parameters and gradients.
+
+        In numbers and copied arrays.
 
         Returns
         -------
         dict
-            ``{"state": {0: {...}, ...}, "param_groups": [{"lr": ..., "params": [0, ...]}, ...]}``, where
-            parameters are numbered through all groups. Those that never took a step have no state.
+            ``{"state": {0: {...}, ...}, "param_groups": [{"lr": ..., "params": [0, ...]}, ...]}``,
+            where parameters are numbered through all groups. Those that never took a step have no
+            state.
 
         Raises
         ------
         ValueError
-            If there is state that `remembers` does not name, and that `load_state_dict` would not restore.
+            If there is state that `remembers` does not name, and that `load_state_dict` would not
+            restore.
         """
         if lost := {name for state in self.state for name in state}.difference(self.remembers):
             kind = type(self).__name__
             raise ValueError(
-                f"{kind} keeps {sorted(lost)} in its state, but {kind}.remembers does not name it, so it would be lost. Add it there."
+                f"{kind} keeps {sorted(lost)} in its state, but {kind}.remembers does not name it, "
+                "so it would be lost. Add it there."
             )
         numbers = iter(range(len(self.state)))
         return {
@@ -167,36 +184,37 @@ class Optimizer:
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from where `state_dict` was taken: copies settings and state; on any error nothing has changed.
+        """Go on from where `state_dict` was taken: copies settings and state.
 
-        The optimizer must have been built over the same parameters in the same groups. Build a schedule before
-        this, since a new schedule sets the learning rate.
+        On any error nothing has changed. The optimizer must have been built over the same
+        parameters in the same groups. Build a schedule before this, since a new schedule sets the
+        learning rate.
 
         Raises
         ------
         KeyError
-            If a setting or an entry of the state is missing, as in the state of another kind of optimizer.
+            If a setting or an entry of the state is missing, as in the state of another kind of
+            optimizer.
+        TypeError
+            If `state_dict` is no mapping, or a setting is no number.
         ValueError
             If groups or parameters differ in number or shape, or a setting is out of range.
         """
-        absent = {"state", "param_groups"} - state_dict.keys()
-        if absent:
-            raise KeyError(
-                f"An optimizer's state_dict has 'state' and 'param_groups', but this lacks {sorted(absent)}."
-            )
-        saved_groups, saved_state = state_dict["param_groups"], state_dict["state"]
+        saved_groups, saved_state = _parts(state_dict)
         own, saved = (
             [len(group["params"]) for group in groups]
             for groups in (self.param_groups, saved_groups)
         )
         if own != saved:
             raise ValueError(
-                f"The state_dict has groups of {saved} parameters, but this optimizer has groups of {own}. Was it built for another model?"
+                f"The state_dict has groups of {saved} parameters, but this optimizer has groups "
+                f"of {own}. Was it built for another model?"
             )
         numbers = [i for group in saved_groups for i in group["params"]]
         if stray := set(saved_state) - set(numbers):
             raise KeyError(
-                f"The state_dict has state for parameters {sorted(stray, key=str)}, which are in none of its groups."
+                f"The state_dict has state for parameters {sorted(stray, key=str)}, "
+                "which are in none of its groups."
             )
         groups = [
             _checked(_complete(saved, self.defaults, f"group {i}")) | {"params": group["params"]}
@@ -217,7 +235,8 @@ class Optimizer:
             value, shape = np.asarray(saved[name]), () if name == "step" else p.shape
             if value.shape != shape:
                 raise ValueError(
-                    f"{name} of parameter {number} has shape {value.shape}, but this optimizer needs {shape}."
+                    f"{name} of parameter {number} has shape {value.shape}, "
+                    f"but this optimizer needs {shape}."
                 )
             state[name] = int(value) if name == "step" else np.array(value, dtype=p.dtype)
         return state
@@ -227,30 +246,111 @@ class Optimizer:
 
 
 def python_numbers(setting: Any) -> Any:
-    """A setting in Python's numbers: NumPy's own would turn the update of float32 parameters into float64 arithmetic."""
+    """A setting in Python's numbers: NumPy's would turn the update of float32 into float64."""
+    if isinstance(setting, list | tuple):
+        return tuple(map(python_numbers, setting))
     plain = np.asarray(setting).tolist()
     return tuple(plain) if isinstance(plain, list) else plain
 
 
-def _in_order(params: Iterable[Any]) -> list[Any]:
-    if isinstance(params, Tensor | set | frozenset):
+def number(value: Any, claim: str, fits: Callable[[Any], bool]) -> Any:
+    """A setting, if it is a number for which `fits` is true."""
+    plain = python_numbers(value)
+    if isinstance(plain, bool) or not isinstance(plain, int | float):
+        raise TypeError(f"{claim}, but is {_seen(value)}.")
+    if not fits(plain):
+        raise ValueError(f"{claim}, but is {plain}.")
+    return plain
+
+
+def _seen(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"a {type(value).__name__}"
+
+
+def check_mapping(state_dict: Any) -> None:
+    """Raise TypeError for what is no dict, such as the name of a file."""
+    if not isinstance(state_dict, Mapping):
         raise TypeError(
-            f"An optimizer takes its parameters in a list, but was given a {type(params).__name__}. "
-            "Pass model.parameters(), or [p] for one tensor; a set has no order to find their state by."
+            "load_state_dict takes a dict, as state_dict() makes, but was given "
+            f"{_seen(state_dict)}. Read a file first."
         )
-    return list(params)
+
+
+def _parts(state_dict: Mapping[str, Any]) -> tuple[Any, Any]:
+    check_mapping(state_dict)
+    if absent := {"state", "param_groups"} - state_dict.keys():
+        raise KeyError(
+            "An optimizer's state_dict has 'state' and 'param_groups', "
+            f"but this lacks {sorted(absent)}."
+        )
+    return state_dict["param_groups"], state_dict["state"]
+
+
+def _recorded(closure: Any) -> Any:
+    if not callable(closure):
+        raise TypeError(
+            "step takes a function that computes the loss anew, but was given "
+            f"a {type(closure).__name__}. Call loss.backward() first, then step()."
+        )
+    with Recording(True):
+        return closure()
+
+
+def _group(group: Any) -> Any:
+    if not isinstance(group, dict) or "params" not in group:
+        seen = (
+            f"has only {list(group)}" if isinstance(group, dict) else f"is a {type(group).__name__}"
+        )
+        raise TypeError(
+            f"A group is a dict such as {{'params': [...], 'lr': 0.1}}, but this {seen}."
+        )
+    return group
+
+
+def _in_order(params: Any) -> list[Any]:
+    if isinstance(params, Tensor | set | frozenset | dict):
+        raise TypeError(
+            "An optimizer takes its parameters in a list, but was given "
+            f"a {type(params).__name__}. Pass model.parameters(), or [p] for one tensor; "
+            "a set has no order to find their state by."
+        )
+    return list(params) if isinstance(params, Iterable) else [params]
+
+
+def _check_parameter(p: Any) -> None:
+    if not isinstance(p, Tensor):
+        raise TypeError(
+            f"An optimizer updates tensors, but was given a {type(p).__name__}. "
+            "Pass model.parameters(), with its parentheses."
+        )
+    if p.op is not None:
+        raise ValueError(
+            f"A tensor of shape {p.shape} was computed by {p.op.name}, so it never gets "
+            "a gradient to follow. Pass the tensor it was computed from, or make it anew: "
+            "tensor(t.data, requires_grad=True)."
+        )
+    if p.requires_grad and not p.data.flags.writeable:
+        raise ValueError(
+            f"A tensor of shape {p.shape} is read-only, as from np.broadcast_to or a file mapped "
+            "into memory. Make it from a copy: array.copy()."
+        )
 
 
 def _checked(group: Group) -> Group:
     """The settings of a group, if they are in range."""
     settings = {name: python_numbers(value) for name, value in group.items() if name != "params"}
-    for name in ("lr", "momentum", "weight_decay", "eps"):
-        if name in settings and not settings[name] >= 0:
-            raise ValueError(f"{name} must not be negative or NaN, but is {settings[name]}.")
-    if not all(0 <= beta < 1 for beta in settings.get("betas", ())):
-        raise ValueError(
-            f"betas are the parts of the averages that stay at a step, from 0 up to below 1, but are {settings['betas']}."
-        )
+    for name in ("lr", "momentum", "dampening", "weight_decay", "eps"):
+        if name in settings:
+            claim = f"{name} must be a finite number, 0 or more"
+            number(settings[name], claim, lambda value: 0 <= value < np.inf)
+    if "betas" in settings:
+        betas = settings["betas"]
+        if not isinstance(betas, tuple) or len(betas) != 2:
+            raise TypeError(f"betas are two numbers, such as (0.9, 0.999), but here {betas!r}.")
+        for i, beta in enumerate(betas):
+            claim = f"betas[{i}] is how much of an average stays at a step, from 0 up to below 1"
+            number(beta, claim, lambda beta: 0 <= beta < 1)
     return settings
 
 
@@ -258,7 +358,8 @@ def _complete(saved: Mapping[str, Any], names: Iterable[str], where: str) -> Any
     """What was saved, if all names are in it."""
     if missing := set(names) - saved.keys():
         raise KeyError(
-            f"The state_dict lacks {sorted(missing)} in {where}. Was it saved by another kind of optimizer?"
+            f"The state_dict lacks {sorted(missing)} in {where}. "
+            "Was it saved by another kind of optimizer?"
         )
     return saved
 

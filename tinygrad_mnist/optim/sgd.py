@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tinygrad_mnist.autodiff import Tensor
-    from tinygrad_mnist.autodiff.graph import Array
+    from tinygrad_mnist.autodiff.variable import Array
 
 
 class SGD(Optimizer):
-    r"""Step along the negative gradient: :math:`v \leftarrow \mu v + (1-\tau) g`, :math:`p \leftarrow p - \eta v`.
+    r"""Step along the negative gradient, with a velocity v.
 
-    Here g is the gradient plus weight_decay * p. The first step has v = g. With Nesterov the step is along
+    :math:`v \leftarrow \mu v + (1-\tau) g`, then :math:`p \leftarrow p - \eta v`. Here g is the
+    gradient plus weight_decay * p. The first step has v = g. With Nesterov the step is along
     g + momentum * v. The same formulas as PyTorch's.
 
     Parameters
@@ -43,7 +44,8 @@ class SGD(Optimizer):
 
     References
     ----------
-    Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013.
+    Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML
+    2013.
     """
 
     remembers: ClassVar = ("momentum_buffer",)
@@ -57,10 +59,6 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError(
-                "Nesterov looks ahead along the velocity: it needs momentum > 0 and dampening = 0."
-            )
         settings = {
             "lr": lr,
             "momentum": momentum,
@@ -69,6 +67,10 @@ class SGD(Optimizer):
             "nesterov": nesterov,
         }
         super().__init__(params, settings)
+        if nesterov and (momentum == 0 or dampening != 0):
+            raise ValueError(
+                "Nesterov looks ahead along the velocity: it needs momentum > 0 and dampening = 0."
+            )
 
     def update(self, p: Tensor, g: Array, group: dict[str, Any], state: dict[str, Any]) -> None:
         """The velocity, then a step along it."""

@@ -13,6 +13,7 @@ import numpy as np
 from tinygrad_mnist import nn, optim
 from tinygrad_mnist.autodiff import no_grad
 from tinygrad_mnist.data import DataError, distort, minibatches, normalize, one_hot, split
+from tinygrad_mnist.nn.module import evaluating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -482,12 +483,10 @@ def _validate(
     recipe: Recipe,
 ) -> tuple[float, float]:
     loss_sum, correct = 0.0, 0
-    model.eval()
-    with no_grad(), np.errstate(over="ignore", invalid="ignore"):
+    with evaluating(model), no_grad(), np.errstate(over="ignore", invalid="ignore"):
         for chosen in minibatches(len(rows), 1000):
             batch = rows[chosen]
             outputs = model(normalize(images[batch], recipe.normalize))
             loss_sum += loss_fn(outputs, labels[batch]).item() * len(batch)
             correct += int((outputs.data.argmax(axis=1) == labels[batch]).sum())
-    model.train()
     return loss_sum / len(rows), correct / len(rows)

@@ -1,0 +1,84 @@
+"""Whether operations are recorded: `no_grad`, for a block, a function or a generator."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class _Mode(threading.local):
+    """Each thread has its own."""
+
+    def __init__(self) -> None:
+        self.recording = True
+        self.outer: list[bool] = []
+
+
+mode = _Mode()
+
+
+class Recording:
+    """Switch recording on or off inside a ``with`` block or a function; leaving it switches back."""
+
+    def __init__(self, enabled: bool) -> None:
+        self.enabled = enabled
+
+    def __enter__(self) -> None:
+        mode.outer.append(mode.recording)
+        mode.recording = self.enabled
+
+    def __exit__(self, *_: object) -> None:
+        mode.recording = mode.outer.pop()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Make the same of a function or generator: use as a decorator."""
+
+        @wraps(function)
+        def call(*args: Any, **options: Any) -> Any:
+            with self:
+                return function(*args, **options)
+
+        @wraps(function)
+        def generate(*args: Any, **options: Any) -> Iterator[Any]:
+            """Each step runs inside, and what comes between two steps outside."""
+            generator = function(*args, **options)
+            resume, value = generator.send, None
+            while True:
+                with self:
+                    try:
+                        found = resume(value)
+                    except StopIteration as end:
+                        return end.value
+                try:
+                    resume, value = generator.send, (yield found)
+                except BaseException as error:  # noqa: BLE001 - the generator is to see all of them
+                    resume, value = generator.throw, error
+
+        return generate if inspect.isgeneratorfunction(function) else call
+
+
+def no_grad(function: Callable[..., Any] | None = None) -> Any:
+    """Record nothing inside: ``with no_grad(): ...``, or ``@no_grad`` above a function or generator.
+
+    Each thread has its own state, and an exception restores it.
+
+    Parameters
+    ----------
+    function : callable, optional
+        Given by ``@no_grad``; ``@no_grad()`` means the same.
+
+    Examples
+    --------
+    >>> from tinygrad_mnist import no_grad, tensor
+    >>> w = tensor([1.0], requires_grad=True)
+    >>> with no_grad():
+    ...     w -= 0.5
+    >>> w
+    Tensor([0.5], requires_grad)
+    """
+    return Recording(False) if function is None else Recording(False)(function)
