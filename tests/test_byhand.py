@@ -70,8 +70,9 @@ def test_saliency_agrees_with_central_differences_of_the_logits(drawn):
     def logits():
         return paper.forward(X)[f"Z{paper.depth}"][chosen].sum()
 
-    numeric, saliency = central_differences(logits, X), paper.saliency(X, classes)
-    np.testing.assert_allclose(saliency, np.abs(numeric), rtol=1e-6, atol=1e-7)
+    saliency = paper.saliency(X, classes)
+    numeric = np.abs(central_differences(logits, X))
+    np.testing.assert_allclose(saliency, numeric, rtol=1e-6, atol=1e-7)
 
 
 @given(PROBLEMS)

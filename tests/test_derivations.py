@@ -87,7 +87,7 @@ def test_the_hand_derivation_and_its_page_have_the_same_numbers_in_the_same_orde
 
 
 @pytest.mark.parametrize("number", range(1, 18))
-def test_a_bug_in_a_line_by_hand_fails_the_equation_of_its_number(number, monkeypatch):
+def test_a_bug_in_a_line_by_hand_fails_its_equation(number, monkeypatch):
     right = PAPER.read_text(encoding="utf-8")
     line = re.compile(rf"(= |return )(.+)(  # \({number}\))$", re.MULTILINE)
     text, lines = line.subn(r"\g<1>1 + (\2)\3", right)

@@ -31,6 +31,13 @@ class Row(NamedTuple):
     error: float
 
 
+def row_of(name: str, ours: Array, theirs: Array, scale: float) -> Row:
+    """How far apart one term is in both derivations, relative to what was added up for it."""
+    same_shape = ours.shape == theirs.shape
+    difference = np.abs(ours - theirs).max(initial=0.0) if same_shape else np.inf
+    return Row(name, ours.shape, float(difference) / max(scale, TINY))
+
+
 class Comparison(NamedTuple):
     """Both derivations side by side, and the likely mistake if a gradient differs."""
 
@@ -411,11 +418,7 @@ def compare(
     ours: dict[str, Any] = t | {"loss": np.asarray(paper.loss(t, labels))} | d
     theirs = tape_terms(paper, X, labels)
     scale = magnitudes(paper, t, d, labels)
-    rows = []
-    for name, value in ours.items():
-        same_shape = value.shape == theirs[name].shape
-        difference = np.abs(value - theirs[name]).max(initial=0.0) if same_shape else np.inf
-        rows.append(Row(name, value.shape, float(difference) / max(scale[name], TINY)))
+    rows = [row_of(name, value, theirs[name], scale[name]) for name, value in ours.items()]
     comparison = Comparison(rows, tolerance)
     bad = comparison.first_divergence
     if bad is None or bad.name not in d:

@@ -63,6 +63,10 @@ Another schema is another `VERSION`.
 """
 
 
+COLUMNS = "run, model_hash, source, image, label, predicted, probabilities, created_at"
+INSERT = f"INSERT INTO predictions ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
+
 class StoreError(Exception):
     """A log that cannot be opened, read or written; the message names the file and the cause."""
 
@@ -252,14 +256,7 @@ class PredictionLog:
         StoreError
             If the file cannot be written to.
         """
-        n = len(sources)
-        shapes = images.shape, probabilities.shape, (len(labels),)
-        if images.dtype != np.uint8 or shapes != ((n, 784), (n, 10), (n,)):
-            raise ValueError(
-                f"{n} sources need images (n, 784) of uint8, probabilities (n, 10) and n labels, "
-                f"but these are {images.shape} of {images.dtype}, {probabilities.shape} "
-                f"and {len(labels)}."
-            )
+        _check_shapes(len(sources), images, probabilities, labels)
         if not np.isfinite(probabilities).all():
             raise ValueError("The probabilities are not all finite numbers.")
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -267,19 +264,14 @@ class PredictionLog:
         with self._explained(), self._transaction():
             run_id = self._id_of_run(run, json.dumps(dict(recipe), sort_keys=True), now)
             rows = []
-            for source, image, p, label in zip(sources, images, probabilities, labels, strict=True):
-                row = Prediction(
-                    id=0,  # until it is written
-                    run=run,
-                    model_hash=model_hash,
-                    source=_text(source),
-                    image=image,
-                    label=None if label is None else int(label),  # SQLite takes no NumPy integers
-                    predicted=int(p.argmax()),
-                    probabilities=p.tolist(),
-                    created_at=now,
-                )
-                rows.append(row._replace(id=self._insert(row, run_id)))
+            for name, image, row, label in zip(sources, images, probabilities, labels, strict=True):
+                source, predicted, p = _text(name), int(row.argmax()), row.tolist()
+                truth = None if label is None else int(label)  # NumPy's would be stored as bytes
+                pixels, text = image.tobytes(), json.dumps(p)
+                values = (run_id, model_hash, source, pixels, truth, predicted, text, now)
+                id = self._db.execute(INSERT, values).lastrowid or 0
+                written = (id, run, model_hash, source, image, truth, predicted, p, now)
+                rows.append(Prediction(*written))
         return rows
 
     def _id_of_run(self, name: str, recipe: str, now: str) -> int:
@@ -290,21 +282,6 @@ class PredictionLog:
         select = "SELECT id FROM runs WHERE name = ? AND recipe = ?"
         (found,) = self._db.execute(select, (name, recipe)).fetchone()
         return int(found)
-
-    def _insert(self, row: Prediction, run_id: int) -> int:
-        values = {
-            "run": run_id,
-            "model_hash": row.model_hash,
-            "source": row.source,
-            "image": row.image.tobytes(),
-            "label": row.label,
-            "predicted": row.predicted,
-            "probabilities": json.dumps(row.probabilities),
-            "created_at": row.created_at,
-        }
-        names, places = ", ".join(values), ", ".join(f":{name}" for name in values)
-        insert = f"INSERT INTO predictions ({names}) VALUES ({places})"
-        return self._db.execute(insert, values).lastrowid or 0
 
     def predictions(
         self, *, run: str | None = None, digit: int | None = None, wrong: bool = False
@@ -361,6 +338,18 @@ class PredictionLog:
         except (ValueError, TypeError, RecursionError):
             pass
         raise StoreError(f"{self.path}: prediction {id} is damaged.")
+
+
+def _check_shapes(
+    n: int, images: NDArray[Any], probabilities: NDArray[Any], labels: Sequence[Any]
+) -> None:
+    shapes = images.shape, probabilities.shape, (len(labels),)
+    if images.dtype != np.uint8 or shapes != ((n, 784), (n, 10), (n,)):
+        raise ValueError(
+            f"{n} sources need images (n, 784) of uint8, probabilities (n, 10) and n labels, "
+            f"but these are {images.shape} of {images.dtype}, {probabilities.shape} "
+            f"and {len(labels)}."
+        )
 
 
 def _shown(text: str) -> str:

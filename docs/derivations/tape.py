@@ -33,7 +33,7 @@ def shares(y, g):
 
 
 def depth_first(y, grads):
-    """Wrong: passes on all that has arrived so far, each time something arrives."""
+    """Wrong: passes on what has arrived so far, each time something arrives."""
     if y.op is not None:
         for x, share in shares(y, grads[y]):
             grads[x] = grads.get(x, 0) + share

@@ -36,8 +36,8 @@ def reliability(probabilities: Array, labels: Array, bins: int = 15) -> list[Bin
     labels : ndarray of int, (n,)
         The true classes.
     bins : int
-        How many. Bins are open below and closed above, so a confidence of 1 lies in
-        the last one; 0 in the first.
+        How many. Bins are open below and closed above, so a confidence of 1
+        lies in the last one; 0 in the first.
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels
@@ -48,8 +48,8 @@ def reliability(probabilities: Array, labels: Array, bins: int = 15) -> list[Bin
         here = place == i
         count, low, high = int(here.sum()), float(edges[i]), float(edges[i + 1])
         if count:
-            sure, accurate = float(confidence[here].mean()), float(right[here].mean())
-            found.append(Bin(low, high, count, sure, accurate))
+            means = float(confidence[here].mean()), float(right[here].mean())
+            found.append(Bin(low, high, count, *means))
         else:
             found.append(Bin(low, high, 0, None, None))
     return found

@@ -90,31 +90,15 @@ def html_report(
     figures : mapping of str to bytes
         PNG files by name, as `figures.draw` makes them.
     """
-    test = metrics["test"]
-    accuracy, images = f"{100 * test['accuracy']:.2f} %", test["correct"] + test["incorrect"]
-    title = f"{recipe['name']}: {accuracy} of {images:,} test images"
     settings = ((key, recipe[key]) for key in recipe if key not in ("name", "description"))
     return f"""<!DOCTYPE html>
 <html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" \
-content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{escape(title)}</title>
-<style>{STYLE}</style>
-</head>
+{_head(recipe, metrics)}
 <body>
-<header>
-<h1>{escape(recipe["name"])}</h1>
-<p class="soft">{escape(recipe["description"])}</p>
-<p class="headline"><b>{accuracy}</b> of {images:,} test images right</p>
-{_files(metrics.get("files", {}))}
-{_tiles(metrics)}
-</header>
+{_header(recipe, metrics)}
 <main>
 {"".join(_figure(name, png) for name, png in figures.items())}
-<section><h2>Each digit</h2>{_per_class(test)}
+<section><h2>Each digit</h2>{_per_class(metrics["test"])}
 <p class="soft">In %. Precision: of the images read as this digit, those that are. \
 Recall: of the images of this digit, those read as it.</p>
 </section>
@@ -125,6 +109,34 @@ Recall: of the images of this digit, those read as it.</p>
 </body>
 </html>
 """
+
+
+def _right(test: Mapping[str, Any]) -> tuple[str, str]:
+    """How many images were read rightly, and how many there are."""
+    return f"{100 * test['accuracy']:.2f} %", f"{test['correct'] + test['incorrect']:,} test images"
+
+
+def _head(recipe: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    title = f"{recipe['name']}: {' of '.join(_right(metrics['test']))}"
+    return f"""<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" \
+content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{escape(title)}</title>
+<style>{STYLE}</style>
+</head>"""
+
+
+def _header(recipe: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    accuracy, images = _right(metrics["test"])
+    return f"""<header>
+<h1>{escape(recipe["name"])}</h1>
+<p class="soft">{escape(recipe["description"])}</p>
+<p class="headline"><b>{accuracy}</b> of {images} right</p>
+{_files(metrics.get("files", {}))}
+{_tiles(metrics)}
+</header>"""
 
 
 def _files(files: Mapping[str, str]) -> str:

@@ -68,24 +68,13 @@ def write_onnx(
         ) from error
     chain = list(layers(model, COUNTERPARTS))
     example = np.zeros((2, *_shape(chain, shape)), np.float32)
-    graph = _Graph(onnx.helper, onnx.numpy_helper)
+    graph = _Graph(onnx)
     value, given = "input", example.shape
     for position, (path, layer) in enumerate(chain, start=1):
         out = "output" if position == len(chain) else f"{path}.output"
         graph.add(path, layer, example.ndim, value, out)
         value, example = out, _apply(path, layer, example)
-
-    def described(name: str, shape: Sequence[int]) -> list[Any]:
-        axes = ["batch", *shape[1:]]
-        return [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, axes)]
-
-    inputs, outputs = described("input", given), described("output", example.shape)
-    constants, name = list(graph.constants.values()), type(model).__name__
-    made = onnx.helper.make_graph(graph.nodes, name, inputs, outputs, constants)
-    opset = [onnx.helper.make_opsetid("", OPSET)]
-    proto = onnx.helper.make_model(
-        made, ir_version=IR_VERSION, opset_imports=opset, producer_name="tinygrad_mnist"
-    )
+    proto = graph.model(type(model).__name__, given, example.shape)
     if about is not None:
         told = json.dumps(dict(about), sort_keys=True)
         onnx.helper.set_model_props(proto, {"tinygrad_mnist": told})
@@ -119,8 +108,8 @@ def _apply(path: str, layer: nn.Module, x: Any) -> Any:
 class _Graph:
     """Nodes and constants under construction; a parameter shared by layers is one constant."""
 
-    def __init__(self, helper: Any, numpy_helper: Any) -> None:
-        self.helper, self.numpy_helper = helper, numpy_helper
+    def __init__(self, onnx: Any) -> None:
+        self.onnx = onnx
         self.nodes: list[Any] = []
         self.constants: dict[nn.Parameter, Any] = {}
 
@@ -145,11 +134,25 @@ class _Graph:
 
     def node(self, operator: str, inputs: list[str], out: str, **attributes: Any) -> None:
         """Add a node, named after its output."""
-        self.nodes.append(self.helper.make_node(operator, inputs, [out], out, **attributes))
+        self.nodes.append(self.onnx.helper.make_node(operator, inputs, [out], out, **attributes))
 
     def constant(self, name: str, parameter: nn.Parameter) -> str:
         """The name under which a parameter's values are in the graph: that of its first use."""
         if parameter not in self.constants:
             values = np.asarray(parameter.data, np.float32, order="C")
-            self.constants[parameter] = self.numpy_helper.from_array(values, name)
+            self.constants[parameter] = self.onnx.numpy_helper.from_array(values, name)
         return str(self.constants[parameter].name)
+
+    def model(self, name: str, given: Sequence[int], found: Sequence[int]) -> Any:
+        """The graph as a model, from ``input`` to ``output`` of these shapes, for any batch."""
+        helper, number = self.onnx.helper, self.onnx.TensorProto.FLOAT
+        inputs, outputs = (
+            [helper.make_tensor_value_info(value, number, ["batch", *shape[1:]])]
+            for value, shape in (("input", given), ("output", found))
+        )
+        constants = list(self.constants.values())
+        graph = helper.make_graph(self.nodes, name, inputs, outputs, constants)
+        opset = [helper.make_opsetid("", OPSET)]
+        return helper.make_model(
+            graph, ir_version=IR_VERSION, opset_imports=opset, producer_name="tinygrad_mnist"
+        )
