@@ -10,7 +10,6 @@ from test_ops import call
 
 from tinygrad_mnist.autodiff import GradcheckError, Tensor, gradcheck, gradgradcheck
 
-
 MISSHAPEN = r"^A derivative rule of \S+ returned shape"
 """What the tape says of a cotangent that does not even have its input's shape."""
 

@@ -189,7 +189,7 @@ def _likely_cause(*difference: Any) -> str:
     """The most telling cause. The search for it runs `fn` again: if that fails, so says the text."""
     try:
         return next(_causes(*difference))
-    except Exception as error:  # the gradient is wrong nevertheless
+    except Exception as error:  # noqa: BLE001 - whatever it is, the gradient is wrong
         return f"not found, because the search for it failed with {error!r:.100}"
 
 
