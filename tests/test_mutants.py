@@ -1,5 +1,7 @@
 """Wrong twins of every derivative rule, each of which the package's own checker must reject."""
 
+import re
+
 import numpy as np
 import pytest
 from planting import planted, rules_of
@@ -7,6 +9,9 @@ from samples import MUTANTS, SAMPLES, STEADY_RULES
 from test_ops import call
 
 from tinygrad_mnist.autodiff import GradcheckError, Tensor, gradcheck, gradgradcheck
+
+MISSHAPEN = r"^A derivative rule of \S+ returned shape"
+"""What the tape says of a cotangent that does not even have its input's shape."""
 
 
 def detached(x):
@@ -48,10 +53,11 @@ def rejected(op, samples):
         for sample in samples:
             try:
                 check(*call(op, sample))
-            except (
-                GradcheckError,
-                ValueError,
-            ):  # ValueError: a cotangent that does not even have its input's shape
+            except GradcheckError:
+                return order
+            except ValueError as error:
+                if not re.search(MISSHAPEN, str(error)):  # then the checker itself is at fault
+                    raise
                 return order
     return 0
 
