@@ -246,25 +246,17 @@ class Training:
     ) -> str:
         """Train to the end, or until asked to stop; returns where that was, or ""."""
         with blas_threads(self.recipe.threads):
-            return self._run(on_batch, on_epoch, should_stop)
-
-    def _run(
-        self,
-        on_batch: Callable[[int, int, int], object],
-        on_epoch: Callable[[Epoch], object],
-        should_stop: Callable[[], bool],
-    ) -> str:
-        while not self.finished:
-            started = time.perf_counter() - self.under_way.seconds
-            for rows in self.remaining_batches():
-                self.step(rows)
-                self.under_way.seconds = time.perf_counter() - started
-                on_batch(self.epoch, self.under_way.batch, self.batches)
-                if should_stop():
-                    at = f"after batch {self.under_way.batch} of {self.batches}"
-                    return f"in epoch {self.epoch} {at}"
-            self.end_epoch(started)
-            on_epoch(self.history[-1])
+            while not self.finished:
+                started = time.perf_counter() - self.under_way.seconds
+                for rows in self.remaining_batches():
+                    self.step(rows)
+                    self.under_way.seconds = time.perf_counter() - started
+                    on_batch(self.epoch, self.under_way.batch, self.batches)
+                    if should_stop():
+                        at = f"after batch {self.under_way.batch} of {self.batches}"
+                        return f"in epoch {self.epoch} {at}"
+                self.end_epoch(started)
+                on_epoch(self.history[-1])
         return ""
 
     def remaining_batches(self) -> Iterator[NDArray[np.intp]]:
