@@ -43,7 +43,8 @@ CAUSES = [
 def test_the_likely_cause_is_named(fn, cause):
     with pytest.raises(
         GradcheckError,
-        match=r"Gradient of input [01] differs at element \(\d, \d\): the rule gives .*, central differences",
+        match=r"Gradient of input [01] differs at element \(\d, \d\): "
+        r"the rule gives .*, central differences",
     ) as caught:
         gradcheck(fn, [X, Y])
     assert f"Likely cause: {cause}" in str(caught.value)
@@ -99,7 +100,8 @@ def test_the_message_names_input_element_and_both_numbers():
     )
     with pytest.raises(
         GradcheckError,
-        match=r"input 1 differs at element \(1, 1\): the rule gives .*, central differences .*relative error 2\)",
+        match=r"input 1 differs at element \(1, 1\): "
+        r"the rule gives .*, central differences .*relative error 2\)",
     ):
         gradcheck(wrong_in_one_place, [X, Y])
 

@@ -337,7 +337,7 @@ def leading_to(targets: set[Any], roots: Iterable[Any]) -> set[Any]:
 
 
 def spoiled(array: Array, y: Any) -> RuntimeError:
-    """The error for an array that was written too early; it names the tensor, if that has a name."""
+    """The error for an array that was written too early; names the tensor, if that has a name."""
     used = zip((*y.inputs, y), (*y.arrays, y._data), strict=True)
     x = next((x for x, used_array in used if used_array is array), array)
     name = getattr(x, "name", None)
