@@ -467,7 +467,7 @@ class ModuleList(Module):
         return self
 
     def __iter__(self) -> Iterator[Module]:
-        return (child for _, child in self._children())
+        return (value for value in vars(self).values() if isinstance(value, Module))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
