@@ -138,7 +138,7 @@ def evaluate(program, found):
 
 
 def plain(value):
-    """A value in Python's own types: of tensors the numbers, of other objects their class."""
+    """A value in Python's own types: of tensors the numbers, of other objects the class."""
     if isinstance(value, torch.Tensor | tinygrad_mnist.Tensor | np.ndarray):
         return (value if isinstance(value, np.ndarray) else value.detach()).tolist()
     if isinstance(value, torch.dtype | np.dtype):
@@ -149,7 +149,7 @@ def plain(value):
         return {name: plain(v) for name, v in value.items()}
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    return type(value).__name__
+    return value.__name__ if isinstance(value, type) else type(value).__name__
 
 
 def same(a, b):
