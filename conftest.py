@@ -1,4 +1,4 @@
-"""Test set-up: one BLAS thread (before NumPy is imported), Hypothesis profiles, and every example in the prose as a test."""
+"""Test set-up: one BLAS thread (before NumPy is imported), and each example in prose as a test."""
 
 import contextlib
 import io
@@ -26,9 +26,10 @@ hypothesis.settings.load_profile(
 
 
 class PrintedEvaluator(PythonEvaluator):
-    """Runs a code block of the prose, and holds what it prints against the comments behind its prints.
+    """Runs a code block of the prose, and compares what it prints with the comments behind.
 
-    A comment is the printed line, or that and an explanation: ``print(x > 0)  # True: it has grown``.
+    A comment is the printed line, or that and an explanation:
+    ``print(x > 0)  # True: it has grown``.
     """
 
     def __call__(self, example):
@@ -45,9 +46,8 @@ class PrintedEvaluator(PythonEvaluator):
         actual = printed.getvalue().splitlines()
         assert len(promised) == len(actual), f"printed {actual}, promised {promised}"
         for line, promise in zip(actual, promised, strict=True):
-            assert promise == line or promise.startswith(f"{line}: "), (
-                f"printed {line!r}, promised {promise!r}"
-            )
+            kept = promise == line or promise.startswith(f"{line}: ")
+            assert kept, f"printed {line!r}, promised {promise!r}"
 
 
 pytest_collect_file = (

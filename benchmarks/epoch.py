@@ -1,7 +1,8 @@
-"""How long is an epoch of training? By tape and by hand, against the matrix products alone and other frameworks.
+"""How long an epoch of training takes: by tape, by hand, and in other frameworks.
 
-All start from the same weights and see the same batches in the same order; that nobody skips work is seen from the
-accuracies afterwards, which must be equal to 1e-3.
+All start from the same weights and see the same batches in the same order; that nobody skips work
+is seen from the accuracies afterwards, which must be equal to 1e-3. The matrix products alone show
+what is possible.
 """
 
 from functools import partial
@@ -142,15 +143,12 @@ def train_in_sklearn(training, number):
     """The epoch in scikit-learn, which divides its L2 term by the size of the batch."""
     size = training.batch_size
     model = MLPClassifier(
-        (training.hidden,), activation="logistic", solver="sgd", learning_rate_init=LR, momentum=MOMENTUM, nesterovs_momentum=False,
-        alpha=WEIGHT_DECAY * size,
+        (training.hidden,), activation="logistic", alpha=WEIGHT_DECAY * size,
+        solver="sgd", learning_rate_init=LR, momentum=MOMENTUM, nesterovs_momentum=False,
     )  # fmt: skip
     model.partial_fit(training.images[:size], training.labels[:size], classes=np.arange(10))
-    for array, values in zip(
-        [a for pair in zip(model.coefs_, model.intercepts_, strict=True) for a in pair],
-        training.weights(),
-        strict=True,
-    ):
+    arrays = [a for pair in zip(model.coefs_, model.intercepts_, strict=True) for a in pair]
+    for array, values in zip(arrays, training.weights(), strict=True):
         array[...] = values
     for velocity in model._optimizer.velocities:
         velocity[...] = 0
@@ -173,34 +171,35 @@ PRODUCTS = {"products (NumPy)": multiply_matrices, "products (PyTorch)": multipl
 
 
 def measure(training, trained):
-    """Rows of one cell of the grid, one a contestant; epochs of fewer examples are scaled to 60 000."""
+    """One row per contestant of a cell of the grid; fewer examples are scaled to 60 000."""
     accuracy = {}
 
     def run(name, train, number):
         seconds, predict = train(training, number)
-        accuracy[name] = float(
-            (predict(training.images[:10_000]) == training.labels[:10_000]).mean()
-        )
+        right = predict(training.images[:10_000]) == training.labels[:10_000]
+        accuracy[name] = float(right.mean())
         return seconds
 
     contestants = {name: partial(run, name, train) for name, train in trained.items()}
-    times = race(
-        contestants | {name: partial(f, training) for name, f in PRODUCTS.items()},
-        ROUNDS,
-        pause=0.3,
-    )
-    assert max(accuracy.values()) - min(accuracy.values()) <= 1e-3, (
-        f"somebody does other work: {accuracy}"
-    )
+    contestants |= {name: partial(f, training) for name, f in PRODUCTS.items()}
+    times = race(contestants, ROUNDS, pause=0.3)
+    spread = max(accuracy.values()) - min(accuracy.values())
+    assert spread <= 1e-3, f"somebody does other work: {accuracy}"
+    cell = {"batch": training.batch_size, "hidden": training.hidden}
     scale = 60_000 / training.examples
     return [
-        {
-            "batch": training.batch_size, "hidden": training.hidden, "contestant": name, "seconds": scale * median(seconds),
-            **{f"{key} to {peer}": value for peer in ("PyTorch", "products (NumPy)") for key, value in compared(times, name, peer).items()},
-            "accuracy": accuracy.get(name),
-        }
+        cell
+        | {"contestant": name, "seconds": scale * median(seconds)}
+        | compared_with(times, name, "PyTorch")
+        | compared_with(times, name, "products (NumPy)")
+        | {"accuracy": accuracy.get(name)}
         for name, seconds in times.items()
-    ]  # fmt: skip
+    ]
+
+
+def compared_with(times, name, peer):
+    """The entries of `compared`, with the name of the peer in the keys."""
+    return {f"{key} to {peer}": value for key, value in compared(times, name, peer).items()}
 
 
 def main():

@@ -1,6 +1,7 @@
-"""Does time grow linearly? Seconds a step over width, depth and batch, seconds over the length of a chain, and the exponents.
+"""Whether time grows linearly: with width, depth and batch of a step, and the length of a chain.
 
-An exponent is the slope between the last two points, log time against log size: 1 is linear, below 1 fixed costs still show.
+An exponent is the slope between the last two points, log time against log size: 1 is linear, below
+1 fixed costs still show.
 """
 
 from math import log

@@ -1,4 +1,4 @@
-"""How long does an answer take? The logits of 784-256-10 for one image and for 10 000, against eager PyTorch."""
+"""How long an answer takes: logits for one image and for 10 000, against eager PyTorch."""
 
 from statistics import median
 

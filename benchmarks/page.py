@@ -14,14 +14,14 @@ def rounded(value):
 
 def table(columns, rows):
     """Rows of values as Markdown: numbers with three digits, nothing for None."""
-    cells = [
-        [
-            "" if value is None else rounded(value) if isinstance(value, float) else str(value)
-            for value in row
-        ]
-        for row in rows
-    ]
+    cells = [[cell(value) for value in row] for row in rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in [columns, ["---"] * len(columns), *cells])
+
+
+def cell(value):
+    if value is None:
+        return ""
+    return rounded(value) if isinstance(value, float) else str(value)
 
 
 def ratio(row, peer=""):
@@ -34,51 +34,33 @@ def epochs(rows):
     """The cell that all contestants ran."""
     of_it = [row for row in rows if (row["batch"], row["hidden"]) == (128, 256)]
     columns = ["contestant", "an epoch, s", "to PyTorch", "to the matrix products"]
-    return table(
-        columns,
-        [
-            [
-                row["contestant"],
-                row["seconds"],
-                ratio(row, "PyTorch"),
-                ratio(row, "products (NumPy)"),
-            ]
-            for row in of_it
-        ],
-    )
+    peers = ("PyTorch", "products (NumPy)")
+    lines = [
+        [row["contestant"], row["seconds"], *(ratio(row, peer) for peer in peers)] for row in of_it
+    ]
+    return table(columns, lines)
 
 
 def grid(rows):
     """Ratio to PyTorch in every cell of the grid."""
     cells = {(row["batch"], row["hidden"], row["contestant"]): row for row in rows}
-    columns = [
-        "batch",
-        "hidden",
-        "PyTorch, s",
-        "tape to PyTorch",
-        "by hand to PyTorch",
-        "tape to NumPy's products",
-        "NumPy's products to PyTorch's",
-    ]
     lines = []
     for batch, hidden in sorted({key[:2] for key in cells}):
         theirs, tape, hand, products, torch_products = (
             cells[batch, hidden, name]
             for name in ("PyTorch", "tape", "by hand", "products (NumPy)", "products (PyTorch)")
         )
-        of_products = products["seconds"] / torch_products["seconds"]
-        lines.append(
-            [
-                batch,
-                hidden,
-                theirs["seconds"],
-                ratio(tape, "PyTorch"),
-                ratio(hand, "PyTorch"),
-                f"{tape['ratio to products (NumPy)']:.2f}",
-                of_products,
-            ]
-        )
-    return table(columns, lines)
+        columns = {
+            "batch": batch,
+            "hidden": hidden,
+            "PyTorch, s": theirs["seconds"],
+            "tape to PyTorch": ratio(tape, "PyTorch"),
+            "by hand to PyTorch": ratio(hand, "PyTorch"),
+            "tape to NumPy's products": f"{tape['ratio to products (NumPy)']:.2f}",
+            "NumPy's products to PyTorch's": products["seconds"] / torch_products["seconds"],
+        }
+        lines.append(columns.values())
+    return table(list(columns), lines)
 
 
 def contestants(question, first, measure):
@@ -109,20 +91,9 @@ def growth():
 
 def processes():
     """Whole processes: time, accuracy, memory."""
-    rows = load("process")["rows"]
-    return table(
-        ["process", "seconds", "ratio", "lowest test accuracy", "peak memory, MB"],
-        [
-            [
-                r["process"],
-                r["seconds"],
-                ratio(r),
-                r.get("lowest test accuracy"),
-                r.get("peak memory, MB"),
-            ]
-            for r in rows
-        ],
-    )
+    columns = ["process", "seconds", "ratio", "lowest test accuracy", "peak memory, MB"]
+    rows = [row | {"ratio": ratio(row)} for row in load("process")["rows"]]
+    return table(columns, [[row.get(column) for column in columns] for row in rows])
 
 
 def page():
@@ -133,24 +104,27 @@ def page():
 
 <!-- Written by benchmarks/page.py from benchmarks/results/*.json. -->
 
-Every figure comes from one run in which the contestants took turns, each doing the same work, {measured["rounds"]} rounds or more.
-A time is the median; a ratio is formed round by round, and given as its median with the lowest and the highest in brackets.
-Measured on: {on["processor"]}, {on["cores"]} cores, {on["system"]}, Python {on["python"]}, NumPy {on["numpy"]} with {on["blas"]}.
-Measure your own machine with `tinygrad-mnist bench`, or everything with `pip install -r benchmarks/requirements.txt` and the
-commands below.
+Every figure comes from one run in which the contestants took turns, each doing the same work,
+{measured["rounds"]} rounds or more. A time is the median; a ratio is formed round by round, and
+given as its median with the lowest and the highest in brackets.
+Measured on: {on["processor"]}, {on["cores"]} cores, {on["system"]},
+Python {on["python"]}, NumPy {on["numpy"]} with {on["blas"]}.
+Measure your own machine with `tinygrad-mnist bench`, or everything with
+`pip install -r benchmarks/requirements.txt` and the commands below.
 
 ## An epoch of training
 
-60 000 images through 784-256-10: sigmoid, softmax with cross-entropy, batches of 128, float32, SGD with momentum and weight
-decay; the rows of each batch are gathered from the shuffled images. All contestants start from the same weights and see the
-same batches, and their accuracies afterwards are equal to 0.001. `{measured["command"]}`
+60 000 images through 784-256-10: sigmoid, softmax with cross-entropy, batches of 128, float32,
+SGD with momentum and weight decay; the rows of each batch are gathered from the shuffled images.
+All contestants start from the same weights and see the same batches, and their accuracies
+afterwards are equal to 0.001. `{measured["command"]}`
 
 {epochs(measured["rows"])}
 
 ![Seconds an epoch, by contestant](figures/epoch.svg)
 
-The matrix products alone bound what any program over the same BLAS can reach. PyTorch's are those of MKL, NumPy's those of
-OpenBLAS.
+The matrix products alone bound what any program over the same BLAS can reach. PyTorch's are those
+of MKL, NumPy's those of OpenBLAS.
 
 ## Other batches and widths
 
@@ -158,23 +132,26 @@ OpenBLAS.
 
 ## One op
 
-The chain y = y * b + a, 4000 times on 4 elements, forward and backward, on one thread. `{load("op")["command"]}`
+The chain y = y * b + a, 4000 times on 4 elements, forward and backward, on one thread.
+`{load("op")["command"]}`
 
 {contestants("op", ["b and a", "contestant"], "µs an op")}
 
-What bounds it: NumPy's own arithmetic is the last row of each group. The rest is Python: creating the tensor, remembering its op
-and inputs, and one call of a derivative rule an input. A tape in C++ pays less for these, and more for its generality.
+What bounds it: NumPy's own arithmetic is the last row of each group. The rest is Python: creating
+the tensor, remembering its op and inputs, and one call of a derivative rule an input. A tape in
+C++ pays less for these, and more for its generality.
 
 ## From the start of the process to 98 %
 
-One training program, `benchmarks/cold_start.py`, run under both packages: start Python, import, load the data, train, look at the
-test set. `{load("process")["command"]}`
+One training program, `benchmarks/cold_start.py`, run under both packages: start Python, import,
+load the data, train, look at the test set. `{load("process")["command"]}`
 
 {processes()}
 
 ## Second derivatives
 
-The product of the Hessian of the loss with a direction, for a batch of 128 in 784-256-10. `{load("curvature")["command"]}`
+The product of the Hessian of the loss with a direction, for a batch of 128 in 784-256-10.
+`{load("curvature")["command"]}`
 
 {contestants("curvature", ["contestant"], "ms")}
 
@@ -186,9 +163,9 @@ The logits of 784-256-10. `{load("inference")["command"]}`
 
 ## Growth
 
-Time of a training step over batch size, width (of the hidden layer) and depth (hidden layers of 64), and of a chain of ops forward
-and backward over its length. The exponent is the slope of log time over log size between the two largest sizes.
-`{load("growth")["command"]}`
+Time of a training step over batch size, width (of the hidden layer) and depth (hidden layers of
+64), and of a chain of ops forward and backward over its length. The exponent is the slope of log
+time over log size between the two largest sizes. `{load("growth")["command"]}`
 
 {growth()}
 """
@@ -205,23 +182,21 @@ def figure():
     rows = [row for row in load("epoch")["rows"] if (row["batch"], row["hidden"]) == (128, 256)]
     rows.sort(key=lambda row: row["seconds"], reverse=True)
     names, seconds = [row["contestant"] for row in rows], [row["seconds"] for row in rows]
-    ours = {"tape", "by hand"}
     chart = Figure(figsize=(7, 3), layout="constrained")
     chart.patch.set_facecolor("white")
     axes = chart.add_subplot()
-    bars = axes.barh(
-        names,
-        seconds,
-        color=[
-            "#0072B2" if n in ours else "#BBBBBB" if n.startswith("products") else "#E69F00"
-            for n in names
-        ],
-    )
+    bars = axes.barh(names, seconds, color=[colour(name) for name in names])
     axes.bar_label(bars, fmt="%.2f", padding=3)
     axes.set(xlabel="seconds an epoch", xlim=(0, 1.1 * max(seconds)))
     axes.spines[["top", "right"]].set_visible(False)
     (DOCS / "figures").mkdir(exist_ok=True)
     chart.savefig(DOCS / "figures/epoch.svg", metadata={"Date": None})
+
+
+def colour(name):
+    if name in {"tape", "by hand"}:
+        return "#0072B2"
+    return "#BBBBBB" if name.startswith("products") else "#E69F00"
 
 
 def main():

@@ -1,6 +1,7 @@
-"""What does a whole process take? From its start to 98 % on the test set, time and memory, against PyTorch; and an import.
+"""What a whole process takes, in time and memory: a training to 98 % on the test set; an import.
 
-Each contestant is a new Python process. `cold_start.py` is one training program, run under both packages.
+Each contestant is a new Python process. `cold_start.py` is one training program, run under both
+packages, this one and PyTorch.
 """
 
 import os
@@ -35,19 +36,16 @@ def main():
     rows = []
     for name, of in times.items():
         accuracies, megabytes = zip(*seen[name], strict=True)
-        row = {"process": f"training with {name}", "seconds": median(of)} | compared(
-            times, name, "torch"
-        )
         rows.append(
-            row | {"lowest test accuracy": min(accuracies), "peak memory, MB": median(megabytes)}
+            {"process": f"training with {name}", "seconds": median(of)}
+            | compared(times, name, "torch")
+            | {"lowest test accuracy": min(accuracies), "peak memory, MB": median(megabytes)}
         )
-    imports = race(
-        {
-            name: lambda number, name=name: start_python(f"import {name}")
-            for name in ("numpy", "tinygrad_mnist", "torch")
-        },
-        3 * ROUNDS,
-    )
+    starts = {
+        name: lambda number, name=name: start_python(f"import {name}")
+        for name in ("numpy", "tinygrad_mnist", "torch")
+    }
+    imports = race(starts, 3 * ROUNDS)
     rows += [
         {"process": f"import {name}", "seconds": median(of)} | compared(imports, name, "numpy")
         for name, of in imports.items()

@@ -1,4 +1,4 @@
-"""Where the measurements are kept: one JSON file a question, with the machine and the command that made it."""
+"""Where the measurements are kept: one JSON file per question, with its machine and command."""
 
 import json
 from pathlib import Path
@@ -21,12 +21,11 @@ def save(question, rows, **notes):
     }
     (FOLDER / f"{question}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     for row in rows:
-        print(
-            "  ".join(
-                f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
-                for key, value in row.items()
-            )
-        )
+        print("  ".join(f"{key} {shown(value)}" for key, value in row.items()))
+
+
+def shown(value):
+    return f"{value:.4g}" if isinstance(value, float) else f"{value}"
 
 
 def load(question):

@@ -1,6 +1,7 @@
 """One registry of sample calls per op: it drives the tests of values, gradients, dtypes and errors.
 
-Shapes are rectangular and broadcast, values stay clear of kinks (those are specified one by one in test_ops.py).
+Shapes are rectangular and broadcast, values stay clear of kinks (those are specified one by one in
+test_ops.py).
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +22,10 @@ def draw(*shape, low=-2.0, high=2.0):
 
 @dataclass
 class Sample:
-    """A call of an op: arguments (float arrays are differentiated), keyword parameters, and what NumPy makes of it."""
+    """A call of an op: arguments, keyword parameters, and what NumPy makes of it.
+
+    Arguments that are float arrays are differentiated.
+    """
 
     arguments: tuple[Any, ...]
     reference: Any
@@ -212,6 +216,7 @@ SAMPLES = {
     ),
     ops.linear: elementwise(
         lambda x, w, b: x @ w + b,
+        (draw(3, 3), draw(3, 3)[::-1], draw(3)),  # square: what is not transposed fits
         (draw(2, 3), draw(3, 4), draw(4)),
         (draw(1, 3), draw(3, 1), draw(1)),
         (draw(0, 3), draw(3, 2), draw(2)),
@@ -291,49 +296,130 @@ CASE_NAMES = [f"{op.name}-{i}" for op, samples in SAMPLES.items() for i, _ in en
 
 # ---------------------------------------------------------------- mutants
 
-# Op -> wrong twins of its rules: (argument, what is wrong, the wrong rule). The twins that can be made from any rule
-# (cotangent forgotten, sign, half, double, stash) are made in test_mutants.py and are not written here.
+# Op -> wrong twins of its rules: (argument, what is wrong, the wrong rule). The twins that can be
+# made from any rule (cotangent forgotten, sign, half, double, stash) are made in test_mutants.py
+# and are not written here.
 MUTANTS = {
     ops.sub: [(1, "sign of the first argument", lambda g, out, x, y: g)],
-    ops.mul: [(0, "own value", lambda g, out, x, y: g * x), (1, "output", lambda g, out, x, y: g * out)],
-    ops.div: [(0, "multiplied", lambda g, out, x, y: g * y), (1, "divided once", lambda g, out, x, y: -g * x / y)],
-    ops.remainder: [(1, "not rounded", lambda g, out, x, y: -g * x / y), (1, "none", lambda g, out, x, y: 0 * g)],
+    ops.mul: [
+        (0, "own value", lambda g, out, x, y: g * x),
+        (1, "output", lambda g, out, x, y: g * out),
+    ],
+    ops.div: [
+        (0, "multiplied", lambda g, out, x, y: g * y),
+        (1, "divided once", lambda g, out, x, y: -g * x / y),
+    ],
+    ops.remainder: [
+        (1, "not rounded", lambda g, out, x, y: -g * x / y),
+        (1, "none", lambda g, out, x, y: 0 * g),
+    ],
     ops.power: [
         (0, "exponent not lowered", lambda g, out, x, y: g * y * x**y),
         (0, "exponent not in front", lambda g, out, x, y: g * x ** (y - 1)),
         (1, "logarithm forgotten", lambda g, out, x, y: g * out),
     ],
-    ops.maximum: [(0, "everything", lambda g, out, x, y: g), (1, "the smaller", lambda g, out, x, y: g * (x > y))],
-    ops.minimum: [(0, "everything", lambda g, out, x, y: g), (1, "the larger", lambda g, out, x, y: g * (x < y))],
-    ops.where: [(1, "everything", lambda g, out, c, x, y: g), (2, "swapped", lambda g, out, c, x, y: ops.where(c, g, 0))],
-    ops.keep: [(0, "everything", lambda g, out, x, mask: g), (0, "the other part", lambda g, out, x, mask: g * (mask == 0))],
+    ops.maximum: [
+        (0, "everything", lambda g, out, x, y: g),
+        (1, "the smaller", lambda g, out, x, y: g * (x > y)),
+    ],
+    ops.minimum: [
+        (0, "everything", lambda g, out, x, y: g),
+        (1, "the larger", lambda g, out, x, y: g * (x < y)),
+    ],
+    ops.where: [
+        (1, "everything", lambda g, out, c, x, y: g),
+        (2, "swapped", lambda g, out, c, x, y: ops.where(c, g, 0)),
+    ],
+    ops.keep: [
+        (0, "everything", lambda g, out, x, mask: g),
+        (0, "the other part", lambda g, out, x, mask: g * (mask == 0)),
+    ],
     ops.clamp: [(0, "everything", lambda g, out, x, min=None, max=None: g)],
     ops.reshape: [(0, "in another order", lambda g, out, x, shape: g.T.reshape(x.shape))],
-    ops.transpose: [(0, "permuted again", lambda g, out, x, axes: g.transpose(axes)), (0, "not permuted", lambda g, out, x, axes: g.reshape(x.shape))],
+    ops.transpose: [
+        (0, "permuted again", lambda g, out, x, axes: g.transpose(axes)),
+        (0, "not permuted", lambda g, out, x, axes: g.reshape(x.shape)),
+    ],
     ops.broadcast_to: [(0, "mean instead of sum", lambda g, out, x, shape: g * (x.size / g.size))],
-    ops.index: [(0, "overwritten instead of added", lambda g, out, x, key: ops.scatter(g * _standing(x.shape, key), shape=x.shape, key=key))],
+    ops.index: [
+        (
+            0,
+            "overwritten instead of added",
+            lambda g, out, x, key: ops.scatter(g * _standing(x.shape, key), shape=x.shape, key=key),
+        )
+    ],
     ops.scatter: [(0, "first elements", lambda g, out, x, shape, key: g[: x.shape[0]])],
-    ops.concatenate: [(0, "the last section", lambda g, out, *xs, axis=0: ops.index(
-        g, key=ops.along(g, axis, slice(g.shape[axis] - xs[0].shape[axis], None))))],
-    ops.stack: [(1, "always the first", lambda g, out, *xs, axis=0: ops.index(g, key=(slice(None),) * (axis % out.ndim) + (0,)))],
-    ops.sliding_windows: [(0, "stride ignored", lambda g, out, x, window, stride=1: ops.overlap_add(g, shape=x.shape, window=window))],
-    ops.overlap_add: [(0, "stride ignored", lambda g, out, x, shape, window, stride=1: _same_shape(ops.sliding_windows(g, window=window), x))],
-    ops.sum: [(0, "mean", lambda g, out, x, axis=None, keepdims=False: ops.unreduce(g, x, axis, keepdims) * (out.size / x.size))],
+    ops.concatenate: [
+        (
+            0,
+            "the last section",
+            lambda g, out, *xs, axis=0: ops.index(
+                g, key=ops.along(g, axis, slice(g.shape[axis] - xs[0].shape[axis], None))
+            ),
+        )
+    ],
+    ops.stack: [
+        (
+            1,
+            "always the first",
+            lambda g, out, *xs, axis=0: ops.index(g, key=(slice(None),) * (axis % out.ndim) + (0,)),
+        )
+    ],
+    ops.sliding_windows: [
+        (
+            0,
+            "stride ignored",
+            lambda g, out, x, window, stride=1: ops.overlap_add(g, shape=x.shape, window=window),
+        )
+    ],
+    ops.overlap_add: [
+        (
+            0,
+            "stride ignored",
+            lambda g, out, x, shape, window, stride=1: _same_shape(
+                ops.sliding_windows(g, window=window), x
+            ),
+        )
+    ],
+    ops.sum: [(0, "mean", lambda g, out, x, **how: _spread(g, x, **how) * (out.size / x.size))],
     ops.mean: [
-        (0, "sum", lambda g, out, x, axis=None, keepdims=False: ops.unreduce(g, x, axis, keepdims)),
-        (0, "divided by all", lambda g, out, x, axis=None, keepdims=False: ops.unreduce(g, x, axis, keepdims) / x.size),
+        (0, "sum", lambda g, out, x, **how: _spread(g, x, **how)),
+        (0, "divided by all", lambda g, out, x, **how: _spread(g, x, **how) / x.size),
     ],
     ops.center: [(0, "mean kept", lambda g, out, x, axis=None: g)],
     ops.var: [
-        (0, "mean kept", lambda g, out, x, axis=None, ddof=0, keepdims=False: ops.unreduce(g, x, axis, keepdims) * x * 2 / (ops.reduced(x, axis) - ddof)),
-        (0, "ddof ignored", lambda g, out, x, axis=None, ddof=0, keepdims=False: (
-            ops.unreduce(g, x, axis, keepdims) * ops.center(x, axis=axis) * 2 / ops.reduced(x, axis))),
+        (
+            0,
+            "mean kept",
+            lambda g, out, x, axis=None, ddof=0, keepdims=False: (
+                ops.unreduce(g, x, axis, keepdims) * x * 2 / (ops.reduced(x, axis) - ddof)
+            ),
+        ),
+        (
+            0,
+            "ddof ignored",
+            lambda g, out, x, axis=None, ddof=0, keepdims=False: (
+                ops.unreduce(g, x, axis, keepdims)
+                * ops.center(x, axis=axis)
+                * 2
+                / ops.reduced(x, axis)
+            ),
+        ),
     ],
-    ops.std: [(0, "of the variance", lambda g, out, x, axis=None, ddof=0, keepdims=False: (
-        ops.unreduce(g, x, axis, keepdims) * ops.center(x, axis=axis) / (ops.reduced(x, axis) - ddof)))],
-    ops.norm: [(0, "of the square", lambda g, out, x, axis=None, keepdims=False: ops.unreduce(g, x, axis, keepdims) * x)],
-    ops.max: [(0, "everything", lambda g, out, x, axis=None, keepdims=False: ops.unreduce(g, x, axis, keepdims))],
-    ops.min: [(0, "everything", lambda g, out, x, axis=None, keepdims=False: ops.unreduce(g, x, axis, keepdims))],
+    ops.std: [
+        (
+            0,
+            "of the variance",
+            lambda g, out, x, axis=None, ddof=0, keepdims=False: (
+                ops.unreduce(g, x, axis, keepdims)
+                * ops.center(x, axis=axis)
+                / (ops.reduced(x, axis) - ddof)
+            ),
+        )
+    ],
+    ops.norm: [(0, "of the square", lambda g, out, x, **how: _spread(g, x, **how) * x)],
+    ops.max: [(0, "everything", lambda g, out, x, **how: _spread(g, x, **how))],
+    ops.min: [(0, "everything", lambda g, out, x, **how: _spread(g, x, **how))],
     ops.matrix_product: [
         (0, "not transposed", lambda g, out, x, y: g @ y),
         (0, "result transposed", lambda g, out, x, y: y @ g.mT),
@@ -355,50 +441,98 @@ MUTANTS = {
     ops.cos: [(0, "cosine", lambda g, out, x: -g * ops.cos(x))],
     ops.tanh: [(0, "not squared", lambda g, out, x: g * (1 - out))],
     ops.tanh_slope: [(0, "factor tanh forgotten", lambda g, out, x: -2 * g * out)],
-    ops.sigmoid: [(0, "only s", lambda g, out, x: g * out), (0, "of the input", lambda g, out, x: g * x * (1 - x))],
+    ops.sigmoid: [
+        (0, "only s", lambda g, out, x: g * out),
+        (0, "of the input", lambda g, out, x: g * x * (1 - x)),
+    ],
     ops.sigmoid_slope: [(0, "squared", lambda g, out, x: g * out * (1 - out))],
-    ops.relu: [(0, "everything", lambda g, out, x: g), (0, "the other side", lambda g, out, x: g * (x < 0))],
+    ops.relu: [
+        (0, "everything", lambda g, out, x: g),
+        (0, "the other side", lambda g, out, x: g * (x < 0)),
+    ],
     ops.leaky_relu: [(0, "like relu", lambda g, out, x, negative_slope=0.01: g * (x > 0))],
     ops.softplus: [(0, "mirrored", lambda g, out, x: g * ops.sigmoid(-x))],
     ops.logsigmoid: [(0, "mirrored", lambda g, out, x: g * ops.sigmoid(x))],
     ops.softmax: [
         (0, "diagonal only", lambda g, out, x, axis=-1: g * out * (1 - out)),
-        (0, "wrong axis", lambda g, out, x, axis=-1: out * (g - (g * out).sum(axis=-1 - axis % 2, keepdims=True))),
+        (
+            0,
+            "wrong axis",
+            lambda g, out, x, axis=-1: out * (g - (g * out).sum(axis=-1 - axis % 2, keepdims=True)),
+        ),
         (0, "other classes forgotten", lambda g, out, x, axis=-1: out * g),
     ],
-    ops.softmax_jacobian: [(1, "one term of three", lambda g, out, v, x, axis=-1: ops.softmax_jacobian(g * v, x, axis=axis))],
-    ops.softmax_deviation: [(0, "not transposed", lambda g, out, v, x, axis=-1: ops.softmax_deviation(g, x, axis=axis))],
+    ops.softmax_jacobian: [
+        (
+            1,
+            "one term of three",
+            lambda g, out, v, x, axis=-1: ops.softmax_jacobian(g * v, x, axis=axis),
+        )
+    ],
+    ops.softmax_deviation: [
+        (0, "not transposed", lambda g, out, v, x, axis=-1: ops.softmax_deviation(g, x, axis=axis))
+    ],
     ops.log_softmax: [
         (0, "sum of g forgotten", lambda g, out, x, axis=-1: g - ops.softmax(x, axis=axis)),
-        (0, "wrong axis", lambda g, out, x, axis=-1: g - ops.softmax(x, axis=axis) * g.sum(axis=-1 - axis % 2, keepdims=True)),
+        (
+            0,
+            "wrong axis",
+            lambda g, out, x, axis=-1: (
+                g - ops.softmax(x, axis=axis) * g.sum(axis=-1 - axis % 2, keepdims=True)
+            ),
+        ),
         (0, "of softmax", lambda g, out, x, axis=-1: ops.softmax_jacobian(g, x, axis=axis)),
     ],
-    ops.log_softmax_slope: [(0, "not transposed", lambda g, out, v, x, axis=-1: ops.log_softmax_slope(g, x, axis=axis))],
-    ops.logsumexp: [(0, "output", lambda g, out, x, axis=-1, keepdims=False: ops.unreduce(g * out, x, axis, keepdims))],
+    ops.log_softmax_slope: [
+        (0, "not transposed", lambda g, out, v, x, axis=-1: ops.log_softmax_slope(g, x, axis=axis))
+    ],
+    ops.logsumexp: [
+        (0, "output", lambda g, out, x, axis=-1, **how: _spread(g * out, x, axis, **how))
+    ],
     ops.cross_entropy: [
         (0, "target forgotten", lambda g, out, x, target: g.reshape((-1, 1)) * ops.softmax(x)),
-        (0, "divided by the batch", lambda g, out, x, target: g.reshape((-1, 1)) * ops.cross_entropy_slope(x, target) / x.shape[0]),
+        (
+            0,
+            "divided by the batch",
+            lambda g, out, x, target: (
+                g.reshape((-1, 1)) * ops.cross_entropy_slope(x, target) / x.shape[0]
+            ),
+        ),
     ],
-    ops.cross_entropy_slope: [(0, "diagonal only", lambda g, out, x, target: g * ops.softmax(x) * (1 - ops.softmax(x)))],
-    ops.squared_error: [(0, "only x", lambda g, out, x, y: 2 * g * x), (1, "sign of the first argument", lambda g, out, x, y: 2 * g * (x - y))],
-}  # fmt: skip
+    ops.cross_entropy_slope: [
+        (0, "diagonal only", lambda g, out, x, target: g * ops.softmax(x) * (1 - ops.softmax(x)))
+    ],
+    ops.squared_error: [
+        (0, "only x", lambda g, out, x, y: 2 * g * x),
+        (1, "sign of the first argument", lambda g, out, x, y: 2 * g * (x - y)),
+    ],
+}
 
-# Rules that do not depend on the values of inputs and output, or only in steps (which side of a kink): reading those from
-# a stash changes no derivative of any order. test_mutants.py proves each: the rule's result stays when the inputs move.
+# Rules that do not depend on the values of inputs and output, or only in steps (which side of a
+# kink): reading those from a stash changes no derivative of any order. test_mutants.py proves each:
+# the rule's result stays when the inputs move.
 STEADY_RULES = {
     (op, i)
     for op, positions in {
-        cast: (0,), ops.add: (0, 1), ops.sub: (0, 1), ops.remainder: (0, 1), ops.neg: (0,), ops.maximum: (0, 1), ops.minimum: (0, 1), ops.where: (1, 2), ops.keep: (0,), ops.clamp: (0,),
-        ops.reshape: (0,), ops.transpose: (0,), ops.broadcast_to: (0,), ops.index: (0,), ops.scatter: (0,), ops.concatenate: (0, 1, 2),
-        ops.stack: (0, 1), ops.sliding_windows: (0,), ops.overlap_add: (0,), ops.sum: (0,), ops.mean: (0,), ops.center: (0,),
-        ops.max: (0,), ops.min: (0,), ops.linear: (2,), ops.abs: (0,), ops.relu: (0,), ops.leaky_relu: (0,),
+        cast: (0,), ops.add: (0, 1), ops.sub: (0, 1), ops.remainder: (0, 1), ops.neg: (0,),
+        ops.maximum: (0, 1), ops.minimum: (0, 1), ops.where: (1, 2), ops.keep: (0,),
+        ops.clamp: (0,), ops.reshape: (0,), ops.transpose: (0,), ops.broadcast_to: (0,),
+        ops.index: (0,), ops.scatter: (0,), ops.concatenate: (0, 1, 2), ops.stack: (0, 1),
+        ops.sliding_windows: (0,), ops.overlap_add: (0,), ops.sum: (0,), ops.mean: (0,),
+        ops.center: (0,), ops.max: (0,), ops.min: (0,), ops.linear: (2,), ops.abs: (0,),
+        ops.relu: (0,), ops.leaky_relu: (0,),
     }.items()
     for i in positions
 }  # fmt: skip
 
 
+def _spread(g, x, axis=None, keepdims=False):
+    """`ops.unreduce` with the parameters and defaults that most reductions have."""
+    return ops.unreduce(g, x, axis, keepdims)
+
+
 def _standing(shape, key):
-    """1 where a plain assignment x[key] = ... would leave its element standing, 0 where a later one overwrites it."""
+    """1 where an element stays after a plain x[key] = ..., 0 where a later one overwrites it."""
     flat = np.arange(np.prod(shape)).reshape(shape)[key]
     last = {element: position for position, element in enumerate(flat.ravel())}
     return np.array(

@@ -1,4 +1,4 @@
-"""Hard inputs against high-precision arithmetic: values and derivatives are right to a few ulp, element by element."""
+"""Hard inputs against high-precision arithmetic: values and derivatives are right to a few ulp."""
 
 from functools import cache
 
@@ -11,9 +11,10 @@ from tinygrad_mnist.autodiff import Tensor, grad, ops
 
 mp.mp.dps = 60  # enough, since no formula below subtracts what is nearly equal
 
-# Op -> the largest error of its values, first and second derivatives, in ulp, for float32 and float64 alike.
-# A float32 with 100 000 ulp of error still has a correct digit. The larger bounds are those of sums of positive and
-# negative terms, here v - (mean of v), which no formula in working precision gets to the last digit.
+# Op -> the largest error of its values, first and second derivatives, in ulp, for float32 and
+# float64 alike. A float32 with 100 000 ulp of error still has a correct digit. The larger bounds
+# are those of sums of positive and negative terms, here v - (mean of v), which no formula in
+# working precision gets to the last digit.
 BOUNDS = {
     ops.sigmoid: (4, 6, 6),
     ops.tanh: (3, 6, 8),
@@ -52,7 +53,8 @@ def exact(array):
 def ulps(found, wanted, sizes=None):
     """The largest error, in units in the last place of the exact numbers, or of `sizes` instead.
 
-    A subnormal number has the unit of the smallest normal one; an exact 0 or infinity must be met exactly.
+    A subnormal number has the unit of the smallest normal one; an exact 0 or infinity must be met
+    exactly.
     """
     found = np.asarray(found)
     info = np.finfo(found.dtype)
@@ -95,16 +97,16 @@ def logistic_slope(x):
     return logistic(x) * logistic(-x)
 
 
+def softplus(x):
+    return max(x, 0) + mp.log1p(mp.exp(-abs(x)))
+
+
 # Op -> exact value, first and second derivative.
 ELEMENTWISE = {
     ops.sigmoid: (logistic, logistic_slope, lambda x: -logistic_slope(x) * mp.tanh(x / 2)),
     ops.tanh: (mp.tanh, lambda x: mp.sech(x) ** 2, lambda x: -2 * mp.tanh(x) * mp.sech(x) ** 2),
-    ops.softplus: (lambda x: max(x, 0) + mp.log1p(mp.exp(-abs(x))), logistic, logistic_slope),
-    ops.logsigmoid: (
-        lambda x: min(x, 0) - mp.log1p(mp.exp(-abs(x))),
-        lambda x: logistic(-x),
-        lambda x: -logistic_slope(x),
-    ),
+    ops.softplus: (softplus, logistic, logistic_slope),
+    ops.logsigmoid: (lambda x: -softplus(-x), lambda x: logistic(-x), lambda x: -logistic_slope(x)),
     ops.log1p: (mp.log1p, lambda x: 1 / (1 + x), lambda x: -1 / (1 + x) ** 2),
 }
 POINTS = {
@@ -128,7 +130,8 @@ def test_elementwise(op, dtype, case):
     if op is ops.log1p:
         points = points[points > -1]
     found = derivatives(op, points, np.ones_like(points), np.ones_like(points))
-    for array, formula, bound in zip(found, ELEMENTWISE[op], BOUNDS[op], strict=True):
+    formulas, bounds = ELEMENTWISE[op], BOUNDS[op]
+    for array, formula, bound in zip(found, formulas, bounds, strict=True):
         assert ulps(array, map(formula, exact(points))) <= bound
 
 
@@ -162,7 +165,7 @@ def apart(row, v):
 
 
 def jacobian(row, v):
-    """The derivative of softmax along v; its Jacobian is symmetric, so also the gradient along the cotangent v."""
+    """The derivative of softmax along v; as its Jacobian is symmetric, also the gradient."""
     return [p * d for p, d in zip(softmax(row), apart(row, v), strict=True)]
 
 
@@ -179,14 +182,12 @@ def surprise(row, i):
 
 def log_softmax_gradient(row, g):
     e, total = weights(row)
-    return [
-        mp.fsum(g[i] * e[j] - e[i] * g[j] for j in range(len(row)) if j != i) / total
-        for i in range(len(row))
-    ]
+    n = range(len(row))
+    return [mp.fsum(g[i] * e[j] - e[i] * g[j] for j in n if j != i) / total for i in n]
 
 
 def second(row, g, v):
-    """The derivative of `jacobian(row, g)` along v; and the same with all terms taken as positive."""
+    """The derivative of `jacobian(row, g)` along v; and the same, all terms taken as positive."""
     w = [a * b for a, b in zip(apart(row, g), apart(row, v), strict=True)]
     p = softmax(row)
     middle = mp.fsum(q * abs(x) for q, x in zip(p, w, strict=True))
@@ -197,8 +198,9 @@ def scaled(factor, row):
     return [factor * x for x in row]
 
 
-# Op -> exact value, gradient along g, and derivative of that along v, the last with the sizes to measure its error by:
-# softmax'' is 0 where p = 1/2, like 1 - 2p, and near there its error is that of the terms. All of one row.
+# Op -> exact value, gradient along g, and derivative of that along v, the last with the sizes to
+# measure its error by: softmax'' is 0 where p = 1/2, like 1 - 2p, and near there its error is that
+# of the terms. All of one row.
 ROWS = {
     ops.softmax: (softmax, jacobian, second),
     ops.log_softmax: (
@@ -237,7 +239,7 @@ LOGITS = {
 
 
 def both_ways(case, dtype):
-    """A batch of one, and the same turned around, so that the largest is first here and last there."""
+    """A batch of one, and the same turned around: the largest is first here and last there."""
     return [np.array([row], dtype) for row in (case, case[::-1])]
 
 
@@ -252,9 +254,10 @@ def test_rows(op, dtype, case):
         for i, g in enumerate(directions(op(x).shape, dtype)):
             v = along[i - 1]  # not of the same class as g
             out, slope, change = derivatives(op, x, g, v)
+            exact_change, sizes = curvature(row, exact(g), exact(v))
             assert ulps(out, value(row)) <= BOUNDS[op][0]
             assert ulps(slope, gradient(row, exact(g))) <= BOUNDS[op][1]
-            assert ulps(change, *curvature(row, exact(g), exact(v))) <= BOUNDS[op][2]
+            assert ulps(change, exact_change, sizes) <= BOUNDS[op][2]
 
 
 @named(LOGITS)
@@ -280,19 +283,23 @@ GAPS = {
 @named(GAPS)
 @DTYPES
 def test_a_gap_that_is_rounded_costs_at_most_the_gap_in_ulp(dtype, case):
-    """Logits differ by a rounded number in general: exp multiplies its relative error by the number itself."""
+    """Logits differ by a rounded number: exp multiplies its relative error by the number."""
     for x in both_ways(case, dtype):
         row = tuple(exact(x))
         gap = float(max(row) - min(row))
         for op, (value, gradient, _) in ROWS.items():
             assert ulps(op(x), value(row)) <= BOUNDS[op][0] + gap
             for g in directions(op(x).shape, dtype):
-                assert (
-                    ulps(derivatives(op, x, g)[1], gradient(row, exact(g))) <= BOUNDS[op][1] + gap
-                )
+                _, slope, _ = derivatives(op, x, g)
+                assert ulps(slope, gradient(row, exact(g))) <= BOUNDS[op][1] + gap
         for target in range(len(row)):
             found = ops.cross_entropy(x, np.array([target]))
             assert ulps(found, [surprise(row, target)]) <= BOUNDS[ops.cross_entropy][0] + gap
+
+
+def loss_of(target):
+    """The cross-entropy of one row."""
+    return lambda x: ops.cross_entropy(x, np.array([target]))
 
 
 @named(LOGITS)
@@ -303,11 +310,9 @@ def test_cross_entropy(dtype, case):
         row = tuple(exact(x))
         p = softmax(row)
         for target in range(len(row)):
-            weight = np.array([1.7], dtype)
+            weight, loss = np.array([1.7], dtype), loss_of(target)
             for v in directions(x.shape, dtype)[-3:]:
-                out, slope, change = derivatives(
-                    lambda t, y=target: ops.cross_entropy(t, np.array([y])), x, weight, v
-                )
+                out, slope, change = derivatives(loss, x, weight, v)
                 assert ulps(change, scaled(exact(weight)[0], jacobian(row, exact(v)))) <= curvature
             assert ulps(out, [surprise(row, target)]) <= value
             less_one = [-mp.fsum(p[:i] + p[i + 1 :]) if i == target else q for i, q in enumerate(p)]
@@ -317,10 +322,10 @@ def test_cross_entropy(dtype, case):
 @DTYPES
 @pytest.mark.parametrize("smoothing", [0.0, 0.25], ids=["labels as they are", "labels smoothed"])
 def test_cross_entropy_loss_of_a_batch(dtype, smoothing):
-    batch = np.array(
-        [[5, 0, -1], [0, 40, 3], [1200, 1000, 999], [7, 7, 7], [-1e4, 1e4, 9.99e3], [-80, 0, -79]],
-        dtype,
-    )
+    batch = np.array([
+        [5, 0, -1], [0, 40, 3], [1200, 1000, 999],
+        [7, 7, 7], [-1e4, 1e4, 9.99e3], [-80, 0, -79],
+    ], dtype)  # fmt: skip
     rows, n, classes = [tuple(exact(row)) for row in batch], *batch.shape
     loss, share = nn.CrossEntropyLoss(label_smoothing=smoothing), mp.mpf(smoothing)
     for targets in ([0, 1, 0, 2, 1, 1], [2, 0, 1, 0, 0, 0]):
@@ -358,34 +363,34 @@ def over(numbers, divisor):
     return [x / divisor if divisor else mp.mpf(0) for x in numbers]
 
 
+def average(xs):
+    return mp.fsum(xs) / len(xs)
+
+
+def variance_slopes(xs, ddof=0):
+    return over(deviations(xs), mp.mpf(len(xs) - ddof) / 2)
+
+
+def deviation_slopes(xs, ddof=0):
+    return over(deviations(xs), deviation(xs, ddof) * (len(xs) - ddof))
+
+
 # Claim -> op, its parameters, exact value and exact gradient; of one row.
 REDUCTIONS = {
     "sum": (ops.sum, {}, mp.fsum, lambda xs: [1] * len(xs)),
-    "mean": (
-        ops.mean,
-        {},
-        lambda xs: mp.fsum(xs) / len(xs),
-        lambda xs: [mp.mpf(1) / len(xs)] * len(xs),
-    ),
+    "mean": (ops.mean, {}, average, lambda xs: [mp.mpf(1) / len(xs)] * len(xs)),
     "norm": (ops.norm, {}, length, lambda xs: over(xs, length(xs))),
-    "var": (ops.var, {}, variance, lambda xs: over(deviations(xs), mp.mpf(len(xs)) / 2)),
+    "var": (ops.var, {}, variance, variance_slopes),
     "var with ddof 1": (
-        ops.var,
-        {"ddof": 1},
-        lambda xs: variance(xs, 1),
-        lambda xs: over(deviations(xs), mp.mpf(len(xs) - 1) / 2),
+        ops.var, {"ddof": 1}, lambda xs: variance(xs, 1), lambda xs: variance_slopes(xs, 1)
     ),
-    "std": (ops.std, {}, deviation, lambda xs: over(deviations(xs), deviation(xs) * len(xs))),
+    "std": (ops.std, {}, deviation, deviation_slopes),
     "std with ddof 1": (
-        ops.std,
-        {"ddof": 1},
-        lambda xs: deviation(xs, 1),
-        lambda xs: over(deviations(xs), deviation(xs, 1) * (len(xs) - 1)),
+        ops.std, {"ddof": 1}, lambda xs: deviation(xs, 1), lambda xs: deviation_slopes(xs, 1)
     ),
-}
-SPREAD = np.random.default_rng(1).uniform(0.5, 1.5, 40) * np.random.default_rng(2).choice(
-    [-1, 1], 40
-)
+}  # fmt: skip
+SIGNS = np.random.default_rng(2).choice([-1, 1], 40)
+SPREAD = np.random.default_rng(1).uniform(0.5, 1.5, 40) * SIGNS
 # Claim -> numbers, given (a common offset, tiny, huge): as hard as these may be in the dtype.
 SCALES = {np.float32: (1e4, 1e-25, 1e30), np.float64: (1e8, 1e-200, 1e200)}
 DATA = {
@@ -415,11 +420,9 @@ def test_reductions(reduction, case, dtype):
     x = np.array(DATA[case](*map(dtype, SCALES[dtype])), dtype)
     g = np.array([1, -1.7], dtype)
     rows = [exact(x), exact(x[::-1])]
-    sizes = (
-        [mp.fsum(map(abs, xs)) / (1 if op is ops.sum else len(xs)) for xs in rows]
-        if op in (ops.sum, ops.mean)
-        else None
-    )
+    sizes = None
+    if op in (ops.sum, ops.mean):
+        sizes = [value([abs(x) for x in xs]) for xs in rows]
     for axis in (0, 1):
         batch = np.stack([x, x[::-1]], 1 - axis)
         found, slope, _ = derivatives(lambda t, axis=axis: op(t, axis=axis, **params), batch, g)
@@ -441,20 +444,16 @@ def test_a_subnormal_length_has_slopes_of_three_digits(reduction, dtype):
 # ---------------------------------------------------------------- what holds whatever the input
 
 
-WIDE = np.concatenate(
-    [np.linspace(-800, 800, 4001), np.linspace(-1, 1, 501), [-1e4, -1e3, 1e3, 1e4]]
-)
+INF = np.inf
+RANGES = [(ops.sigmoid, 0, 1), (ops.tanh, -1, 1), (ops.softplus, 0, INF), (ops.logsigmoid, -INF, 0)]
+FAR = [-1e4, -1e3, 1e3, 1e4]
+WIDE = np.concatenate([np.linspace(-800, 800, 4001), np.linspace(-1, 1, 501), FAR])
 
 
 @DTYPES
 @pytest.mark.parametrize(
     ("op", "low", "high"),
-    [
-        (ops.sigmoid, 0, 1),
-        (ops.tanh, -1, 1),
-        (ops.softplus, 0, np.inf),
-        (ops.logsigmoid, -np.inf, 0),
-    ],
+    RANGES,
     ids=lambda x: getattr(x, "name", None),
 )
 def test_range_and_order(op, low, high, dtype):
@@ -478,9 +477,7 @@ def test_probabilities_add_up_and_losses_are_not_negative(dtype, case):
     assert ops.log_softmax(x).max() <= 0
     assert ops.logsumexp(x).item() >= x.max()
     for target in range(x.size):
-        loss, slope, _ = derivatives(
-            lambda t, y=target: ops.cross_entropy(t, np.array([y])), x, np.ones(1, dtype)
-        )
+        loss, slope, _ = derivatives(loss_of(target), x, np.ones(1, dtype))
         assert loss.item() >= 0
         assert abs(float(slope.sum(dtype=np.float64))) <= 4 * np.finfo(dtype).eps
     for constant in (1.0, 0.1, 1e4):
@@ -494,14 +491,8 @@ def test_no_op_needs_an_excuse_for_extremes(dtype):
     logits = np.array([[1e4, -1e4, -np.inf, 0], [700, 0, -745, 3]], dtype)
     v = np.ones_like(logits)
     with np.errstate(over="raise", divide="raise", invalid="raise"):
-        for op in (
-            ops.sigmoid,
-            ops.sigmoid_slope,
-            ops.tanh,
-            ops.tanh_slope,
-            ops.softplus,
-            ops.logsigmoid,
-        ):
+        sigmoids = (ops.sigmoid, ops.sigmoid_slope, ops.softplus, ops.logsigmoid)
+        for op in (*sigmoids, ops.tanh, ops.tanh_slope):
             assert np.isfinite(op(np.array([*numbers, *-numbers]))).all()
         for op in (ops.softmax, ops.logsumexp):
             assert np.isfinite(op(logits)).all()
@@ -514,9 +505,7 @@ def test_no_op_needs_an_excuse_for_extremes(dtype):
 @DTYPES
 def test_a_masked_target_costs_infinitely_much_and_still_has_a_gradient(dtype):
     x = np.array([[0, MASKED, 0]], dtype)
-    loss, slope, _ = derivatives(
-        lambda t: ops.cross_entropy(t, np.array([1])), x, np.ones(1, dtype)
-    )
+    loss, slope, _ = derivatives(loss_of(1), x, np.ones(1, dtype))
     assert loss.tolist() == [np.inf]
     assert slope.tolist() == [[0.5, -1, 0.5]]
 

@@ -1,4 +1,4 @@
-"""Distorted images: the same ones for the same seed, displaced as far as promised, read where they should be."""
+"""Distorted images: the same for the same seed, displaced as far as promised, rightly read."""
 
 import numpy as np
 import pytest
@@ -15,40 +15,36 @@ def random_images(rng, n, side, dtype):
 
 
 def ramps(n, side):
-    """Images whose pixels are their own row, and their own column: distorted, they tell where each pixel was read."""
+    """Images whose pixels are their own row, and column: distorted, they tell what was read."""
     rows, columns = np.indices((side, side), np.float32).reshape(2, 1, -1)
     return rows.repeat(n, axis=0), columns.repeat(n, axis=0)
 
 
 def displacements(n, side, **strength):
-    """(n, side, side) displacements of rows and of columns, as two images distorted alike show them."""
-    return [
-        (distort(ramp, np.random.default_rng(1), **strength) - ramp)
-        .reshape(n, side, side)
-        .astype(float)
-        for ramp in ramps(n, side)
-    ]
+    """(n, side, side) displacements of rows and of columns, as two images show them."""
+    found = []
+    for ramp in ramps(n, side):
+        moved = distort(ramp, np.random.default_rng(1), **strength)
+        found.append((moved - ramp).reshape(n, side, side).astype(float))
+    return found
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 def test_the_same_seed_gives_the_same_images_of_the_same_kind(dtype):
     images = random_images(np.random.default_rng(0), 40, 28, dtype)
     kept = images.copy()
-    first, again, other = (
-        distort(images, np.random.default_rng(seed), affine=0.1) for seed in (0, 0, 1)
-    )
+    rngs = map(np.random.default_rng, (0, 0, 1))
+    first, again, other = (distort(images, rng, affine=0.1) for rng in rngs)
     assert (first.shape, first.dtype) == (images.shape, images.dtype)
     assert (first == again).all()
     assert (first != other).any(axis=1).all()
     assert (images == kept).all()
 
 
-@given(
-    st.integers(0, 2**32),
-    st.integers(0, 5),
-    st.integers(2, 30),
-    st.sampled_from([np.uint8, np.float32]),
-)
+KINDS = st.sampled_from([np.uint8, np.float32])
+
+
+@given(st.integers(0, 2**32), st.integers(0, 5), st.integers(2, 30), KINDS)
 def test_without_strength_nothing_changes(seed, n, side, dtype):
     rng = np.random.default_rng(seed)
     images = random_images(rng, n, side, dtype)
@@ -64,7 +60,8 @@ def test_how_images_are_cut_into_blocks_leaves_no_trace(monkeypatch):
 
 def test_elastic_displacements_are_centred_smooth_and_as_large_as_promised():
     n, side, alpha, sigma = 3000, 33, 20.0, 3.0
-    # A Gaussian of one axis has squares that sum to 1/(2 sqrt(pi) sigma); uniform in ±1 is a variance of 1/3.
+    # A Gaussian of one axis has squares that sum to 1/(2 sqrt(pi) sigma); uniform in ±1 is a
+    # variance of 1/3.
     promised = alpha / np.sqrt(3) / (2 * np.sqrt(np.pi) * sigma)
     by_row, by_column = displacements(n, side, alpha=alpha, sigma=sigma)
     for moved in (by_row, by_column):
@@ -128,10 +125,8 @@ def test_the_gather_agrees_with_a_plain_loop(seed, n, side, reach):
     images = rng.random((n, side, side), np.float32)
     shifts = rng.uniform(-reach, reach, (n, 2, side, side)).astype(np.float32)
     shifts[rng.random(shifts.shape) < 0.2] = np.rint(reach)
-    expected = [
-        plain_gather(image, *shift)
-        for image, shift in zip(images, shifts.astype(float), strict=True)
-    ]
+    pairs = zip(images, shifts.astype(float), strict=True)
+    expected = [plain_gather(image, *shift) for image, shift in pairs]
     np.testing.assert_allclose(augment.gather(images, shifts), expected, atol=1e-5)
 
 
@@ -140,21 +135,16 @@ def test_smoothing_and_gather_agree_with_scipy():
     rng = np.random.default_rng(0)
     field, image = rng.uniform(-1, 1, (2, 28, 28))
     K = augment.gaussian(28, 4.0)
-    np.testing.assert_allclose(
-        K @ field @ K.T,
-        ndimage.gaussian_filter(field, 4.0, mode="constant", truncate=10),
-        atol=1e-6,
-    )
+    smooth = ndimage.gaussian_filter(field, 4.0, mode="constant", truncate=10)
+    np.testing.assert_allclose(K @ field @ K.T, smooth, atol=1e-6)
     shift = rng.normal(0, 5, (2, 28, 28))
     expected = ndimage.map_coordinates(image, np.indices((28, 28)) + shift, order=1, mode="nearest")
-    np.testing.assert_allclose(
-        augment.gather(image[None], shift[None].astype(np.float32))[0], expected, atol=1e-5
-    )
+    (gathered,) = augment.gather(image[None], shift[None].astype(np.float32))
+    np.testing.assert_allclose(gathered, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("pixels", [783, 2 * 28 * 28, 1, 0])
 def test_images_that_are_not_square_are_refused(pixels):
-    with pytest.raises(
-        data.DataError, match=f"square images can be distorted, but these have {pixels} pixels"
-    ):
+    message = f"square images can be distorted, but these have {pixels} pixels"
+    with pytest.raises(data.DataError, match=message):
         distort(np.zeros((3, pixels), np.uint8), np.random.default_rng(0))

@@ -1,8 +1,9 @@
-"""The benchmark: contestants take turns and do the same work, and the page shows what was measured."""
+"""The benchmark: contestants take turns at the same work, and the page shows what was measured."""
 
 import json
 import runpy
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,21 +18,18 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 @pytest.fixture
 def small(rng):
     """Training on 300 examples, in batches that do not come out even."""
-    return benchmark.Training(
-        rng.random((300, 784), np.float32),
-        rng.integers(0, 10, 300),
-        hidden=16,
-        batch_size=64,
-        examples=300,
-    )
+    images, labels = rng.random((300, 784), np.float32), rng.integers(0, 10, 300)
+    return benchmark.Training(images, labels, hidden=16, batch_size=64, examples=300)
 
 
 def test_contestants_take_turns_and_the_first_round_does_not_count():
     seen = []
-    times = benchmark.race(
-        {name: lambda number, name=name: seen.append((number, name)) or len(seen) for name in "ab"},
-        rounds=2,
-    )
+
+    def run(name, number):
+        seen.append((number, name))
+        return len(seen)
+
+    times = benchmark.race({name: partial(run, name) for name in "ab"}, rounds=2)
     assert seen == [(0, "a"), (0, "b"), (1, "a"), (1, "b"), (2, "a"), (2, "b")]
     assert times == {"a": [3, 5], "b": [4, 6]}
     assert benchmark.ratios(times, "b", "a") == [6 / 5, 4 / 3]
@@ -39,9 +37,8 @@ def test_contestants_take_turns_and_the_first_round_does_not_count():
 
 def test_both_derivations_do_the_same_work(small, rng):
     new = rng.random((200, 784), np.float32)
-    (_, by_tape), (_, by_hand) = (
-        train(small, 3) for train in (benchmark.train_by_tape, benchmark.train_by_hand)
-    )
+    _, by_tape = benchmark.train_by_tape(small, 3)
+    _, by_hand = benchmark.train_by_hand(small, 3)
     assert np.array_equal(by_tape(new), by_hand(new))
 
 
@@ -53,11 +50,8 @@ def test_an_epoch_shows_every_example_once_in_an_order_of_its_round(small):
 
 def test_the_report_has_positive_figures_and_a_text(small):
     measured = benchmark.report(small, rounds=1)
-    figures = [
-        value
-        for part in ("epoch", "op", "import", "inference")
-        for value in measured[part].values()
-    ]
+    parts = ("epoch", "op", "import", "inference")
+    figures = [value for part in parts for value in measured[part].values()]
     assert len(figures) == 9
     assert min(figures) > 0
     assert measured["machine"]["numpy"] in benchmark.text(measured)
@@ -67,18 +61,15 @@ def test_no_rounds_are_refused(capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["bench", "--rounds", "0"])
     assert exit_.value.code == 2
-    assert (
-        capsys.readouterr().err
-        == "error: At least one round is needed for a median, but --rounds is 0.\n"
-    )
+    said = "error: At least one round is needed for a median, but --rounds is 0.\n"
+    assert capsys.readouterr().err == said
 
 
 def test_the_page_shows_what_was_measured(monkeypatch):
     monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
     made = runpy.run_path(str(BENCHMARKS / "page.py"))["page"]()
-    assert (BENCHMARKS.parent / "docs/performance.md").read_text(encoding="utf-8") == made, (
-        "run: python benchmarks/page.py"
-    )
+    shown = (BENCHMARKS.parent / "docs/performance.md").read_text(encoding="utf-8")
+    assert shown == made, "run: python benchmarks/page.py"
 
 
 def test_contestants_had_equal_accuracies():

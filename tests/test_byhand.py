@@ -1,4 +1,4 @@
-"""The hand derivation: first right alone, then equal to the tape term by term, then along a whole training."""
+"""The hand derivation: right alone, equal to the tape term by term, and along a training."""
 
 import numpy as np
 import pytest
@@ -8,23 +8,6 @@ from hypothesis import strategies as st
 from tinygrad_mnist import bridge, byhand, nn, optim
 from tinygrad_mnist.autodiff.check import central_differences
 from tinygrad_mnist.data import one_hot
-
-SIZES = st.lists(st.integers(1, 6), min_size=0, max_size=3).flatmap(
-    lambda hidden: st.tuples(st.integers(1, 6), st.integers(2, 5)).map(
-        lambda ends: (ends[0], *hidden, ends[1])
-    )
-)
-PROBLEMS = st.builds(
-    lambda sizes, batch, activation, loss, l2, seed: problem(
-        sizes, batch, activation, loss, l2, seed
-    ),
-    sizes=SIZES,
-    batch=st.integers(1, 7),
-    activation=st.sampled_from(["sigmoid", "tanh", "relu"]),
-    loss=st.sampled_from(["cross_entropy", "mse"]),
-    l2=st.sampled_from([0.0, 0.1]),
-    seed=st.integers(0, 2**32 - 1),
-)
 
 
 def problem(sizes, batch, activation, loss, l2, seed=0):
@@ -36,18 +19,38 @@ def problem(sizes, batch, activation, loss, l2, seed=0):
     return paper, random.normal(size=(batch, sizes[0])), random.integers(0, sizes[-1], batch)
 
 
+ENDS = st.tuples(st.integers(1, 6), st.integers(2, 5))
+HIDDEN = st.lists(st.integers(1, 6), min_size=0, max_size=3)
+PROBLEMS = st.builds(
+    problem,
+    sizes=ENDS.flatmap(lambda ends: HIDDEN.map(lambda hidden: (ends[0], *hidden, ends[1]))),
+    batch=st.integers(1, 7),
+    activation=st.sampled_from(["sigmoid", "tanh", "relu"]),
+    loss=st.sampled_from(["cross_entropy", "mse"]),
+    l2=st.sampled_from([0.0, 0.1]),
+    seed=st.integers(0, 2**32 - 1),
+)
+
+
+def far_from_kinks(paper, terms):
+    """Whether central differences may be taken: they would straddle a kink of relu."""
+    hidden = [terms[f"Z{layer}"] for layer in range(1, paper.depth)]
+    return paper.activation != "relu" or all(np.abs(Z).min() > 1e-4 for Z in hidden)
+
+
 @given(PROBLEMS)
 def test_hand_derivation_agrees_with_central_differences_of_its_own_loss(drawn):
     paper, X, labels = drawn
     terms = paper.forward(X)
-    hidden = [terms[f"Z{layer}"] for layer in range(1, paper.depth)]
-    assume(
-        paper.activation != "relu" or all(np.abs(Z).min() > 1e-4 for Z in hidden)
-    )  # central differences straddle a kink
+    assume(far_from_kinks(paper, terms))
     gradients = paper.backward(terms, labels)
     sizes = bridge.magnitudes(paper, terms, gradients, labels)
+
+    def loss():
+        return paper.loss(paper.forward(X), labels)
+
     for name, value in paper.params.items():
-        numeric = central_differences(lambda: paper.loss(paper.forward(X), labels), value)
+        numeric = central_differences(loss, value)
         error = np.abs(gradients[f"d{name}"] - numeric).max()
         assert error <= 1e-7 * sizes[f"d{name}"] + 1e-9, name
 
@@ -61,18 +64,22 @@ def test_every_term_of_the_hand_derivation_equals_the_tapes(drawn):
 @given(PROBLEMS)
 def test_saliency_agrees_with_central_differences_of_the_logits(drawn):
     paper, X, classes = drawn
-    terms = paper.forward(X)
-    hidden = [terms[f"Z{layer}"] for layer in range(1, paper.depth)]
-    assume(paper.activation != "relu" or all(np.abs(Z).min() > 1e-4 for Z in hidden))
+    assume(far_from_kinks(paper, paper.forward(X)))
     chosen = np.arange(len(X)), classes
-    numeric = central_differences(lambda: paper.forward(X)[f"Z{paper.depth}"][chosen].sum(), X)
-    np.testing.assert_allclose(paper.saliency(X, classes), np.abs(numeric), rtol=1e-6, atol=1e-7)
+
+    def logits():
+        return paper.forward(X)[f"Z{paper.depth}"][chosen].sum()
+
+    saliency = paper.saliency(X, classes)
+    numeric = np.abs(central_differences(logits, X))
+    np.testing.assert_allclose(saliency, numeric, rtol=1e-6, atol=1e-7)
 
 
 @given(PROBLEMS)
 def test_saliency_by_hand_equals_the_tapes(drawn):
     paper, X, classes = drawn
-    by_hand, by_tape = paper.saliency(X, classes), bridge.to_module(paper).saliency(X, classes)
+    by_hand = paper.saliency(X, classes)
+    by_tape = bridge.to_module(paper).saliency(X, classes)
     assert by_hand.shape == by_tape.shape == X.shape
     assert np.abs(by_hand - by_tape).max() <= 1e-12 * max(by_hand.max(), 1)
 
@@ -109,23 +116,16 @@ def test_twenty_steps_of_training_stay_equal(drawn, momentum):
     by_tape = train_by_tape(paper, batches, 0.05, momentum)
     by_hand = train_by_hand(paper, batches, 0.05, momentum)
     for name, value in by_hand.params.items():
-        assert np.abs(value - by_tape.params[name]).max() <= 1e-9 * np.abs(value).max(), name
+        error = np.abs(value - by_tape.params[name]).max()
+        assert error <= 1e-9 * np.abs(value).max(), name
 
 
 def test_forward_and_backward_name_every_term():
     paper, X, labels = problem((4, 3, 2), 5, "tanh", "mse", 0.1)
     terms = paper.forward(X)
     assert list(terms) == ["A0", "Z1", "A1", "Z2", "A2"]
-    assert list(paper.backward(terms, labels)) == [
-        "dA2",
-        "dZ2",
-        "dW2",
-        "db2",
-        "dA1",
-        "dZ1",
-        "dW1",
-        "db1",
-    ]
+    names = list(paper.backward(terms, labels))
+    assert names == ["dA2", "dZ2", "dW2", "db2", "dA1", "dZ1", "dW1", "db1"]
 
 
 def test_gradients_have_the_shape_of_what_they_belong_to():
@@ -136,7 +136,8 @@ def test_gradients_have_the_shape_of_what_they_belong_to():
 
 
 def test_relu_slope_at_zero_is_zero():
-    assert byhand.mlp.relu_slope(np.array([-1.0, 0.0, 1.0])).tolist() == [0.0, 0.0, 1.0]
+    slopes = byhand.mlp.relu_slope(np.array([-1.0, 0.0, 1.0]))
+    assert slopes.tolist() == [0.0, 0.0, 1.0]
 
 
 def test_probabilities_and_labels():
@@ -152,7 +153,8 @@ def test_extreme_inputs_stay_finite(loss):
     paper, X, labels = problem((4, 3, 2), 5, "relu", loss, 0.0)
     terms = paper.forward(X * 1e4)
     assert np.isfinite(paper.loss(terms, labels))
-    assert all(np.isfinite(g).all() for g in paper.backward(terms, labels).values())
+    gradients = paper.backward(terms, labels)
+    assert all(np.isfinite(g).all() for g in gradients.values())
 
 
 def test_unknown_activation_is_refused():
@@ -172,29 +174,26 @@ def test_weights_are_saved_and_loaded(tmp_path):
 
 
 def test_biases_may_be_rows(tmp_path, rng):
-    np.savez(
-        tmp_path / "w.npz",
-        W1=rng.normal(size=(4, 3)),
-        b1=np.ones((1, 3)),
-        W2=rng.normal(size=(3, 2)),
-        b2=np.ones((1, 2)),
-    )
+    W1, W2 = rng.normal(size=(4, 3)), rng.normal(size=(3, 2))
+    b1, b2 = np.ones((1, 3)), np.ones((1, 2))
+    np.savez(tmp_path / "w.npz", W1=W1, b1=b1, W2=W2, b2=b2)
     assert byhand.MLP.load(tmp_path / "w.npz").params["b1"].shape == (3,)
+
+
+FIRST = {"W1": np.ones((4, 3)), "b1": np.ones(3)}
+OBJECTS = {"W1": np.array([{}], dtype=object), "b1": np.ones(3)}
 
 
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
         ({"W1": np.ones((4, 3))}, "expected the keys W1, b1"),
+        (FIRST | {"W3": np.ones((3, 2)), "b3": np.ones(2)}, "expected the keys W1, b1"),
         (
-            {"W1": np.ones((4, 3)), "b1": np.ones(3), "W3": np.ones((3, 2)), "b3": np.ones(2)},
-            "expected the keys W1, b1",
-        ),
-        (
-            {"W1": np.ones((4, 3)), "b1": np.ones(3), "W2": np.ones((5, 2)), "b2": np.ones(2)},
+            FIRST | {"W2": np.ones((5, 2)), "b2": np.ones(2)},
             r"W2 has shape \(5, 2\), expected \(3, 2\)",
         ),
-        ({"W1": np.array([{}], dtype=object), "b1": np.ones(3)}, "not an npz file of arrays"),
+        (OBJECTS, "not an npz file of arrays"),
     ],
 )
 def test_files_that_do_not_fit_are_refused(tmp_path, arrays, message):

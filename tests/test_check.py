@@ -43,10 +43,50 @@ CAUSES = [
 def test_the_likely_cause_is_named(fn, cause):
     with pytest.raises(
         GradcheckError,
-        match=r"Gradient of input [01] differs at element \(\d, \d\): the rule gives .*, central differences",
+        match=r"Gradient of input [01] differs at element \(\d, \d\): "
+        r"the rule gives .*, central differences",
     ) as caught:
         gradcheck(fn, [X, Y])
     assert f"Likely cause: {cause}" in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 1), (2, 1, 3)], ids=str)
+@pytest.mark.parametrize(
+    ("rule", "cause"),
+    [
+        (lambda g, out, x: -3 * g * x**2, "the sign is wrong."),
+        (lambda g, out, x: 6 * g * x**2, "a factor: the rule gives 2 times the right gradient."),
+        (lambda g, out, x: g * 0, "no gradient reaches this input."),
+        (lambda g, out, x: (g != 0) * 3.0 * x**2, "the rule forgot the cotangent g."),
+    ],
+)
+def test_the_likely_cause_is_named_for_an_input_of_any_shape(shape, rule, cause):
+    x = np.random.default_rng(0).uniform(0.5, 1.5, shape)
+    if x.size == 1 and "forgot" in cause:
+        cause = "a factor: the rule gives "  # which of one number is as true
+    with pytest.raises(GradcheckError) as caught:
+        gradcheck(Op(lambda x: x**3, "cube").vjp(rule), [x])
+    assert f"Likely cause: {cause}" in str(caught.value)
+
+
+def test_the_search_for_the_cause_cannot_hide_that_the_gradient_is_wrong():
+    """A function that works as often as the check needs it, and no more."""
+    calls = []
+
+    def tired(x):
+        calls.append(x)
+        if len(calls) > needed:
+            raise IndexError("pop from an empty deck")
+        return Op(np.square, "square").vjp(lambda g, out, x: 3 * g * x)(x)
+
+    needed = 1 + 3 + 2 * 2  # its shape, three gradients, two differences for each of two elements
+    with pytest.raises(
+        GradcheckError, match=r"(?s)the rule gives .* central differences"
+    ) as caught:
+        gradcheck(tired, [[1.0, 2.0]])
+    assert len(calls) == needed + 1
+    assert "Likely cause: not found, because the search for it failed with" in str(caught.value)
+    assert "IndexError('pop from an empty deck')" in str(caught.value)
 
 
 def test_a_transposed_gradient_is_named():
@@ -60,7 +100,8 @@ def test_the_message_names_input_element_and_both_numbers():
     )
     with pytest.raises(
         GradcheckError,
-        match=r"input 1 differs at element \(1, 1\): the rule gives .*, central differences .*relative error 2\)",
+        match=r"input 1 differs at element \(1, 1\): "
+        r"the rule gives .*, central differences .*relative error 2\)",
     ):
         gradcheck(wrong_in_one_place, [X, Y])
 

@@ -28,27 +28,18 @@ ORIGINALS = {
 
 @pytest.mark.parametrize("name", ORIGINALS)
 def test_files_are_the_original_ones(name):
-    assert (
-        hashlib.sha256(gzip.decompress((mnist.FOLDER / f"{name}.gz").read_bytes())).hexdigest()
-        == ORIGINALS[name]
-    )
+    content = gzip.decompress((mnist.FOLDER / f"{name}.gz").read_bytes())
+    assert hashlib.sha256(content).hexdigest() == ORIGINALS[name]
 
 
 def test_training_set():
     images, labels = data.load_mnist()
-    assert (images.shape, images.dtype, labels.shape, labels.dtype) == (
-        (60_000, 784),
-        np.float32,
-        (60_000,),
-        np.int64,
-    )
+    assert (images.shape, images.dtype) == ((60_000, 784), np.float32)
+    assert (labels.shape, labels.dtype) == ((60_000,), np.int64)
     assert np.bincount(labels).tolist() == TRAIN_COUNTS
     assert (images.min(), images.max()) == (0.0, 1.0)
-    np.testing.assert_allclose(
-        [images.mean(dtype=float), images.std(dtype=float)],
-        [data.batches.MEAN, data.batches.STD],
-        atol=1e-4,
-    )
+    assert images.mean(dtype=float) == pytest.approx(data.batches.MEAN, abs=1e-4)
+    assert images.std(dtype=float) == pytest.approx(data.batches.STD, abs=1e-4)
 
 
 def test_test_set():
@@ -70,9 +61,8 @@ def test_a_damaged_or_missing_file_is_named(tmp_path, monkeypatch, damage):
     victim = tmp_path / "t10k-labels-idx1-ubyte.gz"
     victim.write_bytes(victim.read_bytes()[:-1] + b"?") if damage == "changed" else victim.unlink()
     monkeypatch.setattr(mnist, "FOLDER", tmp_path)
-    with pytest.raises(
-        data.DataError, match=r"t10k-labels-idx1-ubyte\.gz: (damaged|cannot be read).*Reinstall"
-    ):
+    message = r"t10k-labels-idx1-ubyte\.gz: (damaged|cannot be read).*Reinstall"
+    with pytest.raises(data.DataError, match=message):
         data.load_mnist_test()
 
 
@@ -81,14 +71,12 @@ def test_a_damaged_or_missing_file_is_named(tmp_path, monkeypatch, damage):
 
 def idx(array, kind=8):
     """The IDX bytes of an array."""
-    return (
-        bytes([0, 0, kind, array.ndim])
-        + struct.pack(f">{array.ndim}I", *array.shape)
-        + array.astype(np.uint8).tobytes()
-    )
+    header = struct.pack(f">4B{array.ndim}I", 0, 0, kind, array.ndim, *array.shape)
+    return header + array.astype(np.uint8).tobytes()
 
 
 IMAGES = np.arange(2 * 3 * 4).reshape(2, 3, 4)
+HUGE = b"\0\0\x08\3" + b"\xff" * 12
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
@@ -108,10 +96,7 @@ def test_reads_plain_and_compressed_files_whatever_their_name(tmp_path, pack):
         (idx(IMAGES)[:10], "ends inside the header"),
         (idx(IMAGES)[:-1], "announces 24 bytes, but 1 of them are missing"),
         (idx(IMAGES) + b"x", "more data follows the 24 bytes"),
-        (
-            b"\0\0\x08\3" + b"\xff" * 12,
-            "4294967295 x 4294967295 x 4294967295 elements, which cannot be right",
-        ),
+        (HUGE, "4294967295 x 4294967295 x 4294967295 elements, which cannot be right"),
         (idx(IMAGES[:0]), "0 x 3 x 4 elements, which cannot be right"),
     ],
 )
@@ -169,11 +154,8 @@ def test_normalisation_maps_black_and_white(how, black, white):
     pixels = np.array([[0, 255]], np.uint8)
     from_bytes = data.normalize(pixels, how)
     assert from_bytes.dtype == np.float32
-    for found in (
-        from_bytes,
-        data.normalize(pixels / 255.0, how),
-        data.normalize(pixels * 1.0, how),
-    ):
+    from_floats = (data.normalize(pixels / 255.0, how), data.normalize(pixels * 1.0, how))
+    for found in (from_bytes, *from_floats):
         np.testing.assert_allclose(found, [[black, white]], rtol=1e-6, atol=1e-7)
 
 
@@ -208,17 +190,14 @@ def test_a_split_has_every_example_once_and_depends_on_the_seed_only(examples, f
 
 @given(st.integers(0, 200), st.integers(1, 64), st.booleans())
 def test_batches_have_every_example_once(examples, batch_size, shuffle):
-    batches = list(
-        data.minibatches(examples, batch_size, np.random.default_rng(0) if shuffle else None)
-    )
+    rng = np.random.default_rng(0) if shuffle else None
+    batches = list(data.minibatches(examples, batch_size, rng))
     assert sorted(i for batch in batches for i in batch) == list(range(examples))
     assert all(len(batch) == batch_size for batch in batches[:-1])
 
 
 def test_batches_are_shuffled_by_their_generator():
-    first, second = (
-        np.concatenate(list(data.minibatches(100, 7, np.random.default_rng(seed))))
-        for seed in (1, 2)
-    )
+    rngs = map(np.random.default_rng, (1, 2))
+    first, second = (np.concatenate(list(data.minibatches(100, 7, rng))) for rng in rngs)
     assert (first != second).any()
     assert np.concatenate(list(data.minibatches(100, 7))).tolist() == list(range(100))

@@ -1,4 +1,4 @@
-"""The equations of the site: each is right, each is shown, and a flipped sign in any of them is noticed."""
+"""The equations of the site: each is right and shown, and a flipped sign in any is noticed."""
 
 import ast
 import importlib.util
@@ -26,15 +26,10 @@ def load(path, text=None):
 
 
 def flips(path):
-    """The name of an equation and the page's text with one sign of it turned, for every sign that can be turned."""
+    """For each sign that can be turned, the equation's name and the page's text with it turned."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for function in tree.body:
-        if not (
-            isinstance(function, ast.FunctionDef)
-            and any(
-                re.match(r"page\.(?!quantity)", ast.unparse(d)) for d in function.decorator_list
-            )
-        ):
+        if not any(map(is_of_the_page, getattr(function, "decorator_list", []))):
             continue
         for node in ast.walk(function):
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
@@ -53,6 +48,10 @@ def flips(path):
                     node.value = ast.UnaryOp(ast.USub(), kept)
                     yield function.name, ast.unparse(tree)
                     node.value = kept
+
+
+def is_of_the_page(decorator):
+    return re.match(r"page\.(?!quantity)", ast.unparse(decorator))
 
 
 FLIPS = [
@@ -83,21 +82,15 @@ PAPER = Path(byhand.mlp.__file__)
 
 def test_the_hand_derivation_and_its_page_have_the_same_numbers_in_the_same_order():
     numbers = re.findall(r"  # \((\d+)\)$", PAPER.read_text(encoding="utf-8"), re.MULTILINE)
-    assert [f"6.{n}" for n in dict.fromkeys(numbers)] == [
-        equation.number for equation in load(NETWORK).equations.values()
-    ]
+    shown = [equation.number for equation in load(NETWORK).equations.values()]
+    assert [f"6.{n}" for n in dict.fromkeys(numbers)] == shown
 
 
 @pytest.mark.parametrize("number", range(1, 18))
-def test_a_bug_in_a_numbered_line_of_the_hand_derivation_is_noticed_by_the_equation_of_that_number(
-    number, monkeypatch
-):
-    text, lines = re.subn(
-        rf"(= |return )(.+)(  # \({number}\))$",
-        r"\g<1>1 + (\2)\3",
-        PAPER.read_text(encoding="utf-8"),
-        flags=re.MULTILINE,
-    )
+def test_a_bug_in_a_line_by_hand_fails_its_equation(number, monkeypatch):
+    right = PAPER.read_text(encoding="utf-8")
+    line = re.compile(rf"(= |return )(.+)(  # \({number}\))$", re.MULTILINE)
+    text, lines = line.subn(r"\g<1>1 + (\2)\3", right)
     assert lines
     planted = vars(type(importlib.util)("planted"))
     exec(compile(text, "planted", "exec"), planted)
@@ -187,18 +180,16 @@ def double(n, way):
 
 
 def test_an_equation_of_layers_is_checked_in_each_for_each_option(chain):
-    @chain.define(
-        "B n[ell]",
-        code=lambda A0, ell, way: double(double(A0, way), way) if ell == 2 else double(A0, way),
-        layers=(1, 2),
-    )
+    def code(A0, ell, way):
+        return double(double(A0, way), way) if ell == 2 else double(A0, way)
+
+    @chain.define("B n[ell]", code=code, layers=(1, 2))
     def A(A, ell, way):
         return double(A[ell - 1], way)
 
-    assert (
-        chain.equations["A"].latex
-        == r"\underset{B \times n_{\ell}}{A_{\ell}} = 2\, \underset{B \times n_{\ell - 1}}{A_{\ell - 1}}"
-    )
+    left = r"\underset{B \times n_{\ell}}{A_{\ell}}"
+    right = r"2\, \underset{B \times n_{\ell - 1}}{A_{\ell - 1}}"
+    assert chain.equations["A"].latex == f"{left} = {right}"
     assert chain.equations["A"].check() == "checked"
 
 
@@ -224,14 +215,10 @@ def test_what_is_wrong_in_one_layer_for_one_option_is_refused(chain, layer, opti
     def one(dA, ell):
         return 3 * dA[ell]
 
-    assert [chain.equations[name].check() for name in ("A", "dA", "up")] == [
-        "checked",
-        "proved",
-        "proved",
-    ]
-    assert chain.equations["dA"].latex.startswith(
-        r"\underset{B \times n_{\ell - 1}}{dA_{\ell - 1}} = "
-    )
+    checks = [chain.equations[name].check() for name in ("A", "dA", "up")]
+    assert checks == ["checked", "proved", "proved"]
+    left = r"\underset{B \times n_{\ell - 1}}{dA_{\ell - 1}}"
+    assert chain.equations["dA"].latex.startswith(f"{left} = ")
     for name in ("wrong", "one"):
         with pytest.raises(EquationError, match=f"{name} is wrong"):
             chain.equations[name].check()
@@ -244,10 +231,8 @@ def test_an_example_shows_the_layer_it_is_asked_for_and_folds_where_a_line_may_e
 
     line, values = r"\begin{bmatrix} 1 \\ 2 \end{bmatrix}", r"\begin{bmatrix} 2 \\ 4 \end{bmatrix}"
     shown = chain.example("A1", folded=True, A0=[[1], [2]])
-    assert (
-        shown
-        == rf"\begin{{aligned}} A_{{1}} &= {line} \\ &\quad + {line} \\ &= {values} \end{{aligned}}"
-    )
+    lines = rf"A_{{1}} &= {line} \\ &\quad + {line} \\ &= {values}"
+    assert shown == rf"\begin{{aligned}} {lines} \end{{aligned}}"
 
 
 def test_a_second_derivative_is_that_of_the_gradient():
@@ -293,10 +278,10 @@ def test_a_sequence_may_use_its_own_past():
     page.sequence("g")
     page.sequence("v", start=0)
 
-    @page.define(
-        "T",
-        code=lambda g, mu: [sum(mu ** (t - s) * g[s] for s in range(t + 1)) for t in range(len(g))],
-    )
+    def velocities(g, mu):
+        return [sum(mu ** (t - s) * g[s] for s in range(t + 1)) for t in range(len(g))]
+
+    @page.define("T", code=velocities)
     def v(v, g, mu, t):
         return mu * v[t - 1] + g[t]
 
@@ -332,10 +317,8 @@ def test_a_derivative_can_be_used_by_its_name(page):
     def dX(J, dy):
         return J * dy
 
-    assert (
-        page.equations["dX"].latex
-        == r"\underset{B \times n}{dX} = \underset{B \times n}{J} \odot \underset{n}{dy}"
-    )
+    product = r"\underset{B \times n}{J} \odot \underset{n}{dy}"
+    assert page.equations["dX"].latex == rf"\underset{{B \times n}}{{dX}} = {product}"
     assert page.equations["dX"].check() == "proved"
 
 
@@ -393,10 +376,8 @@ def test_shapes_stand_beneath_matrices_and_numbers_in_them():
     W = named("W_1", ("n", "m"))
     assert str(W.T) == r"\underset{m \times n}{W_1^\top}"
     assert str(W[Tex("i"), Tex("j")]) == "(W_1)_{ij}"
-    assert (
-        str(matrix([[1, -0.5], [1e-9, 0]]))
-        == r"\begin{bmatrix} 1 & -0.5 \\ 1 \cdot 10^{-9} & 0 \end{bmatrix}"
-    )
+    entries = r"1 & -0.5 \\ 1 \cdot 10^{-9} & 0"
+    assert str(matrix([[1, -0.5], [1e-9, 0]])) == rf"\begin{{bmatrix}} {entries} \end{{bmatrix}}"
 
 
 @pytest.mark.parametrize(

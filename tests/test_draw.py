@@ -3,6 +3,7 @@
 import re
 import xml.etree.ElementTree as ET
 from itertools import pairwise
+from operator import add, mul, sub
 
 import numpy as np
 import pytest
@@ -18,10 +19,8 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def boxes(picture):
     """The lines of text of each box."""
-    return [
-        [text.text for text in g.iter(f"{SVG}text")]
-        for g in ET.fromstring(str(picture)).iter(f"{SVG}g")
-    ]
+    groups = ET.fromstring(str(picture)).iter(f"{SVG}g")
+    return [[text.text for text in g.iter(f"{SVG}text")] for g in groups]
 
 
 def arrows(picture):
@@ -45,9 +44,8 @@ def test_parameters_have_their_names_and_large_tensors_their_shapes():
     found = boxes(model(np.zeros((4, 5), np.float32)).sum().graph())
     assert ["weight", "(5, 3)"] in found
     (bias,) = (box[1] for box in found if box[0] == "bias")
-    np.testing.assert_allclose(
-        [float(number) for number in bias.strip("[]").split(",")], model.bias.data, atol=1e-4
-    )
+    numbers = [float(number) for number in bias.strip("[]").split(",")]
+    np.testing.assert_allclose(numbers, model.bias.data, atol=1e-4)
     assert ["linear", "(4, 3)"] in found
     assert ["(4, 5)"] in found
 
@@ -57,13 +55,10 @@ def test_gradients_are_those_of_grad_and_nothing_is_changed():
     u = x * y
     z = u + x
     picture = z.graph(gradients=True)
-    expected = {
-        name: grad(z, t, retain_graph=True)[0].item() for name, t in (("mul", u), ("add", z))
-    }
-    found = {
-        box[0]: float(box[2].removeprefix("grad ")) for box in boxes(picture) if box[0] != "tensor"
-    }
-    assert found == expected
+    du, dz = (grad(z, t, retain_graph=True)[0].item() for t in (u, z))
+    results = [box for box in boxes(picture) if box[0] != "tensor"]
+    found = {box[0]: float(box[2].removeprefix("grad ")) for box in results}
+    assert found == {"mul": du, "add": dz}
     assert x.grad is y.grad is None
     z.backward()
     assert (x.grad.item(), y.grad.item()) == (4.0, 2.0)
@@ -80,9 +75,8 @@ def test_a_freed_graph_says_what_to_do():
     x = leaf(2.0)
     y = x * x
     y.backward()
-    with pytest.raises(
-        RuntimeError, match=r"at mul\) was freed by backward\(\)\. Draw it before, or keep it"
-    ):
+    message = r"at mul\) was freed by backward\(\)\. Draw it before, or keep it"
+    with pytest.raises(RuntimeError, match=message):
         y.graph()
 
 
@@ -121,33 +115,23 @@ def test_a_long_chain_is_cut_and_needs_no_recursion():
     assert 150 < len(boxes(picture)) < 400
 
 
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(["+", "*", "-"]), st.integers(0, 9), st.integers(0, 9)),
-        min_size=1,
-        max_size=12,
-    )
-)
+STEPS = st.tuples(st.sampled_from([add, mul, sub]), st.integers(0, 9), st.integers(0, 9))
+
+
+@given(st.lists(STEPS, min_size=1, max_size=12))
 def test_boxes_do_not_overlap_and_nothing_is_outside(program):
     values = [leaf(1.0), leaf([1.0, 2.0]), leaf(np.ones((3, 1)))]
-    for sign, i, j in program:
-        a, b = values[i % len(values)], values[j % len(values)]
-        values.append(
-            {"+": lambda a, b: a + b, "*": lambda a, b: a * b, "-": lambda a, b: a - b}[sign](a, b)
-        )
+    for operation, i, j in program:
+        values.append(operation(values[i % len(values)], values[j % len(values)]))
     picture = values[-1].graph()
     assert str(picture) == str(values[-1].graph())
     root = ET.fromstring(str(picture))
     width, height = map(float, root.get("viewBox").split()[2:])
-    frames = [
-        tuple(float(r.get(k)) for k in ("x", "y", "width", "height"))
-        for r in root.iter(f"{SVG}rect")
-    ]
-    assert all(
-        x >= 0 and y >= 0 and x + w <= width + 1 and y + h <= height + 1 for x, y, w, h in frames
-    )
     rows = {}
-    for x, y, w, h in frames:
+    for box in root.iter(f"{SVG}rect"):
+        x, y, w, h = (float(box.get(key)) for key in ("x", "y", "width", "height"))
+        assert 0 <= x <= x + w <= width + 1
+        assert 0 <= y <= y + h <= height + 1
         rows.setdefault(round(y + h / 2), []).append((x, x + w))
     for row in rows.values():
         assert all(left[1] <= right[0] for left, right in pairwise(sorted(row)))

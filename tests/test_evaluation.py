@@ -1,4 +1,4 @@
-"""Metrics as scikit-learn computes them, calibration, and the pages and pictures made of them, opened by their real readers."""
+"""Metrics as scikit-learn computes them, calibration, and the pages and pictures made of them."""
 
 import base64
 import inspect
@@ -41,24 +41,21 @@ from tinygrad_mnist.training import Recipe
 
 
 def guesses(n, classes, sharpness, seed):
-    """Probabilities (n, classes) in float64, and labels that are often those predicted; some classes may never appear."""
+    """Probabilities (n, classes) in float64, and labels that are often those predicted.
+
+    Some classes may never appear.
+    """
     random = np.random.default_rng(seed)
     logits = sharpness * random.normal(size=(n, classes))
     probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    labels = np.where(
-        random.random(n) < 0.6, probabilities.argmax(axis=1), random.integers(0, classes, n)
-    )
+    right = random.random(n) < 0.6
+    labels = np.where(right, probabilities.argmax(axis=1), random.integers(0, classes, n))
     return probabilities, labels
 
 
-GUESSES = st.builds(
-    guesses,
-    st.integers(1, 60),
-    st.integers(2, 10),
-    st.sampled_from([0.5, 3.0, 30.0]),
-    st.integers(0, 2**32 - 1),
-)
+SHARPNESS, SEEDS = st.sampled_from([0.5, 3.0, 30.0]), st.integers(0, 2**32 - 1)
+GUESSES = st.builds(guesses, st.integers(1, 60), st.integers(2, 10), SHARPNESS, SEEDS)
 
 
 # ---------------------------------------------------------------- metrics
@@ -69,17 +66,14 @@ def test_metrics_are_those_of_scikit_learn(drawn):
     probabilities, labels = drawn
     predicted, classes = probabilities.argmax(axis=1), range(probabilities.shape[1])
     found = examine(probabilities, labels)
-    assert (
-        found["confusion_matrix"]
-        == sklearn.metrics.confusion_matrix(labels, predicted, labels=classes).tolist()
-    )
+    confusion = sklearn.metrics.confusion_matrix(labels, predicted, labels=classes)
+    assert found["confusion_matrix"] == confusion.tolist()
     assert found["accuracy"] == sklearn.metrics.accuracy_score(labels, predicted)
     assert found["correct"] + found["incorrect"] == len(labels)
     clipped = np.maximum(probabilities, np.finfo(float).eps)  # as scikit-learn does
     expected = sklearn.metrics.log_loss(labels, probabilities, labels=classes)
-    np.testing.assert_allclose(
-        score(clipped, labels)["cross_entropy"], expected, rtol=1e-12, atol=1e-15
-    )
+    ours = score(clipped, labels)["cross_entropy"]
+    np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-15)
 
     def theirs(average):
         return sklearn.metrics.precision_recall_fscore_support(
@@ -90,9 +84,8 @@ def test_metrics_are_those_of_scikit_learn(drawn):
     for name, expected in zip(names, theirs(None), strict=True):
         np.testing.assert_allclose([row[name] for row in found["per_class"]], expected, rtol=1e-12)
     for average in ("macro", "weighted"):
-        np.testing.assert_allclose(
-            [found[average][name] for name in names[:3]], theirs(average)[:3], rtol=1e-12
-        )
+        ours = [found[average][name] for name in names[:3]]
+        np.testing.assert_allclose(ours, theirs(average)[:3], rtol=1e-12)
 
 
 @given(GUESSES)
@@ -115,23 +108,16 @@ def test_a_probability_of_zero_costs_as_much_as_the_smallest_number(dtype, most)
 
 def test_a_class_that_is_neither_there_nor_predicted_scores_zero():
     report = classification_report(confusion_matrix(np.array([0, 0]), np.array([0, 1]), 3))
-    assert report["per_class"][2] == {
-        "class": 2,
-        "precision": 0,
-        "recall": 0,
-        "f1": 0,
-        "support": 0,
-    }
+    nothing = dict.fromkeys(["precision", "recall", "f1", "support"], 0)
+    assert report["per_class"][2] == {"class": 2} | nothing
     assert report["macro"]["recall"] == 1 / 3
     assert report["weighted"]["recall"] == 1 / 2
 
 
 def test_rows_of_the_confusion_matrix_are_true_classes():
-    assert confusion_matrix(np.array([2, 2, 0]), np.array([1, 1, 0]), 3).tolist() == [
-        [1, 0, 0],
-        [0, 0, 2],
-        [0, 0, 0],
-    ]
+    predicted, labels = np.array([2, 2, 0]), np.array([1, 1, 0])
+    found = confusion_matrix(predicted, labels, 3)
+    assert found.tolist() == [[1, 0, 0], [0, 0, 2], [0, 0, 0]]
 
 
 @pytest.fixture(scope="module")
@@ -144,18 +130,16 @@ def digits():
 def test_both_derivations_are_evaluated_alike(digits):
     paper = byhand.MLP((784, 16, 10), rng=np.random.default_rng(0))
     module = bridge.to_module(paper)
-    np.testing.assert_allclose(
-        predict(paper, digits[0], "seed"), predict(module, digits[0], "seed"), rtol=1e-4
-    )
+    by_hand, by_tape = (predict(model, digits[0], "seed") for model in (paper, module))
+    np.testing.assert_allclose(by_hand, by_tape, rtol=1e-4)
     assert evaluate(paper, *digits) == pytest.approx(evaluate(module, *digits), rel=1e-5)
 
 
 def test_predictions_are_those_of_normalised_images(digits):
     model = byhand.MLP((784, 10), rng=np.random.default_rng(0))
     many = np.concatenate([digits[0]] * 4)
-    np.testing.assert_allclose(
-        predict(model, many, "seed"), model.predict_proba(data.normalize(many, "seed")), rtol=1e-5
-    )
+    at_once = model.predict_proba(data.normalize(many, "seed"))
+    np.testing.assert_allclose(predict(model, many, "seed"), at_once, rtol=1e-5)
 
 
 # ---------------------------------------------------------------- calibration
@@ -168,13 +152,15 @@ def sure(confidence, right):
 
 
 def test_ece_counts_confidence_one():
-    assert expected_calibration_error(reliability(*sure([1.0, 1.0], [True, False]))) == 0.5
-    assert expected_calibration_error(reliability(*sure([1.0, 1.0], [True, True]))) == 0
+    for right, gap in (([True, False], 0.5), ([True, True], 0)):
+        bins = reliability(*sure([1.0, 1.0], right))
+        assert expected_calibration_error(bins) == gap
 
 
 def test_ece_weighs_bins_by_their_predictions():
     bins = reliability(*sure([0.9, 0.9, 0.9, 0.5], [True, True, False, False]))
-    assert expected_calibration_error(bins) == pytest.approx((3 * abs(2 / 3 - 0.9) + 0.5) / 4)
+    gaps = 3 * abs(2 / 3 - 0.9), 0.5
+    assert expected_calibration_error(bins) == pytest.approx(sum(gaps) / 4)
 
 
 @given(GUESSES)
@@ -182,16 +168,14 @@ def test_bins_are_those_of_scikit_learn(drawn):
     probabilities, labels = drawn
     bins = reliability(probabilities, labels)
     right = probabilities.argmax(axis=1) == labels
-    accuracy, confidence = sklearn.calibration.calibration_curve(
-        right, probabilities.max(axis=1), n_bins=15, pos_label=True
-    )
+    curve = sklearn.calibration.calibration_curve
+    accuracy, confidence = curve(right, probabilities.max(axis=1), n_bins=15, pos_label=True)
     assert len(bins) == 15
     assert sum(b.predictions for b in bins) == len(labels)
-    np.testing.assert_allclose([b.accuracy for b in bins if b.predictions], accuracy, rtol=1e-12)
-    np.testing.assert_allclose(
-        [b.confidence for b in bins if b.predictions], confidence, rtol=1e-12
-    )
-    assert all(b.low < b.confidence <= b.high for b in bins if b.predictions)
+    full = [b for b in bins if b.predictions]
+    np.testing.assert_allclose([b.accuracy for b in full], accuracy, rtol=1e-12)
+    np.testing.assert_allclose([b.confidence for b in full], confidence, rtol=1e-12)
+    assert all(b.low < b.confidence <= b.high for b in full)
 
 
 def test_bins_are_closed_above_and_the_first_one_below():
@@ -227,9 +211,8 @@ def test_saliency_is_of_the_first_image_of_each_class(digits):
     assert found.classes.tolist() == list(range(10))
     rows = [labels.tolist().index(c) for c in range(10)]
     assert (found.images == images[rows]).all()
-    np.testing.assert_array_equal(
-        found.slopes, paper.saliency(data.normalize(images[rows], "seed"), np.arange(10))
-    )
+    expected = paper.saliency(data.normalize(images[rows], "seed"), np.arange(10))
+    np.testing.assert_array_equal(found.slopes, expected)
 
 
 def test_saliency_leaves_out_dropout_and_leaves_no_gradients():
@@ -263,11 +246,16 @@ def saliency_of(classes):
 
 def mistakes(n):
     random = np.random.default_rng(0)
-    return figures.mistakes_grid(
-        random.integers(0, 255, (n, 784)), np.arange(n) % 10, np.arange(n) % 7, random.random(n)
+    images, labels, predicted = (
+        random.integers(0, 255, (n, 784)),
+        np.arange(n) % 10,
+        np.arange(n) % 7,
     )
+    return figures.mistakes_grid(images, labels, predicted, random.random(n))
 
 
+EVENLY, HALF_RIGHT = np.linspace(0, 1, 60_000), [True, False] * 30_000
+BLACK = np.zeros((2, 784))
 FIGURES = {
     "many epochs": lambda: figures.training_curves(epochs(300), 250),
     "one epoch": lambda: figures.training_curves(epochs(1), 1),
@@ -275,14 +263,10 @@ FIGURES = {
     "one right prediction": lambda: figures.confusion(np.diag([1] + [0] * 9)),
     "large counts": lambda: figures.confusion(np.full((10, 10), 60_000)),
     "only confident": lambda: figures.reliability_diagram(reliability(*sure([1.0], [True]))),
-    "all bins": lambda: figures.reliability_diagram(
-        reliability(*sure(np.linspace(0, 1, 60_000), [True, False] * 30_000))
-    ),
+    "all bins": lambda: figures.reliability_diagram(reliability(*sure(EVENLY, HALF_RIGHT))),
     "ten digits": lambda: figures.saliency_grid(saliency_of(10)),
     "three digits": lambda: figures.saliency_grid(saliency_of(3)),
-    "no saliency": lambda: figures.saliency_grid(
-        saliency_of(2)._replace(slopes=np.zeros((2, 784)))
-    ),
+    "no saliency": lambda: figures.saliency_grid(saliency_of(2)._replace(slopes=BLACK)),
     "25 mistakes": lambda: mistakes(25),
     "7 mistakes": lambda: mistakes(7),
     "no mistakes": lambda: mistakes(0),
@@ -324,17 +308,13 @@ def test_the_confusion_matrix_shows_every_count():
 
 def test_the_reliability_diagram_shows_every_count():
     bins = reliability(*sure([0.05] * 3 + [0.5] * 1200 + [1.0], [True] * 1204))
-    assert [text.get_text() for text in figures.reliability_diagram(bins).axes[1].texts] == [
-        "3",
-        "1,200",
-        "1",
-    ]
+    texts = figures.reliability_diagram(bins).axes[1].texts
+    assert [text.get_text() for text in texts] == ["3", "1,200", "1"]
 
 
 def test_mistakes_carry_truth_prediction_and_confidence():
-    (axes,) = figures.mistakes_grid(
-        np.ones((1, 784)), np.array([4]), np.array([9]), np.array([0.9987])
-    ).axes
+    labels, predicted, confidence = np.array([4]), np.array([9]), np.array([0.9987])
+    (axes,) = figures.mistakes_grid(np.ones((1, 784)), labels, predicted, confidence).axes
     assert axes.texts[0].get_text() == "4 read as 9\n99.9 % sure"
 
 
@@ -347,20 +327,15 @@ def test_units_of_largest_weights_are_shown_first():
 
 def test_each_digit_stands_above_its_own_saliency():
     saliency = saliency_of(7)
-    picture, pattern = (
-        np.ma.filled(image.get_array(), np.nan)
-        for image in figures.saliency_grid(saliency).axes[0].images
-    )
+    image, slopes = saliency.images[6].reshape(28, 28), saliency.slopes[6].reshape(28, 28)
+    drawn = figures.saliency_grid(saliency).axes[0].images
+    picture, pattern = (np.ma.filled(part.get_array(), np.nan) for part in drawn)
     below, right = 2 * 31, 31  # the seventh digit: third row of tiles, second column
-    np.testing.assert_allclose(
-        picture[below : below + 28, right : right + 28] * saliency.images[6].max(),
-        saliency.images[6].reshape(28, 28),
-    )
+    shown = picture[below : below + 28, right : right + 28]
+    np.testing.assert_allclose(shown * image.max(), image)
     below += 31
-    np.testing.assert_allclose(
-        pattern[below : below + 28, right : right + 28] * saliency.slopes[6].max(),
-        saliency.slopes[6].reshape(28, 28),
-    )
+    shown = pattern[below : below + 28, right : right + 28]
+    np.testing.assert_allclose(shown * slopes.max(), slopes)
 
 
 def test_the_same_figure_gives_the_same_bytes():
@@ -368,10 +343,13 @@ def test_the_same_figure_gives_the_same_bytes():
 
 
 def test_figures_leave_pyplot_alone():
-    script = (
-        "import sys, numpy; from tinygrad_mnist.evaluation import figures; assert 'matplotlib' not in sys.modules;"
-        "figures.png(figures.confusion(numpy.eye(10, dtype=int))); assert 'matplotlib.pyplot' not in sys.modules"
-    )
+    script = """
+import sys, numpy
+from tinygrad_mnist.evaluation import figures
+assert 'matplotlib' not in sys.modules
+figures.png(figures.confusion(numpy.eye(10, dtype=int)))
+assert 'matplotlib.pyplot' not in sys.modules
+"""
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
@@ -451,9 +429,8 @@ def test_the_report_asks_for_nothing_from_elsewhere(run):
         assert ("src" in attributes) == (tag == "img")
         assert attributes.get("src", "data:").startswith("data:")
     assert not re.search(r"https?:|url\(|@import", html)
-    (policy,) = [
-        a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"
-    ]
+    kind = "Content-Security-Policy"
+    (policy,) = [a["content"] for tag, a in page.tags if a.get("http-equiv") == kind]
     assert policy.startswith("default-src 'none'")
 
 
@@ -461,30 +438,25 @@ def test_the_report_shows_what_it_is_given_as_text(run):
     recipe, metrics, _ = run
     page = Page(html_report(*run, PICTURES))
     assert page.text.count(recipe["name"]) >= 4  # title, heading, description, environment
-    assert f"{100 * metrics['test']['accuracy']:.2f} % of 200 test images right" in " ".join(
-        page.text.split()
-    )
+    headline = f"{100 * metrics['test']['accuracy']:.2f} % of 200 test images right"
+    assert headline in " ".join(page.text.split())
     assert "16, 8" in page.text
     for row in metrics["test"]["per_class"]:
-        assert (
-            f"{100 * row['precision']:.2f}{100 * row['recall']:.2f}{100 * row['f1']:.2f}{row['support']}"
-            in page.text
-        )
+        percent = "".join(f"{100 * row[name]:.2f}" for name in ("precision", "recall", "f1"))
+        assert f"{percent}{row['support']}" in page.text
 
 
 def test_the_report_holds_the_figures(run):
     page = Page(html_report(*run, PICTURES))
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert [base64.b64decode(image["src"].partition(",")[2]) for image in images] == list(
-        PICTURES.values()
-    )
+    found = [base64.b64decode(image["src"].partition(",")[2]) for image in images]
+    assert found == list(PICTURES.values())
     assert [image["alt"] for image in images] == ["Training", "Most confident mistakes"]
 
 
-def test_every_figure_has_a_caption():
-    assert set(evaluation.report.FIGURES) == set(
-        re.findall(r"\"(\w+)\": \w+\(", inspect.getsource(figures.draw))
-    )
+def test_every_figure_has_a_title_and_a_caption():
+    drawn = set(re.findall(r"\"(\w+)\": \w+\(", inspect.getsource(figures.draw)))
+    assert drawn == set(evaluation.report.FIGURES) == set(evaluation.report.CAPTIONS)
 
 
 def front_matter(markdown):
@@ -501,10 +473,8 @@ def test_the_cards_front_matter_is_what_model_hubs_read(run):
     (result,) = model["results"]
     assert result["task"]["type"] == matter["pipeline_tag"] == "image-classification"
     assert result["dataset"]["type"] == "ylecun/mnist"
-    assert [(m["type"], type(m["value"])) for m in result["metrics"]] == [
-        ("accuracy", float),
-        ("f1", float),
-    ]
+    kinds = [(m["type"], type(m["value"])) for m in result["metrics"]]
+    assert kinds == [("accuracy", float), ("f1", float)]
     assert result["metrics"][0]["value"] == round(metrics["test"]["accuracy"], 4)
     assert matter["license"] == "mit"
 
@@ -519,22 +489,19 @@ def test_the_card_quotes_texts_on_one_line(run):
 
 
 def shape_of(markdown):
-    """What a Markdown parser sees: its blocks, what is in them besides plain text, and that text."""
+    """What a Markdown parser sees: blocks, what is in them besides plain text, and that text."""
     blocks = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(markdown)
     inline = [child for block in blocks for child in block.children or []]
-    return (
-        [block.type for block in blocks],
-        [c.type for c in inline if c.type != "text"],
-        [c.content for c in inline if c.type == "text"],
-    )
+    marks = [child.type for child in inline if child.type != "text"]
+    texts = [child.content for child in inline if child.type == "text"]
+    return [block.type for block in blocks], marks, texts
 
 
 def test_hostile_texts_do_not_change_what_the_card_is_made_of(run):
     recipe, metrics, _ = run
     texts = dict.fromkeys(["name", "description", "published_in"], "plain")
-    plain = shape_of(
-        front_matter(to_markdown(model_card(recipe | texts, metrics, {"python": "plain"})))[1]
-    )
+    card = model_card(recipe | texts, metrics, {"python": "plain"})
+    plain = shape_of(front_matter(to_markdown(card))[1])
     blocks, inline, _ = shape_of(front_matter(to_markdown(model_card(*run)))[1])
     assert blocks == plain[0]
     assert [kind for kind in inline if kind != "text_special"] == plain[1]
@@ -552,22 +519,13 @@ def test_the_card_names_what_the_model_is_worst_at():
     labels = np.repeat(np.arange(10), 10)
     predicted = labels.copy()
     predicted[70:74], predicted[10:12], predicted[13] = 1, 7, 3
-    metrics = {
-        "parameters": 1,
-        "epochs": 1,
-        "kept_epoch": 1,
-        "training_seconds": 1.0,
-        "validation": {"accuracy": 1.0, "loss": 0.0},
-    }
-    card = model_card(
-        asdict(Recipe(name="x")), metrics | {"test": examine(np.eye(10)[predicted], labels)}, {}
-    )
-    assert (card["limits"]["weakest_digit"], card["limits"]["weakest_recall"]) == (7, 0.6)
-    assert [tuple(pair.values()) for pair in card["limits"]["most_frequent_confusions"]] == [
-        (7, 1, 4),
-        (1, 7, 2),
-        (1, 3, 1),
-    ]
+    metrics = dict.fromkeys(["parameters", "epochs", "kept_epoch", "training_seconds"], 1)
+    metrics |= {"validation": {"accuracy": 1.0}, "test": examine(np.eye(10)[predicted], labels)}
+    card = model_card(asdict(Recipe(name="x")), metrics, {})
+    limits = card["limits"]
+    assert (limits["weakest_digit"], limits["weakest_recall"]) == (7, 0.6)
+    confusions = [tuple(pair.values()) for pair in limits["most_frequent_confusions"]]
+    assert confusions == [(7, 1, 4), (1, 7, 2), (1, 3, 1)]
     assert "recognises 7 least often (60.00 % of them)" in to_markdown(card)
     assert "7 read as 1 (4x)" in to_markdown(card)
 

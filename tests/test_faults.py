@@ -1,4 +1,4 @@
-"""Disks that fill up, processes that are killed, signals, pipes and locks: files are there whole or not at all, and nothing is lost."""
+"""Full disks, killed processes, signals, pipes, locks: files are whole or absent, none is lost."""
 
 import errno
 import json
@@ -34,16 +34,8 @@ from tinygrad_mnist.training.checkpoint import Checkpoint
 
 COMMAND = [sys.executable, "-m", "tinygrad_mnist"]
 SMALL = Recipe(name="small", hidden=(8,), epochs=3, batch_size=50, lr=0.1)
-TINY = [
-    "train",
-    "--data",
-    "mine.npz",
-    "--test-data",
-    "mine.npz",
-    "--set",
-    "hidden=[8]",
-    "batch_size=50",
-]
+TINY = ["train", "--data", "mine.npz", "--test-data", "mine.npz"]
+TINY += ["--set", "hidden=[8]", "batch_size=50"]
 
 
 @pytest.fixture(scope="module")
@@ -56,25 +48,17 @@ def digits():
 def in_a_folder_with_data(tmp_path, monkeypatch, digits):
     monkeypatch.chdir(tmp_path)
     images, labels = digits
-    np.savez(
-        tmp_path / "mine.npz",
-        x_train=images[:250],
-        y_train=labels[:250],
-        x_test=images[250:],
-        y_test=labels[250:],
-    )
+    train = {"x_train": images[:250], "y_train": labels[:250]}
+    test = {"x_test": images[250:], "y_test": labels[250:]}
+    np.savez(tmp_path / "mine.npz", **train, **test)
 
 
 def begin(script="", *arguments, **how):
     """A real process that runs the command, after some lines of Python."""
-    lines = [
-        "import sys, time",
-        "from tinygrad_mnist import cli, training",
-        textwrap.dedent(script),
-        "cli.main(sys.argv[1:])",
-    ]
+    imports = "import sys, time\nfrom tinygrad_mnist import cli, training"
+    lines = f"{imports}\n{textwrap.dedent(script)}\ncli.main(sys.argv[1:])"
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | how
-    return subprocess.Popen([sys.executable, "-c", "\n".join(lines), *arguments], **how)
+    return subprocess.Popen([sys.executable, "-c", lines, *arguments], **how)
 
 
 def weights(name):
@@ -85,6 +69,18 @@ def losses(name):
     return [epoch | {"seconds": 0} for epoch in json.loads(Path(name, "history.json").read_text())]
 
 
+def go_on(training, until, on_batch=lambda *_: None, on_epoch=lambda _: None):
+    training.run(on_batch=on_batch, on_epoch=on_epoch, should_stop=until)
+
+
+def went_on(*_):
+    pytest.fail("went on")
+
+
+def files_of(name):
+    return {path: path.read_bytes() for path in Path(name).iterdir()}
+
+
 # ---------------------------------------------------------------- whole or not at all
 
 
@@ -92,9 +88,37 @@ class PowerCut(BaseException):
     """Nothing runs after this, not even what would clear away."""
 
 
+class Faulty:
+    """A file whose writing, flushing and closing may fail."""
+
+    def __init__(self, file, fails):
+        self.file, self.fails = file, fails
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def write(self, content):
+        self.fails()
+        return self.file.write(content)
+
+    def flush(self):
+        self.fails()
+        self.file.flush()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+        self.fails()
+
+
 @contextmanager
 def failing(call, for_good=False):
-    """Let a call of the operating system fail, counted from 0: that one with "disk full", or that and all later ones."""
+    """Let a call of the operating system, counted from 0, fail with "disk full".
+
+    If it is for good, that one and all later ones fail, and nothing runs after that.
+    """
     calls = []
 
     def fails():
@@ -104,30 +128,6 @@ def failing(call, for_good=False):
         if len(calls) == call + 1:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    class Faulty:
-        """A file whose writing, flushing and closing may fail."""
-
-        def __init__(self, file):
-            self.file = file
-
-        def __getattr__(self, name):
-            return getattr(self.file, name)
-
-        def write(self, content):
-            fails()
-            return self.file.write(content)
-
-        def flush(self):
-            fails()
-            self.file.flush()
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            self.file.close()
-            fails()
-
     def guarded(function):
         def called(*args, **how):
             fails()
@@ -136,16 +136,15 @@ def failing(call, for_good=False):
         return called
 
     opened = Path.open
+
+    def faulty(path, mode="r"):
+        if not set(mode) & set("wx"):
+            return opened(path, mode)
+        fails()
+        return Faulty(opened(path, mode), fails)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            Path,
-            "open",
-            lambda path, mode="r": (
-                (fails(), Faulty(opened(path, mode)))[1]
-                if set(mode) & set("wx")
-                else opened(path, mode)
-            ),
-        )
+        patch.setattr(Path, "open", faulty)
         for function in ("replace", "unlink"):
             patch.setattr(Path, function, guarded(getattr(Path, function)))
         for function in ("fsync", "open"):
@@ -176,9 +175,8 @@ def test_whatever_call_fails_the_old_or_the_new_file_is_there(tmp_path, before, 
         if for_good:
             with folder.locked(path.parent):
                 pass
-        assert {found.name for found in path.parent.iterdir()} <= {"file"}, (
-            "something unfinished is left"
-        )
+        left = {found.name for found in path.parent.iterdir()}
+        assert left <= {"file"}, "something unfinished is left"
     assert call > 7
     assert set(outcomes) == {before, b"new content in pieces"}
 
@@ -186,7 +184,7 @@ def test_whatever_call_fails_the_old_or_the_new_file_is_there(tmp_path, before, 
 @pytest.mark.parametrize("for_good", [False, True], ids=["disk full", "power cut"])
 def test_whatever_call_fails_a_checkpoint_is_there(tmp_path, digits, for_good):
     old, new = Training(SMALL, *digits), Training(SMALL, *digits)
-    new.run(on_batch=lambda *_: None, on_epoch=lambda _: None, should_stop=lambda: True)
+    go_on(new, until=lambda: True)
     states, found = [Checkpoint(SMALL, trained.state(), {}, {}) for trained in (old, new)], []
     for call in range(1000):
         for path in tmp_path.glob("checkpoint*"):
@@ -202,10 +200,8 @@ def test_whatever_call_fails_a_checkpoint_is_there(tmp_path, digits, for_good):
 
 
 def test_a_disk_that_is_full_is_named(tmp_path):
-    with (
-        failing(3),
-        pytest.raises(RunFolderError, match="file: cannot be written: No space left on device"),
-    ):
+    message = "file: cannot be written: No space left on device"
+    with failing(3), pytest.raises(RunFolderError, match=message):
         folder.write(tmp_path / "file", pieces)
 
 
@@ -226,7 +222,7 @@ def test_what_a_killed_process_left_unfinished_is_cleared_away_and_nothing_else(
     (tmp_path / "figures").mkdir()
     stale = [
         tmp_path / ".checkpoint.npz.123.unfinished",
-        tmp_path / "figures" / ".a.png.123.unfinished",
+        tmp_path / "figures/.a.png.123.unfinished",
     ]
     kept = [tmp_path / "unfinished", tmp_path / ".hidden"]
     for path in stale + kept:
@@ -240,10 +236,9 @@ def test_what_a_killed_process_left_unfinished_is_cleared_away_and_nothing_else(
 
 def test_a_device_is_written_to_and_not_replaced(monkeypatch):
     monkeypatch.setattr(Path, "replace", lambda *_: pytest.fail("would replace the device"))
+    message = "/dev/full: cannot be written: No space left on device"
     for _ in range(2):
-        with pytest.raises(
-            RunFolderError, match="/dev/full: cannot be written: No space left on device"
-        ):
+        with pytest.raises(RunFolderError, match=message):
             folder.write(Path("/dev/full"), "text")
         folder.write(Path("/dev/null"), "text")
     assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
@@ -265,10 +260,9 @@ def unprivileged():
 
 def test_a_read_only_folder_is_refused(tmp_path):
     (tmp_path / "closed").mkdir(mode=0o555)
+    message = r"cannot be written to: Permission denied\. Choose another --out"
     with unprivileged():
-        with pytest.raises(
-            RunFolderError, match=r"cannot be written to: Permission denied\. Choose another --out"
-        ):
+        with pytest.raises(RunFolderError, match=message):
             run(SMALL, tmp_path / "closed" / "run")
         with pytest.raises(RunFolderError, match="file: cannot be written: Permission denied"):
             folder.write(tmp_path / "closed" / "file", "text")
@@ -277,11 +271,12 @@ def test_a_read_only_folder_is_refused(tmp_path):
 def test_other_impossible_places_are_named(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
-    for path, reason in (
-        ("gone/file", "No such file or directory"),
-        ("file/x", "Not a directory"),
-        ("folder", "Is a directory"),
-    ):
+    reasons = {
+        "gone/file": "No such file or directory",
+        "file/x": "Not a directory",
+        "folder": "Is a directory",
+    }
+    for path, reason in reasons.items():
         with pytest.raises(RunFolderError, match=f"{path}: cannot be written: {reason}"):
             folder.write(tmp_path / path, "text")
     with pytest.raises(RunFolderError, match="file: cannot be written to: File exists"):
@@ -292,7 +287,8 @@ def test_other_impossible_places_are_named(tmp_path):
 FULL = """
 import resource, signal
 def full(self, *at):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     return train(self, *at)
 train, training.Training.step = training.Training.step, full
 training.runs.SHARE = 1e9
@@ -312,40 +308,28 @@ def test_a_disk_that_fills_up_ends_the_training_with_its_last_checkpoint(command
 
 
 def test_a_disk_that_is_full_from_the_beginning_leaves_nothing(tmp_path):
-    process = begin(
-        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))",
-        *TINY,
-        "--out",
-        "run",
-    )
+    script = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))"
+    process = begin(script, *TINY, "--out", "run")
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (
-        2,
-        "error: run/checkpoint.npz: cannot be written: File too large.\n",
-    )
+    assert process.returncode == 2
+    assert err == "error: run/checkpoint.npz: cannot be written: File too large.\n"
     assert not Path("run").exists()
 
 
 # ---------------------------------------------------------------- killed
 
 
-LONG = [
-    *TINY,
-    "epochs=2000",
-    "patience=2000",
-    "dropout=0.2",
-    "optimizer=adamw",
-    "nesterov=false",
-    "schedule=constant",
-    "lr=1e-5",
-]
+LONG = [*TINY, "epochs=2000", "patience=2000", "dropout=0.2", "optimizer=adamw"]
+LONG += ["nesterov=false", "schedule=constant", "lr=1e-5"]
 
 
 def kill(within, *arguments):
-    """Begin, with a checkpoint after every batch, and kill it at a random moment; says whether it had not ended by itself."""
-    process = begin(
-        "training.runs.SHARE = 1e9; print('ready', flush=True)", *arguments, stderr=None
-    )
+    """Begin, with a checkpoint after every batch, and kill it at a random moment.
+
+    Says whether it had not ended by itself.
+    """
+    script = "training.runs.SHARE = 1e9; print('ready', flush=True)"
+    process = begin(script, *arguments, stderr=None)
     assert process.stdout.readline() == "ready\n"
     time.sleep(random.uniform(0, within))
     ended = process.poll()
@@ -379,21 +363,18 @@ def test_killed_at_ten_random_moments_of_a_short_run_its_results_are_complete_in
     command, tmp_path
 ):
     assert command(*TINY, "epochs=2", "--out", "whole")[0] == 0
+
+    def names(folder):
+        return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*"))
+
     for name in map(str, range(10)):
         killed = kill(1.5, *TINY, "epochs=2", "--out", name)
-        again = (
-            ["train", "--resume", name]
-            if list(Path(name).glob("checkpoint*"))
-            else [*TINY, "epochs=2", "--out", name]
-        )
+        begun = list(Path(name).glob("checkpoint*"))
+        again = ["train", "--resume", name] if begun else [*TINY, "epochs=2", "--out", name]
         assert command(*again)[0] == 0
         assert killed or Path(name, "metrics.json").exists()
         assert (weights(name), losses(name)) == (weights("whole"), losses("whole"))
-        files = [
-            sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*"))
-            for folder in (name, "whole")
-        ]
-        assert files[0] == files[1]
+        assert names(name) == names("whole")
 
 
 # ---------------------------------------------------------------- signals
@@ -408,10 +389,9 @@ def test_a_signal_finishes_the_batch_saves_and_says_how_to_go_on(command, number
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (code, "")
-    assert re.search(
-        r"\nInterrupted in epoch \d+ after batch \d of 5\.\n.*\ntinygrad-mnist train --resume run\n$",
-        f"\n{out}",
-    )
+    said, _, again = out.splitlines()[-3:]
+    assert re.fullmatch(r"Interrupted in epoch \d+ after batch \d of 5\.", said)
+    assert again == "tinygrad-mnist train --resume run"
     assert command("train", "--resume", "run")[0] == 0
     assert command(*settings, "--out", "whole")[0] == 0
     assert (weights("run"), losses("run")) == (weights("whole"), losses("whole"))
@@ -439,9 +419,11 @@ def test_a_second_signal_ends_it_at_once(number, code):
 
 
 def test_json_says_how_to_go_on_too(command, monkeypatch):
-    monkeypatch.setattr(
-        cli.StopOnSignal, "asked", lambda self: setattr(self, "requested", 2) or True
-    )
+    def asked(self):
+        self.requested = 2
+        return True
+
+    monkeypatch.setattr(cli.StopOnSignal, "asked", asked)
     code, out, _ = command(*TINY, "--json", "--out", "a b")
     assert (code, json.loads(out)["resume"]) == (130, "tinygrad-mnist train --resume 'a b'")
 
@@ -458,15 +440,15 @@ def test_signals_are_as_before_after_a_training(command):
 def test_a_second_trainer_is_refused_and_the_first_not_disturbed(command):
     process = begin(STUCK, *TINY, "epochs=1", "--out", "run")
     assert process.stdout.readline() == "stuck\n"
-    before = {path: path.read_bytes() for path in Path("run").iterdir()}
+    before = files_of("run")
     for arguments in ([*TINY, "--out", "run"], ["train", "--resume", "run"]):
         code, out, err = command(*arguments)
         assert (code, out) == (2, "")
-        assert (
-            err
-            == f"error: run: process {process.pid} is training there. Wait until it ends, or choose another folder.\n"
+        assert err == (
+            f"error: run: process {process.pid} is training there. "
+            "Wait until it ends, or choose another folder.\n"
         )
-    assert {path: path.read_bytes() for path in Path("run").iterdir()} == before
+    assert files_of("run") == before
     process.kill()
     process.communicate()
     assert Path("run/.lock").exists()
@@ -520,15 +502,10 @@ def test_a_broken_pipe_is_silent(environment):
 
 
 def test_training_into_a_broken_pipe_saves_and_is_silent(environment):
-    pipe = f"{shlex.join([*COMMAND, *TINY, 'epochs=5000', '--out', 'run'])} | head -1; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(
-        ["bash", "-c", pipe],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    training = shlex.join([*COMMAND, *TINY, "epochs=5000", "--out", "run"])
+    pipe = ["bash", "-c", f"{training} | head -1; exit ${{PIPESTATUS[0]}}"]
+    how = {"env": environment, "capture_output": True, "text": True, "timeout": 60}
+    done = subprocess.run(pipe, check=False, **how)
     assert (done.returncode, done.stderr) == (141, "")
     assert done.stdout.startswith("epoch")
     with resumed(Path("run")) as again:
@@ -537,14 +514,8 @@ def test_training_into_a_broken_pipe_saves_and_is_silent(environment):
 
 def test_a_full_standard_output_is_said_in_one_line(environment):
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [*COMMAND, "recipes"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-            env=environment,
-        )
+        how = {"stdout": full, "stderr": subprocess.PIPE, "text": True, "env": environment}
+        done = subprocess.run([*COMMAND, "recipes"], check=False, **how)
     assert (done.returncode, done.stderr) == (2, "error: [Errno 28] No space left on device\n")
 
 
@@ -554,18 +525,10 @@ def test_a_full_standard_output_is_said_in_one_line(environment):
 def diverge(digits, spoil, recipe=SMALL):
     """Train; after three steps, spoil something."""
     trained = Training(recipe, *digits)
-    trained.run(
-        on_batch=lambda *_: None,
-        on_epoch=lambda _: None,
-        should_stop=iter([False, False, True]).__next__,
-    )
+    go_on(trained, until=iter([False, False, True]).__next__)
     spoil(trained)
     with pytest.raises(DivergenceError) as caught:
-        trained.run(
-            on_batch=lambda *_: pytest.fail("went on"),
-            on_epoch=lambda _: None,
-            should_stop=lambda: False,
-        )
+        go_on(trained, until=lambda: False, on_batch=went_on)
     return str(caught.value)
 
 
@@ -593,40 +556,30 @@ def unknown_weight(model):
 def test_divergence_names_place_layer_rate_gradient_and_way_out(digits, spoil, layer):
     message = diverge(digits, lambda trained: spoil(trained.model))
     norm = "inf" if spoil is infinite_gradient else r"\d\.\d+"
-    assert re.fullmatch(
-        r"The loss became (nan|inf) in epoch 1, batch 4, at learning rate 0\.1\. First not finite: "
-        rf"{re.escape(layer)}\. The gradient of the step before had norm {norm}\. Try a smaller lr, such as 0\.01\.",
-        message,
-    ), message
+    expected = (
+        r"The loss became (nan|inf) in epoch 1, batch 4, at learning rate 0\.1\. "
+        rf"First not finite: {re.escape(layer)}\. "
+        rf"The gradient of the step before had norm {norm}\. Try a smaller lr, such as 0\.01\."
+    )
+    assert re.fullmatch(expected, message), message
 
 
 def test_a_loss_too_large_for_its_type_is_told_from_layers(digits):
-    message = diverge(
-        digits, lambda trained: trained.model[2].weight.data.__imul__(np.float32(1e38))
-    )
-    assert (
-        "became inf in epoch 1, batch 4, at learning rate 0.1. Every layer's output was finite, only their loss was not."
-        in message
-    )
+    def spoil(trained):
+        trained.model[2].weight.data *= np.float32(1e38)
+
+    message = diverge(digits, spoil)
+    assert "became inf in epoch 1, batch 4, at learning rate 0.1. " in message
+    assert " Every layer's output was finite, only their loss was not. " in message
 
 
 def test_validation_that_diverges_is_named_too(digits):
     trained = Training(SMALL, *digits)
-    trained.run(
-        on_batch=lambda *_: None,
-        on_epoch=lambda _: None,
-        should_stop=lambda: trained.under_way.batch == 6,
-    )
+    go_on(trained, until=lambda: trained.under_way.batch == 6)
     unknown_weight(trained.model)
-    with pytest.raises(
-        DivergenceError,
-        match=r"validation loss became nan in epoch 1, batch 6, .* the weight of layer 0 \(Linear\)",
-    ):
-        trained.run(
-            on_batch=lambda *_: None,
-            on_epoch=lambda _: pytest.fail("went on"),
-            should_stop=lambda: False,
-        )
+    place, layer = "in epoch 1, batch 6, ", r"the weight of layer 0 \(Linear\)"
+    with pytest.raises(DivergenceError, match=f"validation loss became nan {place}.* {layer}"):
+        go_on(trained, until=lambda: False, on_epoch=went_on)
 
 
 def test_a_step_that_spoils_the_weights_is_never_saved(digits, tmp_path, monkeypatch):
@@ -644,11 +597,11 @@ def test_a_step_that_spoils_the_weights_is_never_saved(digits, tmp_path, monkeyp
         run(SMALL, tmp_path / "run")
     first, second = str(caught.value).splitlines()
     assert first.startswith(
-        "The weights became infinite or NaN in epoch 2, batch 1, at learning rate 0.1. First not finite: the weight of layer 0"
+        "The weights became infinite or NaN in epoch 2, batch 1, at learning rate 0.1. "
+        "First not finite: the weight of layer 0"
     )
-    assert second == (
-        f"The checkpoint of epoch 1 after batch 6 stays: tinygrad-mnist train --resume {tmp_path / 'run'} --override lr=0.01"
-    )
+    advice = f"tinygrad-mnist train --resume {tmp_path / 'run'} --override lr=0.01"
+    assert second == f"The checkpoint of epoch 1 after batch 6 stays: {advice}"
     saved = checkpoint.load(tmp_path / "run")[0].state
     assert saved.numbers["under_way"]["batch"] == 6
     assert np.isfinite(saved.arrays["model.0.weight"]).all()

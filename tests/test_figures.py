@@ -31,9 +31,8 @@ def test_what_is_drawn_without_a_colour_has_that_of_the_text():
     axes.text(0, 0, "black", color="black")
     html = svg(figure, "a line")
     assert not re.search(r"#000000|black;|fill: *#0", html)
-    assert (
-        "fill:currentColor" in ET.fromstring(html.replace("xlink:", "")).find("svg").attrib["style"]
-    )
+    drawing = ET.fromstring(html.replace("xlink:", "")).find("svg")
+    assert "fill:currentColor" in drawing.attrib["style"]
 
 
 def test_a_figure_has_no_style_that_would_hold_for_the_whole_page(html):
@@ -54,9 +53,8 @@ def test_letters_are_text_of_the_page(html):
 
 
 def test_names_inside_two_figures_differ(html):
-    names = [
-        set(re.findall(r' id="([^"]+)"', text)) for text in (html, curves("two", draw, "", ""))
-    ]
+    both = (html, curves("two", draw, "", ""))
+    names = [set(re.findall(r' id="([^"]+)"', text)) for text in both]
     assert all(names)
     assert not names[0] & names[1]
 

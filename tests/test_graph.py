@@ -1,4 +1,4 @@
-"""The tape: order of the sweep, accumulation, freeing, in-place writes, and what is recorded at all."""
+"""The tape: order of the sweep, accumulation, freeing, in-place writes, what is recorded at all."""
 
 import gc
 import sys
@@ -94,7 +94,7 @@ def test_random_graphs_agree_with_central_differences(program, seed):
 
 
 def calls_during_backward(length):
-    """How many functions, Python's and C's, a sweep over a chain calls: a measure of work without a clock."""
+    """How many functions, Python's and C's, a sweep over a chain calls: its work, unclocked."""
     y = tensor(1.0, requires_grad=True)
     for _ in range(length):
         y = y * 1.0

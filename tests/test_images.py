@@ -1,4 +1,4 @@
-"""Pictures of any size become images like MNIST's, by whole numbers that another language can repeat."""
+"""Pictures of any size become images like MNIST's, in whole numbers, as any language has them."""
 
 import contextlib
 import io
@@ -25,9 +25,8 @@ def digits():
 def encoded(array, form="PNG", **options):
     """An array as the content of a picture file."""
     file = io.BytesIO()
-    (array if isinstance(array, Image.Image) else Image.fromarray(array)).save(
-        file, form, **options
-    )
+    picture = array if isinstance(array, Image.Image) else Image.fromarray(array)
+    picture.save(file, form, **options)
     return file.getvalue()
 
 
@@ -39,10 +38,8 @@ def npy(array):
 
 def drawing(digit, scale=9, size=(500, 400), at=(90, 30)):
     """A digit on a large black canvas, its edges smooth."""
-    canvas = np.zeros(size, np.uint8)
-    large = np.asarray(
-        Image.fromarray(digit).resize((28 * scale, 28 * scale), Image.Resampling.BICUBIC)
-    )
+    canvas, sides = np.zeros(size, np.uint8), (28 * scale, 28 * scale)
+    large = np.asarray(Image.fromarray(digit).resize(sides, Image.Resampling.BICUBIC))
     canvas[at[0] : at[0] + large.shape[0], at[1] : at[1] + large.shape[1]] = large
     return canvas
 
@@ -58,52 +55,63 @@ def centre(image):
 
 def likeness(found, digits):
     """Median of the correlations between images and digits."""
-    return np.median(
-        [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(found, digits, strict=False)]
-    )
+    pairs = zip(found, digits, strict=False)
+    return np.median([np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in pairs])
+
+
+# The algorithm of the docstrings of `to_grey` and `like_mnist` once more, pixel by pixel in
+# Python's integers.
 
 
 def twin(rgba):
-    """The algorithm of the docstrings of `to_grey` and `like_mnist` once more, pixel by pixel in Python's integers."""
-    rows, columns = range(len(rgba)), range(len(rgba[0]))
-    y = [[(299 * r + 587 * g + 114 * b + 500) // 1000 for r, g, b, _ in row] for row in rgba]
-    alpha = [[a for *_, a in row] for row in rgba]
-    weighed = sum(alpha[i][j] * y[i][j] for i in rows for j in columns)
-    behind = 255 if weighed < 128 * sum(map(sum, alpha)) else 0
-    grey = [
-        [(alpha[i][j] * y[i][j] + (255 - alpha[i][j]) * behind + 127) // 255 for j in columns]
-        for i in rows
-    ]
-    edge = sorted(
-        grey[i][j] for i in rows for j in columns if i in (0, rows[-1]) or j in (0, columns[-1])
-    )
-    paper = edge[(len(edge) - 1) // 2]
-    low, high = min(map(min, grey)), max(map(max, grey))
-    dark = paper - low > high - paper
-    ink = [[max(paper - v if dark else v - paper, 0) for v in row] for row in grey]
-
-    def span(lines):
-        inked = [i for i, line in enumerate(lines) if any(line)]
-        return inked[0], inked[-1] + 1
-
-    def start(lines):
-        s, m = sum(map(sum, lines)), sum(i * sum(line) for i, line in enumerate(lines))
-        return -((2 * m - 27 * s) // (2 * s))
-
-    def across(lines):
-        return [list(column) for column in zip(*lines, strict=True)]
-
-    spans = [span(lines) for lines in (ink, across(ink))]
-    if (
-        len(rgba) == len(rgba[0]) == 28
-        and max(b - a for a, b in spans) == 20
-        and start(ink) == start(across(ink)) == 0
-    ):
+    ink = ink_of(grey_of(rgba))
+    spans = [last - first for first, last in (span(ink), span(across(ink)))]
+    centred = start(ink) == start(across(ink)) == 0
+    if len(rgba) == len(rgba[0]) == 28 and max(spans) == 20 and centred:
         return ink
     strongest = max(map(max, ink))
     ink = [[0 if 3 * v < strongest else v for v in row] for row in ink]
     (top, bottom), (left, right) = span(ink), span(across(ink))
-    ink = [row[left:right] for row in ink[top:bottom]]
+    return placed(shrunk([row[left:right] for row in ink[top:bottom]]))
+
+
+def grey_of(rgba):
+    seen = [
+        [((299 * r + 587 * g + 114 * b + 500) // 1000, a) for r, g, b, a in row] for row in rgba
+    ]
+    dark = sum(a * (y - 128) for row in seen for y, a in row) < 0
+    behind = 255 if dark else 0
+    return [[(a * y + (255 - a) * behind + 127) // 255 for y, a in row] for row in seen]
+
+
+def ink_of(grey):
+    m, n = len(grey), len(grey[0])
+
+    def outermost(i, j):
+        return i in (0, m - 1) or j in (0, n - 1)
+
+    edge = sorted(grey[i][j] for i in range(m) for j in range(n) if outermost(i, j))
+    paper = edge[(len(edge) - 1) // 2]
+    low, high = min(map(min, grey)), max(map(max, grey))
+    dark = paper - low > high - paper
+    return [[max(paper - v if dark else v - paper, 0) for v in row] for row in grey]
+
+
+def span(lines):
+    inked = [i for i, line in enumerate(lines) if any(line)]
+    return inked[0], inked[-1] + 1
+
+
+def start(lines):
+    s, m = sum(map(sum, lines)), sum(i * sum(line) for i, line in enumerate(lines))
+    return -((2 * m - 27 * s) // (2 * s))
+
+
+def across(lines):
+    return [list(column) for column in zip(*lines, strict=True)]
+
+
+def shrunk(ink):
     m, n = len(ink), len(ink[0])
     longer = max(m, n)
     m2, n2 = (max(1, (40 * k + longer) // (2 * longer)) for k in (m, n))
@@ -111,27 +119,24 @@ def twin(rgba):
     def overlap(i, y, old, new):
         return max(0, min((i + 1) * old, (y + 1) * new) - max(i * old, y * new))
 
-    sums = [
-        [
-            sum(
-                overlap(i, y, m, m2) * ink[y][x] * overlap(j, x, n, n2)
-                for y in range(m)
-                for x in range(n)
-            )
-            for j in range(n2)
-        ]
-        for i in range(m2)
-    ]
+    def mean(i, j):
+        return sum(
+            overlap(i, y, m, m2) * ink[y][x] * overlap(j, x, n, n2)
+            for y in range(m)
+            for x in range(n)
+        )
+
+    sums = [[mean(i, j) for j in range(n2)] for i in range(m2)]
     s = max(map(max, sums))
-    digit = [[(510 * v + s) // (2 * s) for v in row] for row in sums]
+    return [[(510 * v + s) // (2 * s) for v in row] for row in sums]
+
+
+def placed(digit):
     top, left = (min(max(start(lines), 0), 28 - len(lines)) for lines in (digit, across(digit)))
-    return [
-        [
-            digit[i - top][j - left] if 0 <= i - top < m2 and 0 <= j - left < n2 else 0
-            for j in range(28)
-        ]
-        for i in range(28)
-    ]
+    image = [[0] * 28 for _ in range(28)]
+    for i, row in enumerate(digit):
+        image[top + i][left : left + len(row)] = row
+    return image
 
 
 SHAPES = st.tuples(st.integers(1, 24), st.integers(1, 24), st.just(4))
@@ -148,12 +153,8 @@ def test_two_programs_that_follow_the_docstring_agree_to_the_last_bit(rgba):
 
 
 def test_the_two_programs_agree_on_real_digits_too(digits):
-    for digit in [
-        *digits[:5],
-        *(255 - digits[5:8]),
-        digits[8][2:, 3:],
-        np.roll(digits[9], 3, axis=1),
-    ]:
+    moved = [digits[8][2:, 3:], np.roll(digits[9], 3, axis=1)]
+    for digit in [*digits[:5], *(255 - digits[5:8]), *moved]:
         rgba = np.stack([digit, digit, digit, np.full_like(digit, 255)], axis=-1)
         assert data.like_mnist(to_grey(rgba)).tolist() == twin(rgba.tolist())
 
@@ -163,17 +164,14 @@ def test_the_two_programs_agree_on_real_digits_too(digits):
 
 @pytest.mark.parametrize("invert", [False, True])
 def test_images_of_mnist_stay_as_they_are(digits, invert):
-    same = [
-        np.array_equal(data.like_mnist(255 - digit if invert else digit), digit) for digit in digits
-    ]
+    given = 255 - digits if invert else digits
+    same = [np.array_equal(data.like_mnist(a), b) for a, b in zip(given, digits, strict=True)]
     assert sum(same) >= len(digits) - 3  # the box of 13 in 60 000 is not 20 long
 
 
 @pytest.mark.parametrize("invert", [False, True])
 @pytest.mark.parametrize(("form", "options"), [("PNG", {}), ("JPEG", {"quality": 75})])
-def test_a_digit_drawn_large_and_off_centre_comes_back_nearly_as_it_was(
-    digits, form, options, invert
-):
+def test_a_digit_drawn_large_and_off_centre_comes_back_nearly(digits, form, options, invert):
     drawings = [255 - drawing(digit) if invert else drawing(digit) for digit in digits[:20]]
     found = [data.read_images(encoded(picture, form, **options), "drawing") for picture in drawings]
     assert likeness(found, digits) > 0.97
@@ -181,20 +179,17 @@ def test_a_digit_drawn_large_and_off_centre_comes_back_nearly_as_it_was(
 
 def test_a_digit_on_a_photo_with_shadow_and_noise_is_found(digits, rng):
     light = np.linspace(-10, 10, 400) + np.linspace(-8, 8, 500)[:, None]
-    photos = [
-        200 - 0.5 * drawing(digit) + light + rng.normal(0, 3, light.shape) for digit in digits[:20]
-    ]
-    found = [data.read_images(encoded(photo.astype(np.uint8), "JPEG"), "photo") for photo in photos]
+    found = []
+    for digit in digits[:20]:
+        photo = 200 - 0.5 * drawing(digit) + light + rng.normal(0, 3, light.shape)
+        found.append(data.read_images(encoded(photo.astype(np.uint8), "JPEG"), "photo"))
     assert likeness(found, digits) > 0.95
 
 
-@given(
-    hnp.arrays(
-        np.uint8,
-        st.tuples(st.integers(1, 60), st.integers(1, 60)),
-        elements=st.sampled_from([0, 90, 255]),
-    )
-)
+SIDES = st.tuples(st.integers(1, 60), st.integers(1, 60))
+
+
+@given(hnp.arrays(np.uint8, SIDES, elements=st.sampled_from([0, 90, 255])))
 def test_the_longer_side_is_20_and_the_strongest_ink_white(grey):
     grey = np.pad(grey, 3)
     if not grey.any() or grey.shape == (28, 28):
@@ -235,13 +230,11 @@ def test_brightness_is_that_of_colours_and_transparent_paper_is_the_other_of_ink
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
 def test_png_of_every_kind_gives_the_same_image(digits, mode):
-    picture = Image.fromarray(np.where(digits[0] > 127, 255, 0).astype(np.uint8))
-    picture = (
-        Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
-        if mode == "I;16"
-        else picture.convert(mode)
-    )
-    expected = data.like_mnist(np.where(digits[0] > 127, 255, 0).astype(np.uint8))
+    ink = np.where(digits[0] > 127, 255, 0).astype(np.uint8)
+    picture = Image.fromarray(ink.astype(np.uint16) * 257)
+    if mode != "I;16":
+        picture = Image.fromarray(ink).convert(mode)
+    expected = data.like_mnist(ink)
     np.testing.assert_array_equal(data.read_images(encoded(picture), "x")[0], expected.ravel())
 
 
@@ -308,9 +301,7 @@ def test_files_of_something_else_are_refused_and_named(content, message):
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    "side", [4097, 20_000]
-)  # Pillow itself warns of the second and would raise beyond
+@pytest.mark.parametrize("side", [4097, 20_000])  # Pillow warns of the second itself
 def test_a_huge_picture_is_refused_before_it_is_decoded(side):
     bomb = encoded(Image.new("1", (side, side)))
     tracemalloc.start()
@@ -326,10 +317,10 @@ def test_a_huge_file_is_refused(monkeypatch):
         data.read_images(b"?" * 101, "x")
 
 
-@given(
-    st.sampled_from([PNG, encoded(np.eye(30, dtype=np.uint8) * 255, "JPEG"), npy(np.eye(28))]),
-    st.data(),
-)
+JPEG = encoded(np.eye(30, dtype=np.uint8) * 255, "JPEG")
+
+
+@given(st.sampled_from([PNG, JPEG, npy(np.eye(28))]), st.data())
 def test_any_changed_byte_is_read_or_refused_with_one_kind_of_error(content, draw):
     changed = bytearray(content)
     changed[draw.draw(st.integers(0, len(content) - 1))] ^= draw.draw(st.integers(1, 255))

@@ -1,4 +1,4 @@
-"""What is written in place: updates of leaves, writes that would spoil a gradient, rules that write."""
+"""What is written in place: updates of leaves, writes that would spoil a gradient, and rules."""
 
 import copy
 import gc

@@ -1,5 +1,7 @@
 """Wrong twins of every derivative rule, each of which the package's own checker must reject."""
 
+import re
+
 import numpy as np
 import pytest
 from planting import planted, rules_of
@@ -7,6 +9,9 @@ from samples import MUTANTS, SAMPLES, STEADY_RULES
 from test_ops import call
 
 from tinygrad_mnist.autodiff import GradcheckError, Tensor, gradcheck, gradgradcheck
+
+MISSHAPEN = r"^A derivative rule of \S+ returned shape"
+"""What the tape says of a cotangent that does not even have its input's shape."""
 
 
 def detached(x):
@@ -32,7 +37,7 @@ def rules(op, samples):
 
 
 def mutants(op, samples, own=(), steady=STEADY_RULES):
-    """Argument, what is wrong, wrong rule: the twins of every right rule, and those written for this op."""
+    """Argument, what is wrong, wrong rule: twins of every right rule, and those of this op."""
     for i, rule in rules(op, samples):
         yield from (
             (i, kind, twin(rule))
@@ -43,15 +48,16 @@ def mutants(op, samples, own=(), steady=STEADY_RULES):
 
 
 def rejected(op, samples):
-    """The order of derivative at which the checker finds fault with the op on one of its samples, or 0."""
+    """The order at which the checker finds fault with the op on one of its samples, or 0."""
     for order, check in ((1, gradcheck), (2, gradgradcheck)):
         for sample in samples:
             try:
                 check(*call(op, sample))
-            except (
-                GradcheckError,
-                ValueError,
-            ):  # ValueError: a cotangent that does not even have its input's shape
+            except GradcheckError:
+                return order
+            except ValueError as error:
+                if not re.search(MISSHAPEN, str(error)):  # then the checker itself is at fault
+                    raise
                 return order
     return 0
 
@@ -133,7 +139,7 @@ def test_every_differentiable_op_has_a_mutant_of_its_own_or_needs_none():
 
 
 def kill_matrix():
-    """Lines of a table: op, and for each kind of mutant of its rules the order at which they were rejected."""
+    """Lines of a table: op, and for each kind of mutant the order at which it was rejected."""
     names = sorted({name for name, _, _ in KILLED})
     yield f"{'op':<18}" + "".join(f"{kind:>21}" for kind in TWINS) + f"{'its own':>21}"
     for name in names:
@@ -143,4 +149,7 @@ def kill_matrix():
         ]
         cells.append([order for (n, _, k), order in KILLED.items() if n == name and k not in TWINS])
         yield f"{name:<18}" + "".join(f"{' '.join(map(str, cell)) or '-':>21}" for cell in cells)
-    yield f"{sum(map(bool, KILLED.values()))} of {len(KILLED)} mutants rejected (1: by gradcheck, 2: by gradgradcheck, 0: survived)"
+    yield (
+        f"{sum(map(bool, KILLED.values()))} of {len(KILLED)} mutants rejected "
+        "(1: by gradcheck, 2: by gradgradcheck, 0: survived)"
+    )

@@ -1,4 +1,4 @@
-"""Every op: its value against NumPy, its derivatives to order two against central differences, its dtypes."""
+"""Every op: value against NumPy, derivatives to order two against central differences, dtypes."""
 
 import ast
 import inspect

@@ -1,4 +1,4 @@
-"""The table of ops in the documentation, made from the registry of samples. `python tests/test_ops_table.py` writes it."""
+"""The table of ops in the documentation, made from the samples; run as a script, it writes it."""
 
 from pathlib import Path
 
@@ -13,10 +13,11 @@ PAGE = Path(__file__).parent.parent / "docs" / "ops.md"
 HEAD = """\
 # All ops
 
-Every op with its derivative rules stands in `tinygrad_mnist/autodiff/ops.py`. A call on tensors is recorded, whether
-through an operator or method, as `ops.NAME(...)`, or as the NumPy function named here. This table is made from the
-samples that drive the tests: each op has its values compared with NumPy, its first and second derivatives with central
-differences, and wrong twins of its rules rejected.
+Every op with its derivative rules stands in `tinygrad_mnist/autodiff/ops.py`. A call on tensors is
+recorded, whether through an operator or method, as `ops.NAME(...)`, or as the NumPy function named
+here. This table is made from the samples that drive the tests: each op has its values compared with
+NumPy, its first and second derivatives with central differences, and wrong twins of its rules
+rejected.
 
 | op | NumPy function | what it computes | an example | own wrong twins |
 |---|---|---|---|---|
@@ -27,38 +28,31 @@ def numpy_function(op):
     """The NumPy function that runs the op, as code, or nothing."""
     aliases = {"clamp": "clip", "norm": "linalg.norm"}
     direct = [function.__name__ for function, stand_in in NUMPY.items() if stand_in is op]
-    named = [
-        name
-        for name in [aliases.get(op.name, op.name)]
-        if any(f"{getattr(f, '__name__', '')}" == name.split(".")[-1] for f in NUMPY)
-    ]
-    return "".join(f"`np.{name}`" for name in (direct or named)[:1])
+    if direct:
+        return f"`np.{direct[0]}`"
+    name = aliases.get(op.name, op.name)
+    known = {getattr(function, "__name__", "") for function in NUMPY}
+    return f"`np.{name}`" if name.split(".")[-1] in known else ""
+
+
+def in_order(op):
+    """Where an op is defined."""
+    return list(vars(ops)).index(op.name) if op.name in vars(ops) else 0
 
 
 def table():
     """The page as Markdown."""
     rows = []
-    for op in sorted(
-        SAMPLES, key=lambda op: list(vars(ops)).index(op.name) if op.name in vars(ops) else 0
-    ):
+    for op in sorted(SAMPLES, key=in_order):
         sample = SAMPLES[op][0]
+        given = [str(np.shape(x)) for x in sample.arguments]
+        given += [f"{key}={getattr(x, '__name__', x)}" for key, x in sample.params.items()]
         result = np.shape(op(*sample.arguments, **sample.params))
-        shapes = ", ".join(str(np.shape(x)) for x in sample.arguments)
-        params = "".join(
-            f", {key}={getattr(value, '__name__', value)}" for key, value in sample.params.items()
-        )
-        summary = (
-            (op.__doc__ or "").strip().split("\n")[0]
-            if op.forward.__class__ is not np.ufunc
-            else f"NumPy's `{op.name}`; no derivative."
-        )
-        cells = [
-            f"`{op.name}`",
-            numpy_function(op),
-            summary.replace("|", "\\|"),
-            f"{shapes}{params} → {result}",
-            str(len(MUTANTS.get(op, []))),
-        ]
+        summary = (op.__doc__ or "").strip().split("\n")[0].replace("|", "\\|")
+        if isinstance(op.forward, np.ufunc):
+            summary = f"NumPy's `{op.name}`; no derivative."
+        example, mutants = f"{', '.join(given)} → {result}", str(len(MUTANTS.get(op, [])))
+        cells = [f"`{op.name}`", numpy_function(op), summary, example, mutants]
         rows.append(f"| {' | '.join(cells)} |\n")
     return HEAD + "".join(rows)
 

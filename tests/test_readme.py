@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
@@ -31,26 +32,21 @@ def test_its_table_is_that_of_the_measured_runs():
     assert table(RESULTS) in README
 
 
-@pytest.mark.parametrize(
-    "page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda page: page.name
-)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_page_names_an_accuracy_that_was_not_measured(page):
     text = page.read_text(encoding="utf-8").replace(table(RESULTS), "")
-    measured = {
-        f"{100 * run[part]['accuracy']:.2f}"
-        for result in RESULTS
-        for run in result["runs"]
-        for part in ("validation", "test")
-    }
+    runs, parts = [run for result in RESULTS for run in result["runs"]], ("validation", "test")
+    measured = {f"{100 * run[part]['accuracy']:.2f}" for run in runs for part in parts}
     assert set(re.findall(r"(\d+\.\d+) ?%", text)) <= measured
 
 
 def test_every_test_that_the_documentation_names_exists():
-    defined = {
-        name
-        for path in ROOT.glob("tests/**/*.py")
-        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
-    }
+    test, defined = re.compile(r"^def (test_\w+)", re.MULTILINE), set()
+    for path in ROOT.glob("tests/**/*.py"):
+        defined.update(test.findall(path.read_text(encoding="utf-8")))
     for page in ROOT.glob("docs/**/*.md"):
         assert set(re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8"))) <= defined, page
 
@@ -62,8 +58,7 @@ def test_the_measured_runs_are_those_of_the_recipes():
 
 def test_measured_accuracies_are_what_the_recipes_are_for():
     means = {
-        result["recipe"]: sum(run["test"]["accuracy"] for run in result["runs"])
-        / len(result["runs"])
+        result["recipe"]: mean(run["test"]["accuracy"] for run in result["runs"])
         for result in RESULTS
     }
     assert means["default"] >= 0.982

@@ -1,4 +1,4 @@
-"""The log of predictions: nothing is lost between processes, nothing is half-written, and no other file is touched."""
+"""The log of predictions: nothing is lost or half-written, and no other file is touched."""
 
 import ast
 import csv
@@ -20,20 +20,15 @@ from tinygrad_mnist.store import PredictionLog, StoreError, write_csv
 def rows(n, seed=0):
     """Images and probabilities of n predictions."""
     rng = np.random.default_rng(seed)
-    return rng.integers(0, 256, (n, 784), dtype=np.uint8), rng.dirichlet(np.ones(10), n).astype(
-        np.float32
-    )
+    images = rng.integers(0, 256, (n, 784), dtype=np.uint8)
+    return images, rng.dirichlet(np.ones(10), n).astype(np.float32)
 
 
 def add(log, n=1, run="default", labels=None, seed=0, **changes):
     images, probabilities = rows(n, seed)
-    values = {
-        "sources": [f"file {i}" for i in range(n)],
-        "images": images,
-        "probabilities": probabilities,
-        "labels": labels or [None] * n,
-    }
-    return log.add(run, {"lr": 0.1}, "abc", **(values | changes))
+    values = {"sources": [f"file {i}" for i in range(n)], "labels": labels or [None] * n}
+    values |= {"images": images, "probabilities": probabilities} | changes
+    return log.add(run, {"lr": 0.1}, "abc", **values)
 
 
 @pytest.fixture
@@ -53,19 +48,11 @@ def log(path):
 def test_a_prediction_is_read_back_as_it_was_written(log):
     images, probabilities = rows(3)
     before = datetime.now(UTC).replace(microsecond=0)
-    written = log.add(
-        "default",
-        {"lr": 0.1},
-        "abc",
-        ["a.png", "é\udcff.png", "test 3"],
-        images,
-        probabilities,
-        [None, np.int64(3), 4],
-    )
+    sources, labels = ["a.png", "é\udcff.png", "test 3"], [None, np.int64(3), 4]
+    written = log.add("default", {"lr": 0.1}, "abc", sources, images, probabilities, labels)
     found = list(log.predictions())
-    assert [row._replace(image=None) for row in found] == [
-        row._replace(image=None) for row in written
-    ]
+    theirs, ours = ([row._replace(image=None) for row in each] for each in (found, written))
+    assert theirs == ours
     np.testing.assert_array_equal([row.image for row in found], images)
     np.testing.assert_array_equal(np.float32([row.probabilities for row in found]), probabilities)
     assert [row.predicted for row in found] == probabilities.argmax(axis=1).tolist()
@@ -81,11 +68,10 @@ def test_a_prediction_is_read_back_as_it_was_written(log):
 
 def test_numpy_numbers_are_stored_as_numbers_and_images_as_bytes(log, path):
     add(log, 2, labels=[np.int64(3), np.uint8(4)])
+    kinds = "typeof(label), typeof(predicted), typeof(image), length(image)"
     with sqlite3.connect(path) as db:
-        kinds = db.execute(
-            "SELECT typeof(label), typeof(predicted), typeof(image), length(image) FROM predictions"
-        ).fetchall()
-        assert kinds == [("integer", "integer", "blob", 784)] * 2
+        found = db.execute(f"SELECT {kinds} FROM predictions").fetchall()
+        assert found == [("integer", "integer", "blob", 784)] * 2
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert db.execute("SELECT json_extract(recipe, '$.lr') FROM runs").fetchall() == [(0.1,)]
     db.close()
@@ -133,12 +119,8 @@ def test_csv_holds_every_number(log):
     file = io.BytesIO()
     assert write_csv(log.predictions(), file) == 2
     first, second = csv.DictReader(io.StringIO(file.getvalue().decode()))
-    assert (first["id"], first["source"], first["label"], second["label"]) == (
-        "1",
-        'a "quoted", name',
-        "5",
-        "",
-    )
+    assert (first["id"], first["source"]) == ("1", 'a "quoted", name')
+    assert (first["label"], second["label"]) == ("5", "")
     row = next(iter(log.predictions()))
     assert [float(first[f"p{digit}"]) for digit in range(10)] == row.probabilities
 
@@ -163,18 +145,15 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(log, path, changes):
     with pytest.raises((ValueError, StoreError)):
         add(log, 2, **changes)
     with sqlite3.connect(path) as db:
-        assert db.execute(
-            "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM predictions)"
-        ).fetchone() == (0, 0)
+        for table in ("runs", "predictions"):
+            assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
     db.close()
     assert len(add(log, 2)) == 2
 
 
 def test_a_log_that_does_not_exist_is_not_made_by_reading(path):
-    with pytest.raises(
-        StoreError,
-        match=r"predictions\.db: there is no such log\. `tinygrad-mnist predict` makes one",
-    ):
+    message = r"predictions\.db: there is no such log\. `tinygrad-mnist predict` makes one"
+    with pytest.raises(StoreError, match=message):
         PredictionLog(path)
     assert not path.exists()
 
@@ -217,15 +196,14 @@ def test_a_log_of_another_version_is_refused(log, path):
         PredictionLog(path, create=True)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"no database at all, but some text that is long enough", b"SQLite format 3\0" + bytes(100)],
-)
+TEXT = b"no database at all, but some text that is long enough"
+
+
+@pytest.mark.parametrize("content", [TEXT, b"SQLite format 3\0" + bytes(100)])
 def test_what_is_no_database_is_refused_and_left_alone(path, content):
     path.write_bytes(content)
-    with pytest.raises(
-        StoreError, match=r"predictions\.db: (file is not a database|a database, but not a log)"
-    ):
+    message = r"predictions\.db: (file is not a database|a database, but not a log)"
+    with pytest.raises(StoreError, match=message):
         PredictionLog(path, create=True)
     assert path.read_bytes() == content
 
@@ -247,11 +225,14 @@ def test_a_damaged_log_is_named(log, path):
         list(damaged.predictions())
 
 
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT * FROM n"
+
+
 @pytest.mark.parametrize(
     "statement",
     [
         "CREATE TRIGGER t AFTER INSERT ON predictions BEGIN DELETE FROM predictions; END",
-        "CREATE VIEW endless AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT * FROM n",
+        f"CREATE VIEW endless AS {ENDLESS}",
         "DROP VIEW predictions_as_text",
         "ALTER TABLE predictions RENAME COLUMN source TO origin",
     ],
@@ -261,9 +242,8 @@ def test_a_log_whose_tables_others_have_changed_is_refused_and_left_alone(log, p
     log.__exit__()
     foreign(path, statement)
     before = path.read_bytes()
-    with pytest.raises(
-        StoreError, match=r"changed by another program: its tables are not those of a log"
-    ):
+    message = "changed by another program: its tables are not those of a log"
+    with pytest.raises(StoreError, match=message):
         PredictionLog(path, create=True)
     assert path.read_bytes() == before
 
@@ -290,11 +270,8 @@ def test_a_log_whose_tables_others_have_changed_is_refused_and_left_alone(log, p
 def test_a_row_that_was_not_written_by_us_is_refused(log, path, change):
     add(log, 2)
     log.__exit__()
-    foreign(
-        path,
-        "PRAGMA ignore_check_constraints = ON",
-        f"UPDATE predictions SET {change} WHERE id = 2",
-    )
+    update = f"UPDATE predictions SET {change} WHERE id = 2"
+    foreign(path, "PRAGMA ignore_check_constraints = ON", update)
     said = r"predictions\.db: (prediction 2 is damaged|string or blob too big|Could not decode)"
     with PredictionLog(path) as opened, pytest.raises(StoreError, match=said):
         list(opened.predictions())
@@ -315,7 +292,8 @@ WRITER = """if True:
     images, probabilities = np.zeros((batch, 784), np.uint8), np.full((batch, 10), 0.1)
     with PredictionLog(path, create=True) as log:
         for i in range(batches):
-            log.add(run, {}, "abc", [f"{i}-{j}" for j in range(batch)], images, probabilities, [None] * batch)
+            sources = [f"{i}-{j}" for j in range(batch)]
+            log.add(run, {}, "abc", sources, images, probabilities, [None] * batch)
             print(i + 1, flush=True)
 """
 
@@ -334,10 +312,9 @@ def test_four_processes_that_write_500_rows_each_lose_none(path):
         found = list(log.predictions())
     assert len(found) == 2000
     assert sorted(row.id for row in found) == list(range(1, 2001))
+    sources = [f"{a}-{b}" for a in range(100) for b in range(5)]
     for i in range(4):
-        assert [row.source for row in found if row.run == f"run {i}"] == [
-            f"{a}-{b}" for a in range(100) for b in range(5)
-        ]
+        assert [row.source for row in found if row.run == f"run {i}"] == sources
 
 
 def test_a_process_killed_while_writing_leaves_whole_transactions_and_all_that_it_reported(path):

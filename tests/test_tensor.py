@@ -150,14 +150,21 @@ def test_transposes_are_those_of_numpy(rng):
 
 
 NUMPY_CALLS = [
-    np.exp, np.log, np.tanh, np.negative, np.abs, np.sqrt, np.log1p, np.sin, np.cos, np.sum, np.mean, np.var, np.std, np.max, np.amin, np.transpose, np.squeeze,
-    lambda x: np.add(1, x), lambda x: np.subtract(x, 1), lambda x: np.multiply(x, x), lambda x: np.divide(1, x), lambda x: np.power(x, 2),
-    lambda x: np.power(2, x), lambda x: np.maximum(0.7, x), lambda x: np.minimum(x, 0.7), lambda x: np.clip(x, 0.6, None),
-    lambda x: np.where(np.eye(2, 3) > 0, x, 0), lambda x: np.sum(x, axis=0), lambda x: np.sum(x, 1, keepdims=True), lambda x: np.mean(x, (0, 1)),
-    lambda x: np.var(x, axis=0, ddof=1), lambda x: np.max(x, axis=0), lambda x: np.linalg.norm(x, axis=1), lambda x: np.reshape(x, (3, 2)),
-    lambda x: np.transpose(x, (1, 0)), lambda x: np.swapaxes(x, 0, 1), lambda x: np.expand_dims(x, 0), lambda x: np.broadcast_to(x, (4, 2, 3)),
-    lambda x: np.concatenate([x, np.ones((1, 3))]), lambda x: np.concatenate((np.ones((2, 1)), x), axis=1), lambda x: np.stack([x, x], axis=-1),
-    lambda x: np.matmul(np.ones((4, 2)), x), lambda x: np.ones((4, 2)) @ x, lambda x: np.ones((2, 3)) * x, lambda x: np.float64(2) - x,
+    np.exp, np.log, np.tanh, np.negative, np.abs, np.sqrt, np.log1p, np.sin, np.cos, np.sum,
+    np.mean, np.var, np.std, np.max, np.amin, np.transpose, np.squeeze,
+    lambda x: np.add(1, x), lambda x: np.subtract(x, 1), lambda x: np.multiply(x, x),
+    lambda x: np.divide(1, x), lambda x: np.power(x, 2), lambda x: np.power(2, x),
+    lambda x: np.maximum(0.7, x), lambda x: np.minimum(x, 0.7), lambda x: np.clip(x, 0.6, None),
+    lambda x: np.where(np.eye(2, 3) > 0, x, 0), lambda x: np.sum(x, axis=0),
+    lambda x: np.sum(x, 1, keepdims=True), lambda x: np.mean(x, (0, 1)),
+    lambda x: np.var(x, axis=0, ddof=1), lambda x: np.max(x, axis=0),
+    lambda x: np.linalg.norm(x, axis=1), lambda x: np.reshape(x, (3, 2)),
+    lambda x: np.transpose(x, (1, 0)), lambda x: np.swapaxes(x, 0, 1),
+    lambda x: np.expand_dims(x, 0), lambda x: np.broadcast_to(x, (4, 2, 3)),
+    lambda x: np.concatenate([x, np.ones((1, 3))]),
+    lambda x: np.concatenate((np.ones((2, 1)), x), axis=1), lambda x: np.stack([x, x], axis=-1),
+    lambda x: np.matmul(np.ones((4, 2)), x), lambda x: np.ones((4, 2)) @ x,
+    lambda x: np.ones((2, 3)) * x, lambda x: np.float64(2) - x,
 ]  # fmt: skip
 
 
@@ -236,7 +243,7 @@ def test_matmul_names_both_shapes():
         tensor(2.0) @ tensor([1.0])
 
 
-# ---------------------------------------------------------------- gradients and data keep their kind
+# ---------------------------------------------------------------- gradient and data keep their kind
 
 
 def leaf():

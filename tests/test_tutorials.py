@@ -228,7 +228,7 @@ def test_its_solved_notebook_has_every_solution_before_its_check(script):
 
 
 def in_a_kernel(sources):
-    """Run cells as Jupyter does, until one fails: what is printed, and what is shown of the error."""
+    """Run cells as Jupyter does, until one fails: what is printed, what is shown of the error."""
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     manager = pytest.importorskip("jupyter_client").KernelManager(transport="ipc")
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])

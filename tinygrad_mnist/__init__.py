@@ -1,4 +1,4 @@
-"""Backpropagation derived twice: a network for handwritten digits, by hand and by a reverse-mode tape over NumPy."""
+"""Backpropagation derived twice: by hand, and by a reverse-mode tape over NumPy."""
 
 from tinygrad_mnist import autodiff, nn, optim
 from tinygrad_mnist.autodiff import Tensor, grad, no_grad, tensor

@@ -1,4 +1,4 @@
-"""How fast the package is on this machine: contestants take turns at the same work, and only times of one round are compared."""
+"""How fast the package is here: contestants take turns, and times of one round are compared."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def race(
     rounds : int
         How many rounds count.
     pause : float
-        Seconds before each turn: the threads of the last contestant may spin for a while before they sleep.
+        Seconds before each turn: the threads of the last contestant may spin for a while before
+        they sleep.
 
     Returns
     -------
@@ -59,7 +60,7 @@ def race(
 
 
 def ratios(times: Mapping[str, list[Seconds]], name: str, peer: str) -> list[float]:
-    """The times of one contestant divided by those of another, round by round, in ascending order."""
+    """One contestant's times divided by another's, round by round, in ascending order."""
     return sorted(a / b for a, b in zip(times[name], times[peer], strict=True))
 
 
@@ -71,17 +72,19 @@ def timed(work: Callable[[], object]) -> Seconds:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on: processor, cores, and the versions of what does the arithmetic."""
+    """What was measured on: processor, cores, and the versions of what does the arithmetic."""
     here = environment()
-    model = platform.processor() or platform.machine()
+    versions = {name: here[name] for name in ("system", "python", "numpy", "blas")}
+    return {"processor": processor(), "cores": here["processors"]} | versions
+
+
+def processor() -> str:
+    """The name of the processor, as far as the system tells."""
     if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next(
-            (line.split(": ")[1] for line in lines if line.startswith("model name")), model
-        )
-    return {"processor": model, "cores": here["processors"]} | {
-        name: here[name] for name in ("system", "python", "numpy", "blas")
-    }
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(": ")[1]
+    return platform.processor() or platform.machine()
 
 
 # ---------------------------------------------------------------- an epoch of training
@@ -89,9 +92,10 @@ def machine() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Training:
-    """An epoch of 784-hidden-10 with sigmoid units, softmax, cross-entropy, SGD with momentum and weight decay.
+    """An epoch of 784-hidden-10: sigmoid, softmax with cross-entropy, SGD.
 
-    The same for every contestant: images (n, 784) in [0, 1] and labels (n,), initial weights, and the order of a round.
+    SGD has momentum and weight decay. The same for every contestant are the images (n, 784) in
+    [0, 1] and labels (n,), the initial weights, and the order of a round.
     """
 
     images: NDArray[np.float32]
@@ -103,12 +107,12 @@ class Training:
     def weights(self) -> list[NDArray[np.float32]]:
         """W1, b1, W2, b2 before training."""
         rng = np.random.default_rng(0)
-        shapes = (self.images.shape[1], self.hidden), (self.hidden, 10)
-        matrices = [
-            rng.uniform(-1, 1, shape).astype(np.float32) * np.float32((6 / sum(shape)) ** 0.5)
-            for shape in shapes
-        ]
-        return [array for W in matrices for array in (W, np.zeros(W.shape[1], np.float32))]
+        arrays = []
+        for fan_in, fan_out in (self.images.shape[1], self.hidden), (self.hidden, 10):
+            bound = np.float32((6 / (fan_in + fan_out)) ** 0.5)
+            W = rng.uniform(-1, 1, (fan_in, fan_out)).astype(np.float32) * bound
+            arrays += [W, np.zeros(fan_out, np.float32)]
+        return arrays
 
     def batches(self, number: int) -> list[NDArray[np.intp]]:
         """Row numbers, batch by batch, for one round."""
@@ -155,7 +159,7 @@ def train_by_hand(training: Training, number: int) -> tuple[Seconds, Predict]:
 
 
 def multiply_matrices(training: Training, number: int) -> Seconds:
-    """The five matrix products of each step of the epoch and nothing else: no program over the same BLAS can be faster."""
+    """The five matrix products of each step alone: over the same BLAS, nothing can be faster."""
     W1, _, W2, _ = training.weights()
     steps = len(training.batches(number))
     X = training.images[: training.batch_size]
@@ -201,40 +205,28 @@ def report(training: Training, rounds: int) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``epoch``: seconds for 60 000 examples by tape, by hand, and of the matrix products alone; ``op``: microseconds forward and
-        backward; ``import``: seconds of a process importing NumPy and this package; ``inference``: milliseconds for one and for
-        10 000 images; ``machine``.
+        ``epoch``: seconds for 60 000 examples by tape, by hand, and of the matrix products alone;
+        ``op``: microseconds forward and backward; ``import``: seconds of a process importing NumPy
+        and this package; ``inference``: milliseconds for one and for 10 000 images; ``machine``.
     """
     model = model_of(training)
-    epochs = race(
-        {
-            "tape": lambda number: train_by_tape(training, number)[0],
-            "by hand": lambda number: train_by_hand(training, number)[0],
-            "matrix products": lambda number: multiply_matrices(training, number),
-        },
-        rounds,
-    )
-    imports = race(
-        {
-            name: partial(lambda module, _: start_python(f"import {module}"), name)
-            for name in ("numpy", "tinygrad_mnist")
-        },
-        rounds,
-    )
-    ops = [chain() for _ in range(rounds)]
+    epoch_works = {
+        "tape": lambda number: train_by_tape(training, number)[0],
+        "by hand": lambda number: train_by_hand(training, number)[0],
+        "matrix products": lambda number: multiply_matrices(training, number),
+    }
+    import_works = {
+        name: partial(lambda module, _: start_python(f"import {module}"), name)
+        for name in ("numpy", "tinygrad_mnist")
+    }
+    epochs, imports = race(epoch_works, rounds), race(import_works, rounds)
+    forward, backward = zip(*(chain() for _ in range(rounds)), strict=True)
     answers = {n: [answer(model, training.images[:n]) for _ in range(50)] for n in (1, 10_000)}
+    scale = 60_000 / training.examples
     return {
         "machine": machine(),
-        "epoch": {
-            name: median(times) * 60_000 / training.examples for name, times in epochs.items()
-        },
-        "op": dict(
-            zip(
-                ("forward", "backward"),
-                (1e6 * median(column) for column in zip(*ops, strict=True)),
-                strict=True,
-            )
-        ),
+        "epoch": {name: median(times) * scale for name, times in epochs.items()},
+        "op": {"forward": 1e6 * median(forward), "backward": 1e6 * median(backward)},
         "import": {name: median(times) for name, times in imports.items()},
         "inference": {str(n): 1e3 * median(times) for n, times in answers.items()},
     }
@@ -242,18 +234,18 @@ def report(training: Training, rounds: int) -> dict[str, Any]:
 
 def text(measured: Mapping[str, Any]) -> str:
     """What `report` measured, for reading."""
-    epoch, products = measured["epoch"], measured["epoch"]["matrix products"]
-    on = measured["machine"]
-    return "\n".join(
-        [
-            f"{on['processor']}, {on['cores']} cores, {on['system']}, Python {on['python']}, NumPy {on['numpy']} with {on['blas']}",
-            "one epoch of 784-256-10, batch 128:",
-            *(
-                f"  {name:<16}{seconds:6.2f} s, {seconds / products:.2f} times the matrix products"
-                for name, seconds in epoch.items()
-            ),
-            f"one op on 4 elements: {measured['op']['forward']:.1f} µs forward, {measured['op']['backward']:.1f} µs backward",
-            f"import: {measured['import']['tinygrad_mnist'] / measured['import']['numpy']:.2f} times NumPy's, process included",
-            f"an answer: {measured['inference']['1']:.3f} ms for one image, {measured['inference']['10000']:.1f} ms for 10 000",
-        ]
-    )
+    on, epoch, op = measured["machine"], measured["epoch"], measured["op"]
+    imports, answers, products = measured["import"], measured["inference"], epoch["matrix products"]
+    system = f"{on['processor']}, {on['cores']} cores, {on['system']}"
+    versions = f"Python {on['python']}, NumPy {on['numpy']} with {on['blas']}"
+    lines = [f"{system}, {versions}", "one epoch of 784-256-10, batch 128:"]
+    for name, seconds in epoch.items():
+        times = f"{seconds / products:.2f} times the matrix products"
+        lines.append(f"  {name:<16}{seconds:6.2f} s, {times}")
+    start = imports["tinygrad_mnist"] / imports["numpy"]
+    lines += [
+        f"one op on 4 elements: {op['forward']:.1f} µs forward, {op['backward']:.1f} µs backward",
+        f"import: {start:.2f} times NumPy's, process included",
+        f"an answer: {answers['1']:.3f} ms for one image, {answers['10000']:.1f} ms for 10 000",
+    ]
+    return "\n".join(lines)

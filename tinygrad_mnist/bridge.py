@@ -1,4 +1,4 @@
-"""The only place where both rooms meet: the hand derivation held against the tape, term by term."""
+"""The only place where both rooms meet: hand derivation and tape compared, term by term."""
 
 from __future__ import annotations
 
@@ -31,11 +31,18 @@ class Row(NamedTuple):
     error: float
 
 
-class Comparison(NamedTuple):
-    """All terms in the order of computation, the largest error that counts as agreement, and the likely mistake if a gradient differs."""
+def row_of(name: str, ours: Array, theirs: Array, scale: float) -> Row:
+    """How far apart one term is in both derivations, relative to what was added up for it."""
+    same_shape = ours.shape == theirs.shape
+    difference = np.abs(ours - theirs).max(initial=0.0) if same_shape else np.inf
+    return Row(name, ours.shape, float(difference) / max(scale, TINY))
 
-    rows: list[Row]
-    tolerance: float
+
+class Comparison(NamedTuple):
+    """Both derivations side by side, and the likely mistake if a gradient differs."""
+
+    rows: list[Row]  # all terms in the order of computation
+    tolerance: float  # the largest error that counts as agreement
     diagnosis: str | None = None
 
     @property
@@ -49,36 +56,31 @@ class Comparison(NamedTuple):
         bad = self.first_divergence
         if bad is None:
             return f"all {len(self.rows)} terms agree to {self.tolerance:.0e}"
-        return f"first divergence: {bad.name} (error {bad.error:.1e})" + (
-            f": {self.diagnosis}" if self.diagnosis else ""
-        )
+        why = f": {self.diagnosis}" if self.diagnosis else ""
+        return f"first divergence: {bad.name} (error {bad.error:.1e}){why}"
 
     def __str__(self) -> str:
         lines = [f"{'term':<6}{'shape':>14}{'max error':>14}"]
-        lines += [
-            f"{r.name:<6}{r.shape!s:>14}{r.error:>14.1e}{'' if r.error <= self.tolerance else '  differs'}"
-            for r in self.rows
-        ]
+        for r in self.rows:
+            mark = "" if r.error <= self.tolerance else "  differs"
+            lines.append(f"{r.name:<6}{r.shape!s:>14}{r.error:>14.1e}{mark}")
         return "\n".join([*lines, self.verdict])
 
     def _repr_html_(self) -> str:
-        cells = "".join(
+        rows = "".join(
             f"<tr><td>{html.escape(r.name)}</td><td>{r.shape}</td><td>{r.error:.1e}</td></tr>"
             for r in self.rows
         )
-        return f"<table><tr><th>term</th><th>shape</th><th>max error</th></tr>{cells}</table><p>{html.escape(self.verdict)}</p>"
+        head = "<tr><th>term</th><th>shape</th><th>max error</th></tr>"
+        return f"<table>{head}{rows}</table><p>{html.escape(self.verdict)}</p>"
 
 
 def to_module(paper: byhand.MLP) -> nn.MLP:
     """The same network built from modules, with copies of the same weights."""
     shapes = [paper.params[f"W{layer}"].shape for layer in range(1, paper.depth + 1)]
+    sizes = [shapes[0][0], *(n for _, n in shapes)]
     output = "softmax" if paper.loss_name == "cross_entropy" else "sigmoid"
-    model = nn.MLP(
-        [shapes[0][0], *(n for _, n in shapes)],
-        paper.activation,
-        output,
-        dtype=paper.params["W1"].dtype,
-    )
+    model = nn.MLP(sizes, paper.activation, output, dtype=paper.params["W1"].dtype)
     layers = [module for module in model if isinstance(module, nn.Linear)]
     for layer, module in enumerate(layers, start=1):
         for name, p in zip("Wb", module.parameters(), strict=True):
@@ -89,12 +91,11 @@ def to_module(paper: byhand.MLP) -> nn.MLP:
 def to_paper(
     model: nn.MLP, activation: str, l2: float = 0.0, *, dtype: DTypeLike | None = None
 ) -> byhand.MLP:
-    """The network on paper, with copies of a model's weights, in another `dtype` if one is given."""
+    """The network on paper, with copies of a model's weights, in another `dtype` if given."""
     layers = [module for module in model if isinstance(module, nn.Linear)]
+    sizes = [layers[0].weight.shape[0], *(m.weight.shape[1] for m in layers)]
     loss = "cross_entropy" if model.output == "softmax" else "mse"
-    paper = byhand.MLP(
-        [layers[0].weight.shape[0], *(m.weight.shape[1] for m in layers)], activation, loss, l2
-    )
+    paper = byhand.MLP(sizes, activation, loss, l2)
     for layer, module in enumerate(layers, start=1):
         for name, p in zip("Wb", module.parameters(), strict=True):
             paper.params[f"{name}{layer}"] = np.array(p.data, dtype=dtype)
@@ -105,17 +106,16 @@ def tape_terms(paper: byhand.MLP, X: Array, labels: Array) -> Terms:
     """Every named term and gradient of `paper`, computed by the tape instead."""
     model = to_module(paper)
     layers = [module for module in model if isinstance(module, nn.Linear)]
-    places: dict[str, Any] = {
-        f"{kind}{i}": p
-        for i, m in enumerate(layers, 1)
-        for kind, p in zip("Wb", m.parameters(), strict=True)
-    }
+    places: dict[str, Any] = {}
+    for i, m in enumerate(layers, 1):
+        places |= {f"W{i}": m.weight, f"b{i}": m.bias}
     A: Any = autodiff.Tensor(X)
     layer = 0
     for module in model:
         A = module(A)
-        layer += isinstance(module, nn.Linear)
-        places[f"{'Z' if isinstance(module, nn.Linear) else 'A'}{layer}"] = A
+        linear = isinstance(module, nn.Linear)
+        layer += linear
+        places[f"{'Z' if linear else 'A'}{layer}"] = A
     if paper.loss_name == "cross_entropy":
         loss, output = nn.CrossEntropyLoss()(A, labels), autodiff.ops.softmax(A)
     else:
@@ -123,33 +123,27 @@ def tape_terms(paper: byhand.MLP, X: Array, labels: Array) -> Terms:
     loss = loss + sum((m.weight * m.weight).sum() for m in layers) * (paper.l2 / 2)
     gradients = zip(places, autodiff.grad(loss, list(places.values())), strict=True)
     values = places | {"A0": autodiff.Tensor(X), f"A{layer}": output, "loss": loss}
-    return {name: value.data for name, value in values.items()} | {
-        f"d{name}": g.data for name, g in gradients if g is not None
-    }
+    values |= {f"d{name}": g for name, g in gradients if g is not None}
+    return {name: value.data for name, value in values.items()}
 
 
 def magnitudes(paper: byhand.MLP, t: Terms, d: Terms, labels: Array) -> dict[str, float]:
-    """How large each term's ingredients are: the largest sum of absolute values that was added up for it.
+    """How large each term's ingredients are: the largest sum of absolute values added up for it.
 
     An error is measured against this. A term may be tiny because large ones cancelled, and then
     rounding decides its digits: relative to the term itself the two derivations could be far apart.
     """
     L, slope = paper.depth, ACTIVATIONS[paper.activation][1]
+    softmax = paper.loss_name == "cross_entropy"
     B, C = t[f"A{L}"].shape
     size = {name: np.abs(value) for name, value in (paper.params | t).items()}
     for layer in range(1, L + 1):
         size[f"Z{layer}"] = size[f"A{layer - 1}"] @ size[f"W{layer}"] + size[f"b{layer}"]
     error = size[f"A{L}"] + np.eye(C)[labels]
-    least = (
-        1.0 if paper.loss_name == "cross_entropy" else (error**2).mean()
-    )  # 1: e^0 is in the sum under the logarithm
+    least = 1.0 if softmax else (error**2).mean()  # 1: e^0 is in the sum under the logarithm
     size["loss"] = np.abs(paper.loss(t, labels)) + least
     size[f"dA{L}"] = 2 * error / (B * C)
-    size[f"dZ{L}"] = (
-        error / B
-        if paper.loss_name == "cross_entropy"
-        else size[f"dA{L}"] * sigmoid_slope(t[f"Z{L}"])
-    )
+    size[f"dZ{L}"] = error / B if softmax else size[f"dA{L}"] * sigmoid_slope(t[f"Z{L}"])
     for layer in range(L, 0, -1):
         dZ, W = size[f"dZ{layer}"], size[f"W{layer}"]
         size[f"dW{layer}"] = size[f"A{layer - 1}"].T @ dZ + paper.l2 * W
@@ -161,10 +155,10 @@ def magnitudes(paper: byhand.MLP, t: Terms, d: Terms, labels: Array) -> dict[str
 
 
 class Right(NamedTuple):
-    """The right terms around one gradient of layer l. A term that does not exist there is NaN, which equals nothing."""
+    """The right terms around one gradient of layer l; what does not exist there is NaN."""
 
     value: Array  # the gradient itself
-    X: Array  # A of the layer below
+    X: Array  # A of the layer before
     W: Array
     b: Array
     slope: Array  # f'(Z)
@@ -177,78 +171,46 @@ class Right(NamedTuple):
     l2: float
 
 
-NOTHING = np.full((1, 1), np.nan)
+NOTHING = np.full((1, 1), np.nan)  # equals nothing, not even itself
 
-# The gradients in which a mistake is made, what it is, and the value it gives in place of the right one.
+# The gradients in which a mistake is made, what it is, and the value it gives instead.
 MISTAKES: tuple[tuple[str, str, Callable[[Right], Array]], ...] = (
     ("dA dZ dW db", "it is 0 everywhere", lambda r: np.zeros_like(r.value)),
     ("dA dZ dW", "it is transposed", lambda r: r.value.T),
-    (
-        "dA",
-        "W{above} was not transposed",
-        lambda r: r.dZ_above @ r.W_above if len(set(r.W_above.shape)) == 1 else NOTHING,
-    ),
-    (
-        "dA",
-        "dA{above} was used in place of dZ{above}, without the slope f'(Z{above})",
-        lambda r: r.dA_above @ r.W_above.T,
-    ),
-    (
-        "dA",
-        "the upstream gradient dZ{above} is missing",
-        lambda r: np.ones_like(r.dZ_above) @ r.W_above.T,
-    ),
-    (
-        "dZ",
-        "it equals dA{l}: the slope f'(Z{l}), the activation's derivative, is missing",
-        lambda r: r.dA,
-    ),
+    ("dA", "W{above} was not transposed",
+     lambda r: r.dZ_above @ r.W_above if len(set(r.W_above.shape)) == 1 else NOTHING),
+    ("dA", "dA{above} was used in place of dZ{above}, without the slope f'(Z{above})",
+     lambda r: r.dA_above @ r.W_above.T),
+    ("dA", "the upstream gradient dZ{above} is missing",
+     lambda r: np.ones_like(r.dZ_above) @ r.W_above.T),
+    ("dZ", "it equals dA{l}: the slope f'(Z{l}), the activation's derivative, is missing",
+     lambda r: r.dA),
     ("dZ", "the slope f' was taken at A{l} instead of Z{l}", lambda r: r.dA * r.slope_at_A),
     ("dZ", "the slope f'(Z{l}) was applied once too often", lambda r: r.dZ * r.slope),
-    (
-        "dZ",
-        "the upstream gradient dA{l} is missing, it is the slope f'(Z{l}) alone",
-        lambda r: r.slope,
-    ),
-    (
-        "dW",
-        "dA{l} was used in place of dZ{l}, without the slope f'(Z{l})",
-        lambda r: r.X.T @ r.dA + r.l2 * r.W,
-    ),
-    (
-        "dW",
-        "the upstream gradient dZ{l} is missing",
-        lambda r: r.X.T @ np.ones_like(r.dZ) + r.l2 * r.W,
-    ),
+    ("dZ", "the upstream gradient dA{l} is missing, it is the slope f'(Z{l}) alone",
+     lambda r: r.slope),
+    ("dW", "dA{l} was used in place of dZ{l}, without the slope f'(Z{l})",
+     lambda r: r.X.T @ r.dA + r.l2 * r.W),
+    ("dW", "the upstream gradient dZ{l} is missing",
+     lambda r: r.X.T @ np.ones_like(r.dZ) + r.l2 * r.W),
     ("dW", "λW{l}, the derivative of the L2 penalty, is missing", lambda r: r.value - r.l2 * r.W),
-    (
-        "dW",
-        "λW{l} was added twice, as for a penalty of λW² instead of λ/2 W²",
-        lambda r: r.value + r.l2 * r.W,
-    ),
+    ("dW", "λW{l} was added twice, as for a penalty of λW² instead of λ/2 W²",
+     lambda r: r.value + r.l2 * r.W),
     ("dW", "λW{l} was subtracted instead of added", lambda r: r.value - 2 * r.l2 * r.W),
-    (
-        "dW",
-        "λW{l} was divided by B, the batch size",
-        lambda r: r.value - r.l2 * r.W + r.l2 * r.W / len(r.X),
-    ),
-    (
-        "db",
-        "dA{l} was used in place of dZ{l}, without the slope f'(Z{l})",
-        lambda r: r.dA.sum(axis=0),
-    ),
+    ("dW", "λW{l} was divided by B, the batch size",
+     lambda r: r.value - r.l2 * r.W + r.l2 * r.W / len(r.X)),
+    ("db", "dA{l} was used in place of dZ{l}, without the slope f'(Z{l})",
+     lambda r: r.dA.sum(axis=0)),
     ("db", "the upstream gradient dZ{l} is missing", lambda r: np.ones_like(r.dZ).sum(axis=0)),
-    (
-        "db",
-        "it was summed over axis 1, the units, instead of axis 0, the batch",
-        lambda r: r.dZ.sum(axis=1),
-    ),
+    ("db", "it was summed over axis 1, the units, instead of axis 0, the batch",
+     lambda r: r.dZ.sum(axis=1)),
     ("db", "it was not summed over axis 0, the batch", lambda r: r.dZ),
     ("db", "its shape is (1, n) instead of (n,), as with keepdims", lambda r: r.value[None]),
     ("db", "λb{l} was added, but L2 holds for weights only", lambda r: r.value + r.l2 * r.b),
-)
+)  # fmt: skip
 
-# Factors that get lost or come twice, what they may come from, and their value with B examples and C classes.
+# Factors that get lost or come twice, where they may come from, and their value with B examples
+# and C classes.
 FACTORS: tuple[tuple[str, str, Callable[[int, int], float]], ...] = (
     ("B, the batch size", "Was 1/B forgotten?", lambda B, C: B),
     ("1/B, B the batch size", "Was it divided by B twice?", lambda B, C: 1 / B),
@@ -256,23 +218,23 @@ FACTORS: tuple[tuple[str, str, Callable[[int, int], float]], ...] = (
     ("1/2", "Was a 2 forgotten, or a slope (the mask of relu) scaled by 0.5?", lambda B, C: 1 / 2),
     ("C, the number of classes", "Was 1/C forgotten?", lambda B, C: C),
     ("1/C, C the number of classes", "Was it divided by C once too often?", lambda B, C: 1 / C),
-    (
-        "C/2, C the number of classes",
-        "Was the 2/C of a mean squared error forgotten?",
-        lambda B, C: C / 2,
-    ),
-    (
-        "2/C, C the number of classes",
-        "Does it have the 2/C of a mean squared error once too often?",
-        lambda B, C: 2 / C,
-    ),
+    ("C/2, C the number of classes",
+     "Was the 2/C of a mean squared error forgotten?", lambda B, C: C / 2),
+    ("2/C, C the number of classes",
+     "Does it have the 2/C of a mean squared error once too often?", lambda B, C: 2 / C),
     ("BC, batch size times classes", "Was 1/(BC) forgotten?", lambda B, C: B * C),
-    (
-        "BC/2, half of batch size times classes",
-        "Was the 2/(BC) of a mean squared error forgotten?",
-        lambda B, C: B * C / 2,
-    ),
-)
+    ("BC/2, half of batch size times classes",
+     "Was the 2/(BC) of a mean squared error forgotten?", lambda B, C: B * C / 2),
+)  # fmt: skip
+
+
+class Guess(NamedTuple):
+    """What a mistake would make of a gradient."""
+
+    apart: str  # what is left out of both sides, in words
+    mistake: str
+    value: Array
+    given: Array  # what it has to be equal to
 
 
 def right_terms(paper: byhand.MLP, terms: Terms, name: str) -> Right:
@@ -299,10 +261,11 @@ def right_terms(paper: byhand.MLP, terms: Terms, name: str) -> Right:
 
 @np.errstate(all="ignore")
 def diagnose(paper: byhand.MLP, terms: Terms, name: str, value: Array, rounding: float) -> str:
-    """The mistake that makes the gradient `name` this `value`; all of them if several would, the simplest only.
+    """The simplest mistake that makes the gradient `name` this `value`, or several of them.
 
-    Each known mistake, alone and with a wrong sign or factor on top, is tried on the right terms. It counts as the
-    cause if what it gives is the value, up to a millionth of the difference that is to be explained.
+    Each known mistake, alone and with a wrong sign or factor on top, is tried on the right terms.
+    It counts as the cause if what it gives is the value, up to a millionth of the difference that
+    is to be explained.
 
     Parameters
     ----------
@@ -319,58 +282,79 @@ def diagnose(paper: byhand.MLP, terms: Terms, name: str, value: Array, rounding:
     """
     if not np.isfinite(value).all():
         wrong = int((~np.isfinite(value)).sum())
-        return f"{wrong} of {value.size} elements are NaN or infinite. Was there an overflow, a division by 0 or a logarithm of 0?"
-    kind, l, r = name[:2], int(name[2:]), right_terms(paper, terms, name)
-    B, C = terms[f"A{paper.depth}"].shape
-    limit = (
-        1e-6 * np.abs(value - r.value if value.shape == r.value.shape else value).max(initial=0.0)
-        + rounding
-    )
+        return (
+            f"{wrong} of {value.size} elements are NaN or infinite. "
+            "Was there an overflow, a division by 0 or a logarithm of 0?"
+        )
+    right = right_terms(paper, terms, name)
+    same_shape = value.shape == right.value.shape
+    unexplained = np.abs(value - right.value if same_shape else value).max(initial=0.0)
+    limit = 1e-6 * unexplained + rounding
 
     def explains(guess: Array, given: Array) -> bool:
         return guess.shape == given.shape and bool(np.abs(guess - given).max(initial=0.0) <= limit)
 
-    scaled = [("", "", r.value, value)]
-    if kind == "dW" and r.l2 and value.shape == r.W.shape:
-        scaled.append((f"apart from λW{l}, ", "", r.value - r.l2 * r.W, value - r.l2 * r.W))
-    mistaken = [
-        ("", text.format(l=l, above=l + 1), make(r), value)
-        for kinds, text, make in MISTAKES
-        if kind in kinds
-    ]
-    factors = [("", 1.0)]
-    for label, hint, of in FACTORS:
-        size = (
-            f"{of(B, C):.6g} times too large"
-            if of(B, C) > 1
-            else f"{1 / of(B, C):.6g} times too small"
-        )
-        factors.append((f"it is {size}: a factor {label}. {hint}", of(B, C)))
+    scaled, mistaken = guesses(right, name, value)
     causes: dict[str, int] = {}  # what explains the value -> how many mistakes that takes
     signs = [("", 1), ("its sign is wrong", -1)]
-    for (apart, mistake, guess, given), (sign, s), (factor, c) in product(
-        scaled + mistaken, signs, factors
-    ):
-        if explains(s * c * guess, given):
-            parts = [part for part in (mistake, sign, factor) if part]
-            causes[apart + ", ".join(parts)] = len(parts)
-    if not causes:
-        for apart, _, guess, given in scaled:
-            if np.count_nonzero(guess) > 1 and guess.shape == given.shape:
-                largest = np.abs(guess).argmax()
-                c = given.flat[largest] / guess.flat[largest]
-                if explains(c * guess, given):
-                    causes[f"{apart}it is {c:.10g} times the right value"] = 1
+    scales = factors(*terms[f"A{paper.depth}"].shape)
+    for guess, (sign, s), (factor, c) in product([*scaled, *mistaken], signs, scales):
+        if explains(s * c * guess.value, guess.given):
+            parts = [part for part in (guess.mistake, sign, factor) if part]
+            causes[guess.apart + ", ".join(parts)] = len(parts)
+    for guess in () if causes else scaled:
+        c = quotient(guess)
+        if explains(c * guess.value, guess.given):
+            causes[f"{guess.apart}it is {c:.10g} times the right value"] = 1
     if causes:
         simplest = [text for text, mistakes in causes.items() if mistakes == min(causes.values())]
         return " Or: ".join(f"{text}." if text[-1] != "?" else text for text in simplest)
-    if value.shape != r.value.shape:
-        return f"its shape is {value.shape}, expected {r.value.shape}."
-    if value.dtype == np.float32 and np.allclose(
-        value, r.value, rtol=0, atol=1e-5 * np.abs(r.value).max()
-    ):
+    return unknown(right.value, value)
+
+
+def guesses(right: Right, name: str, value: Array) -> tuple[list[Guess], list[Guess]]:
+    """The right value, which may be scaled; and what known mistakes make of it."""
+    kind, l, decay = name[:2], int(name[2:]), right.l2 * right.W
+    scaled = [Guess("", "", right.value, value)]
+    if kind == "dW" and right.l2 and value.shape == right.W.shape:
+        scaled.append(Guess(f"apart from λW{l}, ", "", right.value - decay, value - decay))
+    mistaken = [
+        Guess("", text.format(l=l, above=l + 1), make(right), value)
+        for kinds, text, make in MISTAKES
+        if kind in kinds
+    ]
+    return scaled, mistaken
+
+
+def factors(B: int, C: int) -> list[tuple[str, float]]:
+    """Nothing, and all `FACTORS`: in words, and in numbers for B examples and C classes."""
+    found = [("", 1.0)]
+    for label, hint, of in FACTORS:
+        c = of(B, C)
+        size = f"{c:.6g} times too large" if c > 1 else f"{1 / c:.6g} times too small"
+        found.append((f"it is {size}: a factor {label}. {hint}", c))
+    return found
+
+
+def quotient(guess: Guess) -> float:
+    """What a guess must be multiplied by to be right at its largest element; NaN if it is one."""
+    if np.count_nonzero(guess.value) < 2 or guess.value.shape != guess.given.shape:
+        return np.nan
+    largest = np.abs(guess.value).argmax()
+    return float(guess.given.flat[largest] / guess.value.flat[largest])
+
+
+def unknown(right: Array, value: Array) -> str:
+    """What can be said of a gradient that no known mistake explains."""
+    if value.shape != right.shape:
+        return f"its shape is {value.shape}, expected {right.shape}."
+    close = np.allclose(value, right, rtol=0, atol=1e-5 * np.abs(right).max())
+    if value.dtype == np.float32 and close:
         return "it is rounded to float32. Compare in float64, or with a larger tolerance."
-    return "no known mistake (factor, sign, transpose, axis, slope, upstream gradient, L2) explains it. Compare it with its equation."
+    return (
+        "no known mistake (factor, sign, transpose, axis, slope, upstream gradient, L2) "
+        "explains it. Compare it with its equation."
+    )
 
 
 def compare(
@@ -388,19 +372,22 @@ def compare(
     paper : byhand.MLP
         The network, in float64 for the default tolerance.
     X : ndarray, (B, in)
-        The batch, one example a row.
+        The batch, one example per row.
     labels : ndarray of int, (B,)
         Class numbers.
     gradients : mapping of str to ndarray, optional
-        Your own dZ2, dW2, ..., all or some of them, to be compared instead of those of ``paper.backward``.
+        Your own dZ2, dW2, ..., all or some of them, to be compared instead of those of
+        ``paper.backward``.
     tolerance : float
-        Largest error that counts as agreement: max |a - b| over the largest sum of absolute terms in that array.
+        Largest error that counts as agreement: max |a - b| over the largest sum of absolute terms
+        in that array.
 
     Returns
     -------
     Comparison
-        A row a term in the order of computation. If the first divergence is a gradient, with its diagnosis: a mistake
-        spreads to all that is computed from it, so later divergences say little.
+        A row per term in the order of computation. If the first divergence is a gradient, with its
+        diagnosis: a mistake spreads to all that is computed from it, so later divergences say
+        little.
 
     Raises
     ------
@@ -421,20 +408,17 @@ def compare(
     t = paper.forward(X)
     d = paper.backward(t, labels)
     if gradients is not None:
-        unknown = [name for name in gradients if name not in d]
-        if unknown:
+        strange = [name for name in gradients if name not in d]
+        if strange:
             raise ValueError(
-                f"There is no gradient {', '.join(map(str, unknown))}. Those of this network are {', '.join(d)}."
+                f"There is no gradient {', '.join(map(str, strange))}. "
+                f"Those of this network are {', '.join(d)}."
             )
         d = {name: np.asarray(gradients[name]) for name in d if name in gradients}
     ours: dict[str, Any] = t | {"loss": np.asarray(paper.loss(t, labels))} | d
     theirs = tape_terms(paper, X, labels)
     scale = magnitudes(paper, t, d, labels)
-    rows = []
-    for name, value in ours.items():
-        same_shape = value.shape == theirs[name].shape
-        difference = np.abs(value - theirs[name]).max(initial=0.0) if same_shape else np.inf
-        rows.append(Row(name, value.shape, float(difference) / max(scale[name], TINY)))
+    rows = [row_of(name, value, theirs[name], scale[name]) for name, value in ours.items()]
     comparison = Comparison(rows, tolerance)
     bad = comparison.first_divergence
     if bad is None or bad.name not in d:

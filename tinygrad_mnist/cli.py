@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 USAGE_ERROR, DIVERGED = 2, 3
 BROKEN_PIPE = 13
-"""The signal that ends other programs whose reader is gone, as in ``tinygrad-mnist recipes | head -1``."""
+"""The signal that ends a program whose reader is gone: ``tinygrad-mnist recipes | head -1``."""
 
 app = App(
     name="tinygrad-mnist",
-    help="Backpropagation derived twice: train a network for handwritten digits by hand and by machine.",
+    help="Backpropagation derived twice: "
+    "train a network for handwritten digits by hand and by machine.",
     help_format="plaintext",
 )
 
-Settings = Annotated[
-    tuple[str, ...], Parameter(name="--set", negative="", consume_multiple=True, show_default=False)
-]
-Overrides = Annotated[
-    tuple[str, ...],
-    Parameter(name="--override", negative="", consume_multiple=True, show_default=False),
-]
-Seeds = Annotated[tuple[int, ...], Parameter(negative="", consume_multiple=True)]
+SEVERAL = Parameter(negative="", consume_multiple=True)
+HIDDEN = Parameter(show_default=False)
+Settings = Annotated[tuple[str, ...], SEVERAL, HIDDEN, Parameter(name="--set")]
+Overrides = Annotated[tuple[str, ...], SEVERAL, HIDDEN, Parameter(name="--override")]
+Positions = Annotated[tuple[int, ...], SEVERAL, HIDDEN]
+Shapes = Annotated[tuple[str, ...], SEVERAL]
+Seeds = Annotated[tuple[int, ...], SEVERAL]
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
@@ -47,7 +47,11 @@ def examples(*commands: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 1 a check failed, 2 wrong input, 3 diverged, 128 + n ended by signal n."""
+    """Run the command line and exit.
+
+    With 0 if it is done, 1 if a check failed, 2 for wrong input, 3 if a training diverged,
+    128 + n if signal n ended it.
+    """
     from tinygrad_mnist.data import DataError
     from tinygrad_mnist.export import ExportError
     from tinygrad_mnist.store import StoreError
@@ -59,15 +63,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         discard_output()
         sys.exit(128 + BROKEN_PIPE)
-    except (
-        CycloptsError,
-        RecipeError,
-        RunFolderError,
-        DataError,
-        ExportError,
-        StoreError,
-        UserFileError,
-    ) as error:
+    except (CycloptsError, UserFileError) as error:
+        fail(error, USAGE_ERROR)
+    except (RecipeError, RunFolderError, DataError, ExportError, StoreError) as error:
         fail(error, USAGE_ERROR)
     except DivergenceError as error:
         fail(error, DIVERGED)
@@ -110,6 +108,7 @@ def train(
     out: Path | None = None,
     resume: Path | None = None,
     override: Overrides = (),
+    threads: int | None = None,
     json: Json = False,
 ) -> int:
     """Train a network and look at the 10 000 test images once.
@@ -117,11 +116,11 @@ def train(
     Parameters
     ----------
     recipe
-        A name listed by `tinygrad-mnist recipes`, or the path of a TOML file; by default the recipe default.
+        A name listed by `tinygrad-mnist recipes`, or the path of a TOML file; by default, default.
     settings
         key=value: replaces a value of the recipe. May be repeated.
     data
-        Train on images of your own instead: CSV, npz or IDX, as `tinygrad_mnist.data.load` reads them.
+        Train on images of your own: CSV, npz or IDX, as `tinygrad_mnist.data.load` reads them.
     labels
         Their labels, if that file holds images only.
     test_data
@@ -131,9 +130,12 @@ def train(
     out
         Folder for the result; by default a new one, runs/RECIPE.
     resume
-        Go on with the training in this run folder, with its recipe and data, where it was interrupted.
+        Go on with the training in this run folder, with its recipe and data, where it stopped.
     override
-        key=value: with --resume, replaces epochs, lr or patience of the recipe from there on. May be repeated.
+        key=value: with --resume, replaces epochs, lr or patience from there on. May be repeated.
+    threads
+        Of the matrix products, the same as --set threads=N; by default 1. More gain little on an
+        idle machine, and lose much on a busy one. The last bits of the result may differ.
     json
         Print the result as JSON on standard output, and progress on standard error.
     """
@@ -147,6 +149,8 @@ def train(
         started,
     )
 
+    if threads is not None:
+        settings = (*settings, f"threads={threads}")
     named = {"data": data, "labels": labels, "test_data": test_data, "test_labels": test_labels}
     files = {name: path for name, path in named.items() if path}
     if override and not resume:
@@ -154,22 +158,16 @@ def train(
     if resume:
         if out:
             raise UserFileError(f"--resume goes on in its own folder, {resume}: leave out --out.")
-        opened = resumed(
-            resume,
-            Recipe.load(recipe) if recipe else None,
-            settings,
-            overrides=override,
-            files=files,
-        )
+        given = Recipe.load(recipe) if recipe else None
+        opened = resumed(resume, given, settings, overrides=override, files=files)
     else:
         if (labels and not data) or (test_labels and not test_data):
             raise UserFileError(
                 "--labels belongs to --data, and --test-labels to --test-data: name the images too."
             )
         chosen = Recipe.load(recipe or "default").changed(settings)
-        opened = started(
-            chosen, out or free_folder(chosen.name), own_sets(**files) if files else None
-        )
+        sets = own_sets(**files) if files else None
+        opened = started(chosen, out or free_folder(chosen.name), sets)
     stream = sys.stderr if json else sys.stdout
     with opened as run, StopOnSignal() as stop:
         for notice in run.notices:
@@ -183,24 +181,19 @@ def train(
             )
         finally:
             show.close()
-    if not metrics["interrupted"]:
-        print(
-            json_module.dumps(metrics | {"out": str(run.folder)})
-            if json
-            else summary(metrics, run.folder)
-        )
-        return 0
-    again = resume_command(run.folder)
-    print(
-        json_module.dumps(metrics | {"out": str(run.folder), "resume": again})
-        if json
-        else f"{summary(metrics, run.folder)}\n{again}"
-    )
-    return 128 + stop.requested
+    text, values = summary(metrics, run.folder), metrics | {"out": str(run.folder)}
+    if metrics["interrupted"]:
+        again = resume_command(run.folder)
+        text, values = f"{text}\n{again}", values | {"resume": again}
+    print(json_module.dumps(values) if json else text)
+    return 128 + stop.requested if metrics["interrupted"] else 0
 
 
 class StopOnSignal:
-    """Turns the first Ctrl-C or SIGTERM into a request that the training loop asks for; a second one ends the program at once."""
+    """Turns the first Ctrl-C or SIGTERM into a request that the training loop asks for.
+
+    A second one ends the program at once.
+    """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -240,18 +233,23 @@ def summary(metrics: dict[str, Any], folder: Path) -> str:
     """The outcome of a run in two lines."""
     test = metrics["test"]
     if test is None:
-        return f"Interrupted {metrics['interrupted']}.\nThe weights so far are in {folder}; the test set was not opened. To go on:"
+        return (
+            f"Interrupted {metrics['interrupted']}.\n"
+            f"The weights so far are in {folder}; the test set was not opened. To go on:"
+        )
     return (
         f"{verdict(metrics['recipe'], test)}\n"
-        f"{metrics['epochs']} epochs in {metrics['training_seconds']:.1f} s, {metrics['parameters']:,} parameters. Everything is in {folder}."
+        f"{metrics['epochs']} epochs in {metrics['training_seconds']:.1f} s, "
+        f"{metrics['parameters']:,} parameters. Everything is in {folder}."
     )
 
 
 def verdict(name: str, test: dict[str, Any], images: str = "test images") -> str:
     """How a network did on some images, in one line."""
     return (
-        f"{name}: {100 * test['accuracy']:.2f} % of the {images} right ({test['correct']:,} correct, "
-        f"{test['incorrect']:,} incorrect), cross-entropy {test['cross_entropy']:.4f}."
+        f"{name}: {100 * test['accuracy']:.2f} % of the {images} right "
+        f"({test['correct']:,} correct, {test['incorrect']:,} incorrect), "
+        f"cross-entropy {test['cross_entropy']:.4f}."
     )
 
 
@@ -271,16 +269,16 @@ def evaluate(
     labels: Path | None = None,
     json: Json = False,
 ) -> None:
-    """Say how many of the 10 000 test images, or of images of your own, a trained network gets right.
+    """Say how many of the 10 000 test images, or of your own, a trained network gets right.
 
     Parameters
     ----------
     run
         Its folder; by default the only one below runs/.
     weights
-        An npz or safetensors file, or another run folder, instead of the weights of the run. The recipe of the run, if one is
-        named, says what the network is like; otherwise the file or the config.toml beside it does. An npz file on its own is
-        read as sigmoid units and softmax.
+        An npz or safetensors file, or another run folder, instead of the weights of the run.
+        Its recipe is that of the run, if named, else in the file, else the config.toml beside it.
+        An npz file on its own is read as sigmoid units and softmax.
     normalize
         The range of the pixels; by default that of the recipe, or unit: [0, 1]. seed is [0.01, 1].
     data
@@ -309,11 +307,8 @@ def evaluate(
         "model_hash": trained.hash,
     }
     name = f"{trained.weights} ({trained.layers}, pixels normalised as {pixels!r})"
-    print(
-        json_module.dumps(found)
-        if json
-        else verdict(name, test, f"images in {data}" if data else "test images")
-    )
+    text = verdict(name, test, f"images in {data}" if data else "test images")
+    print(json_module.dumps(found) if json else text)
 
 
 @app.command(
@@ -338,9 +333,10 @@ def export(
     format
         onnx (needs the package onnx), safetensors (the default), or npz.
     out
-        The file, replaced if it exists; by default model.onnx, model.safetensors or weights.npz in the run folder.
+        The file, replaced if it exists.
+        By default model.onnx, model.safetensors or weights.npz in the run folder.
     ancestor
-        Write config.json and train_history.json into the run folder instead, as the notebook did that seed-a comes from.
+        Write config.json and train_history.json into the run folder, as the notebook of seed-a did.
     """
     import io
     from dataclasses import asdict
@@ -350,15 +346,14 @@ def export(
 
     if ancestor and (format or out):
         raise UserFileError(
-            "--ancestor writes two JSON files into the run folder: it takes neither --format nor --out."
+            "--ancestor writes two JSON files into the run folder: "
+            "it takes neither --format nor --out."
         )
     trained = load_trained(run)
     if ancestor:
         history = exports.ancestor_history(map(asdict, read_history(run)))
-        for name, values in (
-            ("config.json", exports.ancestor_config(trained.settings)),
-            ("train_history.json", history),
-        ):
+        config = exports.ancestor_config(trained.settings)
+        for name, values in (("config.json", config), ("train_history.json", history)):
             folder.write(run / name, json_module.dumps(values, indent=2) + "\n")
             print(run / name)
         return
@@ -386,9 +381,7 @@ def predict(
     run: Path,
     /,
     *files: Annotated[Path, Parameter(allow_leading_hyphen=True)],
-    test: Annotated[
-        tuple[int, ...], Parameter(negative="", consume_multiple=True, show_default=False)
-    ] = (),
+    test: Positions = (),
     db: Path | None = None,
     json: Json = False,
 ) -> None:
@@ -399,8 +392,9 @@ def predict(
     run
         The folder of the run whose network reads them.
     files
-        PNG or JPEG pictures of one digit each, of any size, dark on bright or bright on dark; npy arrays of images as MNIST has
-        them, (28, 28), (784,), (n, 28, 28) or (n, 784); - for standard input.
+        PNG or JPEG pictures of one digit each, of any size, dark on bright or bright on dark;
+        npy arrays of images as MNIST has them, (28, 28), (784,), (n, 28, 28) or (n, 784);
+        - for standard input.
     test
         Positions of MNIST test images, from 0 to 9999.
     db
@@ -416,23 +410,16 @@ def predict(
     sources, images, labels = digits_to_read(files, test)
     probabilities = trained.model.predict_proba(normalize(images, trained.normalize))
     path = db or run / "predictions.db"
+    known = (run.resolve().name, trained.settings, trained.hash)
     with PredictionLog(path, create=True) as log:
-        rows = log.add(
-            run.resolve().name,
-            trained.settings,
-            trained.hash,
-            sources,
-            images,
-            probabilities,
-            labels,
-        )
+        rows = log.add(*known, sources, images, probabilities, labels)
     sys.stdout.writelines(show(rows, json))
 
 
 def digits_to_read(
     files: tuple[Path, ...], test: tuple[int, ...]
 ) -> tuple[list[str], Any, list[int | None]]:
-    """Where each image comes from, the images as bytes (n, 784), and their labels as far as they are known."""
+    """Where each image comes from, the images as bytes (n, 784), and their labels if known."""
     import numpy as np
 
     from tinygrad_mnist.data import DataError, load_mnist_test, read_images
@@ -469,25 +456,26 @@ def digits_to_read(
 
 
 def show(rows: Iterable[Prediction], json: bool) -> Iterator[str]:
-    """Predictions as JSON; or a line each: number, digit, how sure, whether that is right, and where the image came from."""
+    """Predictions as JSON, or one line each.
+
+    A line has number, digit, how sure, whether that is right, and where the image came from.
+    """
     if json:
         before = "["
         for row in rows:
-            yield before + json_module.dumps(
-                {name: value for name, value in row._asdict().items() if name != "image"}
-            )
+            values = row._asdict()
+            del values["image"]
+            yield before + json_module.dumps(values)
             before = ",\n"
         yield "[]\n" if before == "[" else "]\n"
         return
     yield "    id  digit    sure  label     source\n"
     for row in rows:
-        label = (
-            "-"
-            if row.label is None
-            else f"{row.label} {'right' if row.label == row.predicted else 'wrong'}"
-        )
+        outcome = "right" if row.label == row.predicted else "wrong"
+        label = "-" if row.label is None else f"{row.label} {outcome}"
         source = "".join(c if c.isprintable() else "?" for c in row.source)
-        yield f"{row.id:6}  {row.predicted:5}  {100 * row.probabilities[row.predicted]:5.1f}%  {label:<8}  {source}\n"
+        sure = 100 * row.probabilities[row.predicted]
+        yield f"{row.id:6}  {row.predicted:5}  {sure:5.1f}%  {label:<8}  {source}\n"
 
 
 @app.command(
@@ -518,7 +506,7 @@ def log(
     digit
         Only those of this digit, and those taken for it.
     csv
-        Write them to this file instead, replaced if it exists, with all probabilities but without the image.
+        Write them to this file instead, replaced if it exists: all probabilities, but no image.
     json
         Print them as JSON.
     """
@@ -618,7 +606,7 @@ def compare(recipe: str = "default", *, settings: Settings = (), json: Json = Fa
 def gradcheck(
     function: str,
     *,
-    shape: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)],
+    shape: Shapes,
     seed: int = 0,
 ) -> int:
     """Check the first and second derivatives of a function of your own against central differences.
@@ -628,7 +616,8 @@ def gradcheck(
     function
         FILE.py:NAME of a function that takes tensors and returns one.
     shape
-        Shape of an argument, as 3,4; repeated for each argument. Values are drawn from a normal distribution.
+        Shape of an argument, as 3,4; repeated for each argument.
+        Values are drawn from a normal distribution.
     seed
         Decides the values.
     """
@@ -655,7 +644,9 @@ def gradcheck(
     help_epilogue=examples("tinygrad-mnist bench", "tinygrad-mnist bench --rounds 3 --json")
 )
 def bench(*, rounds: int = 7, json: Json = False) -> None:
-    """Measure the speed on this machine: an epoch of training, one op, the import, an answer. Takes about half a minute.
+    """Measure the speed on this machine: an epoch of training, one op, the import, an answer.
+
+    This takes about half a minute.
 
     Parameters
     ----------
@@ -730,10 +721,11 @@ def load_function(reference: str) -> Any:
             f"{file} raised {type(error).__name__} when it was run: {error}"
         ) from error
     if not callable(found.get(name)):
-        own = [
-            key
-            for key, value in found.items()
-            if getattr(getattr(value, "forward", value), "__module__", "") == "<run_path>"
-        ]
+        own = [key for key, value in found.items() if module_of(value) == "<run_path>"]
         raise UserFileError(f"{file} has no function {name!r}. It has {', '.join(own) or 'none'}.")
     return found[name]
+
+
+def module_of(value: Any) -> str:
+    """Where a function, or that of an op, was written."""
+    return str(getattr(getattr(value, "forward", value), "__module__", ""))

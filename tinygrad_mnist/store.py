@@ -1,4 +1,4 @@
-"""The log of predictions: an SQLite file that several processes may write to, each prediction whole or not at all."""
+"""The log of predictions: an SQLite file for several processes, each prediction whole or not."""
 
 from __future__ import annotations
 
@@ -51,12 +51,20 @@ CREATE VIEW predictions_as_text (id, input, predicted) AS
     WITH RECURSIVE positions (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM positions WHERE n < 784)
     SELECT id, '[' || (
         SELECT group_concat(
-            16 * instr('123456789ABCDEF', substr(digits, 2 * n - 1, 1)) + instr('123456789ABCDEF', substr(digits, 2 * n, 1)), ', '
+            16 * instr('123456789ABCDEF', substr(digits, 2 * n - 1, 1)) \
++ instr('123456789ABCDEF', substr(digits, 2 * n, 1)), ', '
         ) FROM (SELECT hex(image) AS digits, n FROM positions ORDER BY n)
     ) || ']', predicted FROM predictions
 """
 SCHEMA = [statement.strip() for statement in TABLES.split(";\n")]
-"""What is in a log, word by word; a log with anything else in it is not opened. Another schema is another `VERSION`."""
+"""What is in a log, word by word; one with anything else in it is not opened.
+
+Another schema is another `VERSION`.
+"""
+
+
+COLUMNS = "run, model_hash, source, image, label, predicted, probabilities, created_at"
+INSERT = f"INSERT INTO predictions ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class StoreError(Exception):
@@ -131,67 +139,66 @@ class PredictionLog:
             raise
 
     def _prepare(self, create: bool) -> None:
-        """Check that the file is ours, before anything in it is changed; or make it so if it is empty."""
+        """Make an empty file a log, and any file open only if it is one."""
         if self._is_empty() and create:
             with self._transaction():
                 if self._is_empty():  # still: another process may have been faster
-                    for statement in (
-                        *SCHEMA,
-                        f"PRAGMA application_id = {APPLICATION_ID}",
-                        f"PRAGMA user_version = {VERSION}",
-                    ):
-                        self._db.execute(statement)
+                    self._fill()
+        self._refuse_others()
+        self._db.execute("PRAGMA foreign_keys = ON")
+        if create:
+            # Fails if others have it open: this once SQLite does not wait for them.
+            with suppress(sqlite3.OperationalError):
+                self._db.execute("PRAGMA journal_mode = WAL")
+
+    def _fill(self) -> None:
+        for statement in SCHEMA:
+            self._db.execute(statement)
+        self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        self._db.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _refuse_others(self) -> None:
+        """Check that the file is ours, before anything in it is changed."""
         identity, version, page = (
             self._column(f"PRAGMA {name}")[0]
             for name in ("application_id", "user_version", "page_size")
         )
         if identity != APPLICATION_ID:
-            tables = (
-                ", ".join(self._column("SELECT name FROM sqlite_schema ORDER BY name")) or "nothing"
-            )
+            names = self._column("SELECT name FROM sqlite_schema ORDER BY name")
             raise StoreError(
-                f"{self.path}: a database, but not a log of predictions: it holds {_shown(tables)}. Choose another file."
+                f"{self.path}: a database, but not a log of predictions: it holds "
+                f"{_shown(', '.join(names) or 'nothing')}. Choose another file."
             )
         if version != VERSION:
             raise StoreError(
-                f"{self.path}: a log of version {version}, but this program knows version {VERSION}. Choose another file."
+                f"{self.path}: a log of version {version}, but this program knows version "
+                f"{VERSION}. Choose another file."
             )
         if self.path.stat().st_size % page:
             raise StoreError(
                 f"{self.path}: damaged: the last of its pages is not whole. Was the file cut short?"
             )
-        if (
-            self._column("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")
-            != SCHEMA
-        ):
+        tables = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid"
+        if self._column(tables) != SCHEMA:
             raise StoreError(
-                f"{self.path}: damaged, or changed by another program: its tables are not those of a log of predictions."
+                f"{self.path}: damaged, or changed by another program: its tables are not those "
+                "of a log of predictions."
             )
-        self._db.execute("PRAGMA foreign_keys = ON")
-        if create:
-            with suppress(
-                sqlite3.OperationalError
-            ):  # others have it open, and this once SQLite would not wait for them
-                self._db.execute("PRAGMA journal_mode = WAL")
 
     def _is_empty(self) -> bool:
         return self._column("SELECT count(*) FROM sqlite_schema") == [0]
 
     def _column(self, query: str) -> list[Any]:
-        with closing(
-            self._db.execute(query)
-        ) as rows:  # an open cursor would keep the file open after an error
+        cursor = self._db.execute(query)
+        with closing(cursor) as rows:  # open, it would keep the file open after an error
             return [value for (value,) in rows]
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (
-            sqlite3.Error,
-            UnicodeDecodeError,
-            MemoryError,
-        ) as error:  # the last two of a damaged name or length
+        # The last two are raised for a damaged name or length.
+        except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:
             raise StoreError(f"{self.path}: {_shown(str(error)) or 'damaged'}.") from error
 
     @contextmanager
@@ -249,66 +256,32 @@ class PredictionLog:
         StoreError
             If the file cannot be written to.
         """
-        n = len(sources)
-        if (
-            images.dtype != np.uint8
-            or images.shape != (n, 784)
-            or probabilities.shape != (n, 10)
-            or len(labels) != n
-        ):
-            raise ValueError(
-                f"{n} sources need images (n, 784) of uint8, probabilities (n, 10) and n labels, but these are "
-                f"{images.shape} of {images.dtype}, {probabilities.shape} and {len(labels)}."
-            )
+        _check_shapes(len(sources), images, probabilities, labels)
         if not np.isfinite(probabilities).all():
             raise ValueError("The probabilities are not all finite numbers.")
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        known = (_text(run), json.dumps(dict(recipe), sort_keys=True))
+        run = _text(run)
         with self._explained(), self._transaction():
-            self._db.execute(
-                "INSERT INTO runs (name, recipe, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (*known, now),
-            )
-            (run_id,) = self._db.execute(
-                "SELECT id FROM runs WHERE name = ? AND recipe = ?", known
-            ).fetchone()
+            run_id = self._id_of_run(run, json.dumps(dict(recipe), sort_keys=True), now)
             rows = []
-            for source, image, p, label in zip(
-                map(_text, sources), images, probabilities, labels, strict=True
-            ):
-                truth = (
-                    None if label is None else int(label)
-                )  # NumPy's integers would be stored as bytes
-                values = (
-                    run_id,
-                    model_hash,
-                    source,
-                    image.tobytes(),
-                    truth,
-                    int(p.argmax()),
-                    json.dumps(p.tolist()),
-                    now,
-                )
-                names = (
-                    "run, model_hash, source, image, label, predicted, probabilities, created_at"
-                )
-                cursor = self._db.execute(
-                    f"INSERT INTO predictions ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values
-                )
-                rows.append(
-                    Prediction(
-                        cursor.lastrowid or 0,
-                        known[0],
-                        model_hash,
-                        source,
-                        image,
-                        truth,
-                        values[5],
-                        p.tolist(),
-                        now,
-                    )
-                )
+            for name, image, row, label in zip(sources, images, probabilities, labels, strict=True):
+                source, predicted, p = _text(name), int(row.argmax()), row.tolist()
+                truth = None if label is None else int(label)  # NumPy's would be stored as bytes
+                pixels, text = image.tobytes(), json.dumps(p)
+                values = (run_id, model_hash, source, pixels, truth, predicted, text, now)
+                id = self._db.execute(INSERT, values).lastrowid or 0
+                written = (id, run, model_hash, source, image, truth, predicted, p, now)
+                rows.append(Prediction(*written))
         return rows
+
+    def _id_of_run(self, name: str, recipe: str, now: str) -> int:
+        """The row of a run, which is made if it is not there."""
+        columns, values = "name, recipe, created_at", (name, recipe, now)
+        insert = f"INSERT INTO runs ({columns}) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+        self._db.execute(insert, values)
+        select = "SELECT id FROM runs WHERE name = ? AND recipe = ?"
+        (found,) = self._db.execute(select, (name, recipe)).fetchone()
+        return int(found)
 
     def predictions(
         self, *, run: str | None = None, digit: int | None = None, wrong: bool = False
@@ -329,52 +302,54 @@ class PredictionLog:
         StoreError
             If the file cannot be read.
         """
+        select = """
+            SELECT p.id, r.name, model_hash, source, image, label, predicted, probabilities,
+                   p.created_at
+            FROM predictions AS p JOIN runs AS r ON p.run = r.id
+            WHERE (:run IS NULL OR r.name = :run)
+              AND (:digit IS NULL OR :digit IN (label, predicted))
+              AND (NOT :wrong OR label <> predicted)
+            ORDER BY p.id
+        """
         with self._explained():
-            cursor = self._db.execute(
-                """
-                SELECT p.id, r.name, model_hash, source, image, label, predicted, probabilities, p.created_at
-                FROM predictions AS p JOIN runs AS r ON p.run = r.id
-                WHERE (:run IS NULL OR r.name = :run)
-                  AND (:digit IS NULL OR :digit IN (label, predicted))
-                  AND (NOT :wrong OR label <> predicted)
-                ORDER BY p.id
-                """,
-                {"run": run, "digit": digit, "wrong": wrong},
-            )
+            cursor = self._db.execute(select, {"run": run, "digit": digit, "wrong": wrong})
             with closing(cursor) as rows:
                 for row in rows:
                     yield self._checked(row)
 
     def _checked(self, row: Sequence[Any]) -> Prediction:
-        """A row as it was written; SQLite does not notice changed bytes, and tables of strangers may hold anything."""
+        """A row as it was written: SQLite does not notice changed bytes, so we look."""
         id, run, model_hash, source, image, label, predicted, text, at = row
         try:
-            probabilities = json.loads(text)
+            p = json.loads(text)
             right = (
                 all(isinstance(value, str) for value in (run, model_hash, source, text, at))
                 and (label is None or (isinstance(label, int) and 0 <= label <= 9))
                 and isinstance(image, bytes)
                 and len(image) == 784
-                and np.shape(probabilities) == (10,)
-                and np.isfinite(probabilities).all()
+                and np.shape(p) == (10,)
+                and np.isfinite(p).all()
                 and isinstance(predicted, int)
-                and predicted == np.argmax(probabilities)
+                and predicted == np.argmax(p)
             )
             if right:
-                return Prediction(
-                    id,
-                    run,
-                    model_hash,
-                    source,
-                    np.frombuffer(image, np.uint8),
-                    label,
-                    predicted,
-                    probabilities,
-                    at,
-                )
+                pixels = np.frombuffer(image, np.uint8)
+                return Prediction(id, run, model_hash, source, pixels, label, predicted, p, at)
         except (ValueError, TypeError, RecursionError):
             pass
         raise StoreError(f"{self.path}: prediction {id} is damaged.")
+
+
+def _check_shapes(
+    n: int, images: NDArray[Any], probabilities: NDArray[Any], labels: Sequence[Any]
+) -> None:
+    shapes = images.shape, probabilities.shape, (len(labels),)
+    if images.dtype != np.uint8 or shapes != ((n, 784), (n, 10), (n,)):
+        raise ValueError(
+            f"{n} sources need images (n, 784) of uint8, probabilities (n, 10) and n labels, "
+            f"but these are {images.shape} of {images.dtype}, {probabilities.shape} "
+            f"and {len(labels)}."
+        )
 
 
 def _shown(text: str) -> str:
@@ -388,7 +363,10 @@ def _text(name: str) -> str:
 
 
 def write_csv(predictions: Iterable[Prediction], file: BinaryIO) -> int:
-    """Write predictions as CSV, one by one: all but the image, with the probabilities in columns p0, ..., p9; return how many."""
+    """Write predictions as CSV, one by one, and return how many.
+
+    All but the image is written, the probabilities in columns p0, ..., p9.
+    """
     text = io.TextIOWrapper(file, "utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")
     plain = [name for name in Prediction._fields if name not in ("image", "probabilities")]

@@ -38,9 +38,8 @@ def bound(s):
 
 @page.claim
 def symmetry(z):
-    return equal(
-        sigma_slope(-z), exp(z) / (1 + exp(z)) ** 2, exp(-z) / (exp(-z) + 1) ** 2, sigma_slope(z)
-    )
+    multiplied, divided = exp(z) / (1 + exp(z)) ** 2, exp(-z) / (exp(-z) + 1) ** 2
+    return equal(sigma_slope(-z), multiplied, divided, sigma_slope(z))
 
 
 @page.derivative("s", "z", lhs=r"\sigma'(z)")
@@ -93,6 +92,5 @@ def dZ(dA, Z):
 
 def worked():
     """Two examples, three units."""
-    return page.example(
-        "Z", "A", "dA", "dZ", folded=True, Z=[[0, 2, -2], [1, -4, 8]], dA=[[1, 1, 1], [2, 3, 1]]
-    )
+    Z, dA = [[0, 2, -2], [1, -4, 8]], [[1, 1, 1], [2, 3, 1]]
+    return page.example("Z", "A", "dA", "dZ", folded=True, Z=Z, dA=dA)

@@ -90,6 +90,5 @@ def row():
 
 def outer():
     """A column of two times a row of three."""
-    return page.example(
-        "c", "r", "P", "dP", "dc", "dr", c=[2, -1], r=[1, 0, 3], dP=[[1, 2, 0], [0, 1, -1]]
-    )
+    dP = [[1, 2, 0], [0, 1, -1]]
+    return page.example("c", "r", "P", "dP", "dc", "dr", c=[2, -1], r=[1, 0, 3], dP=dP)

@@ -13,14 +13,26 @@ page = Derivation(13, K=3, n=3, h=2, C=3)
 
 def between(rng, shape):
     """Numbers between 0 and 1."""
-    return np.reshape([f"{rng.randrange(1, 100)}/100" for _ in range(int(np.prod(shape)))], shape)
+    count = int(np.prod(shape))
+    return np.reshape([f"{rng.randrange(1, 100)}/100" for _ in range(count)], shape)
+
+
+def counts(rng, shape):
+    """How many predictions each bin has."""
+    return [rng.randrange(1, 50) for _ in range(*shape)]
 
 
 page.given("q", sample=between, positive=True)
 page.given("p", sample=between, positive=True)
 
 
-@page.define(code=lambda q, p: -(q * ops.log(np.float64(p)) + (1 - q) * ops.log(np.float64(1 - p))))
+def binary_cross_entropy(q, p):
+    """The package's, of two probabilities."""
+    p = np.float64(p)
+    return -(q * ops.log(p) + (1 - q) * ops.log(1 - p))
+
+
+@page.define(code=binary_cross_entropy)
 def H(q, p):
     return -(q * log(p)) - (1 - q) * log(1 - p)
 
@@ -32,15 +44,14 @@ def proper(p, q):
 
 page.given("a", "K", sample=between, positive=True)
 page.given("c", "K", sample=between, positive=True)
-page.given(
-    "N", "K", sample=lambda rng, shape: [rng.randrange(1, 50) for _ in range(*shape)], positive=True
-)
+page.given("N", "K", sample=counts, positive=True)
 page.index(i="n", k="C")
 
 
 def measured(a, c, N):
     """What the evaluation makes of such bins."""
-    return expected_calibration_error([Bin(0, 1, *values) for values in zip(N, c, a, strict=True)])
+    bins = [Bin(0, 1, *values) for values in zip(N, c, a, strict=True)]
+    return expected_calibration_error(bins)
 
 
 @page.define(code=measured, lhs=r"\mathrm{ECE}")
@@ -62,12 +73,22 @@ def paper(W1, b1, W2, b2):
     return made
 
 
-@page.define("h", code=lambda x, W1, b1, W2, b2: paper(W1, b1, W2, b2).forward(x[None])["A1"][0])
+def forward(term):
+    """A term of its forward pass, for one example."""
+    return lambda x, W1, b1, W2, b2: paper(W1, b1, W2, b2).forward(x[None])[term][0]
+
+
+def saliency(x, W1, b1, W2, b2, y):
+    """What it says of one example and one class."""
+    return paper(W1, b1, W2, b2).saliency(x[None], np.array([y.argmax()]))[0]
+
+
+@page.define("h", code=forward("A1"))
 def A1(x, W1, b1):
     return tanh(x @ W1 + b1)
 
 
-@page.define("C", code=lambda x, W1, b1, W2, b2: paper(W1, b1, W2, b2).forward(x[None])["Z2"][0])
+@page.define("C", code=forward("Z2"))
 def z(A1, W2, b2):
     return A1 @ W2 + b2
 
@@ -80,11 +101,6 @@ def slope(W1, A1, W2, i, k, h):
 page.given("y", "C", sample=lambda rng, shape: [int(k == 1) for k in range(*shape)])
 
 
-@page.define(
-    "n",
-    code=lambda x, W1, b1, W2, b2, y: paper(W1, b1, W2, b2).saliency(
-        x[None], np.array([y.argmax()])
-    )[0],
-)
+@page.define("n", code=saliency)
 def s(y, W2, A1, W1):
     return absolute((y @ W2.T * (1 - A1**2)) @ W1.T)

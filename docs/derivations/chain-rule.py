@@ -25,8 +25,8 @@ def c(a, u):
 
 
 @page.define(code=lambda a, c: ops.mul(a, c))
-def L_(a, c):  # the loss of the small program; that of the vectors further down is L
-    return a * c
+def L_(a, c):
+    return a * c  # the loss of the small program; L is that of the vectors below
 
 
 @page.derivative("a", "u", lhs=r"a_u = \frac{\partial a}{\partial u}")
@@ -94,7 +94,7 @@ def dx(J, dy):
 
 
 def forwards():
-    """The small program at u = 2, v = 3, with the derivatives by u along the way."""
+    """The small program at u = 2, v = 3, with the derivatives with respect to u."""
     return page.example("a", "c", "L_", "a_u", "c_u", "L_u", u=2, v=3)
 
 
@@ -105,6 +105,5 @@ def backwards():
 
 def worked():
     """Three inputs, two outputs."""
-    return page.example(
-        "W", "x", "y", "J", "dy", "dx", W=[[1, 0, 2], [0, 1, -1]], x=[1, 2, 3], dy=[1, 2]
-    )
+    W = [[1, 0, 2], [0, 1, -1]]
+    return page.example("W", "x", "y", "J", "dy", "dx", W=W, x=[1, 2, 3], dy=[1, 2])

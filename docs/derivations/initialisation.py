@@ -31,7 +31,7 @@ def z(x, w, n):
     return total(lambda k: x[k] * w[k], n)
 
 
-# A weight is a or -a, an input b or c, each with probability 1/2 and none knowing of the others.
+# A weight is a or -a, an input b or c, each with probability 1/2, independent of all others.
 @page.quantity("var_w", r"\mathrm{Var}(w)")
 def var_w(a):
     return mean([a**2, a**2])
@@ -57,7 +57,7 @@ def forward(var_z, n, var_w, mean_x2):
     return equal(var_z, n * var_w * mean_x2)
 
 
-# A gradient from above is b or -b.
+# A gradient that arrives is b or -b.
 @page.quantity("var_dz", r"\mathrm{Var}(dz)")
 def var_dz(b):
     return mean([b**2, b**2])
@@ -97,10 +97,16 @@ class Edge:
         return np.full(shape, high)
 
 
-@page.define(
-    code=lambda n, m: init.xavier_uniform_(tensor(np.zeros((n, m))), rng=Edge()).data[0, 0],
-    lhs=r"r_{\text{Xavier}}",
-)
+def largest(initialise, **settings):
+    """The largest weight that the package draws for a layer of n inputs and m outputs."""
+
+    def code(n, m):
+        return initialise(tensor(np.zeros((n, m))), rng=Edge(), **settings).data[0, 0]
+
+    return code
+
+
+@page.define(code=largest(init.xavier_uniform_), lhs=r"r_{\text{Xavier}}")
 def xavier(n, m):
     return sqrt(6 / (n + m))
 
@@ -126,12 +132,7 @@ def half(mean_relu2, var_s):
     return equal(mean_relu2, var_s / 2)
 
 
-@page.define(
-    code=lambda n, m: init.kaiming_uniform_(
-        tensor(np.zeros((n, m))), nonlinearity="relu", rng=Edge()
-    ).data[0, 0],
-    lhs=r"r_{\text{He}}",
-)
+@page.define(code=largest(init.kaiming_uniform_, nonlinearity="relu"), lhs=r"r_{\text{He}}")
 def he(n):
     return sqrt(6 / n)
 

@@ -1,4 +1,7 @@
-"""The equations of the page "The whole network by hand": (6.1) to (6.17) are (1) to (17) of byhand/mlp.py."""
+"""The equations of the page "The whole network by hand".
+
+(6.1) to (6.17) are (1) to (17) of byhand/mlp.py.
+"""
 
 from functools import cache
 
@@ -10,19 +13,20 @@ from typeset import Tex, absolute, exp, function, log, total
 
 from tinygrad_mnist import byhand
 
+
+def one_hot(rng, shape):
+    """Rows that are 1 at one place, drawn by chance, and 0 elsewhere."""
+    rows, classes = shape
+    return np.eye(classes, dtype=int)[[rng.randrange(classes) for _ in range(rows)]]
+
+
 page = Derivation(6, top="objective", B=2, C=2, n0=1, n1=2, n2=2, T=3)
 page.layers("ell", "L", 2, width="n")
 page.choice("kind", "cross_entropy", "mse", "saliency")
 page.given("A", "B n[ell]", layers=(0,))
 page.given("W", "n[ell-1] n[ell]")
 page.given("b", "n[ell]")
-page.given(
-    "Y",
-    "B C",
-    sample=lambda rng, shape: np.eye(shape[1], dtype=int)[
-        [rng.randrange(shape[1]) for _ in range(shape[0])]
-    ],
-)
+page.given("Y", "B C", sample=one_hot)
 page.given("lambda_")
 page.index(i="B", j="C")
 page.let(
@@ -43,7 +47,7 @@ def numeric(formula, at, prec):
 
 
 class Activation(sympy.Function):
-    """Any activation: a proof knows of it only what its slope is called. Numbers are computed with the sigmoid."""
+    """Any activation: a proof knows only what its slope is called. Numbers are the sigmoid's."""
 
     def fdiff(self, argindex=1):
         """Its slope."""
@@ -61,14 +65,12 @@ class Slope(sympy.Function):
 
 
 f, f_slope = function("f", Activation), function("f'", Slope)
-sigma, sigma_slope = (
-    function(r"\sigma", lambda x: LOGISTIC.subs(z, x)),
-    function(r"\sigma'", lambda x: LOGISTIC.diff(z).subs(z, x)),
-)
+sigma = function(r"\sigma", lambda x: LOGISTIC.subs(z, x))
+sigma_slope = function(r"\sigma'", lambda x: LOGISTIC.diff(z).subs(z, x))
 
 
 def below(n):
-    """The layer below, or the step before."""
+    """The layer or the step before."""
     return n - 1
 
 
@@ -86,14 +88,11 @@ def of_two(kind, cross_entropy, squared_error):
 def paper(W, b, kind, lambda_=0.0, layers=(1, 2)):
     """The package's network with some of the page's layers."""
     sizes = [W[layers[0]].shape[0], *(b[layer].size for layer in layers)]
-    network = byhand.MLP(
-        sizes, "sigmoid", "mse" if kind == "mse" else "cross_entropy", lambda_, dtype=np.float64
-    )
-    network.params = {
-        f"{name}{n}": term[layer]
-        for n, layer in enumerate(layers, 1)
-        for name, term in (("W", W), ("b", b))
-    }
+    loss = "mse" if kind == "mse" else "cross_entropy"
+    network = byhand.MLP(sizes, "sigmoid", loss, lambda_, dtype=np.float64)
+    network.params = {}
+    for n, layer in enumerate(layers, 1):
+        network.params |= {f"W{n}": W[layer], f"b{n}": b[layer]}
     return network
 
 
@@ -128,10 +127,12 @@ def top(term):
     return lambda A, W, b, Y, kind, lambda_: backward(term)(A, W, b, Y, kind, lambda_, 2)
 
 
-@page.define(
-    "B n[ell]",
-    code=lambda A, W, b, kind, ell: paper(W, b, kind, layers=(ell,)).forward(A[below(ell)])["Z1"],
-)
+def of_one_layer(A, W, b, kind, ell):
+    """The package's pre-activations of a layer."""
+    return paper(W, b, kind, layers=(ell,)).forward(A[below(ell)])["Z1"]
+
+
+@page.define("B n[ell]", code=of_one_layer)
 def Z(A, W, b, ell):
     return A[below(ell)] @ W[ell] + b[ell]
 
@@ -159,11 +160,10 @@ def squared_error(A, Y, B, C, L):
 
 @page.define(code=loss_of, only=("cross_entropy", "mse"))
 def loss(data, W, lambda_, L, n):
-    return data + lambda_ / 2 * total(
-        lambda ell: total(lambda k: total(lambda j: W[ell][k, j] ** 2, n[ell]), n[below(ell)]),
-        L,
-        first=1,
-    )
+    def squares(ell):
+        return total(lambda k: total(lambda j: W[ell][k, j] ** 2, n[ell]), n[below(ell)])
+
+    return data + lambda_ / 2 * total(squares, L, first=1)
 
 
 @page.gradient(of="Z[L]", code=top("dZ"), only=("cross_entropy",))
@@ -233,9 +233,9 @@ def theta(theta, v, eta, t):
 
 def start(Y, kind):
     """What the package's saliency starts with, seen through a layer that changes nothing."""
-    return paper({1: np.eye(Y.shape[1])}, {1: np.zeros(Y.shape[1])}, kind, layers=(1,)).saliency(
-        Y, Y.argmax(axis=1)
-    )
+    C = Y.shape[1]
+    network = paper({1: np.eye(C)}, {1: np.zeros(C)}, kind, layers=(1,))
+    return network.saliency(Y, Y.argmax(axis=1))
 
 
 @page.gradient(of="Z[L]", code=start, only=("saliency",))
@@ -254,8 +254,9 @@ def S(dA):
 
 
 NUMBERS = {
-    "A0": [[1, 0.5], [0, 1]], "W1": [[1, -1, 0.5], [0, 2, -0.5]], "b1": [0, 0, 0.5], "W2": [[1, 0], [-1, 1], [0.5, 2]], "b2": [0.5, 0],
-    "Y": [[1, 0], [0, 1]], "lambda_": 0.1,
+    "A0": [[1, 0.5], [0, 1]], "Y": [[1, 0], [0, 1]],
+    "W1": [[1, -1, 0.5], [0, 2, -0.5]], "b1": [0, 0, 0.5],
+    "W2": [[1, 0], [-1, 1], [0.5, 2]], "b2": [0.5, 0], "lambda_": 0.1,
 }  # fmt: skip
 
 
@@ -266,6 +267,5 @@ def forward_pass():
 
 def backward_pass():
     """The same, backwards."""
-    return page.example(
-        "dZ2", "dW2", "db2", "dA1", "dZ1", "dW1", "db1", digits=3, folded=True, **NUMBERS
-    )
+    terms = ("dZ2", "dW2", "db2", "dA1", "dZ1", "dW1", "db1")
+    return page.example(*terms, digits=3, folded=True, **NUMBERS)

@@ -20,7 +20,7 @@ def below_one(rng, shape):
 
 
 def path(optimizer, start, gradients, **settings):
-    """A parameter after each step of an optimizer of the package, and what is remembered of it then."""
+    """A parameter after each step of one of the package's optimizers, and what that remembers."""
     p = tensor(np.float64(start), requires_grad=True)
     made = optimizer([p], **settings)
     for g in gradients:
@@ -38,10 +38,12 @@ page.sequence("p", start="p0")
 page.given("h", positive=True)
 
 
-@page.define(
-    "T",
-    code=lambda p0, eta, h, T: [q for q, _ in path(optim.SGD, p0, [lambda q: h * q] * T, lr=eta)],
-)
+def on_a_parabola(p0, eta, h, T):
+    """The parameter after each step, where the gradient is h times the parameter."""
+    return [q for q, _ in path(optim.SGD, p0, [lambda q: h * q] * T, lr=eta)]
+
+
+@page.define("T", code=on_a_parabola)
 def q(q, eta, h, t):
     return q[t - 1] - eta * h * q[t - 1]
 
@@ -174,18 +176,5 @@ def first_step(m_hat, s_hat, g):
 
 def worked():
     """Three gradients, the last of them the other way."""
-    return page.example(
-        "g",
-        "v",
-        "m",
-        "s",
-        "a",
-        digits=3,
-        g=[1, 1, -1],
-        p0=0,
-        eta="0.1",
-        mu="0.9",
-        beta1="0.9",
-        beta2="0.99",
-        epsilon="1e-8",
-    )
+    settings = {"eta": "0.1", "mu": "0.9", "beta1": "0.9", "beta2": "0.99", "epsilon": "1e-8"}
+    return page.example("g", "v", "m", "s", "a", digits=3, g=[1, 1, -1], p0=0, **settings)

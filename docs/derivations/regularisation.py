@@ -122,6 +122,5 @@ def dx(dy, mask, p, k):
 
 def worked():
     """Three activations, the second one dropped."""
-    return page.example(
-        "x", "mask", "y", "dy", "dx", x=[1, 2, -1], mask=[1, 0, 1], p="1/2", dy=["0.5", "-3", 1]
-    )
+    given = {"x": [1, 2, -1], "mask": [1, 0, 1], "p": "1/2", "dy": ["0.5", "-3", 1]}
+    return page.example("x", "mask", "y", "dy", "dx", **given)

@@ -20,9 +20,8 @@ page.given("eta")
 page.index(k="m")
 page.let("v_bar", lambda p, v: np.sum(p * v))
 page.let("slope", lambda dz, v: np.sum(dz * v))
-page.let(
-    "both", lambda L, Q: L + Q
-)  # z and w have nothing to do with each other, so dz is the gradient of L and dw that of Q
+# z and w have nothing to do with each other, so dz is the gradient of L and dw that of Q.
+page.let("both", lambda L, Q: L + Q)
 
 
 def diag(p):
@@ -34,7 +33,10 @@ def outer(p):
     """The product of a column and the same numbers as a row."""
     if not isinstance(p, Tex):
         return np.outer(p, p)
-    return Tex(rf"{p}\; {p.T}" if p.name else p.latex.replace(" & ", r" \\ ") + f" {p}", PRODUCT)
+    if p.name:
+        return Tex(rf"{p}\; {p.T}", PRODUCT)
+    column = p.latex.replace(" & ", r" \\ ")
+    return Tex(f"{column} {p}", PRODUCT)
 
 
 def loss(z, y):
@@ -103,11 +105,10 @@ def q(p, v, i, C):
     return p[i] * (v[i] - total(lambda j: p[j] * v[j], C))
 
 
-@page.derivative(
-    "slope",
-    "z[i]",
-    lhs=r"\frac{\partial}{\partial z_i} \sum_{j=1}^{C} \frac{\partial L}{\partial z_j}\, v_j",
-)
+SLOPE = r"\sum_{j=1}^{C} \frac{\partial L}{\partial z_j}\, v_j"
+
+
+@page.derivative("slope", "z[i]", lhs=rf"\frac{{\partial}}{{\partial z_i}} {SLOPE}")
 def along(H, v, i, C):
     return total(lambda j: H[i, j] * v[j], C)
 
@@ -134,6 +135,5 @@ def newton(w, dw, h, k):
 
 def worked():
     """Three classes, of which the second is twice as probable as the others."""
-    return page.example(
-        "p", "H", "q", z=[0, sympy.log(2), 0], y=[1, 0, 0], v=[1, 0, -1], folded=True
-    )
+    given = {"z": [0, sympy.log(2), 0], "y": [1, 0, 0], "v": [1, 0, -1]}
+    return page.example("p", "H", "q", folded=True, **given)

@@ -10,10 +10,9 @@ from tinygrad_mnist.autodiff import ops
 
 def one_hot(rng, shape):
     """Rows that are 1 at one place, drawn by chance, and 0 elsewhere."""
-    rows = np.eye(shape[-1], dtype=int)[
-        [rng.randrange(shape[-1]) for _ in range(int(np.prod(shape[:-1])))]
-    ]
-    return rows.reshape(shape)
+    *rows, classes = shape
+    drawn = [rng.randrange(classes) for _ in range(int(np.prod(rows)))]
+    return np.eye(classes, dtype=int)[drawn].reshape(shape)
 
 
 page = Derivation(4, B=2, C=3)
@@ -70,7 +69,12 @@ def product(p, g, j, C):
     return p[j] * (g[j] - total(lambda k: p[k] * g[k], C))
 
 
-@page.define(code=lambda z, y: ops.cross_entropy(z.reshape(1, -1), np.array([y.argmax()]))[0])
+def of_one_example(z, y):
+    """The package's cross-entropy."""
+    return ops.cross_entropy(z.reshape(1, -1), np.array([y.argmax()]))[0]
+
+
+@page.define(code=of_one_example)
 def ell(p, y, C):
     return -total(lambda k: y[k] * log(p[k]), C)
 
@@ -122,14 +126,5 @@ def jacobian():
 
 def worked():
     """Two examples, three classes."""
-    return page.example(
-        "Z",
-        "A",
-        "Y",
-        "L_",
-        "dZ",
-        digits=2,
-        folded=True,
-        Z=[[2, 1, 0], [-1, 3, 1]],
-        Y=[[1, 0, 0], [0, 0, 1]],
-    )
+    Z, Y = [[2, 1, 0], [-1, 3, 1]], [[1, 0, 0], [0, 0, 1]]
+    return page.example("Z", "A", "Y", "L_", "dZ", digits=2, folded=True, Z=Z, Y=Y)

@@ -8,15 +8,16 @@ from tinygrad_mnist import byhand
 from tinygrad_mnist.autodiff import ops
 from tinygrad_mnist.nn import functional
 
+
+def one_hot(rng, shape):
+    """Rows that are 1 at one place, drawn by chance, and 0 elsewhere."""
+    rows, classes = shape
+    return np.eye(classes, dtype=int)[[rng.randrange(classes) for _ in range(rows)]]
+
+
 page = Derivation(5, B=2, C=3)
 page.given("Z", "B C")
-page.given(
-    "Y",
-    "B C",
-    sample=lambda rng, shape: np.eye(shape[1], dtype=int)[
-        [rng.randrange(shape[1]) for _ in range(shape[0])]
-    ],
-)
+page.given("Y", "B C", sample=one_hot)
 page.given("z")
 page.given("y")
 page.index(i="B", j="C")
@@ -98,6 +99,5 @@ def unit():
 
 def worked():
     """Two examples, three classes."""
-    return page.example(
-        "Z", "A", "Y", "dA", "dZ", digits=2, folded=True, Z=[[1, -2, -1], [7, -6, -1]], Y=[[1, 0, 0], [0, 1, 0]],
-    )  # fmt: skip
+    Z, Y = [[1, -2, -1], [7, -6, -1]], [[1, 0, 0], [0, 1, 0]]
+    return page.example("Z", "A", "Y", "dA", "dZ", digits=2, folded=True, Z=Z, Y=Y)

@@ -21,9 +21,8 @@ def sigmoid(x):
 
 @page.claim
 def softmax(z, c, i, C):
-    return equal(
-        exp(z[i]) / total(lambda k: exp(z[k]), C), exp(z[i] - c) / total(lambda k: exp(z[k] - c), C)
-    )
+    shifted = exp(z[i] - c) / total(lambda k: exp(z[k] - c), C)
+    return equal(exp(z[i]) / total(lambda k: exp(z[k]), C), shifted)
 
 
 @page.define("C", code=lambda z: ops.log_softmax(z), lhs="a")
@@ -43,7 +42,8 @@ def softplus(x):
 
 @page.claim
 def slope(x):
-    return equal(exp(-x) / (1 + exp(-x)) ** 2, exp(-absolute(x)) / (1 + exp(-absolute(x))) ** 2)
+    e = exp(-absolute(x))
+    return equal(exp(-x) / (1 + exp(-x)) ** 2, e / (1 + e) ** 2)
 
 
 @page.define("C", code=lambda z: ops.softmax(z))
@@ -63,9 +63,8 @@ def mean(v, C):
 
 @page.claim
 def variance(v, mean, C):
-    return equal(
-        total(lambda k: v[k] ** 2, C) / C - mean**2, total(lambda k: (v[k] - mean) ** 2, C) / C
-    )
+    centred = total(lambda k: (v[k] - mean) ** 2, C) / C
+    return equal(total(lambda k: v[k] ** 2, C) / C - mean**2, centred)
 
 
 @page.define(code=lambda v: ops.norm(v), lhs=r"\lVert v \rVert")

@@ -12,7 +12,7 @@ page.given("x")
 
 
 def below(ell):
-    """The layer below."""
+    """The layer before."""
     return ell - 1
 
 
@@ -25,7 +25,7 @@ def recorded(x):
 
 
 def shares(y, g):
-    """What the rules of one op make of the cotangent of its result: an input and its share, one after the other."""
+    """What the rules of an op make of the cotangent of its result: each input and its share."""
     values = [x.data if isinstance(x, Tensor) else x for x in y.inputs]
     for x, rule in zip(y.inputs, y.op.rules_for(len(values)), strict=True):
         if isinstance(x, Tensor):
@@ -33,7 +33,7 @@ def shares(y, g):
 
 
 def depth_first(y, grads):
-    """Wrong: hands on whatever has arrived so far, each time that something arrives."""
+    """Wrong: passes on what has arrived so far, each time something arrives."""
     if y.op is not None:
         for x, share in shares(y, grads[y]):
             grads[x] = grads.get(x, 0) + share
@@ -41,7 +41,7 @@ def depth_first(y, grads):
 
 
 def each_once(y, grads, seen):
-    """Wrong: hands on once, but as soon as something has arrived."""
+    """Wrong: passes on once, but as soon as something has arrived."""
     if y.op is not None and y not in seen:
         seen.add(y)
         for x, share in shares(y, grads[y]):

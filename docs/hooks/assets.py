@@ -1,4 +1,4 @@
-"""Brings into the site what pages load: KaTeX, from where npm has put it, and a trained network. Nothing comes from another host."""
+"""Brings into the site what pages load, KaTeX and a trained network: no other host is asked."""
 
 from __future__ import annotations
 
@@ -25,18 +25,16 @@ def on_pre_build(**_: Any) -> None:
 def on_post_build(config: Any, **_: Any) -> None:
     """Copy what the pages load."""
     target = Path(config.site_dir) / "assets" / "katex"
-    shutil.copytree(
-        KATEX / "fonts",
-        target / "fonts",
-        ignore=lambda _, names: [n for n in names if not n.endswith(".woff2")],
-    )
+    shutil.copytree(KATEX / "fonts", target / "fonts", ignore=old_formats)
     for name in ("katex.min.css", "katex.min.js", "contrib/auto-render.min.js"):
         shutil.copy(KATEX / name, target)
-    shutil.copy(
-        DOCS.parent / "artifacts" / "default" / "model.safetensors",
-        target.parent / "default.safetensors",
-    )
+    network = DOCS.parent / "artifacts" / "default" / "model.safetensors"
+    shutil.copy(network, target.parent / "default.safetensors")
     images, _ = load_mnist_test(None)
-    (target.parent / "examples.json").write_text(
-        json.dumps([base64.b64encode(image.tobytes()).decode() for image in images[:20]])
-    )
+    examples = [base64.b64encode(image.tobytes()).decode() for image in images[:20]]
+    (target.parent / "examples.json").write_text(json.dumps(examples))
+
+
+def old_formats(_: str, names: list[str]) -> list[str]:
+    """The font files that no present browser needs."""
+    return [name for name in names if not name.endswith(".woff2")]

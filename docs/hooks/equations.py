@@ -1,4 +1,4 @@
-"""Numbered equations with one source: a Python function, from which the page is typeset, examples computed, and checks made.
+"""Numbered equations, each of them one Python function that is typeset, computed and checked.
 
     page = Derivation(2, B=2, n=3, m=2)
     page.given("X", "B n")
@@ -14,8 +14,8 @@
     def dW(X, dZ):
         return X.T @ dZ
 
-A definition is held against the package. Everything else is held against the definitions: SymPy differentiates those,
-and the claim, computed on the same symbols, must be what comes out.
+A definition is compared with the package. Everything else is compared with the definitions: SymPy
+differentiates those, and the claim, computed on the same symbols, must be what comes out.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     Formula = Callable[..., Any]
+    Pairs = Callable[["Values"], Iterator[tuple[Any, Any]]]
 
 FOLD = re.compile(
     r"(?<=\\end{bmatrix}) (?=\+|\\odot)|(?<=\\right\)) (?=-)|(?<=\^\\top)\\; (?=\\begin)"
@@ -46,7 +47,7 @@ DIGITS = 30
 
 
 class EquationError(AssertionError):
-    """An equation is wrong, or nothing checks it; the message says which one, and where it differs."""
+    """An equation is wrong, or nothing checks it; the message says which, and where it differs."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def equal(*sides: Any) -> Equal:
 
 
 class Steps:
-    """A sequence as it is written on paper: entry t of the array is number t + 1, and number 0 is where it starts."""
+    """A sequence as on paper: entry t of the array is number t + 1, and number 0 is the start."""
 
     def __init__(self, values: Any, start: Any) -> None:
         self.values, self.start = values, start
@@ -93,7 +94,7 @@ class Layers:
 
 
 class Values:
-    """What the names of a page stand for: numbers drawn by a seed, or symbols. Found when they are first asked for."""
+    """What the names of a page mean: random numbers, or symbols; found when first asked for."""
 
     def __init__(
         self,
@@ -113,11 +114,8 @@ class Values:
 
     def _find(self, name: str) -> Any:
         if name in self.sizes:
-            return (
-                sympy.sympify(self.sizes[name])
-                if isinstance(self.sizes[name], int)
-                else self.sizes[name]
-            )
+            size: Any = self.sizes[name]
+            return sympy.sympify(size) if isinstance(size, int) else size
         if self.page.in_layers(name):
             return Layers(lambda layer: self[f"{name}{layer}"])
         if name not in self.page.terms and name[1:] in self.page.terms and name[0] == "d":
@@ -135,9 +133,8 @@ class Values:
         out = np.empty([self.sizes[size] for size in shape], object)
         if formula.__name__ in self.page.starts and formula.__name__ in parameters(formula):
             self.known[formula.__name__] = out  # each step may use those before it
-        for place, entry in zip(
-            product(*map(self.places, indices)), np.ndindex(out.shape), strict=True
-        ):
+        every = product(*map(self.places, indices))
+        for place, entry in zip(every, np.ndindex(out.shape), strict=True):
             out[entry] = self.call(formula, dict(zip(indices, place, strict=True)))
         return out
 
@@ -148,42 +145,36 @@ class Values:
 
     def call(self, formula: Formula, indices: dict[str, int]) -> Any:
         """A formula's value, its parameters found by name."""
-        found = {
-            name: indices[name] if name in indices else self[name] for name in parameters(formula)
-        }
         return formula(
             **{
-                name: Steps(value, self._start(name)) if name in self.page.starts else value
-                for name, value in found.items()
+                name: indices[name] if name in indices else self._argument(name)
+                for name in parameters(formula)
             }
         )
 
-    def _start(self, name: str) -> Any:
+    def _argument(self, name: str) -> Any:
+        if name not in self.page.starts:
+            return self[name]
         start = self.page.starts[name]
-        return self[start] if isinstance(start, str) else start
+        return Steps(self[name], self[start] if isinstance(start, str) else start)
 
     def slopes(self, of: str, by: str, order: int = 1) -> Any:
-        """The derivatives of every entry of one term by every entry of another: SymPy's, of the definitions in between."""
+        """What SymPy finds: the derivative of each entry of a term with respect to each of another.
+
+        It differentiates the definitions in between.
+        """
         if (of, by, order) in self.found:
             return self.found[of, by, order]
-        at = self[by]
-        shape = np.shape(at)
-        fresh = np.array(
-            [sympy.Symbol(f"{by}_{n}", real=True) for n in range(np.size(at))], object
-        ).reshape(shape)
-        above = Values(
-            self.page,
-            self.sizes,
-            lambda term: self[term.name],
-            {by: fresh if shape else fresh.item()},
-        )
-        here = dict(zip(fresh.ravel(), np.asarray(at, object).ravel(), strict=True))
-        result = np.empty(np.shape(above[of]) + shape, object)
+        at = np.asarray(self[by], object)
+        letters = [sympy.Symbol(f"{by}_{n}", real=True) for n in range(at.size)]
+        fresh = np.array(letters, object).reshape(at.shape)
+        known = {by: fresh if at.shape else fresh.item()}
+        later = Values(self.page, self.sizes, lambda term: self[term.name], known)
+        ys = np.asarray(later[of], object)
+        here = dict(zip(fresh.ravel(), at.ravel(), strict=True))
+        result = np.empty(ys.shape + at.shape, object)
         for place in np.ndindex(result.shape):
-            y, x = (
-                np.asarray(above[of], object)[place[: np.ndim(above[of])]],
-                fresh[place[np.ndim(above[of]) :]],
-            )
+            y, x = ys[place[: ys.ndim]], fresh[place[ys.ndim :]]
             result[place] = sympy.diff(y, x, order).xreplace(here)
         self.found[of, by, order] = result if result.shape else result.item()
         return self.found[of, by, order]
@@ -221,10 +212,10 @@ class Equation:
     latex: str
     how: str
     formula: Formula
-    pairs: Callable[[Values], Iterator[tuple[Any, Any]]]
+    pairs: Pairs
     symbolic: bool
     digits: int = 20
-    coded: Callable[[Values], Iterator[tuple[Any, Any]]] = lambda _: iter(())
+    coded: Pairs = lambda _: iter(())
     only: tuple[str, ...] = ()
 
     @property
@@ -233,7 +224,9 @@ class Equation:
         return inspect.getsource(self.formula)
 
     def check(self) -> str:
-        """Say how the equation is known to be right: ``"proved"`` for all symbols, or ``"checked"`` with numbers.
+        """How the equation is known to be right: ``"proved"`` with symbols, or ``"checked"``.
+
+        Checked means with numbers only.
 
         Raises
         ------
@@ -243,33 +236,29 @@ class Equation:
         options = self.only or self.page.options
         for seed in range(self.page.draws):
             values = self.page.numbers(seed, options[seed % len(options)])
-            for pairs, digits in ((self.pairs, self.digits), (self.coded, 12)):
-                for place, (found, claimed) in enumerate(self._entries(pairs, values)):
-                    a, b = sympy.N(found, DIGITS), sympy.N(claimed, DIGITS)
-                    if not (
-                        a.is_number
-                        and b.is_number
-                        and abs(a - b) <= sympy.Float(10) ** -digits * (1 + abs(a))
-                    ):
-                        raise EquationError(
-                            f"({self.number}) {self.name} is wrong: entry {place} is {sympy.N(a, 8)}, not {sympy.N(b, 8)}."
-                        )
+            self._compare(self.pairs, values, self.digits)
+            self._compare(self.coded, values, 12)
         if not self.symbolic:
             return "checked"
-        symbols = (
-            pair
-            for option in options
-            for pair in self._entries(self.pairs, self.page.symbols(option))
-        )
-        if not all(vanishes(found - claimed) for found, claimed in symbols):
-            raise EquationError(
-                f"({self.number}) {self.name}: the difference does not simplify to 0. Say symbolic=False."
-            )
+        for option in options:
+            for found, claimed in self._entries(self.pairs, self.page.symbols(option)):
+                if not vanishes(found - claimed):
+                    raise EquationError(
+                        f"({self.number}) {self.name}: the difference does not simplify to 0. "
+                        "Say symbolic=False."
+                    )
         return "proved"
 
-    def _entries(
-        self, pairs: Callable[[Values], Iterator[tuple[Any, Any]]], values: Values
-    ) -> Iterator[tuple[Any, Any]]:
+    def _compare(self, pairs: Pairs, values: Values, digits: int) -> None:
+        for place, (found, claimed) in enumerate(self._entries(pairs, values)):
+            a, b = sympy.N(found, DIGITS), sympy.N(claimed, DIGITS)
+            if not agree(a, b, digits):
+                raise EquationError(
+                    f"({self.number}) {self.name} is wrong: "
+                    f"entry {place} is {sympy.N(a, 8)}, not {sympy.N(b, 8)}."
+                )
+
+    def _entries(self, pairs: Pairs, values: Values) -> Iterator[tuple[Any, Any]]:
         try:
             sides = list(pairs(values))
         except (LookupError, TypeError, ValueError) as error:
@@ -277,17 +266,12 @@ class Equation:
                 f"({self.number}) {self.name} is wrong, it cannot be computed: {error}"
             ) from error
         for found, claimed in sides:
-            if np.shape(found) != np.shape(claimed):
+            shape, expected = np.shape(found), np.shape(claimed)
+            if shape != expected:
                 raise EquationError(
-                    f"({self.number}) {self.name} is wrong: the shape is {np.shape(found)}, not {np.shape(claimed)}."
+                    f"({self.number}) {self.name} is wrong: the shape is {shape}, not {expected}."
                 )
-            yield from zip(
-                *(
-                    map(sympy.sympify, np.asarray(side, object).ravel())
-                    for side in (found, claimed)
-                ),
-                strict=True,
-            )
+            yield from zip(entries(found), entries(claimed), strict=True)
 
 
 class Derivation:
@@ -300,7 +284,8 @@ class Derivation:
     top : str
         The term that is differentiated: dW is its gradient by W.
     **sizes : int
-        What the letters in shapes stand for in checks; half of them are made with every size one larger.
+        What the letters in shapes stand for in checks; half of them are made with every size one
+        larger.
     """
 
     def __init__(self, number: int, top: str = "L", **sizes: int) -> None:
@@ -310,7 +295,7 @@ class Derivation:
         self.steps: set[str] = set()
         self.starts: dict[str, Any] = {}
         self.written: dict[str, str] = {}
-        self.draws = 3  # how often numbers are drawn; a page of single numbers needs more, to meet both signs
+        self.draws = 3  # of numbers; a page of single ones needs more, so that both signs occur
         self.arrivals: list[str] = []
         self.letter, self.last, self.depth = "", "", 0
         self.layered: dict[str, str] = {}
@@ -330,15 +315,16 @@ class Derivation:
         positive: bool = False,
         layers: tuple[int, ...] = (),
     ) -> None:
-        """Name an input: ``shape`` lists sizes; ``sample(rng, shape)`` draws what may not be just any numbers.
+        """Name an input; ``shape`` lists its sizes.
 
-        The symbols of a proof stand for any numbers, or for any positive ones; of what is sampled and not positive, a sample.
+        ``sample(rng, shape)`` draws what may not be just any numbers. The symbols of a proof stand
+        for any numbers, or for any positive ones; of what is sampled and not positive, a sample.
         """
         for each, sizes, _ in self._each(name, shape, "[" in shape, layers):
             self.terms[each] = Term(each, sizes, None, sample, positive)
 
     def quantity(self, name: str, lhs: str) -> Callable[[Formula], Formula]:
-        """Name what is computed but has no formula to show, such as a mean over all cases; ``lhs`` is its LaTeX."""
+        """Name what is computed without a formula to show, such as a mean; ``lhs`` is its LaTeX."""
 
         def add(compute: Formula) -> Formula:
             self.terms[name] = Term(name, (), compute)
@@ -357,23 +343,25 @@ class Derivation:
         self.steps.update(ranges)
 
     def sequence(self, name: str, start: Any = None) -> None:
-        """Let the entries of a term be numbered by steps: ``g[t]`` with t from 1; ``start`` is number 0, or its name, if there is one.
+        """Let the entries of a term be numbered by steps: ``g[t]`` with t from 1.
 
-        A formula of this name may then use itself: ``v[t - 1]``.
+        ``start`` is number 0, or its name, if there is one. A formula of this name may then use
+        itself: ``v[t - 1]``.
         """
         self.starts[name] = start
 
     def layers(self, letter: str, last: str, count: int, width: str) -> None:
-        """Number layers by a letter, up to `last`, which is `count` in checks; layer 2 has the width that the size n2 says.
+        """Number layers by a letter, up to `last`, which is `count` in checks.
 
-        A term with the letter in its shape exists in every layer, and W[l - 1] is that of the layer below:
-        ``given("W", "n[l-1] n[l]")``. A formula with the letter among its parameters holds in every layer.
+        Layer 2 has the width that the size n2 says. A term with the letter in its shape exists in
+        every layer, and W[l - 1] is that of the layer before: ``given("W", "n[l-1] n[l]")``.
+        A formula with the letter among its parameters holds in every layer.
         """
         self.letter, self.last, self.depth = letter, last, count
         self.layered[width] = ""
 
     def choice(self, name: str, *options: str) -> None:
-        """Let the page treat several variants: what a formula finds under the name is one of the options, and each is checked."""
+        """Let the page treat several variants: a name means one of them, and each is checked."""
         self.chooser, self.options = name, options
 
     def let(self, name: str, formula: Formula) -> None:
@@ -381,9 +369,10 @@ class Derivation:
         self.terms[name] = Term(name, (), formula)
 
     def arriving(self, name: str) -> None:
-        """Let the gradient by a term come from above: any numbers G. The loss then is Σ G·term, as far as it matters here.
+        """Let the gradient with respect to a term come from a later layer: any numbers G.
 
-        Said of several terms, the loss is the sum over all of them.
+        The loss then is Σ G·term, as far as it matters here. Said of several terms, the loss is
+        the sum over all of them.
         """
         self.given(f"d{name}", " ".join(self.terms[name].shape))
         self.arrivals.append(name)
@@ -402,10 +391,11 @@ class Derivation:
         layers: tuple[int, ...] = (),
         only: tuple[str, ...] = (),
     ) -> Callable[[Formula], Formula]:
-        """A definition: the decorated formula; ``code`` computes the same with the package, on float64 arrays.
+        """A definition: the decorated formula; ``code`` computes the same with the package.
 
-        ``lhs`` is LaTeX for its name, or for two, ``"s = f(x)"``: then other formulas use the first. A definition may hold in some
-        layers only, or for some of the page's options.
+        That is on float64 arrays. ``lhs`` is LaTeX for its name, or for two, ``"s = f(x)"``: then
+        other formulas use the first. A definition may hold in some layers only, or for some of the
+        page's options.
         """
 
         def add(formula: Formula) -> Formula:
@@ -437,9 +427,10 @@ class Derivation:
         only: tuple[str, ...] = (),
         symbolic: bool = True,
     ) -> Any:
-        """The gradient of the loss by a term: the decorated formula is called ``dTERM``, or `of` says which: ``"A[l-1]"``.
+        """The gradient of the loss with respect to a term: the decorated formula, ``dTERM``.
 
-        If there is `code`, the formula is also held against what it computes with the package.
+        If it has another name, `of` says which term: ``"A[l-1]"``. If there is `code`, the formula
+        is also compared with what that computes with the package.
         """
         if formula is None:
             return lambda formula: self.gradient(
@@ -449,11 +440,8 @@ class Derivation:
         base, _, place = by.rstrip("]").partition("[")
         versions = []
         for _, _, layer in self._each(base, "", self.letter in parameters(formula), layers):
-            term = (
-                f"{base}{eval(place, {self.letter: layer, self.last: self.depth})}"
-                if place
-                else f"{base}{layer or ''}"
-            )
+            numbers = {self.letter: layer, self.last: self.depth}
+            term = f"{base}{eval(place, numbers) if place else layer or ''}"
             versions.append((term, layer, self._version(f"d{term}", formula, layer, only)))
         at = {self.letter: Tex(symbol(self.letter)), self.last: Tex(self.last)}
         left = str(self._name(f"d{base}")[eval(place, at)]) if place else self._left(name, formula)
@@ -464,10 +452,8 @@ class Derivation:
 
         def coded(values: Values) -> Iterator[tuple[Any, Any]]:
             for term, layer, version in versions if code else ():
-                yield (
-                    self._coded(code, values, layer),
-                    values.compute(version, self.terms[term].shape),
-                )
+                claimed = values.compute(version, self.terms[term].shape)
+                yield self._coded(code, values, layer), claimed
 
         how = f"the loss, through all definitions, differentiated by every entry of {by}"
         how += "; also compared with what the package computes" if code else ""
@@ -484,15 +470,13 @@ class Derivation:
         symbolic: bool = True,
         lhs: str = "",
     ) -> Callable[[Formula], Formula]:
-        """A derivative of one term by another, entries named by indices: ``derivative("p[i]", "z[j]")``.
+        """A derivative of one term with respect to another: ``derivative("p[i]", "z[j]")``.
 
-        That of a gradient is a second derivative: ``derivative("dz[i]", "z[j]")``. Other formulas may use the derivative by its
-        name, as a Jacobian to multiply with; with a ``shape`` the name is shown, too.
+        The entries are named by indices. That of a gradient is a second derivative:
+        ``derivative("dz[i]", "z[j]")``. Other formulas may use the derivative by its name, as a
+        Jacobian to multiply with; with a ``shape`` the name is shown, too.
         """
-        (top, rows), (bottom, columns) = (
-            (name, re.findall(r"\w", rest))
-            for name, _, rest in (x.partition("[") for x in (of, by))
-        )
+        (top, rows), (bottom, columns) = indexed(of), indexed(by)
 
         def add(formula: Formula) -> Formula:
             def pairs(values: Values) -> Iterator[tuple[Any, Any]]:
@@ -500,19 +484,16 @@ class Derivation:
                 names = [*rows, *columns]
                 for place in product(*map(values.places, dict.fromkeys(names))):
                     at = dict(zip(dict.fromkeys(names), place, strict=True))
-                    yield (
-                        found[tuple(at[i] - (i in self.steps) for i in names)],
-                        values.call(formula, at),
-                    )
+                    entry = found[tuple(at[i] - (i in self.steps) for i in names)]
+                    yield entry, values.call(formula, at)
 
             power = f"^{order}" if order > 1 else ""
-            y, x = (self._entry(name, places) for name, places in ((top, rows), (bottom, columns)))
+            y, x = self._entry(top, rows), self._entry(bottom, columns)
             how = f"the definition of {top} differentiated by {bottom}"
             left = lhs or rf"\frac{{\partial{power} {y}}}{{\partial {x}{power}}}"
             name, sizes = formula.__name__, tuple(self.indices[i] for i in self.indices_of(formula))
-            self.terms.setdefault(
-                name, Term(name, tuple(shape.split()) or sizes, self._version(name, formula, 0, ()))
-            )
+            version = self._version(name, formula, 0, ())
+            self.terms.setdefault(name, Term(name, tuple(shape.split()) or sizes, version))
             if shape:
                 left = f"{self._left(name, formula)} = {left}"
             self._add(name, left, formula, pairs, how, symbolic)
@@ -531,29 +512,20 @@ class Derivation:
                 first, *others = values.call(formula, dict(zip(indices, place, strict=True))).sides
                 yield from ((first, other) for other in others)
 
-        first, *others = map(tex, self._write(formula).sides)
-        latex = (
-            aligned([f"{first} &= {others[0]}", *(f"&= {other}" for other in others[1:])])
-            if others[1:]
-            else f"{first} = {others[0]}"
-        )
-        self._add(
-            formula.__name__,
-            latex,
-            formula,
-            pairs,
-            "both sides computed from the definitions",
-            symbolic,
-        )
+        first, second, *others = map(tex, self._write(formula).sides)
+        latex = f"{first} = {second}"
+        if others:
+            latex = aligned([f"{first} &= {second}", *(f"&= {other}" for other in others)])
+        how = "both sides computed from the definitions"
+        self._add(formula.__name__, latex, formula, pairs, how, symbolic)
         return formula
 
     # -- readings
 
     def constants(self, option: str = "") -> dict[str, Any]:
         """The number of layers, and what was chosen."""
-        return {
-            name: value for name, value in ((self.last, self.depth), (self.chooser, option)) if name
-        }
+        constants = {self.last: self.depth, self.chooser: option}
+        return {name: value for name, value in constants.items() if name}
 
     def numbers(self, seed: int, option: str = "") -> Values:
         """Numbers, drawn by a seed, for everything that is given."""
@@ -566,16 +538,10 @@ class Derivation:
             shape = tuple(sizes[size] for size in term.shape)
             if term.sample:
                 return exact(term.sample(rng, shape))
-            low = 1 if term.positive else -200
-            return exact(
-                np.reshape(
-                    [
-                        sympy.Rational(rng.choice([n for n in range(low, 201) if n]), 100)
-                        for _ in range(int(np.prod(shape)))
-                    ],
-                    shape,
-                )
-            )
+            hundredths = [n for n in range(1 if term.positive else -200, 201) if n]
+            count = int(np.prod(shape))
+            drawn = [sympy.Rational(rng.choice(hundredths), 100) for _ in range(count)]
+            return exact(np.reshape(drawn, shape))
 
         values = self.readings[seed, option] = Values(self, sizes, draw)
         for name, term in self.terms.items():
@@ -591,76 +557,59 @@ class Derivation:
 
         def draw(term: Term) -> Any:
             shape = tuple(self.sizes[size] for size in term.shape)
-            return (
-                exact(term.sample(rng, shape))
-                if term.sample and not term.positive
-                else symbols(term, shape)
-            )
+            if term.sample and not term.positive:
+                return exact(term.sample(rng, shape))
+            return symbols(term, shape)
 
-        values = self.readings["symbols", option] = Values(
-            self, self.sizes | self.constants(option), draw
-        )
+        values = Values(self, self.sizes | self.constants(option), draw)
+        self.readings["symbols", option] = values
         return values
 
     def example(self, *names: str, digits: int = 4, folded: bool = False, **given: Any) -> str:
-        """LaTeX lines that show some terms and gradients with numbers filled in; `folded` into shorter lines."""
+        """LaTeX lines that show terms and gradients in numbers; `folded` into shorter lines."""
         option = given.pop(self.chooser, self.options[0])
-        given = {
-            name: exact(np.vectorize(sympy.nsimplify, otypes=[object])(value))
-            for name, value in given.items()
-        }
+        exactly = np.vectorize(sympy.nsimplify, otypes=[object])
+        given = {name: exact(exactly(value)) for name, value in given.items()}
         sizes = self.sizes | self.constants(option)
         for name, value in given.items():
             sizes.update(zip(self.terms[name].shape, np.shape(value), strict=True))
-        values = Values(
-            self,
-            sizes,
-            lambda term: (
-                given[term.name]
-                if term.name in given
-                else symbols(term, [sizes[s] for s in term.shape])
-            ),
-        )
+
+        def draw(term: Term) -> Any:
+            if term.name in given:
+                return given[term.name]
+            return symbols(term, [sizes[size] for size in term.shape])
+
+        values = Values(self, sizes, draw)
+        fold = r" \\ &= " if folded else " = "
         lines = []
         for name in names:
-            parts = [self._symbol(name)]
-            formula = next(
-                (f for only, f in self.versions.get(name, ()) if not only or option in only), None
-            )
-            if formula and not self.indices_of(formula):
-                parts.append(
-                    str(
-                        formula(**{p: self._filled(values, p, digits) for p in parameters(formula)})
-                    )
-                )
-            fold = r" \\ &= " if folded else " = "
-            line = " &= ".join(
-                [
-                    parts[0],
-                    fold.join(dict.fromkeys([*parts[1:], str(matrix(values[name], digits))])),
-                ]
-            )
+            sides = [*self._in_numbers(name, option, values, digits), matrix(values[name], digits)]
+            line = f"{self._symbol(name)} &= {fold.join(dict.fromkeys(map(str, sides)))}"
             lines.append(FOLD.sub(r" \\\\ &\\quad ", line) if folded else line)
         return aligned(lines, gap="[1ex]")
 
+    def _in_numbers(self, name: str, option: str, values: Values, digits: int) -> Iterator[Any]:
+        """The formula of a term, with numbers in place of its letters; none if it has indices."""
+        for only, formula in self.versions.get(name, ()):
+            if not only or option in only:
+                if not self.indices_of(formula):
+                    filled = {p: self._filled(values, p, digits) for p in parameters(formula)}
+                    yield formula(**filled)
+                return
+
     def _filled(self, values: Values, name: str, digits: int) -> Any:
+        value = values[name]
         if name in values.sizes:
-            return Tex(str(values[name])) if isinstance(values[name], int) else values[name]
-        return (
-            Layers(lambda layer: matrix(values[name][layer], digits))
-            if self.in_layers(name)
-            else matrix(values[name], digits)
-        )
+            return Tex(str(value)) if isinstance(value, int) else value
+        if self.in_layers(name):
+            return Layers(lambda layer: matrix(value[layer], digits))
+        return matrix(value, digits)
 
     def _coded(self, code: Formula, values: Values, layer: int) -> Any:
         """What the package computes from the page's numbers."""
+        letters = parameters(code)
         return floats(
-            code(
-                **{
-                    name: layer if name == self.letter else floats(values[name])
-                    for name in parameters(code)
-                }
-            )
+            code(**{x: layer if x == self.letter else floats(values[x]) for x in letters})
         )
 
     def in_layers(self, name: str) -> bool:
@@ -709,20 +658,15 @@ class Derivation:
         return formula(**{name: self._name(name) for name in parameters(formula)})
 
     def _name(self, name: str) -> Any:
-        if (
-            name in self.indices
-            or name in self.sizes
-            or name in self.constants()
-            or name == self.letter
-        ):
+        if name in {*self.indices, *self.sizes, *self.constants(), self.letter}:
             return Tex(symbol(name))
         if self.in_layers(name):
             shape = self.layered[name if name in self.layered else name[1:]]
-            return Layers(
-                lambda layer: named(
-                    f"{symbol(name)}_{{{tex(layer)}}}", self._shape(shape, tex(layer))
-                )
-            )
+
+            def written(layer: Any) -> Tex:
+                return named(f"{symbol(name)}_{{{tex(layer)}}}", self._shape(shape, tex(layer)))
+
+            return Layers(written)
         term = self.terms.get(name) or self.terms.get(name[1:])
         if term is None:
             raise EquationError(f"page {self.number} says nowhere what {name} is.")
@@ -738,8 +682,8 @@ class Derivation:
         return self._entry(name, indices) if indices else str(self._name(name))
 
     def _entry(self, name: str, indices: list[str]) -> str:
-        places = tuple(Tex(symbol(i)) for i in indices)
-        return str(named(self._symbol(name))[places] if places else named(self._symbol(name)))
+        places, whole = tuple(Tex(symbol(i)) for i in indices), named(self._symbol(name))
+        return str(whole[places] if places else whole)
 
     def _add(
         self,
@@ -764,11 +708,27 @@ class Derivation:
 def symbols(term: Term, shape: Sequence[int]) -> Any:
     """A symbol for every entry of a term."""
     options = {"positive": True} if term.positive else {"real": True}
-    return exact(
-        np.reshape(
-            [sympy.Symbol(f"{term.name}_{n}", **options) for n in range(int(np.prod(shape)))], shape
-        )
-    )
+    count = int(np.prod(shape))
+    letters = [sympy.Symbol(f"{term.name}_{n}", **options) for n in range(count)]
+    return exact(np.reshape(letters, shape))
+
+
+def agree(a: Any, b: Any, digits: int) -> bool:
+    """Whether two results are numbers, and equal to so many digits."""
+    if not (a.is_number and b.is_number):
+        return False
+    return bool(abs(a - b) <= sympy.Float(10) ** -digits * (1 + abs(a)))
+
+
+def entries(values: Any) -> Iterator[Any]:
+    """All entries of an array, or the one number, as SymPy has them."""
+    return map(sympy.sympify, np.asarray(values, object).ravel())
+
+
+def indexed(name: str) -> tuple[str, list[str]]:
+    """A term and its indices: ``p[i]`` is p and i."""
+    term, _, indices = name.partition("[")
+    return term, re.findall(r"\w", indices)
 
 
 def parameters(formula: Formula) -> list[str]:
@@ -782,14 +742,13 @@ def aligned(lines: list[str], gap: str = "") -> str:
 
 
 def vanishes(difference: Any) -> bool:
-    """Whether an expression is 0 for all symbols; if it has kinks, on both sides of 0 and at 0 of each symbol.
+    """Whether an expression is 0 for all symbols.
 
-    On one denominator that is often seen at once, where simplifying takes seconds.
+    If it has kinks, on both sides of 0 and at 0 of each symbol. On one denominator that is often
+    seen at once, where simplifying takes seconds.
     """
-    if (
-        sympy.expand(sympy.fraction(sympy.together(difference))[0]) == 0
-        or sympy.simplify(difference) == 0
-    ):
+    numerator, _ = sympy.fraction(sympy.together(difference))
+    if sympy.expand(numerator) == 0 or sympy.simplify(difference) == 0:
         return True
     signed = [x for x in difference.free_symbols if not x.is_positive]
     if not signed or not difference.has(sympy.Abs, sympy.Max, sympy.Min, sympy.Piecewise):
@@ -810,11 +769,5 @@ def floats(values: Any) -> Any:
         return int(values) if isinstance(values, sympy.Integer) else values
     if isinstance(values, Layers):
         return Layers(lambda layer: floats(values[layer]))
-    data = np.asarray(
-        getattr(values, "data", values) if type(values).__name__ == "Tensor" else values, object
-    )
-    return (
-        np.asarray(np.frompyfunc(float, 1, 1)(data), np.float64)
-        if data.shape
-        else float(data.item())
-    )
+    data = np.asarray(values.data if type(values).__name__ == "Tensor" else values, object)
+    return data.astype(np.float64) if data.shape else float(data.item())

@@ -1,4 +1,4 @@
-"""Figures of the site: curves by matplotlib, in the colours and letters of the page around them, light or dark."""
+"""Figures of the site: curves by matplotlib, in the colours and letters of the page around."""
 
 from __future__ import annotations
 
@@ -47,12 +47,14 @@ def curves(
     panels: int = 1,
     height: float = 2.4,
 ) -> str:
-    """An HTML figure of panels beneath each other, as wide as a phone; `draw` is called with their axes.
+    """An HTML figure of panels beneath each other, as wide as a phone.
 
     Parameters
     ----------
     name : str
-        Unlike that of any other figure: what stands inside is found by it.
+        Unlike that of any other figure: what is inside is found by it.
+    draw : callable
+        Is called with the axes of all panels.
     label, caption : str
         What is seen, for those who cannot see it, and the text beneath, which may be HTML.
     height : float
@@ -76,22 +78,19 @@ def svg(figure: Figure, label: str, *, name: str = "", caption: str = "") -> str
     with mpl.rc_context(STYLE | {"svg.hashsalt": name or label}):
         FigureCanvasSVG(figure)
         out = io.StringIO()
-        figure.savefig(
-            out,
-            format="svg",
-            transparent=True,
-            metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")),
-        )
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(out, format="svg", transparent=True, metadata=nothing)
     text = out.getvalue()
-    text = (
-        text[text.index("<svg") :].replace(INK, "currentColor").replace("#000000", "currentColor")
-    )
+    text = text[text.index("<svg") :]
+    text = text.replace(INK, "currentColor").replace("#000000", "currentColor")
     used = set(re.findall(r"#([\w-]+)", text))
     text = re.sub(r' id="([\w.-]+)"', lambda found: found[0] if found[1] in used else "", text)
     text = re.sub(r"font-family: [^;\"]*", "font-family: inherit", text)
     view = re.search(r'viewBox="[^"]*"', text)
     assert view is not None
-    style = "width:100%;max-width:34rem;height:auto;stroke-linejoin:round;fill:currentColor"  # black is what matplotlib does not write
+    style = "width:100%;max-width:34rem;height:auto;stroke-linejoin:round"
+    style += ";fill:currentColor"  # black is what matplotlib does not write
     opening = f'<svg {view[0]} style="{style}" role="img" aria-label="{escape(label)}">'
     text = re.sub(r"<(metadata|style).*?</\1>", "", text, flags=re.DOTALL)
-    return f'<figure style="width:100%">{opening}{text[text.index(">") + 1 :]}<figcaption>{caption}</figcaption></figure>'
+    drawing = opening + text[text.index(">") + 1 :]
+    return f'<figure style="width:100%">{drawing}<figcaption>{caption}</figcaption></figure>'

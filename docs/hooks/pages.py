@@ -1,14 +1,14 @@
 """What the site adds to Markdown: lines in double braces, filled in when a page is built.
 
-    {{ equation NAME }}            an equation of the file beside the page, typeset, numbered, and checked on the spot
-    {{ example NAME }}             what the function NAME of that file returns, LaTeX with numbers, as a display
-    {{ source FILE NAME ... }}     functions or ops from a file of the package, or its lines that end in (1), (2) ...
-    {{ test FILE::NAME ... }}      tests that hold what the page says
-    {{ results }}                  the table of measured accuracies
-    {{ accuracy RECIPE }}          the mean test accuracy of a recipe, also within a line
+    {{ equation NAME }}          an equation of the file beside the page: typeset, numbered, checked
+    {{ example NAME }}           what a function of that file returns, LaTeX with numbers
+    {{ source FILE NAME ... }}   functions or ops of a file, or its lines that end in (1), (2) ...
+    {{ test FILE::NAME ... }}    tests that hold what the page says
+    {{ results }}                the table of measured accuracies
+    {{ accuracy RECIPE }}        the mean test accuracy of a recipe, also within a line
 
-A page of derivations shows no other formula on a line of its own: what is displayed is checked. Whatever is wrong or
-missing stops the build.
+A page of derivations shows no other formula on a line of its own: what is displayed is checked.
+Whatever is wrong or missing stops the build.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def fill(markdown: str, source: Path) -> str:
     if source.parent.name == "derivations" and (found := DISPLAY.search(markdown)):
         line = markdown[: found.end()].count("\n") + 1
         raise EquationError(
-            f"line {line} displays a formula that nothing checks. Put it into {source.stem}.py and name it here."
+            f"line {line} displays a formula that nothing checks. "
+            f"Put it into {source.stem}.py and name it here."
         )
     shown: list[str] = []
 
@@ -91,7 +92,8 @@ def fill(markdown: str, source: Path) -> str:
         return text
     if shown != list(twin.page.equations):
         raise EquationError(
-            f"{source.stem}.py has the equations {', '.join(twin.page.equations)}, but the page shows {', '.join(shown)}."
+            f"{source.stem}.py has the equations {', '.join(twin.page.equations)}, "
+            f"but the page shows {', '.join(shown)}."
         )
     return f"{text}\n\n{checks(twin.page)}"
 
@@ -125,7 +127,7 @@ def equation(page: Derivation, name: str) -> str:
     mark = found.check()
     anchor = found.number.replace(".", "-")
     return (
-        f'<div class="equation" id="eq-{anchor}" markdown>\n<div class="formula" markdown>\n\n$$\n{found.latex}\n$$\n\n</div>\n'
+        f'<div class="equation" id="eq-{anchor}" markdown>\n{formula(found.latex)}\n'
         f'<p><a class="number" href="#eq-{anchor}">({found.number})</a> '
         f'<a class="{mark}" href="#check-{anchor}" title="{found.how}">{mark}</a></p>\n</div>'
     )
@@ -133,26 +135,29 @@ def equation(page: Derivation, name: str) -> str:
 
 def display(latex: str) -> str:
     """LaTeX on a line of its own."""
-    return f'<div class="equation" markdown>\n<div class="formula" markdown>\n\n$$\n{latex}\n$$\n\n</div>\n</div>'
+    return f'<div class="equation" markdown>\n{formula(latex)}\n</div>'
 
 
-CHECKED = """Each equation on this page is typeset from a Python function, shown here, and the same function was computed when the page was
-built. *Proved*: SymPy simplified the difference of both sides to 0, with a symbol for every entry. *Checked*: both sides agree for
-numbers drawn at random, to 20 digits, or to 12 where the package itself, in float64, is one of them."""
+def formula(latex: str) -> str:
+    """LaTeX in the box that scrolls if it is wider than the page."""
+    return f'<div class="formula" markdown>\n\n$$\n{latex}\n$$\n\n</div>'
+
+
+CHECKED = """\
+Each equation on this page is typeset from a Python function, shown here, and the same function was
+computed when the page was built. *Proved*: SymPy simplified the difference of both sides to 0, with
+a symbol for every entry. *Checked*: both sides agree for numbers drawn at random, to 20 digits, or
+to 12 where the package itself, in float64, is one of them."""
 
 
 def checks(page: Derivation) -> str:
     """The end of a page: how each of its equations is checked."""
-    parts = [
-        "## How these equations are checked",
-        CHECKED,
-    ]
+    parts = ["## How these equations are checked", CHECKED]
     for found in page.equations.values():
         anchor = found.number.replace(".", "-")
-        parts.append(
-            f'<p class="check" id="check-{anchor}"><a href="#eq-{anchor}">({found.number})</a> {found.how}</p>\n\n'
-            f"```python\n{found.source.strip()}\n```"
-        )
+        number = f'<a href="#eq-{anchor}">({found.number})</a>'
+        parts.append(f'<p class="check" id="check-{anchor}">{number} {found.how}</p>')
+        parts.append(f"```python\n{found.source.strip()}\n```")
     return "\n\n".join(parts)
 
 
@@ -160,7 +165,7 @@ def checks(page: Derivation) -> str:
 
 
 def source(file: str, *names: str) -> str:
-    """Functions, ops with their rules, or lines that carry an equation's number, as they stand in a file."""
+    """Functions, ops with their rules, or numbered lines, as they are in a file."""
     text = (ROOT / file).read_text(encoding="utf-8")
     numbers = [name for name in names if name.startswith("(")]
     blocks = [excerpt(text, name, file) for name in names if name not in numbers]
@@ -171,7 +176,7 @@ def source(file: str, *names: str) -> str:
 
 
 def excerpt(text: str, name: str, file: str) -> str:
-    """A function, method or class by its dotted name; after an op, the statement that declares its rules."""
+    """A function, method or class by its dotted name; an op with the statement of its rules."""
     body: list[ast.stmt] = ast.parse(text).body
     for part in name.split("."):
         found = [node for node in body if getattr(node, "name", None) == part]
@@ -182,9 +187,7 @@ def excerpt(text: str, name: str, file: str) -> str:
     lines = text.splitlines()
     parts = []
     for node in nodes:
-        first = min(
-            [node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))]
-        )
+        first = min(part.lineno for part in [node, *getattr(node, "decorator_list", [])])
         parts.append(textwrap.dedent("\n".join(lines[first - 1 : node.end_lineno])))
     return "\n\n\n".join(parts)
 
@@ -196,10 +199,8 @@ def test(*names: str) -> str:
         file, _, function = name.partition("::")
         text = excerpt((ROOT / file).read_text(encoding="utf-8"), function, file)
         sentence = function.removeprefix("test_").replace("_", " ")
-        parts.append(
-            f'??? success "Tested: {sentence}"\n\n'
-            + textwrap.indent(f'```python title="{file}"\n{text}\n```', "    ")
-        )
+        parts.append(f'??? success "Tested: {sentence}"')
+        parts.append(textwrap.indent(f'```python title="{file}"\n{text}\n```', "    "))
     return "\n\n".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Formulas that write themselves down: the operators and functions of a formula, as LaTeX or as SymPy numbers."""
+"""Formulas that write themselves down: what they compute, as LaTeX or as SymPy numbers."""
 
 from __future__ import annotations
 
@@ -16,24 +16,9 @@ MINUS, SUM, PRODUCT, POWER, ATOM = range(5)
 """How tightly the outermost operation of a formula binds."""
 
 GREEK = {
-    "alpha",
-    "beta",
-    "gamma",
-    "delta",
-    "ell",
-    "epsilon",
-    "eta",
-    "lambda",
-    "mu",
-    "nu",
-    "pi",
-    "rho",
-    "sigma",
-    "tau",
-    "phi",
-    "theta",
-    "xi",
-}
+    "alpha", "beta", "gamma", "delta", "ell", "epsilon", "eta", "lambda", "mu", "nu", "pi",
+    "rho", "sigma", "tau", "phi", "theta", "xi",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,17 +31,15 @@ class Tex:
     name: str = ""
 
     def __add__(self, other: Any) -> Tex:
-        return Tex(
-            f"{self} + {_tight(other, SUM)}", min(self.binds, SUM), self.shape or _shape(other)
-        )
+        latex = f"{self} + {_tight(other, SUM)}"
+        return Tex(latex, min(self.binds, SUM), self.shape or _shape(other))
 
     def __radd__(self, other: Any) -> Tex:
         return tex(other) + self
 
     def __sub__(self, other: Any) -> Tex:
-        return Tex(
-            f"{self} - {_tight(other, PRODUCT)}", min(self.binds, SUM), self.shape or _shape(other)
-        )
+        latex = f"{self} - {_tight(other, PRODUCT)}"
+        return Tex(latex, min(self.binds, SUM), self.shape or _shape(other))
 
     def __rsub__(self, other: Any) -> Tex:
         return tex(other) - self
@@ -67,25 +50,20 @@ class Tex:
     def __mul__(self, other: Any) -> Tex:
         other = tex(other)
         right = _tight(other, PRODUCT)
-        space = " " if right.startswith(r"\left") else r"\, "  # a large bracket brings its own
-        sign = (
-            r" \odot "
-            if self.shape and other.shape
-            else r" \cdot "
-            if right[:1].isdigit()
-            else space
-        )
+        if self.shape and other.shape:
+            sign = r" \odot "
+        elif right[:1].isdigit():
+            sign = r" \cdot "
+        else:  # a large bracket brings its own space
+            sign = " " if right.startswith(r"\left") else r"\, "
         return Tex(f"{_tight(self, PRODUCT)}{sign}{right}", PRODUCT, self.shape or other.shape)
 
     def __rmul__(self, other: Any) -> Tex:
         return tex(other) * self
 
     def __matmul__(self, other: Any) -> Tex:
-        return Tex(
-            rf"{_tight(self, PRODUCT)}\; {_tight(other, PRODUCT)}",
-            PRODUCT,
-            self.shape[:-1] + _shape(other)[1:],
-        )
+        latex = rf"{_tight(self, PRODUCT)}\; {_tight(other, PRODUCT)}"
+        return Tex(latex, PRODUCT, self.shape[:-1] + _shape(other)[1:])
 
     def __truediv__(self, other: Any) -> Tex:
         return Tex(rf"\frac{{{self}}}{{{tex(other)}}}", PRODUCT, self.shape or _shape(other))
@@ -115,19 +93,16 @@ class Tex:
         places = [tex(k).latex for k in (key if isinstance(key, tuple) else (key,))]
         inner = self.name or self.latex
         base = f"({inner})" if "_" in inner or "^" in inner or self.binds != ATOM else inner
-        return Tex(
-            f"{base}_{{{(',' if any(len(p) > 1 for p in places) else '').join(places)}}}", ATOM
-        )
+        between = "," if any(len(place) > 1 for place in places) else ""
+        return Tex(f"{base}_{{{between.join(places)}}}", ATOM)
 
     @property
     def T(self) -> Tex:
         """The transpose."""
         shape = self.shape[::-1]
-        return (
-            named(rf"{self.name}^\top", shape)
-            if self.name
-            else Tex(rf"{_tight(self, ATOM)}^\top", POWER, shape)
-        )
+        if self.name:
+            return named(rf"{self.name}^\top", shape)
+        return Tex(rf"{_tight(self, ATOM)}^\top", POWER, shape)
 
     def __str__(self) -> str:
         return self.latex
@@ -135,11 +110,9 @@ class Tex:
 
 def tex(value: Any) -> Tex:
     """A number or a formula as a formula."""
-    return (
-        value
-        if isinstance(value, Tex)
-        else Tex(sympy.latex(sympy.nsimplify(value)), MINUS if value < 0 else ATOM)
-    )
+    if isinstance(value, Tex):
+        return value
+    return Tex(sympy.latex(sympy.nsimplify(value)), MINUS if value < 0 else ATOM)
 
 
 def named(name: str, shape: Sequence[str] = ()) -> Tex:
@@ -149,14 +122,15 @@ def named(name: str, shape: Sequence[str] = ()) -> Tex:
 
 
 def symbol(name: str) -> str:
-    r"""The LaTeX of a Python name: ``W1`` is W_1, ``dZ`` is dZ, ``p_hat`` is \hat p, ``lambda_`` is \lambda."""
+    r"""The LaTeX of a Python name: ``W1`` is W_1, ``p_hat`` is \hat p, ``lambda_`` is \lambda."""
     name = name.rstrip("_")
     if match := re.fullmatch(r"(.+)_(hat|bar|tilde)", name):
         return rf"\{match[2]}{{{symbol(match[1])}}}"
     if match := re.fullmatch(r"([A-Za-z]+)_?(\d+|[a-z]+)", name):
         head, tail = match.groups()
         if tail.isdigit() or "_" in name:
-            return f"{symbol(head)}_{{{tail if len(tail) == 1 or tail.isdigit() else chr(92) + 'text{' + tail + '}'}}}"
+            index = tail if len(tail) == 1 or tail.isdigit() else rf"\text{{{tail}}}"
+            return f"{symbol(head)}_{{{index}}}"
     if name in GREEK or name == "ell":
         return rf"\{name}"
     return name if len(name) == 1 or re.fullmatch(r"d[A-Z]|d[a-z]", name) else rf"\mathrm{{{name}}}"
@@ -206,19 +180,16 @@ minimum = function(r"\min", sympy.Min)
 def total(term: Callable[[Any], Any], last: Any, first: int | None = None) -> Any:
     """The sum of a term over an index, which has the name of the term's parameter.
 
-    The index numbers the entries of a matrix, of which `last` are counted from 1 on paper and from 0 in arrays;
-    or, if `first` is given, it is a number itself, from `first` to `last`, both included.
+    The index numbers the entries of a matrix, of which `last` are counted from 1 on paper and from
+    0 in arrays; or, if `first` is given, it is a number itself, from `first` to `last`, both
+    included.
     """
     if not isinstance(last, Tex):
-        return sum(
-            map(term, range(last) if first is None else range(first, last + 1)), sympy.Integer(0)
-        )
+        every = range(last) if first is None else range(first, last + 1)
+        return sum(map(term, every), sympy.Integer(0))
     index = symbol(term.__code__.co_varnames[0])
-    body = tex(term(Tex(index)))
-    return Tex(
-        rf"\sum_{{{index}={1 if first is None else first}}}^{{{last}}} {_tight(body, PRODUCT)}",
-        PRODUCT,
-    )
+    body = _tight(term(Tex(index)), PRODUCT)
+    return Tex(rf"\sum_{{{index}={1 if first is None else first}}}^{{{last}}} {body}", PRODUCT)
 
 
 def delta(i: Any, j: Any) -> Any:
@@ -230,11 +201,10 @@ def cases(*branches: tuple[Any, Any]) -> Any:
     """The first value whose condition holds; the last condition may be True."""
     if not any(isinstance(part, Tex) for branch in branches for part in branch):
         return sympy.Piecewise(*branches)
-    lines = [
-        f"{tex(value)} & "
-        + (r"\text{otherwise}" if condition is True else rf"\text{{if }} {condition}")
-        for value, condition in branches
-    ]
+    lines = []
+    for value, condition in branches:
+        when = r"\text{otherwise}" if condition is True else rf"\text{{if }} {condition}"
+        lines.append(f"{tex(value)} & {when}")
     return Tex(r"\begin{cases} " + r" \\ ".join(lines) + r" \end{cases}", SUM)
 
 
@@ -244,11 +214,8 @@ def matrix(values: Any, digits: int = 4) -> Tex:
     rows = [[_number(x, digits) for x in row] for row in np.atleast_2d(array)]
     if array.ndim == 0:
         return Tex(rows[0][0], MINUS if rows[0][0].startswith("-") else ATOM)
-    return Tex(
-        r"\begin{bmatrix} " + r" \\ ".join(" & ".join(row) for row in rows) + r" \end{bmatrix}",
-        ATOM,
-        ("",) * array.ndim,
-    )
+    body = r" \\ ".join(" & ".join(row) for row in rows)
+    return Tex(rf"\begin{{bmatrix}} {body} \end{{bmatrix}}", ATOM, ("",) * array.ndim)
 
 
 def _number(x: Any, digits: int) -> str:

@@ -1,4 +1,4 @@
-"""The site in a real browser: every page, on a phone and on a desk, by day and by night, with no request to another host."""
+"""The site in a real browser: every page, wide and narrow, light and dark, from one host."""
 
 import re
 from pathlib import Path
@@ -15,14 +15,14 @@ WRITTEN = [
     for path in DOCS.rglob("*.md")
     if "node_modules" not in path.parts
 ]
-PAGES = sorted(
-    [*map(str, WRITTEN), *(f"tutorials/{script.stem}.html" for script in tutorials.scripts())]
-)
+MADE = [f"tutorials/{script.stem}.html" for script in tutorials.scripts()]
+PAGES = sorted([*map(str, WRITTEN), *MADE])
 
 
 def assert_formulas_are_typeset(tab):
     tab.wait_for_function(
-        "[...document.querySelectorAll('.arithmatex')].every(formula => formula.querySelector('.katex'))"
+        "[...document.querySelectorAll('.arithmatex')]"
+        ".every(formula => formula.querySelector('.katex'))"
     )
     assert tab.locator(".katex-error").count() == 0
 
@@ -34,17 +34,15 @@ def test_page(opened, page):
         assert_formulas_are_typeset(tab)
         for width in (1280, 390):
             tab.set_viewport_size({"width": width, "height": 900})
-            assert tab.evaluate("document.documentElement.scrollWidth") <= width, (
-                f"scrolls sideways at {width} px"
-            )
-        text, paper = (
-            tab.evaluate(f"getComputedStyle(document.body).{name}")
-            for name in ("color", "backgroundColor")
-        )
+            needed = tab.evaluate("document.documentElement.scrollWidth")
+            assert needed <= width, f"scrolls sideways at {width} px"
+        text = tab.evaluate("getComputedStyle(document.body).color")
+        paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
         assert abs(brightness(text) - brightness(paper)) > 80
         assert (brightness(paper) > 128) == (scheme == "light")
         lost = tab.evaluate(
-            "[...document.querySelectorAll('article a[href^=\"#\"]')].map(a => a.getAttribute('href').slice(1))"
+            "[...document.querySelectorAll('article a[href^=\"#\"]')]"
+            ".map(a => a.getAttribute('href').slice(1))"
             ".filter(id => id && !document.getElementById(decodeURIComponent(id)))"
         )
         assert lost == []

@@ -423,7 +423,7 @@ def list_programs(lib, model):
 
 
 def copied(lib, model):
-    """What a deep copy keeps: classes, names, what is frozen and shared; and that no gradient is."""
+    """What a deep copy keeps: classes, names, what is frozen and shared, but no gradient."""
     for p in model.parameters():
         p.grad = p.detach()
     model.first.bias.requires_grad_(False)

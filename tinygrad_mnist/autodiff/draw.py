@@ -1,8 +1,9 @@
-"""The recorded graph as a picture: SVG made here, with no other program, for notebooks and for the documentation.
+"""The recorded graph as a picture: SVG made here, for notebooks and for the documentation.
 
-Tensors are boxes, in layers from the leaves down to the result, and an arrow leads from each input to what was computed
-from it. Sugiyama, Tagawa, Toda: "Methods for visual understanding of hierarchical system structures" (1981): layers,
-then an order within them that has few crossings, then places.
+No other program is needed. Tensors are boxes, in layers from the leaves down to the result, and an
+arrow leads from each input to what was computed from it. Sugiyama, Tagawa, Toda: "Methods for
+visual understanding of hierarchical system structures" (1981): layers, then an order within them
+that has few crossings, then places.
 """
 
 from __future__ import annotations
@@ -27,12 +28,18 @@ MOST = 150
 CHARACTER, LINE, MARGIN, GAP, DESCENT = 7.3, 16, 10, 18, 34
 """Pixels: of a character, of a line of text, around text, between boxes, and between layers."""
 STYLE = """
-.tape { --ink: #1b1f24; color: var(--md-default-fg-color, var(--jp-content-font-color1, var(--ink)));
+.tape { --ink: #1b1f24;
+  color: var(--md-default-fg-color, var(--jp-content-font-color1, var(--ink)));
   font: 12px ui-monospace, Menlo, Consolas, monospace; max-width: 100%; height: auto }
 @media (prefers-color-scheme: dark) { .tape { --ink: #e6e8ea } }
-.tape text { fill: currentColor; text-anchor: middle } .tape .title { font-weight: 700 } .tape .grad { fill: #d55e00 }
-.tape rect { stroke: currentColor; fill: #0072b2; fill-opacity: 0.12 } .tape .trained rect { fill: #009e73; fill-opacity: 0.25; stroke-width: 2 }
-.tape .constant rect { fill: none; stroke-dasharray: 4 3 } .tape path { fill: none; stroke: currentColor } .tape polygon { fill: currentColor }
+.tape text { fill: currentColor; text-anchor: middle }
+.tape .title { font-weight: 700 }
+.tape .grad { fill: #d55e00 }
+.tape rect { stroke: currentColor; fill: #0072b2; fill-opacity: 0.12 }
+.tape .trained rect { fill: #009e73; fill-opacity: 0.25; stroke-width: 2 }
+.tape .constant rect { fill: none; stroke-dasharray: 4 3 }
+.tape path { fill: none; stroke: currentColor }
+.tape polygon { fill: currentColor }
 """
 
 
@@ -54,7 +61,7 @@ class Drawing:
 
 
 class Box:
-    """What is drawn in one place: some lines of text; with none, a point that a long arrow passes."""
+    """What is drawn in one place: lines of text; with none, a point that a long arrow passes."""
 
     def __init__(self, layer: int, kind: str = "", lines: tuple[str, ...] = ()) -> None:
         self.layer, self.kind, self.lines = layer, kind, lines
@@ -77,7 +84,8 @@ def draw(result: Variable, gradients: bool = False) -> Drawing:
     if gradients:
         if result._data.size != 1:
             raise ValueError(
-                f"Gradients are those of one number, but this tensor has shape {result._data.shape}. Draw the loss."
+                "Gradients are those of one number, "
+                f"but this tensor has shape {result._data.shape}. Draw the loss."
             )
         wanted = [t for t in tensors if t._requires_grad]
         cotangents = (
@@ -163,7 +171,10 @@ def _numbers(x: Any) -> str:
 
 
 def _layers(boxes: list[Box], arrows: list[Arrow]) -> list[list[Box]]:
-    """The boxes of each layer in an order with few crossings; long arrows get a point in each layer that they pass."""
+    """The boxes of each layer in an order with few crossings.
+
+    Long arrows get a point in each layer that they pass.
+    """
     layers: list[list[Box]] = [[] for _ in range(1 + max(box.layer for box in boxes))]
     for box in boxes:
         layers[box.layer].append(box)
@@ -190,7 +201,10 @@ def _layers(boxes: list[Box], arrows: list[Arrow]) -> list[list[Box]]:
 
 
 def _place(layers: list[list[Box]], arrows: list[Arrow]) -> tuple[float, float]:
-    """Give each box its place: beneath its inputs as far as its neighbours allow. Returns width and height of it all."""
+    """Give each box its place: beneath its inputs as far as its neighbours allow.
+
+    Returns width and height of it all.
+    """
     above: dict[Box, list[Box]] = {}
     below: dict[Box, list[Box]] = {}
     for a, b in (
@@ -228,8 +242,9 @@ def _place(layers: list[list[Box]], arrows: list[Arrow]) -> tuple[float, float]:
 def _svg(boxes: list[Box], arrows: list[Arrow], width: float, height: float, words: str) -> str:
     parts = [
         (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="tape" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-            f'height="{height:.0f}" role="img"><title>{escape(words)}</title><style>{STYLE}</style>'
+            '<svg xmlns="http://www.w3.org/2000/svg" class="tape" '
+            f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" '
+            f'role="img"><title>{escape(words)}</title><style>{STYLE}</style>'
         )
     ]
     for path, place in arrows:
@@ -244,12 +259,14 @@ def _svg(boxes: list[Box], arrows: list[Arrow], width: float, height: float, wor
         for (x1, y1), (x2, y2) in itertools.pairwise(points):
             curve += f"C{x1:.1f},{(y1 + y2) / 2:.1f} {x2:.1f},{(y1 + y2) / 2:.1f} {x2:.1f},{y2:.1f}"
         parts.append(
-            f'<path d="{curve}"/><polygon points="{tip[0]:.1f},{tip[1]:.1f} {tip[0] - 4:.1f},{tip[1] - 8:.1f} {tip[0] + 4:.1f},{tip[1] - 8:.1f}"/>'
+            f'<path d="{curve}"/><polygon points="{tip[0]:.1f},{tip[1]:.1f} '
+            f'{tip[0] - 4:.1f},{tip[1] - 8:.1f} {tip[0] + 4:.1f},{tip[1] - 8:.1f}"/>'
         )
     for box in boxes:
         left, top = box.x - box.width / 2, box.y - box.height / 2
         parts.append(
-            f'<g class="{box.kind}"><rect x="{left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="5"/>'
+            f'<g class="{box.kind}"><rect x="{left:.1f}" y="{top:.1f}" '
+            f'width="{box.width:.1f}" height="{box.height:.1f}" rx="5"/>'
         )
         for n, line in enumerate(box.lines):
             kind = (
@@ -260,7 +277,8 @@ def _svg(boxes: list[Box], arrows: list[Arrow], width: float, height: float, wor
                 else "value"
             )
             parts.append(
-                f'<text class="{kind}" x="{box.x:.1f}" y="{top + MARGIN / 2 + LINE * (n + 0.75):.1f}">{escape(line)}</text>'
+                f'<text class="{kind}" x="{box.x:.1f}" '
+                f'y="{top + MARGIN / 2 + LINE * (n + 0.75):.1f}">{escape(line)}</text>'
             )
         parts.append("</g>")
     return "".join([*parts, "</svg>"])

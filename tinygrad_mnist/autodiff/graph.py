@@ -337,7 +337,7 @@ def leading_to(targets: set[Any], roots: Iterable[Any]) -> set[Any]:
 
 
 def spoiled(array: Array, y: Any) -> RuntimeError:
-    """The error for an array that was written too early; it names the tensor, if that has a name."""
+    """The error for an array that was written too early; names the tensor, if that has a name."""
     used = zip((*y.inputs, y), (*y.arrays, y._data), strict=True)
     x = next((x for x, used_array in used if used_array is array), array)
     name = getattr(x, "name", None)
@@ -382,9 +382,7 @@ def settle(args: tuple[Any, ...], name: str) -> tuple[Any, ...]:
     if not floats:
         return tuple(settled)
     dtype = np.result_type(*floats)
-    return tuple(
-        cast(x, dtype=dtype)
-        if isinstance(x, Variable) and x._data.ndim == 0 and x._data.dtype != dtype
-        else x
-        for x in settled
-    )
+    for i, x in enumerate(settled):
+        if isinstance(x, Variable) and x._data.ndim == 0 and x._data.dtype != dtype:
+            settled[i] = cast(x, dtype=dtype)
+    return tuple(settled)

@@ -1,4 +1,4 @@
-"""What keeps a derivative rule from spoiling its cotangent, whose memory other tensors may share."""
+"""What keeps a derivative rule from spoiling a cotangent whose memory other tensors may share."""
 
 from __future__ import annotations
 

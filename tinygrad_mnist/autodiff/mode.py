@@ -23,7 +23,7 @@ mode = _Mode()
 
 
 class Recording:
-    """Switch recording on or off inside a ``with`` block or a function; leaving it switches back."""
+    """Switch recording on or off in a ``with`` block or a function; leaving it switches back."""
 
     def __init__(self, enabled: bool) -> None:
         self.enabled = enabled
@@ -63,7 +63,7 @@ class Recording:
 
 
 def no_grad(function: Callable[..., Any] | None = None) -> Any:
-    """Record nothing inside: ``with no_grad(): ...``, or ``@no_grad`` above a function or generator.
+    """Record nothing inside: ``with no_grad():``, or ``@no_grad`` above a function or generator.
 
     Each thread has its own state, and an exception restores it.
 

@@ -87,7 +87,7 @@ def wrap(
     arrays: Sequence[Any] = (),
     params: dict[str, Any] = NO_PARAMS,
 ) -> Tensor:
-    """Put a tensor around a result, which remembers how it was made; without an op, it is a leaf."""
+    """Put a tensor around a result, which remembers how it was made; without an op, a leaf."""
     t: Any = object.__new__(_tensor_type)
     t._data = data if type(data) is np.ndarray else np.asarray(data)
     t._grad = None

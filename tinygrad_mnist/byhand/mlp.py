@@ -1,8 +1,9 @@
 """A multi-layer perceptron derived by hand: every line of mathematics is one numbered equation.
 
-Notation: a batch of B examples is a matrix with one example a row. W (fan_in, fan_out) are weights, b (fan_out,)
-biases, Z pre-activations, A activations, A0 the input, L the last layer; Y (B, C) holds the targets as one-hot rows.
-dX stands for the derivative of the loss with respect to X and has the shape of X.
+Notation: a batch of B examples is a matrix with one example per row. W (fan_in, fan_out) are
+weights, b (fan_out,) biases, Z pre-activations, A activations, A0 the input, L the last layer;
+Y (B, C) holds the targets as one-hot rows. dX stands for the derivative of the loss with respect
+to X and has the shape of X.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ def relu_slope(z: Array) -> Array:
 
 
 def log_softmax(z: Array) -> Array:
-    """log(e^z / sum(e^z)) of each row; subtracting the row's maximum first changes nothing but the overflow."""
-    shifted = z - z.max(axis=1, keepdims=True)
+    """log(e^z / sum(e^z)) of each row, whose maximum is subtracted first."""
+    shifted = z - z.max(axis=1, keepdims=True)  # so that no exponent overflows
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
@@ -82,7 +83,8 @@ class MLP:
     dtype : dtype
         Of the parameters.
     rng : numpy.random.Generator, optional
-        Draws the weights, uniform in ±sqrt(6 / (fan_in + fan_out)); by default a fresh, unseeded one.
+        Draws the weights, uniform in ±sqrt(6 / (fan_in + fan_out)); by default a fresh,
+        unseeded one.
 
     Attributes
     ----------
@@ -102,7 +104,8 @@ class MLP:
     ) -> None:
         if activation not in ACTIVATIONS or loss not in ("cross_entropy", "mse"):
             raise ValueError(
-                f"Activations are {', '.join(ACTIVATIONS)} and losses cross_entropy, mse; given {activation!r} and {loss!r}."
+                f"Activations are {', '.join(ACTIVATIONS)} and losses cross_entropy, mse; "
+                f"given {activation!r} and {loss!r}."
             )
         rng = rng or np.random.default_rng()
         self.activation, self.loss_name, self.l2 = activation, loss, l2
@@ -115,43 +118,42 @@ class MLP:
         self.velocity: Terms = {}
 
     def forward(self, X: Array) -> Terms:
-        """Every term on the way from the input to the probabilities: A0, Z1, A1, ..., ZL, AL.
+        """Every term from input to probabilities: A0, Z1, A1, ..., ZL, AL.
 
         Parameters
         ----------
         X : ndarray, (B, fan_in of the first layer)
-            One example a row.
+            One example per row.
         """
         f, _ = ACTIVATIONS[self.activation]
+        softmax, L = self.loss_name == "cross_entropy", self.depth
         t = {"A0": X}
-        for layer in range(1, self.depth + 1):
-            t[f"Z{layer}"] = (
-                t[f"A{layer - 1}"] @ self.params[f"W{layer}"] + self.params[f"b{layer}"]
-            )  # (1)
+        for layer in range(1, L + 1):
+            before = layer - 1
+            W, b = self.params[f"W{layer}"], self.params[f"b{layer}"]
+            t[f"Z{layer}"] = t[f"A{before}"] @ W + b  # (1)
             t[f"A{layer}"] = f(t[f"Z{layer}"])  # (2)
-        Z = t[f"Z{self.depth}"]
-        t[f"A{self.depth}"] = (
-            np.exp(log_softmax(Z)) if self.loss_name == "cross_entropy" else sigmoid(Z)
-        )  # (3)
+        Z = t[f"Z{L}"]
+        t[f"A{L}"] = np.exp(log_softmax(Z)) if softmax else sigmoid(Z)  # (3)
         return t
 
     def loss(self, t: Terms, labels: Array) -> float:
-        """The loss of a batch, L2 penalty included, from the terms of `forward` and class numbers (B,)."""
+        """The loss, L2 penalty included, from `forward`'s terms and labels (B,)."""
         Y = self._one_hot(labels)
         B, C = Y.shape
         if self.loss_name == "cross_entropy":
             data = -(Y * log_softmax(t[f"Z{self.depth}"])).sum() / B  # (4)
         else:
             data = ((t[f"A{self.depth}"] - Y) ** 2).sum() / (B * C)  # (5)
-        penalty = (
-            self.l2
-            / 2
-            * sum((W**2).sum() for name, W in self.params.items() if name.startswith("W"))
-        )  # (6)
+        weights = [self.params[f"W{layer}"] for layer in range(1, self.depth + 1)]
+        penalty = self.l2 / 2 * sum((W**2).sum() for W in weights)  # (6)
         return float(data + penalty)
 
     def backward(self, t: Terms, labels: Array) -> Terms:
-        """The derivative of the loss with respect to every term and parameter: dZL, dWL, dbL, ..., dA1, dZ1, dW1, db1."""
+        """The derivative of the loss with respect to every term and parameter.
+
+        In this order: dZL, dWL, dbL, ..., dA1, dZ1, dW1, db1.
+        """
         _, slope = ACTIVATIONS[self.activation]
         Y = self._one_hot(labels)
         B, C = Y.shape
@@ -163,16 +165,17 @@ class MLP:
             d[f"dA{L}"] = 2 * (t[f"A{L}"] - Y) / (B * C)  # (8)
             d[f"dZ{L}"] = d[f"dA{L}"] * sigmoid_slope(t[f"Z{L}"])  # (9)
         for layer in range(L, 0, -1):
+            before = layer - 1
             W, dZ = self.params[f"W{layer}"], d[f"dZ{layer}"]
-            d[f"dW{layer}"] = t[f"A{layer - 1}"].T @ dZ + self.l2 * W  # (10)
+            d[f"dW{layer}"] = t[f"A{before}"].T @ dZ + self.l2 * W  # (10)
             d[f"db{layer}"] = dZ.sum(axis=0)  # (11)
             if layer > 1:
-                d[f"dA{layer - 1}"] = dZ @ W.T  # (12)
-                d[f"dZ{layer - 1}"] = d[f"dA{layer - 1}"] * slope(t[f"Z{layer - 1}"])  # (13)
+                d[f"dA{before}"] = dZ @ W.T  # (12)
+                d[f"dZ{before}"] = d[f"dA{before}"] * slope(t[f"Z{before}"])  # (13)
         return d
 
     def step(self, d: Terms, lr: float, momentum: float = 0.0) -> None:
-        """One step of gradient descent with momentum along the gradients of `backward`.
+        """One step of gradient descent with momentum along `backward`'s gradients.
 
         Parameters
         ----------
@@ -184,11 +187,8 @@ class MLP:
             μ, the part of the last velocity that stays.
         """
         for name in self.params:
-            v = (
-                momentum * self.velocity[name] + d[f"d{name}"]
-                if name in self.velocity
-                else d[f"d{name}"]
-            )  # (14)
+            last = self.velocity.get(name, 0.0)
+            v = momentum * last + d[f"d{name}"]  # (14)
             self.velocity[name] = v
             self.params[name] = self.params[name] - lr * v  # (15)
 
@@ -201,7 +201,10 @@ class MLP:
         return self.predict_proba(X).argmax(axis=1)
 
     def saliency(self, X: Array, classes: Array) -> Array:
-        """How strongly each input moves the pre-activation z_c of a class: |∂z_c/∂x|, (B, in), (B,) -> (B, in)."""
+        """How strongly each input moves a class's pre-activation z_c: |∂z_c/∂x|.
+
+        Shapes: (B, in), (B,) -> (B, in).
+        """
         _, slope = ACTIVATIONS[self.activation]
         t = self.forward(X)
         dZ = self._one_hot(classes)  # (16)
@@ -234,28 +237,22 @@ class MLP:
         with Path(path).open("rb") as stream:
             try:
                 arrays = read_arrays(stream)
-            except (
-                Exception
-            ) as error:  # on damaged files, zipfile and NumPy's reader of headers raise many kinds
+            except Exception as error:  # damaged files make NumPy and zipfile raise many kinds
                 raise ValueError(f"{path}: not an npz file of arrays ({error!r:.100}).") from error
-        depth = len(arrays) // 2
-        names = [f"{kind}{layer}" for layer in range(1, depth + 1) for kind in "Wb"]
-        if depth == 0 or sorted(arrays) != sorted(names):
+        layers = range(1, len(arrays) // 2 + 1)
+        names = [f"{kind}{layer}" for layer in layers for kind in "Wb"]
+        if not layers or sorted(arrays) != sorted(names):
             raise ValueError(
                 f"{path}: expected the keys W1, b1, W2, b2, ..., but found {sorted(arrays)!r:.100}."
             )
-        params = {
-            name: arrays[name].reshape(-1) if name.startswith("b") else arrays[name]
-            for name in names
-        }
-        sizes = [params["W1"].shape[0]] + [
-            params[f"b{layer}"].size for layer in range(1, depth + 1)
-        ]
-        for layer in range(1, depth + 1):
-            if params[f"W{layer}"].shape != (sizes[layer - 1], sizes[layer]):
-                raise ValueError(
-                    f"{path}: W{layer} has shape {params[f'W{layer}'].shape}, expected {(sizes[layer - 1], sizes[layer])}."
-                )
+        params = {name: arrays[name] for name in names}
+        for layer in layers:
+            params[f"b{layer}"] = params[f"b{layer}"].reshape(-1)
+        sizes = [params["W1"].shape[0], *(params[f"b{layer}"].size for layer in layers)]
+        for layer in layers:
+            shape, expected = params[f"W{layer}"].shape, (sizes[layer - 1], sizes[layer])
+            if shape != expected:
+                raise ValueError(f"{path}: W{layer} has shape {shape}, expected {expected}.")
         model = cls(sizes, activation, loss, l2)
         model.params = params
         return model
@@ -266,13 +263,12 @@ class MLP:
 
 
 def read_arrays(stream: BinaryIO) -> Terms:
-    """The arrays of an npz file, if they are of floats, as long as announced, and not made to fill the memory."""
+    """The float arrays of an npz file, as long as announced and not made to fill the memory."""
     arrays = {}
     with ZipFile(stream) as archive:
         members = archive.infolist()
-        unpacked, packed = (
-            sum(getattr(info, size) for info in members) for size in ("file_size", "compress_size")
-        )
+        unpacked = sum(info.file_size for info in members)
+        packed = sum(info.compress_size for info in members)
         if unpacked > max(1 << 22, 30 * packed):
             raise ValueError(f"{packed} bytes would unpack to {unpacked}")
         for info in members:
@@ -284,7 +280,6 @@ def read_arrays(stream: BinaryIO) -> Terms:
                 raise ValueError(
                     f"{info.filename} holds {len(content)} bytes, but announces {shape} of {dtype}"
                 )
-            arrays[info.filename.removesuffix(".npy")] = np.frombuffer(content, dtype).reshape(
-                shape, order="F" if fortran else "C"
-            )
+            array = np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
+            arrays[info.filename.removesuffix(".npy")] = array
     return arrays

@@ -1,4 +1,4 @@
-"""The digits: the MNIST files that ship with the package, files of your own, and how examples become batches. NumPy only."""
+"""The digits: MNIST as it ships with the package, files of your own, and batches of examples."""
 
 from tinygrad_mnist.data.augment import distort
 from tinygrad_mnist.data.batches import minibatches, normalize, one_hot, split

@@ -1,4 +1,4 @@
-"""New training images from old ones: every pixel is displaced a little, and no epoch sees the same image twice."""
+"""New training images from old ones: pixels move a little, in each epoch in another way."""
 
 from __future__ import annotations
 
@@ -26,23 +26,25 @@ def distort(
 ) -> NDArray[Any]:
     """Distort each image in its own way: elastically, and by a random linear map about its centre.
 
-    Each pixel of the result is read somewhere beside its own place: at the place's displacement in a smooth random
-    field, interpolated between the four pixels around there. Beyond the edge the edge continues.
+    Each pixel of the result is read somewhere beside its own place: at the place's displacement in
+    a smooth random field, interpolated between the four pixels around there. Beyond the edge the
+    edge continues.
 
     Parameters
     ----------
     images : ndarray, (n, side * side)
-        Square images, one a row; bytes, or floats in any range.
+        Square images, one per row; bytes, or floats in any range.
     rng : numpy.random.Generator
         Draws the displacements.
     alpha : float
-        Strength of the elastic part: displacements, uniform in ±1, are smoothed and then multiplied by it. Alpha 34
-        and sigma 4 give them a standard deviation of 1.4 pixels. 0 for none.
+        Strength of the elastic part: displacements, uniform in ±1, are smoothed and then multiplied
+        by it. Alpha 34 and sigma 4 give them a standard deviation of 1.4 pixels. 0 for none.
     sigma : float
-        Standard deviation of the smoothing Gaussian in pixels, above 0: a large one bends strokes, a small one frays them.
+        Standard deviation of the smoothing Gaussian in pixels, above 0: a large one bends
+        strokes, a small one frays them.
     affine : float
-        Strength of the linear part, which rotates, scales and shears: the entries of its matrix differ from those of
-        the identity by at most so much. 0 for none.
+        Strength of the linear part, which rotates, scales and shears: the entries of its matrix
+        differ from those of the identity by at most so much. 0 for none.
 
     Returns
     -------
@@ -56,8 +58,8 @@ def distort(
 
     References
     ----------
-    Simard, Steinkraus and Platt, "Best practices for convolutional neural networks applied to visual document
-    analysis", ICDAR 2003, section 2.
+    Simard, Steinkraus and Platt, "Best practices for convolutional neural networks applied to
+    visual document analysis", ICDAR 2003, section 2.
     """
     side = isqrt(images.shape[1])
     if side * side != images.shape[1] or side < 2:
@@ -76,14 +78,17 @@ def distort(
         displacements *= np.float32(alpha)
         displacements += linear(maps[block], side)
         moved = gather(images[block].reshape(-1, side, side), displacements)
-        distorted[block] = (np.rint(moved) if images.dtype == np.uint8 else moved).reshape(
-            -1, side * side
-        )
+        if images.dtype == np.uint8:
+            moved = np.rint(moved)
+        distorted[block] = moved.reshape(-1, side * side)
     return distorted
 
 
 def gaussian(side: int, sigma: float) -> NDArray[np.float32]:
-    """The matrix K whose product K @ field smooths columns and field @ K.T rows, as if there were zeros beyond the edge."""
+    """The matrix K whose product K @ field smooths columns, and field @ K.T rows.
+
+    Beyond the edge it sees zeros.
+    """
     reach = np.arange(-10 * side, 10 * side + 1)
     weights = np.exp(-((reach / sigma) ** 2) / 2)
     distances = np.subtract.outer(np.arange(side), np.arange(side))
@@ -91,7 +96,7 @@ def gaussian(side: int, sigma: float) -> NDArray[np.float32]:
 
 
 def linear(maps: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """The displacement of each place by matrices about the centre: (n, 2, 2) -> (n, 2, side, side), rows first."""
+    """How far matrices about the centre move each place: (n, 2, 2) -> (n, 2, side, side)."""
     place = np.arange(side, dtype=np.float32) - np.float32((side - 1) / 2)
     by_row, by_column = maps[..., 0, None, None], maps[..., 1, None, None]
     moved: NDArray[np.float32] = by_row * place[:, None] + by_column * place
@@ -99,7 +104,10 @@ def linear(maps: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 
 
 def gather(images: NDArray[Any], displacements: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Read each pixel at its displaced place, bilinearly: (n, side, side), (n, 2, side, side) -> (n, side, side)."""
+    """Read each pixel at its displaced place, bilinearly.
+
+    Shapes: (n, side, side), (n, 2, side, side) -> (n, side, side), the axis of 2 rows first.
+    """
     n, side, _ = images.shape
     grid = np.arange(side, dtype=np.float32)
     y = (displacements[:, 0] + grid[:, None]).clip(0, side - 1)
@@ -107,12 +115,12 @@ def gather(images: NDArray[Any], displacements: NDArray[np.floating[Any]]) -> ND
     top, left = (np.minimum(place.astype(np.int32), side - 2) for place in (y, x))
     y -= top.astype(np.float32)  # now fractions of the way to the pixel below and to the right
     x -= left.astype(np.float32)
-    corner = (top * side + left + side * side * np.arange(n, dtype=np.int32)[:, None, None]).astype(
-        np.intp
-    )
+    first = (
+        side * side * np.arange(n, dtype=np.int32)[:, None, None]
+    )  # the first pixel of each image
+    corner = (first + top * side + left).astype(np.intp)
     pixels = images.astype(np.float32).ravel()
-    nw, ne, sw, se = (
-        pixels[offset:].take(corner, mode="wrap") for offset in (0, 1, side, side + 1)
-    )
+    around = (0, 1, side, side + 1)
+    nw, ne, sw, se = (pixels[offset:].take(corner, mode="wrap") for offset in around)
     mixed: NDArray[np.float32] = (1 - y) * ((1 - x) * nw + x * ne) + y * ((1 - x) * sw + x * se)
     return mixed

@@ -46,14 +46,16 @@ def normalize(images: NDArray[Any], how: str = "unit") -> NDArray[Any]:
     black, white = RANGES[how]
     if images.dtype == np.uint8:
         scaled: NDArray[Any] = images * np.float32((white - black) / 255)
-        scaled += np.float32(black)
+        if black:
+            scaled += np.float32(black)
         return scaled
     low, high = images.min(initial=1), images.max(initial=0)
     if black <= low and high <= white and not black < 0 <= low:
         return images
     if not (low >= 0 and high <= 255):
         raise DataError(
-            f"Pixels from {low} to {high} are neither bytes, nor in [0, 1], nor normalised as {how!r}."
+            f"Pixels from {low} to {high} are neither bytes, nor in [0, 1], "
+            f"nor normalised as {how!r}."
         )
     return images * ((white - black) / (255 if high > 1 else 1)) + black
 
@@ -85,9 +87,10 @@ def split(
 def minibatches(
     examples: int, batch_size: int, rng: np.random.Generator | None = None
 ) -> Iterator[NDArray[np.intp]]:
-    """Row numbers of one batch after the other until each example came once; shuffled if `rng` is given.
+    """Row numbers, batch by batch, until each example came once.
 
-    The last batch is smaller if `batch_size` does not divide the number of examples.
+    They are shuffled if `rng` is given. The last batch is smaller if `batch_size` does not divide
+    the number of examples.
     """
     order = np.arange(examples) if rng is None else rng.permutation(examples)
     return (order[start : start + batch_size] for start in range(0, examples, batch_size))

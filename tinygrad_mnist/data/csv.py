@@ -1,4 +1,7 @@
-"""Digits as text: one image a line, cells separated by commas. Whole blocks of bytes are read fast, all else cell by cell."""
+"""Digits as text: one image per line, cells separated by commas.
+
+Blocks of whole numbers are read fast, all else cell by cell.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +26,18 @@ if TYPE_CHECKING:
 LONGEST_LINE = 32 * (PIXELS + 1)
 BLOCK = 1000
 """Lines that are read at a time."""
-_remembered = lru_cache(1024)(
-    float
-)  # scaled bytes have 256 values, and a look in a table is faster than reading 17 digits
+_remembered = lru_cache(1024)(float)
+"""Scaled bytes have 256 values, and a look in a table is faster than reading 17 digits."""
 
 
 def read_csv(path: Path) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
-    """Read images, and labels if there are any, from a CSV file, plain or compressed with gzip, with or without a header.
+    """Read images, and labels if there are any, from a CSV file, plain or compressed with gzip.
 
     Parameters
     ----------
     path : Path
-        Each line is an image: 784 pixels; or 785 cells, of which the first is the label, unless a header calls another one
-        ``label``, ``class`` or ``target``.
+        Each line is an image: 784 pixels; or 785 cells, of which the first is the label, unless a
+        header calls another one ``label``, ``class`` or ``target``. There may be no header.
 
     Returns
     -------
@@ -45,15 +47,13 @@ def read_csv(path: Path) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
     Raises
     ------
     DataError
-        If a pixel is not a number from 0 to 255, a label not a digit, a line of another length than the first, or the file
-        cannot be read; file, line, column and value are named.
+        If a pixel is not a number from 0 to 255, a label not a digit, a line of another length than
+        the first, or the file cannot be read; file, line, column and value are named.
     """
     rows, label = _read_rows(path, {PIXELS: "pixels", PIXELS + 1: "a label and pixels"})
-    return (
-        (rows, None)
-        if label is None
-        else (np.delete(rows, label, axis=1), rows[:, label].astype(np.int64))
-    )
+    if label is None:
+        return rows, None
+    return np.delete(rows, label, axis=1), rows[:, label].astype(np.int64)
 
 
 def read_csv_labels(path: Path) -> NDArray[np.int64]:
@@ -62,7 +62,7 @@ def read_csv_labels(path: Path) -> NDArray[np.int64]:
 
 
 def _read_rows(path: Path, widths: dict[int, str]) -> tuple[NDArray[Any], int | None]:
-    """All cells, and the column of the labels; the widths that a line may have come with what they mean."""
+    """All cells, and the column of the labels; `widths` says what a line of each width means."""
     with opened(path) as stream, io.TextIOWrapper(stream, "utf-8-sig", errors="replace") as file:
         lines = _lines(path, file, largest(path) // min(widths))
         first = next(lines, None)
@@ -73,19 +73,20 @@ def _read_rows(path: Path, widths: dict[int, str]) -> tuple[NDArray[Any], int | 
         if len(cells) not in widths:
             expected = " or ".join(f"{width} ({meaning})" for width, meaning in widths.items())
             raise DataError(
-                f"{path}: line {number} has {len(cells)} columns, expected {expected}. It starts with {text[:20]!r}."
+                f"{path}: line {number} has {len(cells)} columns, expected {expected}. "
+                f"It starts with {text[:20]!r}."
             )
         label = None if len(cells) == PIXELS else _label_column(cells)
         if not _is_header(cells):
             lines = chain([first], lines)
-        blocks = []
+        blocks: list[NDArray[Any]] = []
         while block := list(islice(lines, BLOCK)):
             rows = _fast(block, len(cells), label)
-            blocks.append(
-                np.array([_slow(path, *line, len(cells), label) for line in block], np.float32)
-                if rows is None
-                else rows
-            )
+            if rows is None:
+                slow = [_slow(path, *line, len(cells), label) for line in block]
+                blocks.append(np.array(slow, np.float32))
+            else:
+                blocks.append(rows)
     if not blocks:
         raise DataError(f"{path}: a header, and no line below it.")
     return np.concatenate(blocks), label
@@ -99,11 +100,13 @@ def _lines(path: Path, file: TextIO, most: int) -> Iterator[tuple[int, str]]:
             return
         if len(line) > LONGEST_LINE:
             raise DataError(
-                f"{path}: line {number} has more than {LONGEST_LINE} characters. It starts with {line[:20]!r}. Is this a CSV file?"
+                f"{path}: line {number} has more than {LONGEST_LINE} characters. "
+                f"It starts with {line[:20]!r}. Is this a CSV file?"
             )
         if "\0" in line:
             raise DataError(
-                f"{path}: line {number} holds a zero byte. Not a text file, or saved as UTF-16? Save it as UTF-8."
+                f"{path}: line {number} holds a zero byte. "
+                "Not a text file, or saved as UTF-16? Save it as UTF-8."
             )
         if number > most:
             raise DataError(
@@ -114,19 +117,18 @@ def _lines(path: Path, file: TextIO, most: int) -> Iterator[tuple[int, str]]:
 
 
 def _label_column(cells: list[str]) -> int:
-    names = [cell.strip(" \"'").lower() for cell in cells]
-    return next(
-        (column for column, name in enumerate(names) if name in ("label", "class", "target")), 0
-    )
+    for column, cell in enumerate(cells):
+        if cell.strip(" \"'").lower() in ("label", "class", "target"):
+            return column
+    return 0
 
 
 def _is_header(cells: list[str]) -> bool:
-    """Whether most cells are words, or the numbers among them count the columns, as in ``label,0,1,2,...``."""
+    """Whether most cells are words, or their numbers count the columns: ``label,0,1,2,...``."""
     numbers = [number for cell in cells if (number := _number(cell)) is not None]
     words = sum(1 for cell in cells if cell.strip()) - len(numbers)
-    return 2 * words > len(cells) or (
-        len(numbers) > 1 and all(b - a == 1 for a, b in pairwise(numbers))
-    )
+    counted = len(numbers) > 1 and all(b - a == 1 for a, b in pairwise(numbers))
+    return 2 * words > len(cells) or counted
 
 
 def _number(cell: str) -> float | None:
@@ -138,11 +140,10 @@ def _number(cell: str) -> float | None:
 
 def _fast(block: list[tuple[int, str]], width: int, label: int | None) -> NDArray[np.uint8] | None:
     """The rows of a block if all is right with them and all cells are whole numbers."""
+    texts = [text for _, text in block]
     try:
         with warnings.catch_warnings(action="error"):
-            rows = np.loadtxt(
-                [text for _, text in block], np.uint8, delimiter=",", comments=None, ndmin=2
-            )
+            rows = np.loadtxt(texts, np.uint8, delimiter=",", comments=None, ndmin=2)
     except (ValueError, Warning):
         return None
     right = rows.shape == (len(block), width) and (label is None or rows[:, label].max() <= 9)
@@ -168,6 +169,7 @@ def _slow(path: Path, number: int, text: str, width: int, label: int | None) -> 
     column = int(right.argmin())
     what = "label" if column == label else "pixel"
     range_ = "a digit from 0 to 9" if column == label else "a number from 0 to 255"
+    found = cells[column].strip()[:20]
     raise DataError(
-        f"{path}: line {number}, column {column + 1}: {what} {cells[column].strip()[:20]!r} is not {range_}."
+        f"{path}: line {number}, column {column + 1}: {what} {found!r} is not {range_}."
     )

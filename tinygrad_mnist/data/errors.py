@@ -6,7 +6,7 @@ class DataError(ValueError):
 
 
 def cause(error: Exception) -> str:
-    """What an error of another library says, in a few words that can be printed, whatever the file made it quote."""
+    """What an error of another library says, in words that can be printed whatever they quote."""
     return printable(str(error) or type(error).__name__).rstrip(".")
 
 

@@ -1,4 +1,4 @@
-"""Digits of your own: one function reads every format, another keeps training and test images apart."""
+"""Digits of your own: one function reads every format, another keeps test images apart."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 def load(
     path: str | PathLike[str], labels: str | PathLike[str] | None = None, *, part: str = "train"
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Read images of 28 x 28 pixels and their labels from CSV, IDX or npz files; the content tells which it is.
+    """Read images of 28 x 28 pixels and their labels from CSV, IDX or npz files.
+
+    The format is detected from the content.
 
     Parameters
     ----------
     path : path
-        CSV lines of a label and 784 pixels; an npz file with ``x_train, y_train, x_test, y_test`` or ``images, labels``;
-        or images only, as an IDX file or CSV lines of 784 pixels. CSV and IDX may be compressed with gzip.
+        CSV lines of a label and 784 pixels; an npz file with ``x_train, y_train, x_test, y_test``
+        or ``images, labels``; or images only, as an IDX file or CSV lines of 784 pixels. CSV and
+        IDX may be compressed with gzip.
     labels : path, optional
         The labels, if the file holds images only: an IDX file, or a CSV file of one column.
     part : {"train", "test"}
@@ -37,13 +40,15 @@ def load(
     Returns
     -------
     images : ndarray, (n, 784), uint8 from 0 to 255 or float32 from 0 to 1
-        One image a row. Pixels of which none exceeds 1 count as floats, whatever their type in the file.
+        One image per row. Pixels of which none exceeds 1 count as floats, whatever their type in
+        the file.
     labels : ndarray of int64, (n,)
 
     Raises
     ------
     DataError
-        If a file is not what it should be; the message names it, the place in it, and the value found there.
+        If a file is not what it should be; the message names it, the place in it, and the value
+        found there.
     """
     path, label_path = Path(path), None if labels is None else Path(labels)
     pixels, digits = _read_images(path, part)
@@ -77,8 +82,9 @@ def refuse_overlap(train_images: NDArray[Any], test_images: NDArray[Any]) -> Non
     shared = [n for n, row in enumerate(_as_bytes(test_images)) if row.tobytes() in seen]
     if shared:
         raise DataError(
-            f"{len(shared)} of the {len(test_images)} test images are also training images, the first of them is number {shared[0] + 1}. "
-            "Remove them from one of the two: a test counts only on images that were not trained on."
+            f"{len(shared)} of the {len(test_images)} test images are also training images, "
+            f"the first of them is number {shared[0] + 1}. Remove them from one of the two: "
+            "a test counts only on images that were not trained on."
         )
 
 
@@ -102,7 +108,8 @@ def _read_labels(path: Path) -> NDArray[np.int64]:
     labels = read_idx(path, 1)
     if labels.max() > 9:
         raise DataError(
-            f"{path}: label {labels.max()} at position {labels.argmax()} is not a digit from 0 to 9."
+            f"{path}: label {labels.max()} at position {labels.argmax()} "
+            "is not a digit from 0 to 9."
         )
     return labels.astype(np.int64)
 
@@ -113,7 +120,7 @@ def _start(path: Path) -> bytes:
 
 
 def _bytes_or_floats(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Pixels from 0 to 255 of any type, as bytes if they are whole, otherwise as floats from 0 to 1."""
+    """Pixels from 0 to 255 of any type, as bytes if they are whole, otherwise floats up to 1."""
     if pixels.max() <= 1:
         return pixels.astype(np.float32)
     if pixels.dtype == np.uint8:

@@ -1,4 +1,7 @@
-"""The IDX format of MNIST: a magic number, the length of each axis, then the bytes. Nothing in a header is trusted."""
+"""The IDX format of MNIST: a magic number, the length of each axis, then the bytes.
+
+Nothing in a header is trusted.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,8 @@ def read_idx(path: str | PathLike[str], ndim: int) -> NDArray[np.uint8]:
     Raises
     ------
     DataError
-        If magic number, element type, axes or length are not those of such a file, or it cannot be read.
+        If it cannot be read, or magic number, element type, axes or length are not those of such
+        a file.
     """
     path = Path(path)
     with opened(path) as stream:
@@ -49,7 +53,8 @@ def _read_header(path: Path, stream: BinaryIO, ndim: int) -> tuple[int, ...]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
         raise DataError(
-            f"{path}: not an IDX file: it starts with {magic.hex(' ') or 'nothing'}, expected 00 00 08 {ndim:02x}."
+            f"{path}: not an IDX file: it starts with {magic.hex(' ') or 'nothing'}, "
+            f"expected 00 00 08 {ndim:02x}."
         )
     if magic[2] != UNSIGNED_BYTE:
         raise DataError(
@@ -65,7 +70,8 @@ def _read_header(path: Path, stream: BinaryIO, ndim: int) -> tuple[int, ...]:
     shape = tuple(int(n) for n in np.frombuffer(lengths, ">u4"))
     if not 0 < prod(shape) <= largest(path):
         raise DataError(
-            f"{path}: the header says {' x '.join(map(str, shape))} elements, which cannot be right for a file of this size."
+            f"{path}: the header says {' x '.join(map(str, shape))} elements, "
+            "which cannot be right for a file of this size."
         )
     return shape
 
@@ -78,7 +84,7 @@ def read_idx_pair(
     Returns
     -------
     images : ndarray of uint8, (n, rows * columns)
-        One image a row.
+        One image per row.
     labels : ndarray of int64, (n,)
 
     Raises
@@ -91,6 +97,7 @@ def read_idx_pair(
         raise DataError(f"{images} holds {len(pixels)} images, but {labels} {len(digits)} labels.")
     if digits.max() > 9:
         raise DataError(
-            f"{labels}: label {digits.max()} at position {digits.argmax()} is not a digit from 0 to 9."
+            f"{labels}: label {digits.max()} at position {digits.argmax()} "
+            "is not a digit from 0 to 9."
         )
     return pixels.reshape(len(pixels), -1), digits.astype(np.int64)

@@ -1,4 +1,4 @@
-"""Pictures of your own become images like MNIST's: white ink on black, 20 pixels long, its centre of mass in the middle."""
+"""Pictures of your own become images like MNIST's: white ink, of its size and in the middle."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_BYTES = 1 << 28
 BLOCK = 1 << 16
 """Pixels that are computed with at a time: a photo in 64-bit integers would be large."""
 SIDE, BOX, MIDDLE = 28, 20, 14
-"""Of an image, of the digit on it, and the index of the row and the column where its centre of mass lies."""
+"""Of an image, of the digit on it, and the row and the column of its centre of mass."""
 
 
 def read_images(content: bytes, name: str) -> NDArray[np.uint8]:
@@ -31,8 +31,9 @@ def read_images(content: bytes, name: str) -> NDArray[np.uint8]:
     Parameters
     ----------
     content : bytes
-        A picture of one digit, which `like_mnist` makes an image of; or an array (784,), (28, 28), (n, 784) or (n, 28, 28)
-        of images that are like MNIST's already: bytes, other numbers from 0 to 255, or from 0 to 1.
+        A picture of one digit, which `like_mnist` makes an image of; or an array (784,), (28, 28),
+        (n, 784) or (n, 28, 28) of images that are like MNIST's already: bytes, other numbers from 0
+        to 255, or from 0 to 1.
     name : str
         What errors call it.
 
@@ -56,13 +57,13 @@ def read_images(content: bytes, name: str) -> NDArray[np.uint8]:
 
 
 def to_grey(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Brightness, from 0 to 255, of a picture with transparency: (rows, columns, 4) -> (rows, columns).
+    """Brightness from 0 to 255 of a picture with transparency: (m, n, 4) -> (m, n).
 
     All numbers are whole, so that every language gets the same bytes; // is division rounded down.
 
     1. Brightness is Y = (299 R + 587 G + 114 B + 500) // 1000 (the luma of ITU-R BT.601).
-    2. What is transparent shows paper: white under dark ink, that is if Σ A Y < 128 Σ A, else black. With it the result is
-       (A Y + (255 - A) paper + 127) // 255.
+    2. What is transparent shows paper: white under dark ink, that is if Σ A Y < 128 Σ A, else
+       black. With it the result is (A Y + (255 - A) paper + 127) // 255.
     """
     pixels = rgba.reshape(-1, 4)
     blocks = [slice(start, start + BLOCK) for start in range(0, len(pixels), BLOCK)]
@@ -80,22 +81,28 @@ def to_grey(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def like_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Make a picture of one digit an image like MNIST's, as its authors describe it: (rows, columns) -> (28, 28).
+    """Make a picture of one digit an image like MNIST's: (rows, columns) -> (28, 28).
 
-    All numbers are whole, so that every language gets the same bytes; // is division rounded down.
+    The steps are those that its authors describe. All numbers are whole, so that every language
+    gets the same bytes; // is division rounded down.
 
-    1. Paper is the lower median of the outermost pixels, each counted once. If the darkest pixel is farther from it than the
-       brightest, ink = max(paper - grey, 0), otherwise max(grey - paper, 0).
-    2. A 28x28 picture that is like MNIST's already is left at that: the pixels with ink span 20 rows or 20 columns, and no
-       more of either, and the centre of mass (step 5) lies on row 14 and column 14.
-    3. Ink of less than a third of the strongest is shadow or noise: 0. The box around the rest is cut out, m rows by n columns.
-    4. The box is scaled so that its longer side is 20: m' = max(1, (40 m + l) // 2l) rows with l = max(m, n), and n' likewise.
-       A new pixel (i, j) is the mean over the area that it covers, Σ R[i, y] ink[y, x] C[j, x] with the overlaps
-       R[i, y] = max(0, min((i + 1) m, (y + 1) m') - max(i m, y m')), and C likewise, up to a factor. That is such that the
-       strongest ink becomes 255: v = (510 v + s) // 2s with the largest sum s.
-    5. With the sums S of the ink and M of the ink times its row, the box starts at row -((2M - 27S) // 2S), so that the
-       centre of mass lies on row 14, that is in [13.5, 14.5); likewise for columns. If that is outside 0 ... 28 - m',
-       it starts at the nearest row inside.
+    1. Paper is the lower median of the outermost pixels, each counted once. If the darkest pixel is
+       farther from it than the brightest, ink = max(paper - grey, 0), otherwise
+       max(grey - paper, 0).
+    2. A 28x28 picture that is like MNIST's already is left at that: the pixels with ink span 20
+       rows or 20 columns, and no more of either, and the centre of mass (step 5) lies on row 14 and
+       column 14.
+    3. Ink of less than a third of the strongest is shadow or noise: 0. The box around the rest is
+       cut out, m rows by n columns.
+    4. The box is scaled so that its longer side is 20: m' = max(1, (40 m + l) // 2l) rows with
+       l = max(m, n), and n' likewise. A new pixel (i, j) is the mean over the area that it covers,
+       Σ R[i, y] ink[y, x] C[j, x] with the overlaps
+       R[i, y] = max(0, min((i + 1) m, (y + 1) m') - max(i m, y m')), and C likewise, up to a
+       factor. That is such that the strongest ink becomes 255: v = (510 v + s) // 2s with the
+       largest sum s.
+    5. With the sums S of the ink and M of the ink times its row, the box starts at row
+       -((2M - 27S) // 2S), so that the centre of mass lies on row 14, that is in [13.5, 14.5);
+       likewise for columns. If that is outside 0 ... 28 - m', it starts at the nearest row inside.
 
     Raises
     ------
@@ -104,23 +111,18 @@ def like_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
     References
     ----------
-    Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits": size-normalised to 20x20 pixels keeping the
-    aspect ratio, with grey levels from anti-aliasing, and the centre of mass at the centre of the 28x28 field. In the files
-    that is index 14.
+    Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits": size-normalised to
+    20x20 pixels keeping the aspect ratio, with grey levels from anti-aliasing, and the centre of
+    mass at the centre of the 28x28 field. In the files that is index 14.
     """
     ink = _ink(grey)
-    if (
-        ink.shape == (SIDE, SIDE)
-        and max(_box(ink).shape) == BOX
-        and all(_start(ink, axis) == 0 for axis in (0, 1))
-    ):
+    if ink.shape == (SIDE, SIDE) and max(_box(ink).shape) == BOX and _is_centred(ink):
         return ink
     box = _box(np.where(3 * ink.astype(np.int16) < ink.max(), 0, ink))
     longer = max(box.shape)
     rows, columns = (max(1, (2 * BOX * n + longer) // (2 * longer)) for n in box.shape)
-    sums = (
-        _overlaps(rows, box.shape[0]) @ box @ _overlaps(columns, box.shape[1]).T
-    )  # whole numbers far below 2^53: exact
+    R, C = _overlaps(rows, box.shape[0]), _overlaps(columns, box.shape[1])
+    sums = R @ box @ C.T  # whole numbers far below 2^53: exact
     strongest = int(sums.max())
     digit = ((510 * sums.astype(np.int64) + strongest) // (2 * strongest)).astype(np.uint8)
     top, left = (min(max(_start(digit, axis), 0), SIDE - digit.shape[axis]) for axis in (0, 1))
@@ -137,10 +139,9 @@ def _ink(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     darkest, brightest = int(grey.min()), int(grey.max())
     if darkest == brightest:
         raise DataError("all pixels are alike: no digit to be seen.")
-    signed = grey.astype(np.int16) - paper
-    return np.maximum(-signed if paper - darkest > brightest - paper else signed, 0).astype(
-        np.uint8
-    )
+    brighter = grey.astype(np.int16) - paper
+    ink = -brighter if paper - darkest > brightest - paper else brighter
+    return np.maximum(ink, 0).astype(np.uint8)
 
 
 def _box(ink: NDArray[Any]) -> NDArray[Any]:
@@ -156,16 +157,22 @@ def _start(ink: NDArray[np.uint8], axis: int) -> int:
     return -((2 * moment - (2 * MIDDLE - 1) * total) // (2 * total))
 
 
+def _is_centred(ink: NDArray[np.uint8]) -> bool:
+    return all(_start(ink, axis) == 0 for axis in (0, 1))
+
+
 def _overlaps(new: int, old: int) -> NDArray[np.float64]:
-    """How much of each old pixel each new one covers, in units of 1 / new of an old pixel: (new, old)."""
-    starts, positions = np.arange(new)[:, None] * old, np.arange(old) * new
-    return np.maximum(
-        np.minimum(starts + old, positions + new) - np.maximum(starts, positions), 0
-    ).astype(np.float64)
+    """How much of each old pixel each new one covers, in units of 1 / new of one: (new, old)."""
+    i, y = np.arange(new)[:, None], np.arange(old)
+    overlap = np.minimum((i + 1) * old, (y + 1) * new) - np.maximum(i * old, y * new)
+    return np.maximum(overlap, 0).astype(np.float64)
 
 
 def _decode(content: bytes) -> NDArray[np.uint8]:
-    """The pixels of a PNG or JPEG file, upright: (rows, columns, 4). Its size is looked at before anything is decoded."""
+    """The pixels of a PNG or JPEG file, upright: (rows, columns, 4).
+
+    Its size is looked at before anything is decoded.
+    """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
@@ -180,7 +187,8 @@ def _decode(content: bytes) -> NDArray[np.uint8]:
         ):
             if picture.width * picture.height > LARGEST_PICTURE:
                 raise DataError(
-                    f"{picture.width} x {picture.height} pixels are too many, the limit is {LARGEST_PICTURE:,}. Scale it down."
+                    f"{picture.width} x {picture.height} pixels are too many, "
+                    f"the limit is {LARGEST_PICTURE:,}. Scale it down."
                 )
             upright = ImageOps.exif_transpose(picture)
             if upright.mode.startswith("I"):  # 16 bits of grey: the upper eight
@@ -205,7 +213,8 @@ def _from_array(content: bytes, name: str) -> NDArray[np.uint8]:
     image = array.shape if array.shape in ((SIDE * SIDE,), (SIDE, SIDE)) else array.shape[1:]
     if image not in ((SIDE * SIDE,), (SIDE, SIDE)) or not array.size:
         raise DataError(
-            f"{name}: shape {array.shape}, expected (28, 28) or (784,) for one image, (n, 28, 28) or (n, 784) for several."
+            f"{name}: shape {array.shape}, expected (28, 28) or (784,) for one image, "
+            "(n, 28, 28) or (n, 784) for several."
         )
     images = array.reshape(-1, SIDE * SIDE)
     if images.dtype.kind not in "buif" or not ((images >= 0) & (images <= 255)).all():

@@ -28,7 +28,7 @@ def load_mnist(normalize: str | None = "unit") -> tuple[NDArray[Any], NDArray[np
     Returns
     -------
     images : ndarray, (60000, 784), float32, or uint8 if `normalize` is None
-        One image a row; ``images.reshape(-1, 28, 28)`` makes pictures of them.
+        One image per row; ``images.reshape(-1, 28, 28)`` makes pictures of them.
     labels : ndarray of int64, (60000,)
 
     Raises
@@ -40,18 +40,17 @@ def load_mnist(normalize: str | None = "unit") -> tuple[NDArray[Any], NDArray[np
 
 
 def load_mnist_test(normalize: str | None = "unit") -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """The 10 000 official test images and their labels: to be opened once, when the weights are final.
+    """The 10 000 official test images and their labels.
 
-    Parameters and errors are those of `load_mnist`.
+    They are to be opened once, when the weights are final. Parameters and errors are those of
+    `load_mnist`.
     """
     return _load("t10k", normalize)
 
 
 def _load(part: str, how: str | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    images, labels = (
-        FOLDER / f"{part}-images-idx3-ubyte.gz",
-        FOLDER / f"{part}-labels-idx1-ubyte.gz",
-    )
+    images = FOLDER / f"{part}-images-idx3-ubyte.gz"
+    labels = FOLDER / f"{part}-labels-idx1-ubyte.gz"
     _verify(images, labels)
     pixels, digits = read_idx_pair(images, labels)
     return (pixels if how is None else normalize(pixels, how)), digits
@@ -63,7 +62,8 @@ def _verify(*paths: Path) -> None:
         for path in paths:
             if f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" not in sums:
                 raise DataError(
-                    f"{path}: damaged: its SHA-256 sum is not that of the original. Reinstall the package."
+                    f"{path}: damaged: its SHA-256 sum is not that of the original. "
+                    "Reinstall the package."
                 )
     except OSError as error:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Digits in NumPy's npz: a zip file of arrays. Each is looked at before it is unpacked, and nothing in it is executed."""
+"""Digits in NumPy's npz, a zip file of arrays: looked at before unpacked, and never executed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def read_npz(path: Path, part: str = "train") -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Read images and labels from an npz file: the arrays ``x_PART`` and ``y_PART``, as Keras calls them, or ``images`` and ``labels``.
+    """Read images and labels from an npz file.
+
+    They are the arrays ``x_PART`` and ``y_PART``, as Keras calls them, or ``images`` and
+    ``labels``.
 
     Parameters
     ----------
@@ -38,20 +41,23 @@ def read_npz(path: Path, part: str = "train") -> tuple[NDArray[Any], NDArray[np.
     Raises
     ------
     DataError
-        If an array is missing, of the wrong type or shape, or too large, a pixel not a number from 0 to 255, a label not a
-        digit, or the file cannot be read.
+        If an array is missing, of the wrong type or shape, or too large, a pixel not a number from
+        0 to 255, a label not a digit, or the file cannot be read.
     """
-    arrays = read_arrays(
-        path, lambda names: dict(zip(_keys(path, names, part), ("buif", "uif"), strict=True))
-    )
-    (image_key, images), (label_key, labels) = arrays.items()
+
+    def choose(names: list[str]) -> dict[str, str]:
+        image_key, label_key = _keys(path, names, part)
+        return {image_key: "buif", label_key: "uif"}
+
+    (image_key, images), (label_key, labels) = read_arrays(path, choose).items()
     if prod(images.shape[1:]) != PIXELS:
         raise DataError(
             f"{path}: {image_key} has shape {images.shape}, expected (n, 28, 28) or (n, {PIXELS})."
         )
     if labels.ndim != 1:
         raise DataError(
-            f"{path}: {label_key} has shape {labels.shape}, expected (n,). Are the labels one-hot? Save labels.argmax(axis=1)."
+            f"{path}: {label_key} has shape {labels.shape}, expected (n,). "
+            "Are the labels one-hot? Save labels.argmax(axis=1)."
         )
     if not (images.min() >= 0 and images.max() <= 255):
         _refuse(path, image_key, images, (images >= 0) & (images <= 255), "a number from 0 to 255")
@@ -77,7 +83,8 @@ def read_arrays(
     path : Path
         The file.
     choose : callable
-        Given the names that there are, says which to read, and which kinds of numbers each may hold, as in `read_array`.
+        Given the names that there are, says which to read, and which kinds of numbers each may
+        hold, as in `read_array`.
 
     Raises
     ------
@@ -87,10 +94,8 @@ def read_arrays(
     arrays: dict[str, NDArray[Any]] = {}
     try:
         with ZipFile(path) as archive:
-            room, members = (
-                largest(path),
-                {info.filename.removesuffix(".npy"): info for info in archive.infolist()},
-            )
+            room = largest(path)
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             for key, kinds in choose(list(members)).items():
                 name = f"{path}: {members[key].filename}"
                 if members[key].compress_type not in (ZIP_STORED, ZIP_DEFLATED):
@@ -102,9 +107,7 @@ def read_arrays(
         raise
     except FileNotFoundError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
-    except (
-        Exception
-    ) as error:  # on damaged files, zipfile and NumPy's reader of headers raise many kinds
+    except Exception as error:  # damaged files make NumPy and zipfile raise many kinds
         raise DataError(
             f"{path}: not an npz file of arrays, or damaged: {cause(error)}."
         ) from error
@@ -112,7 +115,7 @@ def read_arrays(
 
 
 def read_array(name: str, stream: IO[bytes], kinds: str, most: int) -> NDArray[Any]:
-    """The array that an npy stream holds; its header is judged before anything else is read, and objects are refused.
+    """The array that an npy stream holds; its header is judged before anything else is read.
 
     Parameters
     ----------
@@ -128,27 +131,26 @@ def read_array(name: str, stream: IO[bytes], kinds: str, most: int) -> NDArray[A
     Raises
     ------
     DataError
-        If it is another kind of array, too large, empty, or not as long as announced. Damaged headers raise many others.
+        If it is another kind of array, too large, empty, or not as long as announced. Damaged
+        headers raise many others.
     """
     if np.lib.format.read_magic(stream) != (1, 0):
         raise DataError(f"{name} is not a plain array.")
     with warnings.catch_warnings(action="ignore"):
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
     if dtype.kind not in kinds:
-        raise DataError(
-            f"{name} has elements of type {dtype}, expected {'floating-point ' * (kinds == 'f')}numbers."
-        )
+        expected = "floating-point numbers" if kinds == "f" else "numbers"
+        raise DataError(f"{name} has elements of type {dtype}, expected {expected}.")
     size = prod(shape) * dtype.itemsize
     if not 0 < size <= most:
         elements = " x ".join(map(str, shape))[:60]
         raise DataError(
             f"{name} announces {elements} elements, which cannot be right for a file of this size."
         )
-    array = np.frombuffer(
-        read_exactly(name, stream, size), np.uint8 if dtype.kind == "b" else dtype
-    )
+    bools = dtype.kind == "b"
+    array = np.frombuffer(read_exactly(name, stream, size), np.uint8 if bools else dtype)
     array = array.reshape(shape, order="F" if fortran else "C")
-    return array != 0 if dtype.kind == "b" else array  # bytes but 0 and 1 are bools to nobody
+    return array != 0 if bools else array  # as bools, bytes but 0 and 1 would be neither
 
 
 def _refuse(

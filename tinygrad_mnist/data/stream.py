@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 PIXELS = 784
 """Of an image, 28 x 28."""
 LARGEST = 1 << 29
-"""No file of more elements or bytes is read, once it is unpacked: that is enough for the training images in float64."""
+"""No file of more elements or bytes, once unpacked, is read: the training images in float64 fit."""
 DENSEST = 30
-"""Binary images pack 25 to 1. What packs better than this to 1, and is not small, was made to fill the memory."""
+"""Binary images pack 25 to 1. What packs better, and is not small, was made to fill the memory."""
 SMALL = 1 << 22
 
 
 def largest(path: Path) -> int:
-    """How many elements or bytes a file of its size may hold. Headers are not asked: they say what they like."""
+    """How many elements or bytes a file of its size may hold, whatever its header says."""
     return min(LARGEST, max(SMALL, DENSEST * path.stat().st_size))
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """A file open for reading, unpacked on the way if its first bytes are gzip's; whatever fails meanwhile is a `DataError`."""
+    """A file open for reading, unpacked if it is gzip's; what fails meanwhile is a `DataError`."""
     try:
         with path.open("rb") as plain:
             compressed = plain.read(2) == b"\x1f\x8b"
@@ -38,19 +38,19 @@ def opened(path: Path) -> Iterator[BinaryIO]:
             stream: Any = gzip.GzipFile(fileobj=plain) if compressed else plain
             yield stream
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{path}: cannot be read: {getattr(error, 'strerror', None) or cause(error)}."
-        ) from error
+        why = getattr(error, "strerror", None) or cause(error)
+        raise DataError(f"{path}: cannot be read: {why}.") from error
 
 
 def read_exactly(path: Path | str, stream: IO[bytes], expected: int) -> bytearray:
-    """So many bytes, which must be the rest of the file; memory is taken as they come, not as they are announced."""
+    """So many bytes, which must be the rest of the file; memory is taken only as they come."""
     content = bytearray()
     while (missing := expected - len(content)) and (chunk := stream.read(min(missing, 1 << 20))):
         content += chunk
     if missing:
         raise DataError(
-            f"{path}: the header announces {expected} bytes, but {missing} of them are missing. Was the file cut short?"
+            f"{path}: the header announces {expected} bytes, but {missing} of them are missing. "
+            "Was the file cut short?"
         )
     if stream.read(1):
         raise DataError(

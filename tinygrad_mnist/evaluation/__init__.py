@@ -1,4 +1,7 @@
-"""How good a model is, in numbers, pictures and words. Works on any model with the methods of our networks."""
+"""How good a model is, in numbers, pictures and words.
+
+Works on any model with the methods of our networks.
+"""
 
 from tinygrad_mnist.evaluation import figures
 from tinygrad_mnist.evaluation.calibration import Bin, expected_calibration_error, reliability

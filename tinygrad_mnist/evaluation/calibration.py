@@ -1,4 +1,4 @@
-"""Whether a model is as often right as it says: reliability bins and the expected calibration error."""
+"""Whether a model is right as often as it says: reliability bins, expected calibration error."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    Array = NDArray[Any]
+
 
 class Bin(NamedTuple):
-    """The predictions with a confidence in (low, high]: how many, their mean confidence, and the part that is right; None if empty."""
+    """The predictions with a confidence in (low, high]."""
 
     low: float
     high: float
-    predictions: int
-    confidence: float | None
-    accuracy: float | None
+    predictions: int  # how many there are
+    confidence: float | None  # their mean; None if there are none
+    accuracy: float | None  # the part of them that is right
 
 
-def reliability(probabilities: NDArray[Any], labels: NDArray[Any], bins: int = 15) -> list[Bin]:
-    """Sort predictions into bins of equal width by confidence, the probability of the predicted class.
+def reliability(probabilities: Array, labels: Array, bins: int = 15) -> list[Bin]:
+    """Sort predictions into bins of equal width by confidence.
+
+    That is the probability of the predicted class.
 
     Parameters
     ----------
@@ -32,7 +36,8 @@ def reliability(probabilities: NDArray[Any], labels: NDArray[Any], bins: int = 1
     labels : ndarray of int, (n,)
         The true classes.
     bins : int
-        How many. Bins are open below and closed above, so a confidence of 1 lies in the last one; 0 in the first.
+        How many. Bins are open below and closed above, so a confidence of 1
+        lies in the last one; 0 in the first.
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels
@@ -41,19 +46,20 @@ def reliability(probabilities: NDArray[Any], labels: NDArray[Any], bins: int = 1
     found = []
     for i in range(bins):
         here = place == i
-        means = (
-            (float(confidence[here].mean()), float(right[here].mean()))
-            if here.any()
-            else (None, None)
-        )
-        found.append(Bin(float(edges[i]), float(edges[i + 1]), int(here.sum()), *means))
+        count, low, high = int(here.sum()), float(edges[i]), float(edges[i + 1])
+        if count:
+            means = float(confidence[here].mean()), float(right[here].mean())
+            found.append(Bin(low, high, count, *means))
+        else:
+            found.append(Bin(low, high, 0, None, None))
     return found
 
 
 def expected_calibration_error(bins: Sequence[Bin]) -> float:
-    """The mean over predictions of |accuracy - mean confidence| of their bin, in [0, 1].
+    """The mean over predictions of their bin's |accuracy - mean confidence|.
 
-    Naeini, Cooper, Hauskrecht: Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI 2015.
+    Naeini, Cooper, Hauskrecht: Obtaining Well Calibrated Probabilities Using
+    Bayesian Binning, AAAI 2015.
     """
     gaps = [
         b.predictions * abs(b.accuracy - b.confidence)

@@ -1,4 +1,4 @@
-"""Pictures of a run, for people of any colour vision, legible on a phone; matplotlib without its global state."""
+"""Pictures of a run, for any colour vision and for phones; matplotlib without global state."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 BLUE, SKY, ORANGE, GREEN, GREY = "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#595959"
-"""Colours of Okabe and Ito that stay apart for the colour-blind, and a grey with enough contrast for text."""
+"""Okabe and Ito's colours, which stay apart for the colour-blind; a grey dark enough for text."""
 
 WIDTH, DPI = 5.0, 160
 """Every figure is 800 pixels wide, and 10-point text in it is legible when shown at 350."""
@@ -36,30 +36,20 @@ TINY = float(np.finfo(np.float32).tiny)
 
 
 def training_curves(history: Sequence[Mapping[str, Any]], kept_epoch: int) -> Figure:
-    """Loss, accuracy and learning rate over the epochs; a dotted line at the epoch whose weights were kept."""
+    """Loss, accuracy and learning rate over the epochs; dotted, the epoch of the kept weights."""
     from matplotlib.ticker import MaxNLocator
 
     figure = _figure(6.0)
-    loss, accuracy, rate = figure.subplots(
-        3, 1, sharex=True, gridspec_kw={"height_ratios": [3, 3, 2]}
-    )
+    heights = {"height_ratios": [3, 3, 2]}
+    loss, accuracy, rate = figure.subplots(3, 1, sharex=True, gridspec_kw=heights)
     epochs = [row["epoch"] for row in history]
-    for axes, key, factor, label in (
-        (loss, "loss", 1, "loss"),
-        (accuracy, "accuracy", 100, "accuracy, %"),
-    ):
-        axes.plot(
-            epochs, [factor * row[key] for row in history], "o-", color=BLUE, ms=3, label="training"
-        )
-        axes.plot(
-            epochs,
-            [factor * row[f"validation_{key}"] for row in history],
-            "s--",
-            color=ORANGE,
-            ms=3,
-            label="validation",
-        )
-        axes.set_ylabel(label)
+    for axes, key, factor in ((loss, "loss", 1), (accuracy, "accuracy", 100)):
+        training = [factor * row[key] for row in history]
+        validation = [factor * row[f"validation_{key}"] for row in history]
+        axes.plot(epochs, training, "o-", color=BLUE, ms=3, label="training")
+        axes.plot(epochs, validation, "s--", color=ORANGE, ms=3, label="validation")
+    loss.set_ylabel("loss")
+    accuracy.set_ylabel("accuracy, %")
     rate.plot(epochs, [row["lr"] for row in history], "o-", color=GREEN, ms=3)
     rate.set(ylabel="learning rate", xlabel="epoch")
     loss.legend(frameon=False)
@@ -76,18 +66,14 @@ def training_curves(history: Sequence[Mapping[str, Any]], kept_epoch: int) -> Fi
 
 
 def confusion(matrix: Array) -> Figure:
-    """How often each digit was read as each: counts, darker by their logarithm so that rare confusions show."""
+    """How often each digit was read as each: darker by the logarithm, so that rare ones show."""
     from matplotlib.colors import LogNorm
 
     figure = _figure(4.9)
     axes = figure.add_subplot()
     largest = max(int(matrix.max()), 2)
-    axes.imshow(
-        np.ma.masked_equal(matrix, 0),
-        norm=LogNorm(1, largest),
-        cmap="viridis_r",
-        interpolation="nearest",
-    )
+    counts, scale = np.ma.masked_equal(matrix, 0), LogNorm(1, largest)
+    axes.imshow(counts, norm=scale, cmap="viridis_r", interpolation="nearest")
     for (row, column), count in np.ndenumerate(matrix):
         color = "white" if count > largest**0.5 else "black" if count else GREY
         axes.text(column, row, f"{count}", ha="center", va="center", fontsize=9, color=color)
@@ -103,67 +89,47 @@ def reliability_diagram(bins: Sequence[Bin]) -> Figure:
     figure = _figure(5.6)
     upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1.3]})
     full = [b for b in bins if b.predictions]
-    lows, highs, counts, confidence, accuracy = (
-        np.array(column) for column in zip(*full, strict=True)
-    )
-    upper.bar(
-        lows, accuracy, highs - lows, align="edge", color=SKY, edgecolor="white", label="accuracy"
-    )
-    upper.plot(
-        confidence,
-        accuracy,
-        "o",
-        color=ORANGE,
-        ms=5,
-        mec="white",
-        clip_on=False,
-        label="at mean confidence",
-    )
+    lows, highs, counts, confidence, accuracy = map(np.array, zip(*full, strict=True))
+    bars = {"width": highs - lows, "align": "edge", "edgecolor": "white"}
+    upper.bar(lows, accuracy, color=SKY, label="accuracy", **bars)
+    dots = {"color": ORANGE, "ms": 5, "mec": "white", "clip_on": False}
+    upper.plot(confidence, accuracy, "o", label="at mean confidence", **dots)
     upper.plot([0, 1], [0, 1], color="black", ls="--", lw=1, label="calibrated")
     upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
-    upper.legend(
-        frameon=False,
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1),
-        ncols=3,
-        columnspacing=1,
-        handlelength=1.5,
-    )
-    lower.bar(lows, counts, highs - lows, align="edge", color=GREY, edgecolor="white")
+    above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 3}
+    upper.legend(frameon=False, columnspacing=1, handlelength=1.5, **above)
+    lower.bar(lows, counts, color=GREY, **bars)
     lower.set(yscale="log", ylabel="predictions", xlabel="confidence", ylim=(0.5, 30 * max(counts)))
     lower.tick_params(axis="y", which="both", left=False, labelleft=False)
+    upright = {"ha": "center", "va": "bottom", "rotation": 90, "fontsize": 9}
     for low, high, count in zip(lows, highs, counts, strict=True):
-        lower.text(
-            (low + high) / 2,
-            count * 1.4,
-            f"{count:,}",
-            ha="center",
-            va="bottom",
-            rotation=90,
-            fontsize=9,
-        )
+        lower.text((low + high) / 2, count * 1.4, f"{count:,}", **upright)
     for axes in (upper, lower):
         _plain(axes)
     return figure
 
 
 def saliency_grid(saliency: Saliency) -> Figure:
-    """Images, and beneath each how strongly every pixel moves the logit of its class, with the digit's outline."""
+    """Images, and beneath each how strongly every pixel moves the logit of its class.
+
+    The digit's outline is drawn on top of that.
+    """
     columns = 5
-    padding = (0, -len(saliency.classes) % columns), (0, 0)
-    digits, slopes = (
-        np.pad(
-            values / np.maximum(values.max(axis=1, keepdims=True), TINY),
-            padding,
-            constant_values=np.nan,
-        ).reshape(-1, columns, SIDE**2)
-        for values in (saliency.images, saliency.slopes)
-    )
+
+    def in_rows(values: Array) -> Array:
+        """Each image scaled to a maximum of 1, and the last row filled up."""
+        scaled = values / np.maximum(values.max(axis=1, keepdims=True), TINY)
+        padding = (0, -len(values) % columns), (0, 0)
+        padded = np.pad(scaled, padding, constant_values=np.nan)
+        return padded.reshape(-1, columns, SIDE**2)
+
+    def mosaic(upper: Array, lower: Array) -> Array:
+        return _mosaic(np.stack((upper, lower), axis=1).reshape(-1, SIDE**2), columns)
+
+    digits, slopes = in_rows(saliency.images), in_rows(saliency.slopes)
     hidden = np.full_like(digits, np.nan)
-    picture, outline, pattern = (
-        _mosaic(np.stack(pair, axis=1).reshape(-1, SIDE**2), columns)
-        for pair in ((digits, hidden), (hidden, digits), (hidden, slopes))
-    )
+    picture, outline = mosaic(digits, hidden), mosaic(hidden, digits)
+    pattern = mosaic(hidden, slopes)
     figure, axes = _picture(picture.shape)
     axes.imshow(picture, cmap="gray", interpolation="nearest")
     axes.imshow(pattern, cmap="viridis", interpolation="nearest")
@@ -172,7 +138,7 @@ def saliency_grid(saliency: Saliency) -> Figure:
 
 
 def mistakes_grid(images: Array, labels: Array, predicted: Array, confidence: Array) -> Figure:
-    """Images (n, 784), each with its true class, what it was read as, and how sure the model was."""
+    """Images (n, 784), each with its true class, what it was read as, and with what confidence."""
     columns, room = 5, 13
     if not len(images):
         figure = _figure(1.0)
@@ -184,21 +150,16 @@ def mistakes_grid(images: Array, labels: Array, predicted: Array, confidence: Ar
     for i, (label, guess, sure) in enumerate(zip(labels, predicted, confidence, strict=True)):
         row, column = divmod(i, columns)
         x, y = column * (SIDE + GAP) + SIDE / 2, row * (SIDE + room) + SIDE
-        axes.text(
-            x,
-            y,
-            f"{label} read as {guess}\n{100 * sure:.1f} % sure",
-            ha="center",
-            va="top",
-            fontsize=9,
-        )
+        text = f"{label} read as {guess}\n{100 * sure:.1f} % sure"
+        axes.text(x, y, text, ha="center", va="top", fontsize=9)
     return figure
 
 
 def first_layer(weights: Array) -> Figure:
-    """What the first layer's units respond to: their weights (784, units) as images, at most 64, those of largest norm first.
+    """What the first layer's units respond to: their weights (784, units) as images.
 
-    Orange weights are below 0, purple ones above.
+    At most 64 are shown, those of largest norm first. Orange weights are below 0, purple ones
+    above.
     """
     from matplotlib.colors import CenteredNorm
 
@@ -234,14 +195,13 @@ def draw(
         For the test images.
     """
     rows = most_confident_mistakes(test.probabilities, test.labels)
-    mistaken = test.probabilities[rows]
+    images, labels, mistaken = (values[rows] for values in test)
+    guesses, confidence = mistaken.argmax(axis=1), mistaken.max(axis=1)
     figures = {
         "curves": training_curves(history, metrics["kept_epoch"]),
         "confusion": confusion(np.array(metrics["test"]["confusion_matrix"])),
         "reliability": reliability_diagram([Bin(**b) for b in metrics["test"]["reliability"]]),
-        "mistakes": mistakes_grid(
-            test.images[rows], test.labels[rows], mistaken.argmax(axis=1), mistaken.max(axis=1)
-        ),
+        "mistakes": mistakes_grid(images, labels, guesses, confidence),
         "saliency": saliency_grid(first_of_each_class(model, test.images, test.labels, how)),
         "first_layer": first_layer(next(iter(model.parameters())).data),
     }
@@ -270,11 +230,8 @@ def _mosaic(images: Array, columns: int, room: int = 0) -> Array:
     rows = -(-len(images) // columns)
     tiles = np.full((rows * columns, SIDE + (room or GAP), SIDE + GAP), np.nan)
     tiles[: len(images), :SIDE, :SIDE] = images.reshape(-1, SIDE, SIDE)
-    grid = (
-        tiles.reshape(rows, columns, *tiles.shape[1:])
-        .swapaxes(1, 2)
-        .reshape(rows * tiles.shape[1], -1)
-    )
+    by_row = tiles.reshape(rows, columns, *tiles.shape[1:]).swapaxes(1, 2)
+    grid = by_row.reshape(rows * tiles.shape[1], -1)
     return grid[: None if room else -GAP, :-GAP]
 
 

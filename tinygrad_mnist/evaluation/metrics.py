@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Predictions(NamedTuple):
-    """Images (n, 784), their true classes (n,), and the probabilities (n, classes) that a model gave."""
+    """Images (n, 784), their true classes (n,), and a model's probabilities (n, classes)."""
 
     images: NDArray[Any]
     labels: NDArray[Any]
@@ -33,12 +33,9 @@ def predict(model: Any, images: NDArray[Any], how: str = "unit") -> NDArray[Any]
     how : {"unit", "seed", "standardize"}
         The normalisation the model was trained with, see `tinygrad_mnist.data.normalize`.
     """
-    return np.concatenate(
-        [
-            model.predict_proba(normalize(images[rows], how))
-            for rows in minibatches(len(images), 1000)
-        ]
-    )
+    batches = minibatches(len(images), 1000)
+    found = [model.predict_proba(normalize(images[rows], how)) for rows in batches]
+    return np.concatenate(found)
 
 
 def score(probabilities: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
@@ -54,34 +51,34 @@ def score(probabilities: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]
     Returns
     -------
     dict
-        ``accuracy`` in [0, 1], counts ``correct`` and ``incorrect``, and ``cross_entropy``, the mean of
-        -log(probability of the true class) in nats, without any penalty on weights. A probability of 0 counts as
-        the smallest positive number of the dtype.
+        ``accuracy`` in [0, 1], counts ``correct`` and ``incorrect``, and ``cross_entropy``, the
+        mean of -log(probability of the true class) in nats, without any penalty on weights. A
+        probability of 0 counts as the smallest positive number of the dtype.
     """
     correct = int((probabilities.argmax(axis=1) == labels).sum())
     p = probabilities[np.arange(len(labels)), labels]
+    above_0 = np.maximum(p, np.finfo(p.dtype).smallest_subnormal).astype(np.float64)
     return {
         "accuracy": correct / len(labels),
         "correct": correct,
         "incorrect": len(labels) - correct,
-        "cross_entropy": float(
-            -np.log(np.maximum(p, np.finfo(p.dtype).smallest_subnormal).astype(np.float64)).mean()
-        ),
+        "cross_entropy": float(-np.log(above_0).mean()),
     }
 
 
 def confusion_matrix(
     predicted: NDArray[Any], labels: NDArray[Any], classes: int = 10
 ) -> NDArray[np.intp]:
-    """How often each class was taken for each: (n,), (n,) -> (classes, classes), the true class down, the predicted one across."""
+    """How often each class (down) was taken for each (across): (n,), (n,) -> (classes, classes)."""
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
 def classification_report(confusion: NDArray[Any]) -> dict[str, Any]:
     """Precision, recall and F1 of every class, and their averages.
 
-    Precision is the part of the images read as a class that belong to it, recall the part of the images of a class
-    that were read as it, F1 = 2 precision recall / (precision + recall). 0 / 0 counts as 0.
+    Precision is the part of the images read as a class that belong to it, recall the part of the
+    images of a class that were read as it, and F1 = 2 precision recall / (precision + recall).
+    0 / 0 counts as 0.
 
     Parameters
     ----------
@@ -91,8 +88,9 @@ def classification_report(confusion: NDArray[Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``per_class``, a list of dicts with ``class, precision, recall, f1, support``; and ``macro`` and ``weighted``,
-        dicts with the means of ``precision, recall, f1`` over classes, all alike or weighted by their support.
+        ``per_class``, a list of dicts with ``class, precision, recall, f1, support``; and ``macro``
+        and ``weighted``, dicts with the means of ``precision, recall, f1`` over classes, all alike
+        or weighted by their support.
     """
     hits, support = confusion.diagonal(), confusion.sum(axis=1)
     read_as = confusion.sum(axis=0)
@@ -101,19 +99,16 @@ def classification_report(confusion: NDArray[Any]) -> dict[str, Any]:
         "recall": hits / np.maximum(support, 1),
         "f1": 2 * hits / np.maximum(read_as + support, 1),
     }
-    columns = {name: values.tolist() for name, values in measures.items()} | {
-        "support": support.tolist()
-    }
+    columns = measures | {"support": support}
+    per_class = [
+        {"class": c} | {name: values[c].item() for name, values in columns.items()}
+        for c in range(len(confusion))
+    ]
+    images = max(support.sum(), 1)
     return {
-        "per_class": [
-            {"class": c, **{name: values[c] for name, values in columns.items()}}
-            for c in range(len(confusion))
-        ],
+        "per_class": per_class,
         "macro": {name: float(values.mean()) for name, values in measures.items()},
-        "weighted": {
-            name: float(values @ support / max(support.sum(), 1))
-            for name, values in measures.items()
-        },
+        "weighted": {name: float(values @ support / images) for name, values in measures.items()},
     }
 
 
@@ -127,8 +122,8 @@ def evaluate(
 def examine(probabilities: NDArray[Any], labels: NDArray[Any]) -> dict[str, Any]:
     """Everything there is to say of predictions, ready for JSON.
 
-    Parameters and first entries are those of `score`. To them come ``ece`` and ``reliability`` (see `calibration`),
-    ``confusion_matrix``, and the entries of `classification_report`.
+    Parameters and first entries are those of `score`. To them come ``ece`` and ``reliability``
+    (see `calibration`), ``confusion_matrix``, and the entries of `classification_report`.
     """
     confusion = confusion_matrix(probabilities.argmax(axis=1), labels, probabilities.shape[1])
     bins = reliability(probabilities, labels)

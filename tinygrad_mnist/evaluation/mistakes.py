@@ -1,4 +1,4 @@
-"""The images that a model is surest about and wrong: mostly hard ones, or labels that one may doubt."""
+"""The images that a model is surest about and wrong: hard ones, or labels that one may doubt."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 def most_confident_mistakes(
     probabilities: NDArray[Any], labels: NDArray[Any], count: int = 25
 ) -> NDArray[np.intp]:
-    """Row numbers of wrong predictions, the most confident first: (n, classes), (n,) -> (at most `count`,)."""
+    """Row numbers of wrong predictions, the most confident first, at most `count`.
+
+    Shapes: (n, classes), (n,) -> (mistakes,).
+    """
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
     return wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:count]

@@ -1,4 +1,4 @@
-"""One run as one HTML page: everything is inside it, it asks for nothing from elsewhere, and it adapts to screen and theme."""
+"""One run as one HTML page that holds all it needs and adapts to screen and theme."""
 
 from __future__ import annotations
 
@@ -10,41 +10,39 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 FIGURES = {
-    "curves": (
-        "Training",
-        "After each epoch. Training values are means over the epoch, while the weights changed and with dropout if any.",
-    ),
-    "confusion": (
-        "Confusion matrix",
-        "How many of each digit were read as each. Colours are logarithmic, so that rare confusions show.",
-    ),
-    "reliability": (
-        "Reliability",
-        "On the dashed line, predictions are right as often as they are sure. Below: how many there are; few say little.",
-    ),
-    "mistakes": (
-        "Most confident mistakes",
-        "The test images that were read wrongly with the highest confidence.",
-    ),
-    "saliency": (
-        "Saliency",
-        "The first test image of each digit; below it, how strongly each pixel moves that digit's logit: most where it is yellow.",
-    ),
-    "first_layer": (
-        "First-layer weights",
-        "What units of the first layer respond to. Purple: a bright pixel adds. Orange: it subtracts.",
-    ),
+    "curves": "Training",
+    "confusion": "Confusion matrix",
+    "reliability": "Reliability",
+    "mistakes": "Most confident mistakes",
+    "saliency": "Saliency",
+    "first_layer": "First-layer weights",
 }
-"""Name of a figure -> its title and caption."""
+"""Name of a figure -> its title."""
+
+CAPTIONS = {
+    "curves": "After each epoch. Training values are means over the epoch, while the weights "
+    "changed and with dropout if any.",
+    "confusion": "How many of each digit were read as each. Colours are logarithmic, so that rare "
+    "confusions show.",
+    "reliability": "On the dashed line, predictions are right as often as they are sure. Below: "
+    "how many there are; few say little.",
+    "mistakes": "The test images that were read wrongly with the highest confidence.",
+    "saliency": "The first test image of each digit; below it, how strongly each pixel moves that "
+    "digit's logit: most where it is yellow.",
+    "first_layer": "What units of the first layer respond to. Purple: a bright pixel adds. "
+    "Orange: it subtracts.",
+}
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --paper: #fff; --card: #f5f7f9; --line: #d5dade; --accent: #0072b2 }
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --paper: #fff; --card: #f5f7f9;
+  --line: #d5dade; --accent: #0072b2 }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e8ea; --soft: #a3acb5; --paper: #14171a; --card: #1e2327; --line: #3a4249; --accent: #56b4e9 }
+  :root { --ink: #e6e8ea; --soft: #a3acb5; --paper: #14171a; --card: #1e2327; --line: #3a4249;
+    --accent: #56b4e9 }
 }
 * { box-sizing: border-box }
-body { margin: 0 auto; max-width: 72rem; padding: 1.5rem 1rem 4rem; font: 1rem/1.5 system-ui, sans-serif;
-  color: var(--ink); background: var(--paper) }
+body { margin: 0 auto; max-width: 72rem; padding: 1.5rem 1rem 4rem;
+  font: 1rem/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper) }
 h1 { margin: 0; font-size: 1.5rem; overflow-wrap: anywhere }
 h2 { margin: 0 0 .5rem; font-size: 1.15rem }
 p { margin: .25rem 0 }
@@ -56,11 +54,13 @@ dl { display: grid; grid-template-columns: repeat(4, 1fr); gap: .75rem; margin: 
 dl div { background: var(--card); border-radius: .5rem; padding: .6rem .8rem }
 dt { font-size: .85rem; color: var(--soft) }
 dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums }
-main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 2.5rem 2rem }
+main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
+  gap: 2.5rem 2rem }
 section { min-width: 0 }
 figure { margin: 0 }
 figcaption { font-size: .9rem; margin-top: .4rem }
-img { display: block; width: 100%; height: auto; background: #fff; border-radius: .5rem; border: 1px solid var(--line); padding: .4rem }
+img { display: block; width: 100%; height: auto; background: #fff; border-radius: .5rem;
+  border: 1px solid var(--line); padding: .4rem }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .25rem .5rem .25rem 0; border-bottom: 1px solid var(--line) }
 th { font-weight: 600 }
@@ -90,9 +90,66 @@ def html_report(
     figures : mapping of str to bytes
         PNG files by name, as `figures.draw` makes them.
     """
+    settings = ((key, recipe[key]) for key in recipe if key not in ("name", "description"))
+    return f"""<!DOCTYPE html>
+<html lang="en">
+{_head(recipe, metrics)}
+<body>
+{_header(recipe, metrics)}
+<main>
+{"".join(_figure(name, png) for name, png in figures.items())}
+<section><h2>Each digit</h2>{_per_class(metrics["test"])}
+<p class="soft">In %. Precision: of the images read as this digit, those that are. \
+Recall: of the images of this digit, those read as it.</p>
+</section>
+<section><h2>Recipe</h2>{_table(settings)}
+<p class="soft">To train it again: <code>tinygrad-mnist train config.toml</code></p></section>
+<section><h2>Environment</h2>{_table(environment.items())}</section>
+</main>
+</body>
+</html>
+"""
+
+
+def _right(test: Mapping[str, Any]) -> tuple[str, str]:
+    """How many images were read rightly, and how many there are."""
+    return f"{100 * test['accuracy']:.2f} %", f"{test['correct'] + test['incorrect']:,} test images"
+
+
+def _head(recipe: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    title = f"{recipe['name']}: {' of '.join(_right(metrics['test']))}"
+    return f"""<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" \
+content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{escape(title)}</title>
+<style>{STYLE}</style>
+</head>"""
+
+
+def _header(recipe: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    accuracy, images = _right(metrics["test"])
+    return f"""<header>
+<h1>{escape(recipe["name"])}</h1>
+<p class="soft">{escape(recipe["description"])}</p>
+<p class="headline"><b>{accuracy}</b> of {images} right</p>
+{_files(metrics.get("files", {}))}
+{_tiles(metrics)}
+</header>"""
+
+
+def _files(files: Mapping[str, str]) -> str:
+    """The files that replace MNIST's, as options."""
+    return "".join(
+        f'<p class="soft">--{escape(name.replace("_", "-"))} {escape(path)}</p>'
+        for name, path in files.items()
+    )
+
+
+def _tiles(metrics: Mapping[str, Any]) -> str:
+    """The numbers at the top."""
     test = metrics["test"]
-    images = test["correct"] + test["incorrect"]
-    title = f"{recipe['name']}: {100 * test['accuracy']:.2f} % of {images:,} test images"
     tiles = {
         "mistakes": f"{test['incorrect']:,}",
         "cross-entropy": f"{test['cross_entropy']:.4f}",
@@ -103,51 +160,24 @@ def html_report(
         "epochs": f"{metrics['epochs']}",
         "training time": f"{metrics['training_seconds']:.1f} s",
     }
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{escape(title)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<header>
-<h1>{escape(recipe["name"])}</h1>
-<p class="soft">{escape(recipe["description"])}</p>
-<p class="headline"><b>{100 * test["accuracy"]:.2f} %</b> of {images:,} test images right</p>
-{"".join(f'<p class="soft">--{escape(name.replace("_", "-"))} {escape(path)}</p>' for name, path in metrics.get("files", {}).items())}
-<dl>{"".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles.items())}</dl>
-</header>
-<main>
-{"".join(_figure(name, png) for name, png in figures.items())}
-<section><h2>Each digit</h2>{_per_class(test)}
-<p class="soft">In %. Precision: of the images read as this digit, those that are. Recall: of the images of this digit, those read as it.</p>
-</section>
-<section><h2>Recipe</h2>{_table((key, recipe[key]) for key in recipe if key not in ("name", "description"))}
-<p class="soft">To train it again: <code>tinygrad-mnist train config.toml</code></p></section>
-<section><h2>Environment</h2>{_table(environment.items())}</section>
-</main>
-</body>
-</html>
-"""
+    pairs = (f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles.items())
+    return f"<dl>{''.join(pairs)}</dl>"
 
 
 def _figure(name: str, png: bytes) -> str:
-    title, caption = (escape(text) for text in FIGURES[name])
-    data = base64.b64encode(png).decode()
+    title, caption = escape(FIGURES[name]), escape(CAPTIONS[name])
+    image = f'<img alt="{title}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
     return f"""<section><h2>{title}</h2>
-<figure><img alt="{title}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure></section>
+<figure>{image}<figcaption>{caption}</figcaption></figure></section>
 """
 
 
 def _table(rows: Iterable[tuple[str, Any]]) -> str:
-    cells = "".join(
+    lines = (
         f"<tr><th scope='row'>{escape(name)}</th><td>{escape(_text(value))}</td></tr>"
         for name, value in rows
     )
-    return f"<table>{cells}</table>"
+    return f"<table>{''.join(lines)}</table>"
 
 
 def _text(value: Any) -> str:
@@ -158,20 +188,16 @@ def _text(value: Any) -> str:
 
 def _per_class(test: Mapping[str, Any]) -> str:
     """Percentages of every class, then their averages."""
-    names = "precision", "recall", "f1"
-    rows = [
-        (row["class"], *(f"{100 * row[name]:.2f}" for name in names), f"{row['support']:,}")
-        for row in test["per_class"]
-    ]
-    rows += [
-        (average, *(f"{100 * test[average][name]:.2f}" for name in names), "")
-        for average in ("macro", "weighted")
-    ]
-    head = "".join(
-        f"<th scope='col'>{name}</th>" for name in ("digit", "precision", "recall", "F1", "images")
-    )
-    body = "".join(
-        f"<tr{' class=rule' * (row[0] == 'macro')}>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>"
-        for row in rows
-    )
-    return f"<table class='numbers'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def line(name: Any, measures: Mapping[str, float], images: str, rule: str = "") -> str:
+        percent = (f"{100 * measures[key]:.2f}" for key in ("precision", "recall", "f1"))
+        cells = "".join(f"<td>{escape(str(cell))}</td>" for cell in (name, *percent, images))
+        return f"<tr{rule}>{cells}</tr>"
+
+    columns = "digit", "precision", "recall", "F1", "images"
+    head = "".join(f"<th scope='col'>{name}</th>" for name in columns)
+    body = [line(row["class"], row, f"{row['support']:,}") for row in test["per_class"]]
+    body.append(line("macro", test["macro"], "", " class=rule"))
+    body.append(line("weighted", test["weighted"], ""))
+    rows = "".join(body)
+    return f"<table class='numbers'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"

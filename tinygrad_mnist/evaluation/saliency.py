@@ -1,4 +1,4 @@
-"""Which pixels a prediction hangs on: the slope of a logit along each pixel, for one image of each digit."""
+"""Which pixels an answer depends on: a logit's slope along each, for one image of each digit."""
 
 from __future__ import annotations
 

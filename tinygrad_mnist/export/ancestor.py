@@ -1,4 +1,4 @@
-"""A run in the words of the classroom notebook that `seed-a` comes from: its ``config.json`` and ``train_history.json``."""
+"""A run in the words of the classroom notebook that `seed-a` comes from: its two JSON files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def ancestor_config(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a recipe that ``config.json`` has a key for.
 
-    ``lr0`` times ``lr_decay`` per epoch is the learning rate; ``lr_decay`` is None if it changes in another way.
+    ``lr0`` times ``lr_decay`` per epoch is the learning rate; ``lr_decay`` is None if it changes
+    in another way.
 
     Raises
     ------
@@ -23,11 +24,12 @@ def ancestor_config(recipe: Mapping[str, Any]) -> dict[str, Any]:
     hidden = list(recipe["hidden"])
     if len(hidden) not in (1, 2):
         raise ExportError(
-            f"The ancestor's config.json has room for one or two hidden layers, but this network has {len(hidden)}."
+            "The ancestor's config.json has room for one or two hidden layers, "
+            f"but this network has {len(hidden)}."
         )
-    decays = {"constant": 1.0} | (
-        {"exponential": recipe["gamma"]} if recipe["schedule_every"] == "epoch" else {}
-    )
+    decays = {"constant": 1.0}
+    if recipe["schedule_every"] == "epoch":
+        decays["exponential"] = recipe["gamma"]
     return {
         "USE_TWO_HIDDEN": len(hidden) == 2,
         "hidden_size_1": hidden[0],
@@ -43,7 +45,10 @@ def ancestor_config(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def ancestor_history(history: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
-    """The four curves of ``train_history.json``, a number an epoch; unlike the ancestor's, the losses are without L2 penalty."""
+    """The four curves of ``train_history.json``, one number per epoch.
+
+    Unlike the ancestor's, the losses are without L2 penalty.
+    """
     epochs = list(history)
     columns = {
         "loss": "loss",

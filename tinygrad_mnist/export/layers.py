@@ -1,4 +1,4 @@
-"""A model as the list of its layers, in the order in which they act: this is what a file can hold."""
+"""A model as the list of its layers, in the order in which they act: what a file can hold."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 
 class ExportError(ValueError):
-    """A model or a run cannot be written in a format; the message names the layer or the value, and what is supported."""
+    """A format cannot hold a model or a run; the message names the cause and what is supported."""
 
 
 def forward_of(module: nn.Module) -> Any:
-    """The function that a module's call runs. A subclass that writes its own `forward` is thus told from its base."""
+    """The function that a module's call runs; tells a subclass with its own `forward` apart."""
     return getattr(module.forward, "__func__", None)
 
 
 def layers(
     model: nn.Module, supported: Collection[type[nn.Module]]
 ) -> Iterator[tuple[str, nn.Module]]:
-    """Path and layer, one after the other as the input passes through them; a layer used twice comes twice.
+    """Path and layer, as the input passes through them; a layer used twice comes twice.
 
     Parameters
     ----------
@@ -41,7 +41,8 @@ def layers(
             names = ", ".join(sorted([kind.__name__ for kind in supported] + ["Sequential", "MLP"]))
             where = f"layer {path!r}" if path else "the model itself"
             raise ExportError(
-                f"This format has no counterpart for {type(layer).__name__} ({where}). Supported: {names}."
+                f"This format has no counterpart for {type(layer).__name__} ({where}). "
+                f"Supported: {names}."
             )
         yield path, layer
 

@@ -20,23 +20,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WITHOUT_WEIGHTS = (
-    nn.ReLU,
-    nn.LeakyReLU,
-    nn.Sigmoid,
-    nn.Tanh,
-    nn.Softmax,
-    nn.LogSoftmax,
-    nn.Flatten,
-    nn.Identity,
-    nn.Dropout,
-)
+    nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Softmax, nn.LogSoftmax,
+    nn.Flatten, nn.Identity, nn.Dropout,
+)  # fmt: skip
 
 
 def write_npz(model: nn.Module, file: BinaryIO) -> None:
     """Write every Linear layer of `model`, in the order in which they act, to an open binary file.
 
-    The same weights always give the same bytes. What stands between the Linear layers is not in the file.
-    `read_npz` and `byhand.MLP.load` read it.
+    The same weights always give the same bytes. What is between the Linear layers is not in the
+    file. `read_npz` and `byhand.MLP.load` read it.
 
     Raises
     ------
@@ -48,7 +41,8 @@ def write_npz(model: nn.Module, file: BinaryIO) -> None:
         if isinstance(layer, nn.Linear):
             if layer.bias is None:
                 raise ExportError(
-                    f"The Linear at {path!r} has no bias, but the npz form wants one of every layer. Export as safetensors."
+                    f"The Linear at {path!r} has no bias, but the npz form wants one of every "
+                    "layer. Export as safetensors."
                 )
             number = len(arrays) // 2 + 1
             arrays |= {f"W{number}": layer.weight.data, f"b{number}": layer.bias.data}
@@ -66,7 +60,8 @@ def read_npz(
     Parameters
     ----------
     path : path
-        A file with the keys W1, b1, W2, b2, ... for any number of layers; weights (in, out), biases (n,) or (1, n).
+        A file with the keys W1, b1, W2, b2, ... for any number of layers; weights (in, out),
+        biases (n,) or (1, n).
     activation, output, dropout : str, str, float
         As for `nn.MLP`: the file does not say. The defaults are those of a classroom network.
 
@@ -78,7 +73,8 @@ def read_npz(
     Raises
     ------
     DataError
-        If the file is no npz file, keys are missing, arrays are not of floats, or shapes do not follow from each other.
+        If the file is no npz file, keys are missing, arrays are not of floats, or shapes do not
+        follow from each other.
     """
     arrays = read_arrays(Path(path), lambda names: _all_layers(path, names))
     depth = len(arrays) // 2
@@ -86,9 +82,10 @@ def read_npz(
     biases = [arrays[f"b{layer}"].reshape(-1) for layer in range(1, depth + 1)]
     sizes = [len(np.atleast_1d(weights[0])), *(b.size for b in biases)]
     for i, weight in enumerate(weights):
-        if weight.shape != (sizes[i], sizes[i + 1]):
+        expected = (sizes[i], sizes[i + 1])
+        if weight.shape != expected:
             raise DataError(
-                f"{path}: W{i + 1} has shape {weight.shape}, but its neighbours ask for {(sizes[i], sizes[i + 1])}."
+                f"{path}: W{i + 1} has shape {weight.shape}, but its neighbours ask for {expected}."
             )
     model = nn.MLP(sizes, activation, output, dropout=dropout, dtype=np.result_type(*weights))
     linear = [layer for layer in model if isinstance(layer, nn.Linear)]
@@ -100,7 +97,6 @@ def read_npz(
 def _all_layers(path: str | PathLike[str], names: list[str]) -> dict[str, str]:
     expected = [f"{kind}{layer}" for layer in range(1, len(names) // 2 + 1) for kind in "Wb"]
     if not names or sorted(names) != sorted(expected):
-        raise DataError(
-            f"{path}: expected the keys W1, b1, W2, b2, ..., but found {printable(', '.join(sorted(names))) or 'none'}."
-        )
+        found = printable(", ".join(sorted(names))) or "none"
+        raise DataError(f"{path}: expected the keys W1, b1, W2, b2, ..., but found {found}.")
     return dict.fromkeys(expected, "f")

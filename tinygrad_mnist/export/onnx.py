@@ -1,4 +1,4 @@
-"""A model as an ONNX graph, which runs elsewhere: in a browser, on a phone, from another language."""
+"""A model as an ONNX graph, which runs elsewhere: in a browser, on a phone, in other languages."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def write_onnx(
 ) -> None:
     r"""Write what a model computes when it does not train, in float32, to an open binary file.
 
-    The graph takes ``input``, (batch, \*shape), and gives ``output``; both are float32, and batch is free. It computes what
-    `model` returns: logits, if the model leaves the softmax to its loss.
+    The graph takes ``input``, (batch, \*shape), and gives ``output``; both are float32, and batch
+    is free. It computes what `model` returns: logits, if the model leaves the softmax to its loss.
 
     Parameters
     ----------
@@ -68,35 +68,16 @@ def write_onnx(
         ) from error
     chain = list(layers(model, COUNTERPARTS))
     example = np.zeros((2, *_shape(chain, shape)), np.float32)
-    graph = _Graph(onnx.helper, onnx.numpy_helper)
+    graph = _Graph(onnx)
     value, given = "input", example.shape
     for position, (path, layer) in enumerate(chain, start=1):
-        before, example = example, _apply(path, layer, example)
-        value = graph.add(
-            path,
-            layer,
-            before.ndim,
-            value,
-            "output" if position == len(chain) else f"{path}.output",
-        )
-
-    def described(name: str, shape: Sequence[int]) -> Any:
-        return onnx.helper.make_tensor_value_info(
-            name, onnx.TensorProto.FLOAT, ["batch", *shape[1:]]
-        )
-
-    inputs, outputs = [described("input", given)], [described("output", example.shape)]
-    made = onnx.helper.make_graph(
-        graph.nodes, type(model).__name__, inputs, outputs, list(graph.constants.values())
-    )
-    opset = [onnx.helper.make_opsetid("", OPSET)]
-    proto = onnx.helper.make_model(
-        made, ir_version=IR_VERSION, opset_imports=opset, producer_name="tinygrad_mnist"
-    )
+        out = "output" if position == len(chain) else f"{path}.output"
+        graph.add(path, layer, example.ndim, value, out)
+        value, example = out, _apply(path, layer, example)
+    proto = graph.model(type(model).__name__, given, example.shape)
     if about is not None:
-        onnx.helper.set_model_props(
-            proto, {"tinygrad_mnist": json.dumps(dict(about), sort_keys=True)}
-        )
+        told = json.dumps(dict(about), sort_keys=True)
+        onnx.helper.set_model_props(proto, {"tinygrad_mnist": told})
     onnx.checker.check_model(proto, full_check=True)
     file.write(proto.SerializeToString(deterministic=True))
 
@@ -109,13 +90,14 @@ def _shape(chain: list[tuple[str, nn.Module]], shape: Sequence[int] | None) -> S
     first = chain[0][1]
     if not isinstance(first, nn.Linear):
         raise ExportError(
-            f"The model starts with a {type(first).__name__}, which does not say what goes in. Pass shape=(28, 28), say."
+            f"The model starts with a {type(first).__name__}, which does not say what goes in. "
+            "Pass shape=(28, 28), say."
         )
     return first.weight.shape[:1]
 
 
 def _apply(path: str, layer: nn.Module, x: Any) -> Any:
-    """What comes out of a layer that does not train: of interest for its shape, and for the layer's own complaints."""
+    """What comes out of a layer that does not train; its shape matters, or what goes wrong."""
     try:
         with no_grad():
             return x if isinstance(layer, nn.Dropout) else np.asarray(layer(x))
@@ -124,16 +106,16 @@ def _apply(path: str, layer: nn.Module, x: Any) -> Any:
 
 
 class _Graph:
-    """Nodes and constants under construction. A parameter that several layers share is one constant."""
+    """Nodes and constants under construction; a parameter shared by layers is one constant."""
 
-    def __init__(self, helper: Any, numpy_helper: Any) -> None:
-        self.helper, self.numpy_helper = helper, numpy_helper
+    def __init__(self, onnx: Any) -> None:
+        self.onnx = onnx
         self.nodes: list[Any] = []
         self.constants: dict[nn.Parameter, Any] = {}
 
-    def add(self, path: str, layer: nn.Module, ndim: int, value: str, out: str) -> str:
-        """Add the nodes of a layer between two values, the first of which has `ndim` axes; return the name of the second."""
-        operator, attributes = next(
+    def add(self, path: str, layer: nn.Module, ndim: int, value: str, out: str) -> None:
+        """Add the nodes of a layer between two values, the first of which has `ndim` axes."""
+        operator, own_names = next(
             entry for kind, entry in COUNTERPARTS.items() if kind.forward is forward_of(layer)
         )
         parameters = [
@@ -147,22 +129,30 @@ class _Graph:
             if bias:
                 self.node("Add", [product, *bias], out)
         else:
-            self.node(
-                operator,
-                [value, *parameters],
-                out,
-                **{name: getattr(layer, own) for name, own in attributes.items()},
-            )
-        return out
+            attributes = {name: getattr(layer, own) for name, own in own_names.items()}
+            self.node(operator, [value, *parameters], out, **attributes)
 
     def node(self, operator: str, inputs: list[str], out: str, **attributes: Any) -> None:
         """Add a node, named after its output."""
-        self.nodes.append(self.helper.make_node(operator, inputs, [out], out, **attributes))
+        self.nodes.append(self.onnx.helper.make_node(operator, inputs, [out], out, **attributes))
 
     def constant(self, name: str, parameter: nn.Parameter) -> str:
         """The name under which a parameter's values are in the graph: that of its first use."""
         if parameter not in self.constants:
-            self.constants[parameter] = self.numpy_helper.from_array(
-                np.asarray(parameter.data, np.float32, order="C"), name
-            )
+            values = np.asarray(parameter.data, np.float32, order="C")
+            self.constants[parameter] = self.onnx.numpy_helper.from_array(values, name)
         return str(self.constants[parameter].name)
+
+    def model(self, name: str, given: Sequence[int], found: Sequence[int]) -> Any:
+        """The graph as a model, from ``input`` to ``output`` of these shapes, for any batch."""
+        helper, number = self.onnx.helper, self.onnx.TensorProto.FLOAT
+        inputs, outputs = (
+            [helper.make_tensor_value_info(value, number, ["batch", *shape[1:]])]
+            for value, shape in (("input", given), ("output", found))
+        )
+        constants = list(self.constants.values())
+        graph = helper.make_graph(self.nodes, name, inputs, outputs, constants)
+        opset = [helper.make_opsetid("", OPSET)]
+        return helper.make_model(
+            graph, ir_version=IR_VERSION, opset_imports=opset, producer_name="tinygrad_mnist"
+        )

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
     from tinygrad_mnist import nn
 
+DAMAGED = (TypeError, AttributeError, KeyError, ValueError, RecursionError)
+"""What reading a damaged header may raise."""
+
 KEY = "tinygrad_mnist"
-"""The one key of the metadata; with more of them the same weights would not always give the same bytes."""
+"""The one key of the metadata; with several, the same weights could give different bytes."""
 
 
 def write_safetensors(
@@ -45,7 +48,7 @@ def write_safetensors(
 
 
 def read_safetensors(path: str | PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """The arrays of a safetensors file, for `nn.Module.load_state_dict`, and what was said about them.
+    """The arrays of a safetensors file, for `nn.Module.load_state_dict`, and its metadata.
 
     Returns
     -------
@@ -57,7 +60,8 @@ def read_safetensors(path: str | PathLike[str]) -> tuple[dict[str, NDArray[Any]]
     Raises
     ------
     DataError
-        If the file cannot be read, is no safetensors file, or holds numbers that NumPy has no type for.
+        If the file cannot be read, is no safetensors file, or holds numbers of a type that NumPy
+        has not.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -65,17 +69,11 @@ def read_safetensors(path: str | PathLike[str]) -> tuple[dict[str, NDArray[Any]]
     try:
         with path.open("rb"), safe_open(path, framework="numpy") as file:
             about = json.loads((file.metadata() or {}).get(KEY, "{}"))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+            names = file.keys()  # it is no mapping
+            arrays = {name: file.get_tensor(name) for name in names}
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    except (
-        SafetensorError,
-        TypeError,
-        AttributeError,
-        KeyError,
-        ValueError,
-        RecursionError,
-    ) as error:
+    except (*DAMAGED, SafetensorError) as error:
         raise DataError(
             f"{path}: not a safetensors file of arrays, or damaged: {cause(error)}."
         ) from error

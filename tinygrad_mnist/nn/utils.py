@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import Any
+from math import sqrt
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_mnist.autodiff import Tensor
 from tinygrad_mnist.nn.arguments import number, seen
+
+if TYPE_CHECKING:
+    from tinygrad_mnist.autodiff.variable import Array
 
 
 def clip_grad_norm_(
@@ -61,12 +65,21 @@ def clip_grad_norm_(
     if not gradients:
         return Tensor(0.0)
     with np.errstate(over="ignore", invalid="ignore"):
-        together = np.concatenate([g.data.ravel() for g in gradients], dtype=np.float64)
-        norm = float(np.linalg.norm(together, float(norm_type)))
+        norm = length([g.data for g in gradients], float(norm_type))
         factor = float(np.minimum(max_norm / (norm + 1e-6), 1.0))
         for g in gradients:
             g.data *= factor
         return Tensor(np.array(norm, dtype=np.result_type(*[g.dtype for g in gradients])))
+
+
+def length(arrays: list[Array], order: float) -> float:
+    """The norm of all elements together."""
+    if order == 2:
+        squares = sum(float(np.vdot(a, a)) for a in arrays)
+        if 1e-20 < squares < 1e20:  # far from where float32 ends
+            return sqrt(squares)
+    together = np.concatenate([a.ravel() for a in arrays], dtype=np.float64)
+    return float(np.linalg.norm(together, order))
 
 
 def _tensors(parameters: Any) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""A training on disk: everything its next step depends on, in one npz file that is checked when it is read back."""
+"""A training on disk: all that its next step depends on, in one npz file, checked when read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import warnings
 from dataclasses import asdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
-from zipfile import ZIP_STORED, ZipFile
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from tinygrad_mnist.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
     from numpy.typing import NDArray
 
@@ -29,6 +30,8 @@ NEWEST, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"
 FORMAT = 1
 ABOUT = "about"
 """The entry that says in JSON what is not an array: the bytes of a text."""
+PARTS = ("recipe", "environment", "data", "numbers", "sha256")
+"""What that entry holds, each a dict."""
 MOST_TEXT = 1 << 22
 """Bytes of JSON, and of everything in the file that does not grow with the network."""
 
@@ -45,8 +48,8 @@ class Checkpoint(NamedTuple):
     environment : dict
         Where that was.
     data : dict
-        Which files replace MNIST's: their ``files``, the ``folder`` those names start from, and the ``sha256`` of what is trained
-        on; empty for MNIST.
+        Which files replace MNIST's: their ``files``, the ``folder`` those names start from, and the
+        ``sha256`` of what is trained on; empty for MNIST.
     """
 
     recipe: Recipe
@@ -72,16 +75,18 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         "numbers": numbers,
         "sha256": {name: digest(array) for name, array in arrays.items()},
     }
-    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
-    write(
-        folder / NEWEST,
-        lambda file: np.savez(file, allow_pickle=False, **{ABOUT: text}, **arrays),
-        keep=folder / PREVIOUS,
-    )
+    entries = {ABOUT: np.frombuffer(json.dumps(about).encode(), np.uint8)} | arrays
+
+    def fill(file: BinaryIO) -> None:
+        np.savez(file, allow_pickle=False, **entries)
+
+    write(folder / NEWEST, fill, keep=folder / PREVIOUS)
 
 
 def load(folder: Path) -> tuple[Checkpoint, Path, str]:
-    """The newest checkpoint of a folder and its file, or the one before it if the newest is damaged; then also a notice that says so.
+    """The newest checkpoint of a folder, its file, and "".
+
+    If the newest is damaged, the one before it, and a notice that says so.
 
     Raises
     ------
@@ -93,24 +98,23 @@ def load(folder: Path) -> tuple[Checkpoint, Path, str]:
     newest, previous = folder / NEWEST, folder / PREVIOUS
     if not (newest.exists() or previous.exists()):
         raise RunFolderError(
-            f"{folder}: there is no checkpoint to go on from. `tinygrad-mnist train` begins a training."
+            f"{folder}: there is no checkpoint to go on from. "
+            "`tinygrad-mnist train` begins a training."
         )
     try:
         return read(newest), newest, ""
     except DataError as error:
         if not previous.exists():
             raise
-        return (
-            read(previous),
-            previous,
-            f"{error} Going on from {previous}, the checkpoint before it.",
-        )
+        notice = f"{error} Going on from {previous}, the checkpoint before it."
+        return read(previous), previous, notice
 
 
 def read(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
-    Nothing in it is executed, and memory is taken in proportion to the bytes of the file, whatever it announces.
+    Nothing in it is executed, and memory is taken in proportion to the bytes of the file, whatever
+    it announces.
 
     Raises
     ------
@@ -118,54 +122,64 @@ def read(path: Path) -> Checkpoint:
         If it cannot be read, is damaged, or its size is not that of a checkpoint of its network.
     """
     try:
-        with (
-            path.open("rb") as file,
-            ZipFile(file) as archive,
-            warnings.catch_warnings(action="ignore"),
-        ):
-            size = path.stat().st_size
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            if any(
-                info.compress_type != ZIP_STORED or max(info.compress_size, info.file_size) > size
-                for info in members.values()
-            ):
-                raise DataError(f"{path}: damaged, or not a checkpoint: those are not compressed.")
-            if ABOUT not in members or members[ABOUT].file_size > MOST_TEXT:
-                raise DataError(
-                    f"{path}: not a checkpoint: it lacks the entry {ABOUT!r} of at most {MOST_TEXT:,} bytes."
-                )
-            about = json.loads(_array(archive.read(members.pop(ABOUT))).tobytes())
-            if about["format"] != FORMAT:
-                raise DataError(
-                    f"{path}: a checkpoint of format {about['format']!r:.20}, but this version reads format {FORMAT}."
-                )
-            if not all(
-                isinstance(about[part], dict)
-                for part in ("recipe", "environment", "data", "numbers", "sha256")
-            ):
-                raise DataError(f"{path}: damaged: a part of its entry {ABOUT!r} is missing.")
+        quiet = warnings.catch_warnings(action="ignore")
+        with path.open("rb") as file, ZipFile(file) as archive, quiet:
+            members = _members(path, archive)
+            about = _about(path, archive.read(members.pop(ABOUT)))
             recipe = Recipe(**about["recipe"])
-            _check_size(path, size, recipe)
+            _check_size(path, recipe)
             arrays = {name: _array(archive.read(info)) for name, info in members.items()}
     except DataError:
         raise
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    except (
-        Exception
-    ) as error:  # on damaged files, zipfile, json and NumPy's reader of headers raise many kinds
+    except Exception as error:  # damaged files make NumPy, zipfile and json raise many kinds
         raise DataError(
             f"{path}: damaged, or not a checkpoint: {type(error).__name__} {cause(error)}."
         ) from error
-    if damaged := sorted(
-        name
-        for name in arrays.keys() | about["sha256"].keys()
-        if name not in arrays or digest(arrays[name]) != about["sha256"].get(name)
-    ):
-        raise DataError(
-            f"{path}: damaged: {printable(', '.join(damaged))} is not what was saved: another SHA-256."
-        )
+    _compare(path, arrays, about["sha256"])
     return Checkpoint(recipe, State(arrays, about["numbers"]), about["environment"], about["data"])
+
+
+def _members(path: Path, archive: ZipFile) -> dict[str, ZipInfo]:
+    """The entries, if none announces more than the file holds."""
+    members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+    size = path.stat().st_size
+    for info in members.values():
+        if info.compress_type != ZIP_STORED or max(info.compress_size, info.file_size) > size:
+            raise DataError(f"{path}: damaged, or not a checkpoint: those are not compressed.")
+    if ABOUT not in members or members[ABOUT].file_size > MOST_TEXT:
+        raise DataError(
+            f"{path}: not a checkpoint: it lacks the entry {ABOUT!r} "
+            f"of at most {MOST_TEXT:,} bytes."
+        )
+    return members
+
+
+def _about(path: Path, content: bytes) -> dict[str, Any]:
+    """What is not an array, if all its parts are there."""
+    about: dict[str, Any] = json.loads(_array(content).tobytes())
+    if about["format"] != FORMAT:
+        raise DataError(
+            f"{path}: a checkpoint of format {about['format']!r:.20}, "
+            f"but this version reads format {FORMAT}."
+        )
+    if not all(isinstance(about[part], dict) for part in PARTS):
+        raise DataError(f"{path}: damaged: a part of its entry {ABOUT!r} is missing.")
+    return about
+
+
+def _compare(path: Path, arrays: dict[str, NDArray[Any]], sums: dict[str, str]) -> None:
+    """Refuse arrays that are not what was saved."""
+    found = {name: digest(array) for name, array in arrays.items()}
+    damaged = [
+        name
+        for name in found.keys() | sums.keys()
+        if name not in found or found[name] != sums.get(name)
+    ]
+    if damaged:
+        names = printable(", ".join(sorted(damaged)))
+        raise DataError(f"{path}: damaged: {names} is not what was saved: another SHA-256.")
 
 
 def digest(array: NDArray[Any]) -> str:
@@ -182,16 +196,21 @@ def _array(content: bytes) -> NDArray[Any]:
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
     if dtype.kind not in "uif" or min(shape, default=0) < 0:
         raise ValueError(f"an array of {dtype} has the shape {shape}")
-    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(
-        shape, order="F" if fortran else "C"
-    )
+    array = np.frombuffer(content, dtype, offset=stream.tell())
+    return array.reshape(shape, order="F" if fortran else "C")
 
 
-def _check_size(path: Path, size: int, recipe: Recipe) -> None:
-    """A network takes its room once; with what the optimizer remembers of it, and its best weights, four times at most."""
-    network = 4 * sum((n_in + 1) * n_out for n_in, n_out in pairwise((PIXELS, *recipe.hidden, 10)))
+def _check_size(path: Path, recipe: Recipe) -> None:
+    """Refuse a file too small or too large for its network.
+
+    A network takes its room once; with what the optimizer remembers of it, and its best weights,
+    four times at most.
+    """
+    size, sizes = path.stat().st_size, (PIXELS, *recipe.hidden, 10)
+    network = 4 * sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
     epochs = 64 * recipe.epochs
     if not network <= size <= 4 * network + epochs + 2 * MOST_TEXT:
         raise DataError(
-            f"{path}: holds {size:,} bytes, which is not the size of a checkpoint for hidden = {list(recipe.hidden)}."
+            f"{path}: holds {size:,} bytes, which is not the size of a checkpoint "
+            f"for hidden = {list(recipe.hidden)}."
         )

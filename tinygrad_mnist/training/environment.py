@@ -13,22 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DECIDING = (
-    "tinygrad_mnist",
-    "numpy",
-    "blas",
-    "blas threads",
-    "blas kernels",
-    "processor kind",
-    "system",
-)
+    "tinygrad_mnist", "numpy", "blas", "blas threads", "blas kernels", "processor kind", "system",
+)  # fmt: skip
 """Entries on which the last bit of a result may depend."""
 
 
-def environment() -> dict[str, Any]:
-    """What there is here, by name, in words and numbers."""
+def environment(threads: int = 1) -> dict[str, Any]:
+    """What there is here, by name, in words and numbers; `threads` are those of the recipe."""
     from threadpoolctl import threadpool_info
 
     built = np.show_config(mode="dicts")
+    linked = built["Build Dependencies"]["blas"]
     blas: dict[str, Any] = next(
         (library for library in threadpool_info() if library["user_api"] == "blas"), {}
     )
@@ -36,10 +31,8 @@ def environment() -> dict[str, Any]:
         "tinygrad_mnist": version("tinygrad-mnist"),
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "blas": " ".join(
-            str(built["Build Dependencies"]["blas"].get(key, "")) for key in ("name", "version")
-        ).strip(),
-        "blas threads": blas.get("num_threads", "unknown"),
+        "blas": f"{linked.get('name', '')} {linked.get('version', '')}".strip(),
+        "blas threads": threads,
         "blas kernels": blas.get("architecture", "unknown"),
         "processor kind": (built["SIMD Extensions"].get("found") or ["baseline"])[-1],
         "processors": os.cpu_count(),
@@ -48,7 +41,7 @@ def environment() -> dict[str, Any]:
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """In which of the `DECIDING` entries two environments differ, as in ``numpy is 2.1, was 2.0``."""
+    """Which of the `DECIDING` entries differ in two environments: ``numpy is 2.1, was 2.0``."""
     return [
         f"{name} is {now[name]}, was {then.get(name)}"
         for name in DECIDING

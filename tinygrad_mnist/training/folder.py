@@ -1,4 +1,4 @@
-"""The run folder on disk: where it may be, who may write to it, and files that are there whole or not at all."""
+"""The run folder on disk: where it is, who may write to it, and files that are whole or absent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNFINISHED = ".unfinished"
 
 
 class RunFolderError(OSError):
-    """The folder for a run, or a file to be written, cannot be used; the message says why and what could."""
+    """A run's folder, or a file to write, cannot be used; the message says why and what can."""
 
 
 def free_folder(name: str) -> Path:
@@ -59,8 +59,9 @@ def prepare(folder: Path) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Keep other trainers out of a folder, and clear away what a killed one left unfinished.
 
-    The operating system holds the lock and drops it when this process ends, however it ends; so the file that a killed process
-    leaves behind locks nothing. The process number in the file is for people.
+    The operating system holds the lock and drops it when this process ends, however it ends; so
+    the file that a killed process leaves behind locks nothing. The process number in the file is
+    for people.
 
     Raises
     ------
@@ -73,7 +74,8 @@ def locked(folder: Path) -> Iterator[None]:
     except BlockingIOError:
         holder = path.read_text(errors="replace").strip()[:20] or "another"
         raise RunFolderError(
-            f"{folder}: process {holder} is training there. Wait until it ends, or choose another folder."
+            f"{folder}: process {holder} is training there. "
+            "Wait until it ends, or choose another folder."
         ) from None
     except OSError as error:
         raise RunFolderError(
@@ -90,7 +92,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _lock(path: Path) -> int:
-    """A descriptor of the lock file, locked. A file that its holder removed meanwhile locks nothing: try the next one."""
+    """A descriptor of the lock file, locked.
+
+    A file that its holder removed meanwhile locks nothing: then the next one is tried.
+    """
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -116,8 +121,8 @@ def write(
 ) -> None:
     """Write a file whole or not at all, whatever fails meanwhile and even if the power does.
 
-    The new file is written beside its place, forced to the disk, and moved there. A device such as ``/dev/stdout`` is written to
-    directly.
+    The new file is written beside its place, forced to the disk, and moved there. A device such as
+    ``/dev/stdout`` is written to directly.
 
     Parameters
     ----------

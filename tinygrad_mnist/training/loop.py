@@ -1,4 +1,4 @@
-"""The training loop: batches forward, gradients back, a step; after each epoch a look at the validation set."""
+"""The training loop: batches forward, gradients back, a step; after each epoch, validation."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tinygrad_mnist import nn, optim
 from tinygrad_mnist.autodiff import no_grad
 from tinygrad_mnist.data import DataError, distort, minibatches, normalize, one_hot, split
 from tinygrad_mnist.nn.module import evaluating
+from tinygrad_mnist.training.threads import blas_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,8 +24,15 @@ if TYPE_CHECKING:
     from tinygrad_mnist.training.recipe import Recipe
 
 
+UNFIT = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What loading the state of something else may raise."""
+
+
 class DivergenceError(ArithmeticError):
-    """The loss is no longer a finite number; the message names epoch, batch, learning rate, layer, gradient norm, and a way out."""
+    """The loss is no longer a finite number.
+
+    The message names epoch, batch, learning rate, layer, gradient norm, and a way out.
+    """
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,8 @@ class Epoch:
     epoch : int
         From 1.
     loss, accuracy : float
-        Means over the epoch's training batches, as they were seen: with dropout, before each step, without L2 penalty.
+        Means over the epoch's training batches, as they were seen: with dropout, before each step,
+        without L2 penalty.
     validation_loss, validation_accuracy : float
         On the held-out examples, after the epoch.
     lr : float
@@ -78,24 +87,17 @@ class Result:
 
 def build_model(recipe: Recipe, inputs: int, rng: np.random.Generator) -> nn.MLP:
     """The untrained network of a recipe, for `inputs` pixels."""
-    return nn.MLP(
-        (inputs, *recipe.hidden, 10),
-        recipe.activation,
-        recipe.output,
-        recipe.initialiser,
-        recipe.dropout,
-        rng=rng,
-    )
+    sizes, kinds = (inputs, *recipe.hidden, 10), (recipe.activation, recipe.output)
+    return nn.MLP(sizes, *kinds, recipe.initialiser, recipe.dropout, rng=rng)
 
 
 def build_optimizer(recipe: Recipe, model: nn.Module) -> optim.SGD | optim.Adam:
     """The optimizer of a recipe: weights decay, biases do not."""
+    weights = [p for p in model.parameters() if p.ndim > 1]
+    biases = [p for p in model.parameters() if p.ndim == 1]
     groups = [
-        {
-            "params": [p for p in model.parameters() if p.ndim > 1],
-            "weight_decay": recipe.weight_decay,
-        },
-        {"params": [p for p in model.parameters() if p.ndim == 1], "weight_decay": 0.0},
+        {"params": weights, "weight_decay": recipe.weight_decay},
+        {"params": biases, "weight_decay": 0.0},
     ]
     if recipe.optimizer != "sgd":
         kind = {"adam": optim.Adam, "adamw": optim.AdamW}[recipe.optimizer]
@@ -106,12 +108,10 @@ def build_optimizer(recipe: Recipe, model: nn.Module) -> optim.SGD | optim.Adam:
 def build_schedule(recipe: Recipe, optimizer: Any, batches: int) -> Any:
     """The learning-rate schedule of a recipe whose epochs have so many batches."""
     if recipe.schedule == "one_cycle":
-        return optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=recipe.lr, total_steps=recipe.epochs * batches
-        )
-    return optim.lr_scheduler.ExponentialLR(
-        optimizer, gamma=recipe.gamma if recipe.schedule == "exponential" else 1.0
-    )
+        steps = recipe.epochs * batches
+        return optim.lr_scheduler.OneCycleLR(optimizer, max_lr=recipe.lr, total_steps=steps)
+    gamma = recipe.gamma if recipe.schedule == "exponential" else 1.0
+    return optim.lr_scheduler.ExponentialLR(optimizer, gamma=gamma)
 
 
 def train(
@@ -128,7 +128,8 @@ def train(
     Parameters
     ----------
     recipe : Recipe
-        What to do. The same recipe, data, NumPy and number of threads give the same weights, bit by bit.
+        What to do. The same recipe, data and NumPy give the same weights, bit by bit, on any
+        number of cores.
     images : ndarray, (n, pixels)
         Bytes or floats; normalised batch by batch.
     labels : ndarray of int, (n,)
@@ -147,7 +148,8 @@ def train(
     Raises
     ------
     DataError
-        If nothing is left to train on or to hold out, or images that are not square are to be distorted.
+        If nothing is left to train on or to hold out, or images that are not square are to be
+        distorted.
     DivergenceError
         If the loss becomes infinite or NaN.
     """
@@ -173,17 +175,19 @@ class State(NamedTuple):
 
 @dataclass
 class UnderWay:
-    """How far an epoch has come: batches done, their loss and right answers in sum, the last step's learning rate, wall time."""
+    """How far an epoch has come."""
 
-    batch: int = 0
-    loss_sum: float = 0.0
+    batch: int = 0  # how many are done
+    loss_sum: float = 0.0  # over their examples
     correct: int = 0
-    lr: float = 0.0
-    seconds: float = 0.0
+    lr: float = 0.0  # of the last step
+    seconds: float = 0.0  # of wall time
 
 
 class Training:
-    """A training that can be put aside after any step and taken up again, with the same outcome bit by bit.
+    """A training that can be put aside after any step and taken up again.
+
+    The outcome is the same, bit by bit.
 
     Parameters
     ----------
@@ -206,24 +210,19 @@ class Training:
 
     def __init__(self, recipe: Recipe, images: NDArray[Any], labels: NDArray[np.int64]) -> None:
         self.recipe, self.images, self.labels = recipe, images, labels
-        split_rng, *rngs = (
-            np.random.default_rng(seed) for seed in np.random.SeedSequence(recipe.seed).spawn(4)
-        )
+        split_rng, *rngs = map(np.random.default_rng, np.random.SeedSequence(recipe.seed).spawn(4))
         self.rngs = dict(zip(("model", "order", "distortion"), rngs, strict=True))
         self.training_rows, self.validation_rows = _rows(recipe, len(images), split_rng)
         self.batches = -(-len(self.training_rows) // recipe.batch_size)
-        self.distorted_epochs = (
-            recipe.epochs - recipe.plain_epochs if recipe.elastic_alpha or recipe.affine else 0
-        )
+        distorts = recipe.elastic_alpha or recipe.affine
+        self.distorted_epochs = recipe.epochs - recipe.plain_epochs if distorts else 0
         self.model = build_model(recipe, images.shape[1], self.rngs["model"])
         self.optimizer = build_optimizer(recipe, self.model)
         self.schedule = build_schedule(recipe, self.optimizer, self.batches)
         self.loss_fn = _loss(recipe)
         self.history: list[Epoch] = []
         self.under_way = UnderWay()
-        self.drawn_from = self.rngs[
-            "order"
-        ].bit_generator.state  # gives the order of the epoch under way
+        self.drawn_from = self.rngs["order"].bit_generator.state  # orders the epoch under way
         self.best_epoch = 0
         self.best_weights: dict[str, NDArray[Any]] = {}
 
@@ -235,10 +234,8 @@ class Training:
     @property
     def finished(self) -> bool:
         """Whether there is no epoch left, or the patience with the validation loss is used up."""
-        patience = self.recipe.patience
-        return (
-            self.epoch > self.recipe.epochs or 0 < patience <= len(self.history) - self.best_epoch
-        )
+        since_best = len(self.history) - self.best_epoch
+        return self.epoch > self.recipe.epochs or 0 < self.recipe.patience <= since_best
 
     def run(
         self,
@@ -248,25 +245,26 @@ class Training:
         should_stop: Callable[[], bool],
     ) -> str:
         """Train to the end, or until asked to stop; returns where that was, or ""."""
-        while not self.finished:
-            started = time.perf_counter() - self.under_way.seconds
-            for rows in self.remaining_batches():
-                self.step(rows)
-                self.under_way.seconds = time.perf_counter() - started
-                on_batch(self.epoch, self.under_way.batch, self.batches)
-                if should_stop():
-                    return f"in epoch {self.epoch} after batch {self.under_way.batch} of {self.batches}"
-            self.end_epoch(started)
-            on_epoch(self.history[-1])
+        with blas_threads(self.recipe.threads):
+            while not self.finished:
+                started = time.perf_counter() - self.under_way.seconds
+                for rows in self.remaining_batches():
+                    self.step(rows)
+                    self.under_way.seconds = time.perf_counter() - started
+                    on_batch(self.epoch, self.under_way.batch, self.batches)
+                    if should_stop():
+                        at = f"after batch {self.under_way.batch} of {self.batches}"
+                        return f"in epoch {self.epoch} {at}"
+                self.end_epoch(started)
+                on_epoch(self.history[-1])
         return ""
 
     def remaining_batches(self) -> Iterator[NDArray[np.intp]]:
         """The batches that the epoch still has, as rows of the images."""
         self.rngs["order"].bit_generator.state = self.drawn_from
         batches = minibatches(len(self.training_rows), self.recipe.batch_size, self.rngs["order"])
-        return (
-            self.training_rows[chosen] for chosen in islice(batches, self.under_way.batch, None)
-        )
+        remaining = islice(batches, self.under_way.batch, None)
+        return (self.training_rows[chosen] for chosen in remaining)
 
     def step(self, rows: NDArray[np.intp]) -> None:
         """One step along the gradient of one batch."""
@@ -297,42 +295,45 @@ class Training:
             self.schedule.step()
 
     def end_epoch(self, started: float) -> None:
-        """Look at the validation images, and write down what the epoch came to that began at `started`."""
+        """Look at the validation images, and write down what came of the epoch.
+
+        It began at `started`, as `time.perf_counter` says it.
+        """
         recipe, now, examples = self.recipe, self.under_way, len(self.training_rows)
         if recipe.schedule_every == "epoch":
             self.schedule.step()
+        held_out = self.validation_rows
         loss, accuracy = _validate(
-            self.model, self.loss_fn, self.images, self.labels, self.validation_rows, recipe
+            self.model, self.loss_fn, self.images, self.labels, held_out, recipe
         )
         if not isfinite(loss):
-            raise self._diverged(
-                f"validation loss became {loss}",
-                now.batch,
-                normalize(self.images[self.validation_rows], recipe.normalize),
-            )
-        seconds = time.perf_counter() - started
+            x = normalize(self.images[held_out], recipe.normalize)
+            raise self._diverged(f"validation loss became {loss}", now.batch, x)
         self.history.append(
             Epoch(
-                self.epoch,
-                now.loss_sum / examples,
-                now.correct / examples,
-                loss,
-                accuracy,
-                now.lr,
-                seconds,
+                epoch=self.epoch,
+                loss=now.loss_sum / examples,
+                accuracy=now.correct / examples,
+                validation_loss=loss,
+                validation_accuracy=accuracy,
+                lr=now.lr,
+                seconds=time.perf_counter() - started,
             )
         )
         self.under_way = UnderWay()
         self.drawn_from = self.rngs["order"].bit_generator.state
         if recipe.patience:
-            best_loss = (
-                self.history[self.best_epoch - 1].validation_loss if self.best_epoch else inf
-            )
+            best = self.best_epoch
+            best_loss = self.history[best - 1].validation_loss if best else inf
             if loss < best_loss - recipe.min_delta:
                 self.best_epoch, self.best_weights = len(self.history), _copy(self.model)
 
     def result(self, interrupted: str = "") -> Result:
-        """The outcome. With early stopping, puts the best weights into the model: nothing is to be trained after that."""
+        """The outcome.
+
+        With early stopping, puts the best weights into the model: nothing is to be trained after
+        that.
+        """
         kept_epoch = len(self.history)
         if self.recipe.patience and self.best_epoch:
             self.model.load_state_dict(self.best_weights)
@@ -345,19 +346,17 @@ class Training:
         Raises
         ------
         DivergenceError
-            If a weight is infinite or NaN: the step before spoiled it, and the next one would notice.
+            If a weight is infinite or NaN: the step before spoiled it, and the next one would see.
         """
         arrays = {f"model.{name}": array for name, array in _copy(self.model).items()}
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise self._diverged("weights became infinite or NaN", self.under_way.batch, None)
         arrays |= {f"best.{name}": array for name, array in self.best_weights.items()}
         for i, remembered in self.optimizer.state_dict()["state"].items():
-            arrays |= {
-                f"optimizer.{i}.{name}": np.asarray(value) for name, value in remembered.items()
-            }
-        arrays["history"] = np.array(
-            [astuple(epoch) for epoch in self.history], np.float64
-        ).reshape(-1, len(fields(Epoch)))
+            for name, value in remembered.items():
+                arrays[f"optimizer.{i}.{name}"] = np.asarray(value)
+        history = np.array([astuple(epoch) for epoch in self.history], np.float64)
+        arrays["history"] = history.reshape(-1, len(fields(Epoch)))
         generators = {name: rng.bit_generator.state for name, rng in self.rngs.items()}
         numbers = {
             "schedule": self.schedule.last_epoch,
@@ -370,7 +369,8 @@ class Training:
     def load_state(self, state: State) -> None:
         """Go on from where `state` was taken, by a training of the same recipe and data.
 
-        Learning rates and the like are not in the state: they follow from the recipe and the number of steps taken.
+        Learning rates and the like are not in the state: they follow from the recipe and the
+        number of steps taken.
 
         Raises
         ------
@@ -379,17 +379,9 @@ class Training:
         """
         try:
             self._load_state(*state)
-        except (
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ) as error:
-            raise DataError(
-                f"not the state of such a training: {(str(error).splitlines() or ['?'])[0][:200]}."
-            ) from error
+        except UNFIT as error:
+            first, *_ = str(error).splitlines() or ["?"]
+            raise DataError(f"not the state of such a training: {first[:200]}.") from error
 
     def _load_state(self, arrays: dict[str, NDArray[Any]], numbers: dict[str, Any]) -> None:
         parts: dict[str, dict[str, NDArray[Any]]] = {"model": {}, "best": {}, "optimizer": {}}
@@ -404,53 +396,57 @@ class Training:
         if parts["best"]:
             self.model.load_state_dict(parts["best"])  # see whether they fit
         self.model.load_state_dict(parts["model"])
-        self.optimizer.load_state_dict(
-            {"state": remembered, "param_groups": self.optimizer.state_dict()["param_groups"]}
-        )
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": remembered, "param_groups": groups})
         self.schedule.last_epoch = int(numbers["schedule"]) - 1
         self.schedule.step()  # sets the learning rate
         self.history = [Epoch(int(row[0]), *map(float, row[1:])) for row in arrays["history"]]
-        kinds = (int, float, int, float, float)
+        now = numbers["under_way"]
         self.under_way = UnderWay(
-            **{
-                field.name: kind(numbers["under_way"][field.name])
-                for field, kind in zip(fields(UnderWay), kinds, strict=True)
-            }
+            batch=int(now["batch"]),
+            loss_sum=float(now["loss_sum"]),
+            correct=int(now["correct"]),
+            lr=float(now["lr"]),
+            seconds=float(now["seconds"]),
         )
         self.best_epoch, self.best_weights = int(numbers["best_epoch"]), parts["best"]
         begun = len(self.history) + (self.under_way.batch > 0)
         if begun > self.recipe.epochs or not 0 <= self.under_way.batch <= self.batches:
             raise ValueError(
-                f"epoch {begun} has begun, batch {self.under_way.batch}: more than {self.recipe.epochs} of {self.batches}"
+                f"epoch {begun} has begun, batch {self.under_way.batch}: "
+                f"more than {self.recipe.epochs} of {self.batches}"
             )
-        if not 0 <= self.best_epoch <= len(self.history) or (self.best_epoch > 0) != bool(
-            self.best_weights
-        ):
+        has_best = self.best_epoch > 0
+        if not 0 <= self.best_epoch <= len(self.history) or has_best != bool(self.best_weights):
             raise ValueError(f"the weights of epoch {self.best_epoch} are not there")
         for name, rng in self.rngs.items():
             rng.bit_generator.state = numbers["rngs"][name]
         self.drawn_from = self.rngs["order"].bit_generator.state
 
     def _diverged(self, what: str, batch: int, x: NDArray[Any] | None) -> DivergenceError:
-        """Where the numbers went wrong. Found after the fact, so that a sound training pays nothing for it."""
+        """Where the numbers went wrong; found afterwards, so a sound training pays nothing."""
         layer = self._first_layer_not_finite(x)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), inf).item()  # clips nothing
         return DivergenceError(
-            f"The {what} in epoch {self.epoch}, batch {batch}, at learning rate {self.under_way.lr:.3g}. {layer} "
-            f"The gradient of the step before had norm {norm:.3g}. Try a smaller lr, such as {self.recipe.lr / 10:.3g}."
+            f"The {what} in epoch {self.epoch}, batch {batch}, "
+            f"at learning rate {self.under_way.lr:.3g}. {layer} "
+            f"The gradient of the step before had norm {norm:.3g}. "
+            f"Try a smaller lr, such as {self.recipe.lr / 10:.3g}."
         )
 
     def _first_layer_not_finite(self, x: Any) -> str:
         with no_grad(), np.errstate(over="ignore", invalid="ignore"):
             for name, layer in self.model.named_children():
-                numbers = {f"{p}'s gradient": t.grad for p, t in layer.named_parameters()} | dict(
-                    layer.named_parameters()
-                )
+                numbers: dict[str, Any] = {}
+                for p, t in layer.named_parameters():
+                    numbers[f"{p}'s gradient"] = t.grad
+                numbers |= layer.named_parameters()
                 if x is not None:
                     x = numbers["output"] = layer(x)
                 for what, t in numbers.items():
                     if t is not None and not np.isfinite(t.data).all():
-                        return f"First not finite: the {what} of layer {name} ({type(layer).__name__})."
+                        where = f"the {what} of layer {name} ({type(layer).__name__})"
+                        return f"First not finite: {where}."
         return "Every layer's output was finite, only their loss was not."
 
 
@@ -463,7 +459,8 @@ def _rows(
         validation_rows = validation_rows[validation_rows >= recipe.examples]
     if not (len(training_rows) and len(validation_rows)):
         raise DataError(
-            f"{images} images are too few to hold out a fraction of {recipe.validation}. Change validation or examples, or add images."
+            f"{images} images are too few to hold out a fraction of {recipe.validation}. "
+            "Change validation or examples, or add images."
         )
     return training_rows, validation_rows
 

@@ -1,4 +1,4 @@
-"""What a person sees of a running training: a live line on a terminal, one plain line an epoch elsewhere."""
+"""What a person sees of a training: a live line on a terminal, a plain line per epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -61,13 +61,9 @@ class LiveProgress:
         if not self.bar.live.is_started:
             self.bar.start()
             self.bar.console.print(HEADER, style="bold")
-        done = (epoch - 1) * batches + batch
-        self.bar.update(
-            self.task,
-            completed=done,
-            total=self.epochs * batches,
-            description=f"epoch {epoch} of {self.epochs}",
-        )
+        done, total = (epoch - 1) * batches + batch, self.epochs * batches
+        now = f"epoch {epoch} of {self.epochs}"
+        self.bar.update(self.task, completed=done, total=total, description=now)
 
     def on_epoch(self, row: Epoch) -> None:
         """Print the epoch above the bar."""
@@ -81,8 +77,6 @@ class LiveProgress:
 def show(recipe: Recipe, stream: TextIO, examples: int = 60_000) -> PlainProgress | LiveProgress:
     """Live on a terminal, plain elsewhere; of so many examples the recipe holds some out."""
     images = recipe.examples or round(examples * (1 - recipe.validation))
-    return (
-        LiveProgress(images, stream, recipe.epochs)
-        if stream.isatty()
-        else PlainProgress(images, stream)
-    )
+    if stream.isatty():
+        return LiveProgress(images, stream, recipe.epochs)
+    return PlainProgress(images, stream)

@@ -1,4 +1,4 @@
-"""A recipe: everything that decides the outcome of a training run, as a frozen dataclass and as TOML."""
+"""A recipe: all that decides the outcome of a training, as a frozen dataclass and as TOML."""
 
 from __future__ import annotations
 
@@ -26,19 +26,14 @@ WIDEST, DEEPEST = 10_000, 100
 CHOICES = {
     "activation": ("sigmoid", "tanh", "relu"),
     "loss": ("cross_entropy", "mse"),
-    "initialiser": (
-        "xavier_uniform",
-        "xavier_normal",
-        "kaiming_uniform",
-        "kaiming_normal",
-        "standard_normal",
-    ),
+    "initialiser": ("xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal",
+                    "standard_normal"),
     "normalize": ("unit", "seed", "standardize"),
     "optimizer": ("sgd", "adam", "adamw"),
     "schedule": ("constant", "exponential", "one_cycle"),
     "schedule_every": ("epoch", "batch"),
     "published_on": ("training", "validation", "test"),
-}
+}  # fmt: skip
 
 # Key -> smallest and largest allowed value.
 LIMITS = {
@@ -58,8 +53,19 @@ LIMITS = {
     "patience": (0, 100_000),
     "min_delta": (0.0, 1e6),
     "seed": (0, 2**63),
+    "threads": (1, 1024),
     "published_error": (0.0, 100.0),
 }
+
+
+IN_WORDS = {
+    "float": "a number",
+    "int": "a whole number",
+    "str": "a word",
+    "bool": "true or false",
+    "tuple[int, ...]": "a list of whole numbers, as in [300, 100]",
+}
+"""What a value of a type is, in messages."""
 
 
 class RecipeError(ValueError):
@@ -85,7 +91,8 @@ class Recipe:
     dropout : float
         Probability of dropping a hidden activation.
     elastic_alpha, elastic_sigma, affine : float
-        How training images are distorted, anew in each epoch, as for `data.distort`; not at all if alpha and affine are 0.
+        How training images are distorted, anew in each epoch, as for `data.distort`; not at all if
+        alpha and affine are 0.
     plain_epochs : int
         So many epochs at the end see the images undistorted.
     optimizer : {"sgd", "adam", "adamw"}
@@ -97,8 +104,8 @@ class Recipe:
     nesterov : bool
         Of SGD.
     weight_decay : float
-        λ of the L2 penalty λ/2 Σ W², on weights and not on biases; with adamw, the part of a weight that is lost at a step, per
-        unit of learning rate.
+        λ of the L2 penalty λ/2 Σ W², on weights and not on biases; with adamw, the part of a
+        weight that is lost at a step, per unit of learning rate.
     schedule : {"constant", "exponential", "one_cycle"}
         How the learning rate changes; one_cycle moves the momentum too.
     schedule_every : {"epoch", "batch"}
@@ -106,17 +113,22 @@ class Recipe:
     gamma : float
         Factor of the exponential schedule.
     epochs, batch_size : int
-        Passes over the training examples, and examples a step: as many as there are for full-batch gradient descent.
+        Passes over the training examples, and examples per step: as many as there are for
+        full-batch gradient descent.
     validation : float
         Fraction of the 60 000 training images held out to watch the training.
     examples : int
         Train on the first so many images only; 0: on all that are not held out.
     patience : int
-        Stop after so many epochs without a better validation loss, and go back to the best weights; 0: never stop.
+        Stop after so many epochs without a better validation loss, and go back to the best
+        weights; 0: never stop.
     min_delta : float
         A validation loss is better if it is lower by more than this.
     seed : int
         Decides split, initial weights, order of examples, dropout masks, and distortions.
+    threads : int
+        Of the matrix products. With another number the last bits may be others. More than one
+        gains little on an idle machine, and loses much on a busy one.
     published_error : float
         What the network is known to reach, in percent, to compare with.
     published_on : {"training", "validation", "test"}
@@ -152,15 +164,19 @@ class Recipe:
     patience: int = 0
     min_delta: float = 0.0
     seed: int = 0
+    threads: int = 1
     published_error: float = 0.0
     published_on: str = "test"
     published_in: str = ""
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            object.__setattr__(
-                self, field.name, _typed(field.name, field.type, getattr(self, field.name))
-            )
+            value = _typed(field.name, field.type, getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+        self._check_each()
+        self._check_together()
+
+    def _check_each(self) -> None:
         for key, known in CHOICES.items():
             if getattr(self, key) not in known:
                 raise RecipeError(
@@ -173,16 +189,20 @@ class Recipe:
                 )
         if not re.fullmatch(NAME, self.name):
             raise RecipeError(
-                f"name must be at most 60 letters, digits, spaces and . _ -, and begin with none of . -, but is {self.name!r:.80}."
+                "name must be at most 60 letters, digits, spaces and . _ -, "
+                f"and begin with none of . -, but is {self.name!r:.80}."
             )
         if not all(1 <= width <= WIDEST for width in self.hidden) or len(self.hidden) > DEEPEST:
             raise RecipeError(
-                f"hidden lists the widths of at most {DEEPEST} hidden layers, each at least 1 and at most {WIDEST}, "
-                f"but is {list(self.hidden)!r:.80}."
+                f"hidden lists the widths of at most {DEEPEST} hidden layers, "
+                f"each at least 1 and at most {WIDEST}, but is {list(self.hidden)!r:.80}."
             )
+
+    def _check_together(self) -> None:
         if self.schedule == "one_cycle" and (self.schedule_every != "batch" or self.patience):
             raise RecipeError(
-                "one_cycle needs schedule_every = 'batch' and patience = 0: a cycle that is stopped early never reaches its end."
+                "one_cycle needs schedule_every = 'batch' and patience = 0: "
+                "a cycle that is stopped early never reaches its end."
             )
         if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
             raise RecipeError("nesterov needs optimizer = 'sgd' and a momentum above 0.")
@@ -201,10 +221,7 @@ class Recipe:
             raise RecipeError(f"{path}: cannot be read: {error.strerror}.") from error
         except RecipeError:
             raise
-        except (
-            ValueError,
-            RecursionError,
-        ) as error:  # TOMLDecodeError, UnicodeDecodeError; lists in lists in lists
+        except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, lists in lists in lists
             raise RecipeError(f"{path}: not valid TOML: {cause(error)}.") from error
         try:
             return cls(**_known({"name": path.stem} | values))
@@ -266,22 +283,11 @@ def _typed(key: str, annotation: Any, value: Any) -> Any:
         return float(value)
     if annotation == "int" and number and value == int(value):
         return int(value)
-    if (
-        annotation == "str" and isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
-    ) or (annotation == "bool" and isinstance(value, bool)):
+    if annotation == "bool" and isinstance(value, bool):
         return value
-    if (
-        annotation == "tuple[int, ...]"
-        and isinstance(value, (list, tuple))
-        and all(type(n) is int for n in value)
-    ):
+    if annotation == "str" and isinstance(value, str) and not re.search("[\ud800-\udfff]", value):
+        return value
+    listed = isinstance(value, (list, tuple)) and all(type(n) is int for n in value)
+    if annotation == "tuple[int, ...]" and listed:
         return tuple(value)
-    expected = {
-        "float": "a number",
-        "int": "a whole number",
-        "str": "a word",
-        "bool": "true or false",
-    }
-    raise RecipeError(
-        f"{key} must be {expected.get(annotation, 'a list of whole numbers, as in [300, 100]')}, but is {value!r:.80}."
-    )
+    raise RecipeError(f"{key} must be {IN_WORDS[annotation]}, but is {value!r:.80}.")

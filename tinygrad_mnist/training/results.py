@@ -1,4 +1,4 @@
-"""Every recipe over several seeds: the only source of the accuracies that the documentation quotes."""
+"""Every recipe over several seeds: the only source of the accuracies that the pages quote."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_mnist.data import load_mnist
 from tinygrad_mnist.training.loop import train
 from tinygrad_mnist.training.runs import measure, open_test_set
+from tinygrad_mnist.training.threads import blas_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +22,7 @@ def reproduce(
     seeds: Sequence[int],
     report: Callable[[str], object] = lambda line: None,
 ) -> list[dict[str, Any]]:
-    """Train each recipe with each seed, and look at the test set once a training.
+    """Train each recipe with each seed, and look at the test set once per training.
 
     Parameters
     ----------
@@ -35,8 +36,8 @@ def reproduce(
     Returns
     -------
     list of dict
-        For each recipe its name as ``recipe``, what is ``published`` of it, or None, and its ``runs``: what `measure`
-        says, a seed after the other.
+        For each recipe its name as ``recipe``, what is ``published`` of it, or None, and its
+        ``runs``: what `measure` says, a seed after the other.
     """
     images, labels = load_mnist(None)
     results = []
@@ -44,28 +45,27 @@ def reproduce(
         runs = []
         for seed in seeds:
             seeded = replace(recipe, seed=seed)
-            result = train(seeded, images, labels)
-            runs.append(measure(seeded, result, open_test_set(seeded, result)))
-            report(
-                f"{recipe.name}, seed {seed}: {100 * runs[-1]['test']['accuracy']:.2f} % in {runs[-1]['training_seconds']:.1f} s"
-            )
-        known = {
-            "accuracy": 1 - recipe.published_error / 100,
-            "on": recipe.published_on,
-            "in": recipe.published_in,
-        }
-        results.append(
-            {
-                "recipe": recipe.name,
-                "published": known if recipe.published_in else None,
-                "runs": runs,
-            }
-        )
+            with blas_threads(seeded.threads):
+                result = train(seeded, images, labels)
+                run = measure(seeded, result, open_test_set(seeded, result))
+            runs.append(run)
+            accuracy, seconds = 100 * run["test"]["accuracy"], run["training_seconds"]
+            report(f"{recipe.name}, seed {seed}: {accuracy:.2f} % in {seconds:.1f} s")
+        published = _known(recipe) if recipe.published_in else None
+        results.append({"recipe": recipe.name, "published": published, "runs": runs})
     return results
 
 
+def _known(recipe: Recipe) -> dict[str, Any]:
+    accuracy = 1 - recipe.published_error / 100
+    return {"accuracy": accuracy, "on": recipe.published_on, "in": recipe.published_in}
+
+
 def table(results: Iterable[dict[str, Any]]) -> str:
-    """The results as a Markdown table: what is published, mean ± standard deviation over the seeds, median time."""
+    """The results as a Markdown table.
+
+    Its columns: what is published, mean ± standard deviation over the seeds, and median time.
+    """
     lines = [
         "| recipe | published, % | test accuracy, % | seeds | training, s |",
         "|---|---|---|---|---|",
@@ -74,20 +74,17 @@ def table(results: Iterable[dict[str, Any]]) -> str:
         runs = result["runs"]
         published = _published(result["published"], runs) if result["published"] else ""
         seeds = ", ".join(str(run["seed"]) for run in runs)
-        seconds = median(run["training_seconds"] for run in runs)
-        lines.append(
-            f"| `{result['recipe']}` | {published} | {_mean(runs, 'test')} | {seeds} | {seconds:.1f} |"
-        )
+        seconds = f"{median(run['training_seconds'] for run in runs):.1f}"
+        cells = (f"`{result['recipe']}`", published, _mean(runs, "test"), seeds, seconds)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def _published(known: dict[str, Any], runs: Sequence[dict[str, Any]]) -> str:
-    where = (
-        ""
-        if known["on"] == "test"
-        else f" on {known['on']} images; here {_mean(runs, known['on'])}"
-    )
-    return f"{100 * known['accuracy']:.2f}{where}"
+    accuracy, part = f"{100 * known['accuracy']:.2f}", known["on"]
+    if part == "test":
+        return accuracy
+    return f"{accuracy} on {part} images; here {_mean(runs, part)}"
 
 
 def _mean(runs: Sequence[dict[str, Any]], part: str) -> str:

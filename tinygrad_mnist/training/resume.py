@@ -49,7 +49,8 @@ def resumed(
     RunFolderError
         If there is no checkpoint, or another process trains there.
     RecipeError
-        If ``config.toml`` or `recipe` is another one than that of the checkpoint, or an override cannot be.
+        If ``config.toml`` or `recipe` is another one than that of the checkpoint, or an override is
+        not possible.
     DataError
         If the checkpoint is damaged, or the data is not that of the checkpoint.
     """
@@ -62,12 +63,8 @@ def resumed(
         if config.exists():
             _agree(saved.recipe, wanted, str(config), Recipe.load(str(config)))
         if recipe or settings:
-            _agree(
-                saved.recipe,
-                wanted,
-                "The recipe asked for",
-                (recipe or saved.recipe).changed(settings),
-            )
+            asked_for = (recipe or saved.recipe).changed(settings)
+            _agree(saved.recipe, wanted, "The recipe asked for", asked_for)
         data, sets = _same_data(path, saved.data, files or {})
         training = Training(wanted, *training_set(sets))
         try:
@@ -75,21 +72,19 @@ def resumed(
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
         run = Run(folder, training, sets, data)
-        changed = "; ".join(differences(saved.environment, environment()))
-        run.notices = tuple(
-            filter(
-                None,
-                [
-                    notice,
-                    changed
-                    and f"{changed}. So it is not promised that the result will be the same bit by bit.",
-                    f"{folder}: this training was finished already. More of it: --override epochs=..."
-                    if run.outcome
-                    else "",
-                ],
-            )
-        )
+        run.notices = tuple(_notices(run, notice, saved.environment))
         yield run
+
+
+def _notices(run: Run, notice: str, then: Mapping[str, Any]) -> Iterator[str]:
+    """What people should know before a training goes on."""
+    if notice:
+        yield notice
+    if changed := "; ".join(differences(then, environment(run.training.recipe.threads))):
+        yield f"{changed}. So it is not promised that the result will be the same bit by bit."
+    if run.outcome:
+        finished = "this training was finished already. More of it: --override epochs=..."
+        yield f"{run.folder}: {finished}"
 
 
 def _overridden(saved: Recipe, overrides: Sequence[str]) -> Recipe:
@@ -98,33 +93,36 @@ def _overridden(saved: Recipe, overrides: Sequence[str]) -> Recipe:
     for key in changed:
         if key not in MAY_CHANGE:
             raise RecipeError(
-                f"{key} cannot change in the middle of a training, only {', '.join(MAY_CHANGE)} can. Train anew instead."
+                f"{key} cannot change in the middle of a training, "
+                f"only {', '.join(MAY_CHANGE)} can. Train anew instead."
             )
     if "epochs" in changed and (saved.schedule == "one_cycle" or saved.plain_epochs):
         raise RecipeError(
-            "epochs cannot change here: the one-cycle schedule, and plain_epochs, count from the last one. Train anew instead."
+            "epochs cannot change here: the one-cycle schedule, and plain_epochs, "
+            "count from the last one. Train anew instead."
         )
     if "patience" in changed and not saved.patience:
         raise RecipeError(
-            "patience cannot begin in the middle of a training: the best weights so far were not kept. Train anew instead."
+            "patience cannot begin in the middle of a training: "
+            "the best weights so far were not kept. Train anew instead."
         )
     return wanted
 
 
 def _agree(saved: Recipe, wanted: Recipe, name: str, other: Recipe) -> None:
     """Refuse another recipe, unless it differs only in what is overridden to the same."""
-    agreed = {key for key, _, _ in _differences(saved, wanted)} - {
-        key for key, _, _ in _differences(wanted, other)
-    }
+    overridden = {key for key, _, _ in _differences(saved, wanted)}
+    agreed = overridden - {key for key, _, _ in _differences(wanted, other)}
     different = [
         f"{key} is {is_!r}, was {was!r}"
         for key, was, is_ in _differences(saved, other)
         if key not in agreed
     ]
     if different:
+        possible = ", ".join(f"--override {key}=..." for key in MAY_CHANGE)
         raise RecipeError(
             f"{name} is not what this training began with: {'; '.join(different)}.\n"
-            f"Put that back, or train anew. What may change: {', '.join(f'--override {key}=...' for key in MAY_CHANGE)}"
+            f"Put that back, or train anew. What may change: {possible}"
         )
 
 
@@ -143,19 +141,20 @@ def _same_data(
     if not data:
         if moved:
             raise DataError(
-                f"{path}: this training is on MNIST. Leave out {', '.join(map(str, moved.values()))}, or train anew."
+                f"{path}: this training is on MNIST. "
+                f"Leave out {', '.join(map(str, moved.values()))}, or train anew."
             )
         return data, None
     try:
         names = data["files"] | {name: str(file.absolute()) for name, file in moved.items()}
-        sets = own_sets(
-            **{name: Path(data["folder"]) / file for name, file in names.items()}
-        )._replace(files=names)
+        paths = {name: Path(data["folder"]) / file for name, file in names.items()}
+        sets = own_sets(**paths)._replace(files=names)
     except (AttributeError, LookupError, TypeError) as error:
         raise DataError(f"{path}: damaged: what it says of its data makes no sense.") from error
     if fingerprint(sets) != data["sha256"]:
         changed = " and ".join(names[name] for name in ("data", "labels") if name in names)
         raise DataError(
-            f"{changed or 'MNIST'}: not the images and labels that this training began with: another SHA-256. Train anew instead."
+            f"{changed or 'MNIST'}: not the images and labels that this training began with: "
+            "another SHA-256. Train anew instead."
         )
     return data | {"files": names}, sets

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinygrad_mnist.data import load, load_mnist, load_mnist_test, refuse_overlap
@@ -32,10 +32,10 @@ from tinygrad_mnist.training.folder import (
     write,
 )
 from tinygrad_mnist.training.loop import DivergenceError, Result, Training
+from tinygrad_mnist.training.threads import blas_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -47,11 +47,11 @@ SHARE = 0.01
 
 
 class Sets(NamedTuple):
-    """What to train and to test on, images and labels each, and the files that replace MNIST's, by the name of their option."""
+    """What to train and to test on, images and labels each."""
 
     train: tuple[NDArray[Any], NDArray[np.int64]]
     test: tuple[NDArray[Any], NDArray[np.int64]]
-    files: dict[str, str]
+    files: dict[str, str]  # what replaces MNIST's, by the name of the option
 
 
 def own_sets(
@@ -60,9 +60,10 @@ def own_sets(
     test_data: Path | None = None,
     test_labels: Path | None = None,
 ) -> Sets:
-    """Read the files to train on and those to test on, as `tinygrad_mnist.data.load` does; MNIST in place of images not given.
+    """Read the files to train on and those to test on, as `tinygrad_mnist.data.load` does.
 
-    MNIST's test images are read here only to see that none is trained on.
+    MNIST is in place of images not given; its test images are read here only to see that none is
+    trained on.
 
     Raises
     ------
@@ -85,7 +86,10 @@ def run(
     on_epoch: Callable[..., object] = lambda *_: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
-    """Train by a recipe, look at the test set, and write all that came of it to a new folder: `started`, then `Run.complete`."""
+    """Train by a recipe, look at the test set, and write all that came of it to a new folder.
+
+    This is `started`, then `Run.complete`.
+    """
     with started(recipe, folder, sets) as new:
         return new.complete(on_batch=on_batch, on_epoch=on_epoch, should_stop=should_stop)
 
@@ -114,15 +118,16 @@ def started(recipe: Recipe, folder: Path, sets: Sets | None = None) -> Iterator[
     try:
         with locked(folder):
             if not is_empty(folder):
-                found = (
-                    "go on with --resume" if any(folder.glob("checkpoint*.npz")) else "remove it"
-                )
+                begun = any(folder.glob("checkpoint*.npz"))
+                found = "go on with --resume" if begun else "remove it"
                 raise RunFolderError(
-                    f"{folder}: not empty. Nothing is overwritten: choose another --out, or {found}."
+                    f"{folder}: not empty. Nothing is overwritten: "
+                    f"choose another --out, or {found}."
                 )
             data = {}
             if sets:
-                data = {"files": sets.files, "folder": os.getcwd(), "sha256": fingerprint(sets)}  # noqa: PTH109 - a word, not a path
+                here = str(Path.cwd())
+                data = {"files": sets.files, "folder": here, "sha256": fingerprint(sets)}
             yield Run(folder, Training(recipe, *training_set(sets)), sets, data)
     except BaseException:
         with suppress(OSError):
@@ -165,14 +170,9 @@ class Run:
         data: dict[str, Any],
         notices: tuple[str, ...] = (),
     ) -> None:
-        self.folder, self.training, self.sets, self.data, self.notices = (
-            folder,
-            training,
-            sets,
-            data,
-            notices,
-        )
-        self.environment = environment()
+        self.folder, self.training, self.sets = folder, training, sets
+        self.data, self.notices = data, notices
+        self.environment = environment(training.recipe.threads)
         self.saved = ""
         self.next_save = 0.0
 
@@ -181,9 +181,8 @@ class Run:
         """What ``metrics.json`` holds, if the training is finished and that was written down."""
         try:
             metrics = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
-            current = metrics["interrupted"] == "" and metrics["epochs"] == len(
-                self.training.history
-            )
+            epochs = len(self.training.history)
+            current = metrics["interrupted"] == "" and metrics["epochs"] == epochs
         except (OSError, ValueError, LookupError, TypeError):
             return None
         return metrics if self.training.finished and current else None
@@ -195,10 +194,11 @@ class Run:
         on_epoch: Callable[..., object] = lambda *_: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> dict[str, Any]:
-        """Train to the end, look at the test set, and write everything to the folder; a checkpoint now and then.
+        """Train to the end, look at the test set, and write everything to the folder.
 
-        The folder gets ``checkpoint.npz, config.toml, history.json, weights.npz, model.safetensors, metrics.json`` and, if the
-        training was not interrupted, ``figures/*.png, report.html, MODEL_CARD.md, model_card.json``.
+        Now and then a checkpoint is written. The folder gets ``checkpoint.npz, config.toml,
+        history.json, weights.npz, model.safetensors, metrics.json`` and, if the training was not
+        interrupted, ``figures/*.png, report.html, MODEL_CARD.md, model_card.json``.
 
         Parameters
         ----------
@@ -208,7 +208,8 @@ class Run:
         Returns
         -------
         dict
-            What ``metrics.json`` holds. ``test`` is None if the training was interrupted: the test set stays closed then.
+            What ``metrics.json`` holds. ``test`` is None if the training was interrupted: the test
+            set stays closed then.
 
         Raises
         ------
@@ -228,53 +229,49 @@ class Run:
         try:
             self.save()
             write(self.folder / "config.toml", self.training.recipe.to_toml())
-            interrupted = self.training.run(
-                on_batch=after_batch, on_epoch=on_epoch, should_stop=should_stop
-            )
-            self.save()
-            return self.write_results(self.training.result(interrupted))
+            with blas_threads(self.training.recipe.threads):
+                interrupted = self.training.run(
+                    on_batch=after_batch, on_epoch=on_epoch, should_stop=should_stop
+                )
+                self.save()
+                return self.write_results(self.training.result(interrupted))
         except DivergenceError as error:
-            advice = (
-                f"{resume_command(self.folder)} --override lr={self.training.recipe.lr / 10:.3g}"
-            )
-            raise DivergenceError(
-                f"{error}\nThe checkpoint of {self.saved} stays: {advice}"
-            ) from error
+            smaller = f"{self.training.recipe.lr / 10:.3g}"
+            advice = f"{resume_command(self.folder)} --override lr={smaller}"
+            stays = f"The checkpoint of {self.saved} stays: {advice}"
+            raise DivergenceError(f"{error}\n{stays}") from error
         except RunFolderError as error:
             if not self.saved:
                 raise
-            raise RunFolderError(
-                f"{error}\nThe checkpoint of {self.saved} stays: {resume_command(self.folder)}"
-            ) from error
+            stays = f"The checkpoint of {self.saved} stays: {resume_command(self.folder)}"
+            raise RunFolderError(f"{error}\n{stays}") from error
 
     def save(self) -> None:
         """Write a checkpoint, and see when the next one may follow."""
         began = time.perf_counter()
         training = self.training
-        checkpoint.save(
-            self.folder,
-            checkpoint.Checkpoint(training.recipe, training.state(), self.environment, self.data),
-        )
+        content = (training.recipe, training.state(), self.environment, self.data)
+        checkpoint.save(self.folder, checkpoint.Checkpoint(*content))
         self.saved = f"epoch {training.epoch} after batch {training.under_way.batch}"
         ended = time.perf_counter()
         self.next_save = ended + (ended - began) / SHARE
 
     def write_results(self, result: Result) -> dict[str, Any]:
-        """Open the test set and write what came of the training; ``metrics.json`` last, which says that it is complete."""
+        """Open the test set and write what came of the training.
+
+        ``metrics.json`` is last: it says that all is there.
+        """
         folder, recipe = self.folder, self.training.recipe
         test = open_test_set(recipe, result, self.sets)
         own = {"files": self.sets.files, "images": len(self.training.labels)} if self.sets else {}
         metrics = measure(recipe, result, test) | own
         if test is not None:
             metrics["test"] = examine(test.probabilities, test.labels)
-        write(
-            folder / "history.json",
-            json.dumps([asdict(epoch) for epoch in result.history], indent=1) + "\n",
-        )
+        history, about = [asdict(epoch) for epoch in result.history], {"recipe": asdict(recipe)}
+        write(folder / "history.json", json.dumps(history, indent=1) + "\n")
         write(folder / "weights.npz", lambda file: write_npz(result.model, file))
         write(
-            folder / "model.safetensors",
-            lambda file: write_safetensors(result.model, file, {"recipe": asdict(recipe)}),
+            folder / "model.safetensors", lambda file: write_safetensors(result.model, file, about)
         )
         if test is not None:
             present(folder, recipe, result, metrics, test)
@@ -285,7 +282,7 @@ class Run:
 
 
 def open_test_set(recipe: Recipe, result: Result, sets: Sets | None = None) -> Predictions | None:
-    """The one look at the test set, or None if the training was interrupted: it stays closed then."""
+    """The one look at the test set; None if the training was interrupted: it stays closed then."""
     if result.interrupted:
         return None
     images, labels = sets.test if sets else load_mnist_test(None)
@@ -313,10 +310,9 @@ def present(
     folder: Path, recipe: Recipe, result: Result, metrics: dict[str, Any], test: Predictions
 ) -> None:
     """Write what people look at: figures, report, model card."""
-    values, where = asdict(recipe), environment()
-    pictures = figures.draw(
-        result.model, recipe.normalize, [asdict(epoch) for epoch in result.history], metrics, test
-    )
+    values, where = asdict(recipe), environment(recipe.threads)
+    history = [asdict(epoch) for epoch in result.history]
+    pictures = figures.draw(result.model, recipe.normalize, history, metrics, test)
     (folder / "figures").mkdir(exist_ok=True)
     for name, png in pictures.items():
         write(folder / "figures" / f"{name}.png", png)

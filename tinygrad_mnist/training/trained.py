@@ -62,7 +62,7 @@ class Trained(NamedTuple):
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the shapes and values of all parameters in order, whatever file they were read from."""
+        """SHA-256 of the shapes and values of all parameters, whatever file they came from."""
         digest = hashlib.sha256()
         for p in self.model.parameters():
             little = np.ascontiguousarray(p.data, p.dtype.newbyteorder("<"))
@@ -79,9 +79,9 @@ def find_run(folder: Path | None) -> Path:
         If it is no run folder, or there is not exactly one to choose.
     """
     known = sorted(path.parent.as_posix() for path in Path("runs").glob("*/config.toml"))
-    choice = (
-        f" Runs here: {', '.join(known)[:200]}." if known else " `tinygrad-mnist train` makes one."
-    )
+    choice = " `tinygrad-mnist train` makes one."
+    if known:
+        choice = f" Runs here: {', '.join(known)[:200]}."
     if folder is None:
         if len(known) != 1:
             raise RunFolderError(f"Which run? Name its folder.{choice}")
@@ -99,8 +99,9 @@ def load_trained(run: Path | None = None, weights: Path | None = None) -> Traine
     run : Path, optional
         The run folder. With `weights` only its recipe counts.
     weights : Path, optional
-        An npz or safetensors file, or another run folder. Without `run`, the recipe is the one in the safetensors file, else
-        the ``config.toml`` beside the file; an npz file without one is read as sigmoid units and softmax.
+        An npz or safetensors file, or another run folder. Without `run`, the recipe is the one in
+        the safetensors file, else the ``config.toml`` beside the file; an npz file without one
+        is read as sigmoid units and softmax.
 
     Raises
     ------
@@ -109,8 +110,8 @@ def load_trained(run: Path | None = None, weights: Path | None = None) -> Traine
     RecipeError
         If its recipe makes no sense.
     DataError
-        If the file is damaged, does not fit the recipe, is not of 784 pixels and ten digits, holds NaN, or nothing says what
-        network it is of.
+        If the file is damaged, does not fit the recipe, is not of 784 pixels and ten digits, holds
+        NaN, or nothing says what network it is of.
     """
     if weights is None or weights.is_dir():
         folder = find_run(weights or run)
@@ -121,18 +122,20 @@ def load_trained(run: Path | None = None, weights: Path | None = None) -> Traine
             )
         run = run or folder
     beside = weights.parent if (weights.parent / "config.toml").is_file() else None
-    from_run, from_beside = (
-        Recipe.load(str(find_run(folder) / "config.toml")) if folder else None
-        for folder in (run, beside)
-    )
+    from_run, from_beside = _recipe_of(run), _recipe_of(beside)
     read = _from_npz if _is_zip(weights) else _from_safetensors
     trained = read(weights, from_run, from_beside)
     for name, p in trained.model.named_parameters():
         if not np.isfinite(p.data).all():
             raise DataError(
-                f"{weights}: {name} holds NaN or infinity. Was it saved from a training that diverged?"
+                f"{weights}: {name} holds NaN or infinity. "
+                "Was it saved from a training that diverged?"
             )
     return trained
+
+
+def _recipe_of(folder: Path | None) -> Recipe | None:
+    return Recipe.load(str(find_run(folder) / "config.toml")) if folder else None
 
 
 def _is_zip(path: Path) -> bool:
@@ -145,15 +148,14 @@ def _is_zip(path: Path) -> bool:
 
 def _from_npz(path: Path, from_run: Recipe | None, from_beside: Recipe | None) -> Trained:
     recipe = from_run or from_beside
-    model = (
-        read_npz(path, recipe.activation, recipe.output, recipe.dropout)
-        if recipe
-        else read_npz(path)
-    )
+    kind = (recipe.activation, recipe.output, recipe.dropout) if recipe else ()
+    model = read_npz(path, *kind)
     shapes = [p.shape for p in model.parameters()]
-    if (shapes[0][0], shapes[-1][0]) != (PIXELS, CLASSES):
+    inputs, classes = shapes[0][0], shapes[-1][0]
+    if (inputs, classes) != (PIXELS, CLASSES):
         raise DataError(
-            f"{path}: a network from {shapes[0][0]} inputs to {shapes[-1][0]} classes, expected {PIXELS} and {CLASSES}."
+            f"{path}: a network from {inputs} inputs to {classes} classes, "
+            f"expected {PIXELS} and {CLASSES}."
         )
     return Trained(model, recipe, path)
 
@@ -170,11 +172,8 @@ def _from_safetensors(path: Path, from_run: Recipe | None, from_beside: Recipe |
         raise DataError(
             f"{path}: does not say what network it is of. Name the run folder too: its recipe does."
         )
-    sizes = (PIXELS, *recipe.hidden, CLASSES)
-    wanted, found = (
-        sum(n * (m + 1) for m, n in pairwise(sizes)),
-        sum(array.size for array in arrays.values()),
-    )
+    wanted = sum(n * (m + 1) for m, n in pairwise((PIXELS, *recipe.hidden, CLASSES)))
+    found = sum(array.size for array in arrays.values())
     if wanted > max(found, SMALL):
         raise DataError(f"{path}: {found} numbers, but the network of its recipe has {wanted}.")
     model = build_model(recipe, PIXELS, np.random.default_rng(0))

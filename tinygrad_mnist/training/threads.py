@@ -1,0 +1,22 @@
+"""How many threads the matrix products of a training run on: as many as its recipe says."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def blas_threads(count: int) -> Iterator[None]:
+    """Limit NumPy's BLAS to so many threads inside a ``with`` block; after it, all is as before.
+
+    One thread computes the same bits on any number of cores, and is not held up when another
+    program keeps one of the cores busy.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=count, user_api="blas"):
+        yield
