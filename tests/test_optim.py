@@ -125,6 +125,18 @@ def test_a_closure_that_fails_changes_nothing():
     assert x.item() == 1
 
 
+def test_an_update_may_write_as_under_no_grad():
+    class Plain(optim.Optimizer):
+        def update(self, p, g, group, state):
+            p -= group["lr"] * p.grad
+
+    x = tensor([1.0, -2.0], requires_grad=True)
+    (x * x).sum().backward()
+    Plain([x], {"lr": 0.25}).step()
+    assert x.data.tolist() == [0.5, -1]
+    assert (x * x).requires_grad
+
+
 def test_a_step_may_be_wrapped_and_scheduled():
     x, steps = tensor([1.0], requires_grad=True), []
     optimizer = optim.SGD([x], lr=1.0)

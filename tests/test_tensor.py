@@ -139,6 +139,7 @@ def test_transposes_are_those_of_numpy(rng):
         (x.transpose(2, 0, 1), a.transpose(2, 0, 1)),
         (x.reshape(4, -1), a.reshape(4, -1)),
         (x.swapaxes(0, -1), a.swapaxes(0, -1)),
+        (x.swapaxes(1, -2), a.swapaxes(1, -2)),
         (x[:1].squeeze(), a[0]),
         (x.unsqueeze(1), a[:, None]),
     ]:
@@ -467,6 +468,7 @@ def test_a_copy_is_memory_of_its_own():
         (lambda: len(tensor(1.0)), "one number"),
         (lambda: list(tensor(1.0)), "one number"),
         (lambda: tensor([1.0]).swapaxes(0, 3), "axis 3 is out of bounds"),
+        (lambda: tensor(1.0).swapaxes(0, 1), "axis 0 is out of bounds"),
         (lambda: tensor([1.0]) < None, "less works on numbers, .* None"),
         (lambda: tensor("abc"), "holds numbers"),
         (lambda: tensor(np.ones((2, 3))).dot(np.ones(2)), r"\(2, 3\) @ \(2,\)"),

@@ -301,6 +301,18 @@ def test_module(make, shape):
     assert_agree(run(tinygrad_mnist), run(torch), 1e-12)
 
 
+@pytest.mark.parametrize("make", MODULES.values(), ids=MODULES)
+@pytest.mark.parametrize("lib", [torch, tinygrad_mnist], ids=["torch", "ours"])
+def test_a_module_calls_its_argument_input(lib, make):
+    x = lib.tensor(draw(5, 3).astype(np.float32))
+    assert make(lib.nn)(input=x).shape[0] == 5
+
+
+@pytest.mark.parametrize("lib", [torch, tinygrad_mnist], ids=["torch", "ours"])
+def test_a_list_may_start_with_no_modules(lib):
+    assert len(lib.nn.ModuleList(modules=None)) == len(lib.nn.ModuleList()) == 0
+
+
 @pytest.mark.parametrize("output", ["cross-entropy", "mse"])
 def test_a_network_follows_the_same_path_for_20_steps(output):
     x, labels = draw(16, 4), np.arange(16) % 3

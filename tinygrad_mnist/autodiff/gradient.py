@@ -81,6 +81,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    *,
     allow_unused: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The derivatives of `outputs` with respect to `inputs`, leaving every `.grad` alone.

@@ -356,6 +356,8 @@ class Tensor(Variable):
     __isub__ = in_place(ops.sub)
     __imul__ = in_place(ops.mul)
     __itruediv__ = in_place(ops.div)
+    __ifloordiv__ = in_place(ops.floor_divide)
+    __imod__ = in_place(ops.remainder)
     __ipow__ = in_place(ops.power)
     __imatmul__ = in_place(ops.matmul)
 
@@ -475,10 +477,8 @@ class Tensor(Variable):
 
     def swapaxes(self, axis1: int, axis2: int) -> Tensor:
         """Two axes exchanged."""
-        axes = list(range(self.ndim))
-        i, j = ops.axes_of(self, (axis1, axis2))
-        axes[i], axes[j] = j, i
-        return self.transpose(axes)
+        places = np.empty(range(self.ndim))  # its axis i has length i
+        return self.transpose(places.swapaxes(axis1, axis2).shape)
 
     def dot(self, other: Any) -> Tensor:
         """The product of vectors or matrices, or with a number, as ``np.dot`` of up to two axes."""

@@ -107,7 +107,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
             f"{shape} and {None if bias is None else bias.shape}."
         )
     if input.shape[-1:] != shape[:1]:
-        raise wrong_features(input, weight)
+        raise _wrong_features(input, weight)
     if bias is None:
         return ops.matmul(input, weight)
     if input.ndim == 1:
@@ -115,7 +115,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     return ops.linear(input, weight, bias)
 
 
-def wrong_features(input: Any, weight: Any) -> ValueError:
+def _wrong_features(input: Any, weight: Any) -> ValueError:
     """The error for an input that a linear layer cannot take."""
     features = weight.shape[0]
     images = input.ndim > 1 and features == input.shape[-2] * input.shape[-1]

@@ -69,16 +69,16 @@ class Linear(Module):
         self.weight = Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
         self.bias = Parameter(rng.uniform(-bound, bound, shape[1:]).astype(dtype)) if bias else None
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, input: Any) -> Tensor:
         """(..., in_features) -> (..., out_features)."""
-        return F.linear(x, self.weight, self.bias)
+        return F.linear(input, self.weight, self.bias)
 
 
 class ReLU(Module):
     """max(x, 0), elementwise."""
 
-    def forward(self, x: Any) -> Tensor:
-        return F.relu(x)
+    def forward(self, input: Any) -> Tensor:
+        return F.relu(input)
 
 
 class LeakyReLU(Module):
@@ -93,8 +93,8 @@ class LeakyReLU(Module):
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = arguments.slope(negative_slope)
 
-    def forward(self, x: Any) -> Tensor:
-        return F.leaky_relu(x, self.negative_slope)
+    def forward(self, input: Any) -> Tensor:
+        return F.leaky_relu(input, self.negative_slope)
 
     def extra_repr(self) -> str:
         return f"negative_slope={self.negative_slope}"
@@ -103,15 +103,15 @@ class LeakyReLU(Module):
 class Sigmoid(Module):
     """1 / (1 + exp(-x)), elementwise."""
 
-    def forward(self, x: Any) -> Tensor:
-        return F.sigmoid(x)
+    def forward(self, input: Any) -> Tensor:
+        return F.sigmoid(input)
 
 
 class Tanh(Module):
     """Hyperbolic tangent, elementwise."""
 
-    def forward(self, x: Any) -> Tensor:
-        return F.tanh(x)
+    def forward(self, input: Any) -> Tensor:
+        return F.tanh(input)
 
 
 class Softmax(Module):
@@ -128,8 +128,8 @@ class Softmax(Module):
     def __init__(self, dim: int) -> None:
         self.dim = arguments.axis(dim)
 
-    def forward(self, x: Any) -> Tensor:
-        return F.softmax(x, self.dim)
+    def forward(self, input: Any) -> Tensor:
+        return F.softmax(input, self.dim)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -147,8 +147,8 @@ class LogSoftmax(Module):
     def __init__(self, dim: int) -> None:
         self.dim = arguments.axis(dim)
 
-    def forward(self, x: Any) -> Tensor:
-        return F.log_softmax(x, self.dim)
+    def forward(self, input: Any) -> Tensor:
+        return F.log_softmax(input, self.dim)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -157,19 +157,19 @@ class LogSoftmax(Module):
 class Identity(Module):
     """What comes in: the place of a layer that is switched off."""
 
-    def forward(self, x: Any) -> Any:
-        return x
+    def forward(self, input: Any) -> Any:
+        return input
 
 
 class Flatten(Module):
     """(n, 28, 28) -> (n, 784): everything but the first axis in one row."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: Any) -> Any:
         """(n, ...) -> (n, product of the rest)."""
-        x = operand(x, "Flatten")
-        if not x.ndim:
+        input = operand(input, "Flatten")
+        if not input.ndim:
             raise ValueError("Flatten takes a batch (n, ...), but was given a single number.")
-        return x.reshape((x.shape[0], int(np.prod(x.shape[1:]))))
+        return input.reshape((input.shape[0], int(np.prod(input.shape[1:]))))
 
 
 class Dropout(Module):
@@ -191,8 +191,8 @@ class Dropout(Module):
         self.p = arguments.fraction(p)
         self.rng = arguments.generator(rng)
 
-    def forward(self, x: Any) -> Any:
-        return F.dropout(x, self.p, self.training, rng=self.rng)
+    def forward(self, input: Any) -> Any:
+        return F.dropout(input, self.p, self.training, rng=self.rng)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

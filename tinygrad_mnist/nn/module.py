@@ -415,7 +415,7 @@ class ModuleList(Module):
 
     Parameters
     ----------
-    modules : iterable of Module
+    modules : iterable of Module, optional
         What the list starts with.
 
     Raises
@@ -433,9 +433,9 @@ class ModuleList(Module):
     ) 8 parameters
     """
 
-    def __init__(self, modules: Iterable[Module] = ()) -> None:
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
-        self.extend(modules)
+        self.extend(() if modules is None else modules)
 
     def append(self, module: Module) -> Self:
         """Add a module at the end and return the list."""
@@ -524,8 +524,8 @@ class Sequential(ModuleList):
             return Sequential(dict(list(self._children())[i]))
         return super().__getitem__(i)
 
-    def forward(self, x: Any) -> Any:
-        """Pass x through all modules."""
+    def forward(self, input: Any) -> Any:
+        """Pass the input through all modules."""
         for module in self:
-            x = module(x)
-        return x
+            input = module(input)
+        return input

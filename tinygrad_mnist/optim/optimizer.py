@@ -108,7 +108,7 @@ class Optimizer:
             p.grad = None if set_to_none or p.grad is None else Tensor(np.zeros_like(p.data))
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient.
+        """Update every parameter that has a gradient, recording nothing.
 
         Parameters
         ----------
@@ -122,9 +122,10 @@ class Optimizer:
             What the closure returned.
         """
         loss = None if closure is None else _recorded(closure)
-        for (group, p), state in zip(self._parameters(), self.state, strict=True):
-            if (g := p.grad) is not None:
-                self.update(p, g.data, group, state)
+        with Recording(False):
+            for (group, p), state in zip(self._parameters(), self.state, strict=True):
+                if (g := p.grad) is not None:
+                    self.update(p, g.data, group, state)
         return loss
 
     def update(self, p: Tensor, g: Array, group: dict[str, Any], state: dict[str, Any]) -> None:
@@ -133,7 +134,8 @@ class Optimizer:
         Parameters
         ----------
         p : Tensor
-            The parameter. Write to it by ``p.data -= ...``, so that `backward` notices.
+            The parameter. Write to it by ``p -= ...`` or ``p.data -= ...``, so that `backward`
+            notices.
         g : ndarray, shape and dtype of p
             Its gradient, to be left as it is.
         group : dict
