@@ -276,7 +276,7 @@ def diagnose(paper: byhand.MLP, terms: Terms, name: str, value: Array, rounding:
     if not np.isfinite(value).all():
         wrong = int((~np.isfinite(value)).sum())
         return (
-            f"{wrong} of {value.size} elements are NaN or infinite. "
+            f"{wrong} of {value.size} elements {'is' if wrong == 1 else 'are'} NaN or infinite. "
             "Was there an overflow, a division by 0 or a logarithm of 0?"
         )
     right = right_terms(paper, terms, name)

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinygrad_mnist.data.errors import DataError
 from tinygrad_mnist.data.stream import PIXELS, largest, opened
+from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +74,7 @@ def _read_rows(path: Path, widths: dict[int, str]) -> tuple[NDArray[Any], int | 
         if len(cells) not in widths:
             expected = " or ".join(f"{width} ({meaning})" for width, meaning in widths.items())
             raise DataError(
-                f"{path}: line {number} has {len(cells)} columns, expected {expected}. "
+                f"{path}: line {number} has {counted(len(cells), 'column')}, expected {expected}. "
                 f"It starts with {text[:20]!r}."
             )
         label = None if len(cells) == PIXELS else _label_column(cells)
@@ -155,7 +156,8 @@ def _slow(path: Path, number: int, text: str, width: int, label: int | None) -> 
     cells = text.split(",")
     if len(cells) != width:
         raise DataError(
-            f"{path}: line {number} has {len(cells)} columns, but the first line has {width}."
+            f"{path}: line {number} has {counted(len(cells), 'column')}, "
+            f"but the first line has {width}."
         )
     try:
         row = np.fromiter(map(_remembered, cells), np.float64, width)

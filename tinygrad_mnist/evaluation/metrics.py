@@ -58,12 +58,13 @@ def score(probabilities: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]
     labels = class_numbers(labels, probabilities.shape[1])
     correct = int((probabilities.argmax(axis=1) == labels).sum())
     p = probabilities[np.arange(len(labels)), labels]
-    above_0 = np.maximum(p, np.finfo(p.dtype).smallest_subnormal).astype(np.float64)
+    # Rounding makes probabilities above 1, whose -log is below 0; and -log(1) is -0.
+    within = np.clip(p, np.finfo(p.dtype).smallest_subnormal, 1).astype(np.float64)
     return {
         "accuracy": correct / len(labels),
         "correct": correct,
         "incorrect": len(labels) - correct,
-        "cross_entropy": float(-np.log(above_0).mean()),
+        "cross_entropy": 0.0 - float(np.log(within).mean()),
     }
 
 

@@ -6,6 +6,8 @@ import base64
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_mnist.words import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -92,7 +94,7 @@ def html_report(
     """
     test = metrics["test"]
     accuracy, images = f"{100 * test['accuracy']:.2f} %", test["correct"] + test["incorrect"]
-    title = f"{recipe['name']}: {accuracy} of {images:,} test images"
+    title = f"{recipe['name']}: {accuracy} of {counted(images, 'test image')}"
     settings = ((key, recipe[key]) for key in recipe if key not in ("name", "description"))
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -108,7 +110,7 @@ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <header>
 <h1>{escape(recipe["name"])}</h1>
 <p class="soft">{escape(recipe["description"])}</p>
-<p class="headline"><b>{accuracy}</b> of {images:,} test images right</p>
+<p class="headline"><b>{accuracy}</b> of {counted(images, "test image")} right</p>
 {_files(metrics.get("files", {}))}
 {_tiles(metrics)}
 </header>
@@ -140,7 +142,7 @@ def _tiles(metrics: Mapping[str, Any]) -> str:
     test = metrics["test"]
     tiles = {
         "mistakes": f"{test['incorrect']:,}",
-        "cross-entropy": f"{test['cross_entropy']:.4f}",
+        "cross-entropy": f"{test['cross_entropy']:z.4f}",
         "calibration error": f"{100 * test['ece']:.2f} %",
         "macro F1": f"{test['macro']['f1']:.4f}",
         "validation accuracy": f"{100 * metrics['validation']['accuracy']:.2f} %",
