@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import sys
+import warnings
 from contextlib import nullcontext, suppress
 from itertools import chain
 from pathlib import Path
@@ -71,13 +72,18 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     With 0 if it is done, 1 if a check failed, 2 for wrong input, 3 if a training diverged,
     128 + n if signal n ended it.
     """
-    from tinygrad_mnist.data import DataError
+    from tinygrad_mnist.data import DataError, DataWarning
     from tinygrad_mnist.export import ExportError
     from tinygrad_mnist.store import StoreError
     from tinygrad_mnist.training import DivergenceError, RecipeError, RunFolderError
 
     try:
-        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", DataWarning)
+            warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+            code = app(
+                arguments, exit_on_error=False, print_error=False, result_action="return_value"
+            )
         sys.stdout.flush()
     except BrokenPipeError:
         discard_output()
