@@ -337,7 +337,9 @@ WRONG_ARCHIVES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("content", "message"), WRONG_ARCHIVES)
+@pytest.mark.parametrize(
+    ("content", "message"), WRONG_ARCHIVES, ids=[message for _, message in WRONG_ARCHIVES]
+)
 def test_what_is_wrong_with_an_npz_file_is_said(tmp_path, content, message):
     assert message in one_error(*write(tmp_path, content))
 
@@ -389,6 +391,7 @@ def test_a_gzip_bomb_stops_early(tmp_path, bomb, byte, message):
         npz_with_header(descr("|O", (10, 784)), bytes(1 << 26)),
         npz_with_header(descr("|V99999999", ()), bytes(1 << 26)),
     ],
+    ids=["more than announced", "less than announced", "objects", "one large element"],
 )
 def test_a_zip_bomb_stops_early(tmp_path, content):
     (path,) = write(tmp_path, content)
