@@ -50,7 +50,7 @@ def normalize(images: NDArray[Any], how: str = "unit") -> NDArray[Any]:
         if black:
             scaled += np.float32(black)
         return scaled
-    low, high = images.min(initial=1), images.max(initial=0)
+    low, high = (images.min(), images.max()) if images.size else (0, 0)
     if black <= low and high <= white and not black < 0 <= low:
         return images
     if not (low >= 0 and high <= 255):
