@@ -1,7 +1,7 @@
 """Checks what users see of the package's types, by mypy --strict and by pyright.
 
-Nothing is found in `tests/typing/user.py`, which also runs. In `tests/typing/mistakes.py` exactly the lines marked
-"# wrong" are reported.
+Nothing is found in `tests/typing/user.py`, which also runs. In `tests/typing/mistakes.py` exactly
+the lines marked "# wrong" are reported.
 """
 
 import json

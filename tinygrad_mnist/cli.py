@@ -780,9 +780,8 @@ def tutorials(folder: Path = Path("notebooks"), *, solutions: Flag = False) -> N
         raise UserFileError(
             f"{folder}: cannot be written to: {error.strerror}. Name another folder."
         ) from error
-    print(
-        f"{counted(len(written), 'notebook')} are in {folder}. Open them in your editor, or in the browser:"
-    )
+    notebooks = counted(len(written), "notebook")
+    print(f"{notebooks} are in {folder}. Open them in your editor, or in the browser:")
     print(f"pip install notebook && jupyter notebook {shlex.quote(str(folder))}")
 
 

@@ -1,4 +1,4 @@
-"""Mistakes in types: `mypy --strict` and `pyright` report the lines marked "wrong", and no others."""
+"""Mistakes in types: `mypy --strict` and `pyright` report the lines marked "wrong" only."""
 
 from __future__ import annotations
 

@@ -209,8 +209,8 @@ class Recipe:
             )
         if self.optimizer != "sgd" and self.momentum == 1:
             raise RecipeError(
-                f"momentum must be below 1 with optimizer = {self.optimizer!r}, whose average would "
-                "forget nothing and take nothing in, but is 1.0."
+                f"momentum must be below 1 with optimizer = {self.optimizer!r}, whose average "
+                "would forget nothing and take nothing in, but is 1.0."
             )
         widths = (784, *self.hidden, 10)
         numbers = sum((m + 1) * n for m, n in pairwise(widths))
