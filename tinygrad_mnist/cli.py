@@ -744,7 +744,7 @@ def bench(*, rounds: int = 7, json: Json = False) -> None:
     from tinygrad_mnist.data import load_mnist
 
     if not 1 <= rounds <= MOST_ROUNDS:
-        raise UserFileError(f"--rounds must lie between 1 and {MOST_ROUNDS}, but is {rounds}.")
+        raise UserFileError(f"For a median, --rounds must lie between 1 and {MOST_ROUNDS}, but is {rounds}.")
     measured = benchmark.report(benchmark.Training(*load_mnist()), rounds)
     print(json_module.dumps(measured, indent=1) if json else benchmark.text(measured))
 
