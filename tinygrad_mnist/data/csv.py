@@ -44,7 +44,8 @@ def read_csv(path: Path) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
     ----------
     path : Path
         Each line is an image: 784 pixels; or 785 cells, of which the first is the label, unless a
-        header calls another one ``label``, ``class``, ``target``, ``digit`` or ``y``. There may be no header.
+        header calls another one ``label``, ``class``, ``target``, ``digit`` or ``y``. There may be
+        no header.
 
     Returns
     -------
