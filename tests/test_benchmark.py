@@ -61,7 +61,7 @@ def test_no_rounds_are_refused(capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["bench", "--rounds", "0"])
     assert exit_.value.code == 2
-    said = "error: At least one round is needed for a median, but --rounds is 0.\n"
+    said = "error: For a median, --rounds must lie between 1 and 1000, but is 0.\n"
     assert capsys.readouterr().err == said
 
 

@@ -1,4 +1,4 @@
-"""Every number on the command line: taken, or refused in two lines at most; never a traceback."""
+"""Every number on the command line: taken, or refused in one or two lines, with no traceback."""
 
 import io
 import itertools

@@ -1,4 +1,4 @@
-"""Derivatives of your own code: a file is run as Python would, and what it defines checked."""
+"""Derivatives of your own code: a file is run as Python would import it, and then checked."""
 
 from __future__ import annotations
 

@@ -750,7 +750,9 @@ def bench(*, rounds: int = 7, json: Json = False) -> None:
     from tinygrad_mnist.data import load_mnist
 
     if not 1 <= rounds <= MOST_ROUNDS:
-        raise UserFileError(f"--rounds must lie between 1 and {MOST_ROUNDS}, but is {rounds}.")
+        raise UserFileError(
+            f"For a median, --rounds must lie between 1 and {MOST_ROUNDS}, but is {rounds}."
+        )
     measured = benchmark.report(benchmark.Training(*load_mnist()), rounds)
     print(json_module.dumps(measured, indent=1) if json else benchmark.text(measured))
 
@@ -780,8 +782,10 @@ def tutorials(folder: Path = Path("notebooks"), *, solutions: Flag = False) -> N
         raise UserFileError(
             f"{folder}: cannot be written to: {error.strerror}. Name another folder."
         ) from error
-    notebooks = counted(len(written), "notebook")
-    print(f"{notebooks} are in {folder}. Open them in your editor, or in the browser:")
+    print(
+        f"{counted(len(written), 'notebook')} are in {folder}. "
+        "Open them in your editor, or in the browser:"
+    )
     print(f"pip install notebook && jupyter notebook {shlex.quote(str(folder))}")
 
 

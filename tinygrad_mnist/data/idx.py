@@ -63,8 +63,8 @@ def _read_header(path: Path, stream: BinaryIO, ndim: int) -> tuple[int, ...]:
         )
     if magic[3] != ndim:
         raise DataError(
-            f"{path}: {magic[3]} {'axis' if magic[3] == 1 else 'axes'}, expected {ndim}. "
-            "Were images and labels exchanged?"
+            f"{path}: {magic[3]} {'axis' if magic[3] == 1 else 'axes'}, "
+            f"expected {ndim}. Were images and labels exchanged?"
         )
     lengths = stream.read(4 * ndim)
     if len(lengths) < 4 * ndim:

@@ -112,8 +112,8 @@ def warn_of_another_scale(path: Path, images: NDArray[Any]) -> None:
     if largest < DARK * white:
         warnings.warn(
             f"{path}: the brightest pixel is {largest:.4g}, where white is {white}. Were the "
-            f"pixels counted from 0 to {largest:.4g}, or divided twice? "
-            f"Then scale them to {white}.",
+            f"pixels counted from 0 to {largest:.4g}, or divided twice? Then scale them "
+            f"to {white}.",
             DataWarning,
             stacklevel=4,
         )
