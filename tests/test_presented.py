@@ -1,4 +1,4 @@
-"""The report and the model card hold every value of recipe, metrics and environment they promise."""
+"""Report and model card hold each value of recipe, metrics and environment they promise."""
 
 import json
 import re
