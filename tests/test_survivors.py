@@ -8,6 +8,7 @@ import pytest
 from tinygrad_mnist import nn, optim
 from tinygrad_mnist.data import DataError, normalize, one_hot
 from tinygrad_mnist.data.batches import RANGES
+from tinygrad_mnist.evaluation import examine
 
 
 def test_one_hot_rows_are_float32():
@@ -52,7 +53,13 @@ FLATTEN = " Flatten 28x28 images with nn.Flatten() first?"
 
 @pytest.mark.parametrize(
     ("shape", "features", "hint"),
-    [((28, 28), "28", FLATTEN), ((5, 28, 28), "28", FLATTEN), ((5, 28), "28", ""), ((), "no", "")],
+    [
+        ((28, 28), "28", FLATTEN),
+        ((5, 28, 28), "28", FLATTEN),
+        ((5, 28), "28", ""),
+        ((28,), "28", ""),
+        ((), "no", ""),
+    ],
 )
 def test_wrong_features_are_counted_and_only_images_are_to_be_flattened(shape, features, hint):
     expected = (
@@ -73,3 +80,15 @@ def test_nesterov_says_what_it_needs(settings):
     expected = "Nesterov looks ahead along the velocity: it needs momentum > 0 and dampening = 0."
     with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
         optim.SGD([nn.Parameter(np.zeros(2))], lr=0.1, nesterov=True, **settings)
+
+
+# ---------------------------------------------------------------- metrics
+
+
+def test_what_there_is_to_say_of_predictions_has_these_names():
+    found = examine(np.eye(3)[[0, 1, 1]], np.array([0, 1, 2]))
+    scores = ["accuracy", "correct", "incorrect", "cross_entropy", "ece"]
+    report = ["per_class", "macro", "weighted", "confusion_matrix", "reliability"]
+    assert list(found) == scores + report
+    assert list(found["reliability"][0]) == ["low", "high", "predictions", "confidence", "accuracy"]
+    assert list(found["per_class"][0]) == ["class", "precision", "recall", "f1", "support"]
