@@ -1,4 +1,4 @@
-"""Report and model card hold every value of recipe, metrics and environment they promise."""
+"""Report and model card hold each value of recipe, metrics and environment they promise."""
 
 import json
 import re

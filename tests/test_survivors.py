@@ -5,8 +5,10 @@ import re
 import numpy as np
 import pytest
 
+from tinygrad_mnist import nn, optim
 from tinygrad_mnist.data import DataError, normalize, one_hot
 from tinygrad_mnist.data.batches import RANGES
+from tinygrad_mnist.evaluation import examine
 
 
 def test_one_hot_rows_are_float32():
@@ -42,3 +44,51 @@ def test_pixels_up_to_1_stay_as_they_are():
 def test_pixels_in_no_range_are_refused_with_the_least_and_the_largest(pixels, said):
     with pytest.raises(DataError, match=re.escape(f"Pixels {said} are neither bytes")):
         normalize(np.array([pixels]))
+
+
+# ---------------------------------------------------------------- layers and optimizers
+
+FLATTEN = " Flatten 28x28 images with nn.Flatten() first?"
+
+
+@pytest.mark.parametrize(
+    ("shape", "features", "hint"),
+    [
+        ((28, 28), "28", FLATTEN),
+        ((5, 28, 28), "28", FLATTEN),
+        ((5, 28), "28", ""),
+        ((28,), "28", ""),
+        ((), "no", ""),
+    ],
+)
+def test_wrong_features_are_counted_and_only_images_are_to_be_flattened(shape, features, hint):
+    expected = (
+        f"x of shape {shape} has {features} features, but this Linear expects 784 "
+        f"(weight is (784, 2)).{hint}"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
+        nn.functional.linear(np.zeros(shape), np.zeros((784, 2)))
+
+
+def test_a_bias_that_is_no_numbers_is_refused_in_the_layers_name():
+    with pytest.raises(TypeError, match=r"^Linear takes .* numbers .*, but was given 'abc'\.$"):
+        nn.functional.linear(np.zeros((1, 2)), np.zeros((2, 3)), "abc")
+
+
+@pytest.mark.parametrize("settings", [{"momentum": 0.0}, {"momentum": 0.9, "dampening": 0.1}])
+def test_nesterov_says_what_it_needs(settings):
+    expected = "Nesterov looks ahead along the velocity: it needs momentum > 0 and dampening = 0."
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
+        optim.SGD([nn.Parameter(np.zeros(2))], lr=0.1, nesterov=True, **settings)
+
+
+# ---------------------------------------------------------------- metrics
+
+
+def test_what_there_is_to_say_of_predictions_has_these_names():
+    found = examine(np.eye(3)[[0, 1, 1]], np.array([0, 1, 2]))
+    scores = ["accuracy", "correct", "incorrect", "cross_entropy", "ece"]
+    report = ["per_class", "macro", "weighted", "confusion_matrix", "reliability"]
+    assert list(found) == scores + report
+    assert list(found["reliability"][0]) == ["low", "high", "predictions", "confidence", "accuracy"]
+    assert list(found["per_class"][0]) == ["class", "precision", "recall", "f1", "support"]

@@ -1,4 +1,4 @@
-"""What others read in the files written here: identities, versions, operators, line ends."""
+"""What other programs read in our files: identities, versions, operators, line ends."""
 
 import io
 import json

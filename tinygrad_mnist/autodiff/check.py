@@ -195,7 +195,7 @@ def _gradients(fn: Callable[..., Tensor], arrays: Sequence[Array], cotangent: Ar
 
 
 def _likely_cause(*difference: Any) -> str:
-    """The most telling cause. The search runs `fn` again: if that fails, so says the text."""
+    """The most telling cause; if the search for it, which runs `fn` again, fails: that it did."""
     try:
         return next(_causes(*difference))
     except Exception as error:  # noqa: BLE001 - whatever it is, the gradient is wrong
