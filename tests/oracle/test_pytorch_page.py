@@ -205,7 +205,8 @@ def test_the_page_names_everything_that_only_this_package_has():
         name for name, _, theirs in members(of_modules=False) if not hasattr(theirs, name)
     } - {"training"}  # PyTorch's instances have it
     assert {"astype", "MLP", "update"} <= names
-    assert names <= words_in_code()
+    unnamed = names - words_in_code()
+    assert not unnamed, f"name them on the page, or begin them with an underscore: {unnamed}"
 
 
 def test_the_page_names_the_arguments_that_only_this_package_has():
