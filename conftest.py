@@ -82,6 +82,14 @@ def command(capsys):
         signal.signal(number, handler)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Under ``pytest -n``, a file stays with one worker: the examples in it share their names."""
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log) if config.option.dist == "load" else None
+
+
 def pytest_terminal_summary(terminalreporter):
     """Print the kill matrix of the mutants if they were tested."""
     mutants = sys.modules.get("test_mutants")

@@ -1,8 +1,9 @@
-"""Checks an installed wheel from outside the checkout: its files are there, and it trains."""
+"""Checks an installed wheel from outside the checkout: its files, its tutorials, a training."""
 
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import tinygrad_mnist
@@ -18,8 +19,21 @@ expected += [
 missing = [name for name in expected if not (package / name).is_file()]
 assert not missing, f"not in the wheel: {missing}"
 
-command = [sys.executable, "-m", "tinygrad_mnist", "train", "--set", "epochs=1", "--json"]
-metrics = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+def run(*arguments: str) -> str:
+    """What a command prints."""
+    command = [sys.executable, "-m", "tinygrad_mnist", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+with tempfile.TemporaryDirectory() as folder:
+    run("tutorials", folder)
+    notebooks = sorted(path.stem for path in Path(folder).glob("*.ipynb"))
+there = sorted(path.stem for path in (Path(__file__).parents[1] / "tutorials").glob("[0-9]*.py"))
+assert notebooks == there, f"notebooks from the wheel: {notebooks}, scripts: {there}"
+
+metrics = json.loads(run("train", "--set", "epochs=1", "--json"))
 accuracy = metrics["test"]["accuracy"]
 assert accuracy > 0.9, f"one epoch reached only {accuracy}"
-print(f"The wheel holds its files and reaches {100 * accuracy:.2f} % after one epoch.")
+print(f"The wheel holds its files, and writes {len(there)} notebooks.")
+print(f"It reaches {100 * accuracy:.2f} % after one epoch.")

@@ -216,10 +216,10 @@ SAMPLES = {
     ),
     ops.linear: elementwise(
         lambda x, w, b: x @ w + b,
-        (draw(3, 3), draw(3, 3)[::-1], draw(3)),  # square: what is not transposed fits
         (draw(2, 3), draw(3, 4), draw(4)),
         (draw(1, 3), draw(3, 1), draw(1)),
         (draw(0, 3), draw(3, 2), draw(2)),
+        (draw(3, 3), draw(3, 3)[::-1], draw(3)),  # square: what is not transposed fits
     ),
     ops.exp: elementwise(np.exp),
     ops.log: elementwise(np.log, (draw(2, 3, low=0.5),)),

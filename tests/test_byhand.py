@@ -207,3 +207,34 @@ def test_what_is_no_npz_file_is_refused(tmp_path):
         (tmp_path / "w.npz").write_bytes(content)
         with pytest.raises(ValueError, match="not an npz file"):
             byhand.MLP.load(tmp_path / "w.npz")
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, -1], "from 0 to 3, as there are 4 classes, but they go from -1 to 0"),
+        ([0, 4], "but they go from 0 to 4"),
+        ([0.0, 1.0], r"\(2,\) of whole numbers, one class each, but these are \(2,\) of float64"),
+        ([[0], [1]], r"but these are \(2, 1\) of int64"),
+        ([1], r"2 examples need labels \(2,\)"),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused_by_both_derivations(loss, labels, message):
+    paper = byhand.MLP((3, 5, 4), loss=loss, dtype=np.float64, rng=np.random.default_rng(0))
+    X, labels = np.ones((2, 3)), np.array(labels)
+    t = paper.forward(X)
+    uses = [
+        lambda: paper.loss(t, labels),
+        lambda: paper.backward(t, labels),
+        lambda: paper.saliency(X, labels),
+        lambda: bridge.compare(paper, X, labels),
+        lambda: bridge.magnitudes(paper, t, {}, labels),
+    ]
+    if loss == "mse":  # cross-entropy has its own words
+        uses.append(lambda: bridge.tape_terms(paper, X, labels))
+    for use in uses:
+        with pytest.raises(ValueError, match=message):
+            use()
+    with pytest.raises((ValueError, TypeError)):
+        bridge.tape_terms(paper, X, labels)

@@ -14,6 +14,7 @@ import safetensors.numpy
 from PIL import Image
 
 from tinygrad_mnist import data, export, nn
+from tinygrad_mnist.store import PredictionLog
 from tinygrad_mnist.training import Recipe, find_run, load_trained, run
 
 
@@ -221,6 +222,31 @@ def test_export_writes_what_other_readers_read(command, digits, name, tmp_path):
     assert set(arrays) == set(trained.model.state_dict())
 
 
+def kind_of(path):
+    """The format of a file by its content."""
+    content = path.read_bytes()
+    if content.startswith(b"PK"):
+        return "npz"
+    return "safetensors" if content[8:9] == b"{" else "onnx"
+
+
+@pytest.mark.parametrize("form", ["onnx", "safetensors", "npz"])
+def test_the_name_of_an_exported_file_says_its_format(command, tmp_path, form):
+    names = (f"digits.{form}", f"new/Digits.{form.upper()}", f"v1.2.{form}")
+    for name in names:
+        assert command("export", "runs/seed-a", "--out", name) == (0, f"{name}\n", "")
+        assert kind_of(tmp_path / name) == form
+    for name in (names[0], "digits"):
+        assert command("export", "runs/seed-a", "--format", form, "--out", name)[0] == 0
+        assert kind_of(tmp_path / name) == form
+
+
+def test_without_format_and_name_it_is_safetensors(command, tmp_path):
+    done = command("export", "runs/seed-a")
+    assert done == (0, "runs/seed-a/model.safetensors\n", "")
+    assert kind_of(tmp_path / "runs/seed-a/model.safetensors") == "safetensors"
+
+
 def test_export_for_the_ancestor_writes_its_two_files_beside_ours(command, tmp_path):
     code, out, _ = command("export", "runs/seed-a", "--ancestor")
     assert (code, out.split()) == (0, ["runs/seed-a/config.json", "runs/seed-a/train_history.json"])
@@ -235,6 +261,41 @@ def test_export_for_the_ancestor_writes_its_two_files_beside_ours(command, tmp_p
 
 def npz(path, **arrays):
     np.savez(path, **arrays)
+
+
+def write_log(path, count):
+    """A log of predictions of the run seed-a: all of them 0, and right."""
+    p = np.eye(10)[np.zeros(count, int)]
+    images = np.zeros((count, 784), np.uint8)
+    with PredictionLog(path, create=True) as log:
+        if count:
+            log.add("seed-a", {}, "hash", ["mine"] * count, images, p, [0] * count)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("log empty.db", "note: empty.db is empty. `tinygrad-mnist predict` adds to it."),
+        ("log old.db --wrong", "none of the predictions in old.db is listed with --wrong."),
+        ("log old.db --digit 7 --wrong", "is listed with --digit --wrong. Leave that out"),
+        ("log old.db --run seed-a --digit 7", "is listed with --run --digit."),
+    ],
+)
+def test_an_empty_list_says_why_it_is_empty(command, tmp_path, asked, said):
+    write_log(tmp_path / "old.db", 3)
+    write_log(tmp_path / "empty.db", 0)
+    for more in ("", " --json", " --csv none.csv"):
+        code, out, err = command(*(asked + more).split())
+        assert (code, len(err.splitlines())) == (0, 1)
+        assert said in err
+        assert len(out.splitlines()) == 1
+    assert command("log", "old.db")[2] == ""
+    assert "1 prediction in one.csv" in one_prediction(command, tmp_path)
+
+
+def one_prediction(command, folder):
+    write_log(folder / "one.db", 1)
+    return command("log", "one.db", "--csv", "one.csv")[1]
 
 
 def contents(folder):
@@ -290,8 +351,36 @@ def contents(folder):
         ("log text", "text: file is not a database"),
         ("export nowhere", "nowhere: not a run folder"),
         ("export runs/seed-a --format pickle", "pickle"),
-        ("export runs/seed-a --out runs", "runs: cannot be written: Is a directory"),
-        ("export runs/seed-a --out text/file", "text: cannot be written to"),
+        (
+            "export runs/seed-a --out runs",
+            "runs is a folder. Name a file in it, such as runs/model",
+        ),
+        ("export runs/seed-a --out text/file.npz", "text: cannot be written to"),
+        ("export runs/seed-a --out digits", "digits: the name has no ending that says which form"),
+        ("export runs/seed-a --out digits.pt", "digits.pt: no format has the ending '.pt'."),
+        ("export runs/seed-a --out x.onnx.gz --format onnx", "no format has the ending '.gz'"),
+        (
+            "export runs/seed-a --out digits.onnx --format npz",
+            "digits.onnx is the name of a file in onnx, but --format asks for npz. Leave out",
+        ),
+        (
+            "export runs/seed-a --out x.NPZ --format safetensors",
+            "in npz, but --format asks for saf",
+        ),
+        (
+            "predict runs/seed-a --test 1 --db log.csv",
+            "an SQLite log is written here, but the name",
+        ),
+        ("log old.db --csv all.json", "all.json: CSV is written here, but the name ends in .json"),
+        ("reproduce default --out results.csv", "JSON is written here, but the name ends in .csv"),
+        ("train --out digits.onnx", "a folder is written here, but the name ends in .onnx"),
+        (
+            "log old.db --run seed-b",
+            "old.db: no prediction is of a run 'seed-b'. Those in it: seed",
+        ),
+        ("log old.db --run seed-b --csv all.csv", "no prediction is of a run 'seed-b'"),
+        ("log empty.db --run seed-a", "no prediction is of a run 'seed-a'. It is empty."),
+        ("log old.db --digit 10", "--digit is one of 0 to 9, but is 10"),
         ("export runs/seed-a --ancestor --format onnx", "it takes neither --format nor --out"),
     ],
 )
@@ -305,6 +394,8 @@ def test_wrong_input_is_explained_in_two_lines_at_most_and_changes_nothing(
         export.write_safetensors(nn.Linear(784, 10), other)
     with (tmp_path / "odd.safetensors").open("wb") as odd:
         export.write_safetensors(nn.Linear(784, 10), odd, {"recipe": {"name": "x", "lr": "fast"}})
+    write_log(tmp_path / "old.db", 3)
+    write_log(tmp_path / "empty.db", 0)
     before = contents(tmp_path)
     code, out, err = command(*arguments.split())
     assert (code, out) == (2, "")

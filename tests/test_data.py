@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_mnist import data
+from tinygrad_mnist import data, evaluation
 from tinygrad_mnist.data import mnist
 
 TRAIN_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -176,10 +176,42 @@ def test_one_hot():
     assert data.one_hot(np.array([2, 0]), 3).tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
+NO_CLASSES = [
+    ([0, -1], ValueError, r"position 1 is -1, but 3 classes are numbered from 0 to 2"),
+    (np.array([0, 3], np.uint8), ValueError, "position 1 is 3, but 3 classes"),
+    ([0.0, 1.0], TypeError, "whole numbers from 0 to 2, but these are float64"),
+    ([True, False], TypeError, "but these are bool"),
+    (["1", "2"], TypeError, "whole numbers"),
+    ([[0], [1]], ValueError, r"shape \(2, 1\). Of one-hot rows, pass labels.argmax"),
+    (1, ValueError, r"one class number per example, \(n,\)"),
+]
+
+
+@pytest.mark.parametrize(("labels", "kind", "message"), NO_CLASSES)
+def test_labels_that_are_no_classes_are_refused_in_words(labels, kind, message):
+    scores = np.full((2, 3), 1 / 3)
+    for use in (
+        lambda: data.one_hot(labels, 3),
+        lambda: evaluation.score(scores, np.asarray(labels)),
+        lambda: evaluation.confusion_matrix(np.array([0, 1]), np.asarray(labels), 3),
+    ):
+        with pytest.raises(kind, match=message):
+            use()
+
+
+def test_no_labels_give_no_rows():
+    assert data.one_hot([], 3).shape == (0, 3)
+    with pytest.raises(ValueError, match="at least 1, but is 0"):
+        data.one_hot([], 0)
+
+
 # ---------------------------------------------------------------- splits and batches
 
 
-@given(st.integers(1, 200), st.floats(0, 1), st.integers(0, 99))
+BETWEEN = st.floats(0, 1, exclude_min=True, exclude_max=True)
+
+
+@given(st.integers(1, 200), BETWEEN, st.integers(0, 99))
 def test_a_split_has_every_example_once_and_depends_on_the_seed_only(examples, fraction, seed):
     training, validation = data.split(examples, fraction, np.random.default_rng(seed))
     assert sorted([*training, *validation]) == list(range(examples))
@@ -201,3 +233,53 @@ def test_batches_are_shuffled_by_their_generator():
     first, second = (np.concatenate(list(data.minibatches(100, 7, rng))) for rng in rngs)
     assert (first != second).any()
     assert np.concatenate(list(data.minibatches(100, 7))).tolist() == list(range(100))
+
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ((10, 0), ValueError, "batch_size, the rows per step, must be at least 1, but is 0"),
+        ((10, -3), ValueError, "at least 1, but is -3"),
+        ((10, 2.0), TypeError, "batch_size, the rows per step, must be a whole number, but is 2.0"),
+        ((10, "2"), TypeError, "whole number, but is '2'"),
+        ((10, True), TypeError, "whole number, but is True"),
+        ((10, None), TypeError, "whole number, but is None"),
+        ((-1, 2), ValueError, "examples, the number of rows, must be at least 0, but is -1"),
+        ((np.zeros((5, 3)), 2), TypeError, r"array of shape \(5, 3\). Pass len\(...\) of it"),
+        ((10, 2, 0), TypeError, r"generator of random numbers, but is 0. Make one from a seed"),
+    ],
+)
+def test_senseless_batches_are_refused_before_the_first(arguments, kind, message):
+    with pytest.raises(kind, match=message):
+        data.minibatches(*arguments)
+
+
+def test_a_batch_size_above_the_number_of_examples_makes_one_batch_of_all():
+    assert [len(rows) for rows in data.minibatches(3, np.int64(10), RNG)] == [3]
+    assert list(data.minibatches(0, 10)) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ((10, 0.0, RNG), ValueError, "fraction held out, must lie between 0 and 1, but is 0.0"),
+        ((10, 1, RNG), ValueError, "must lie between 0 and 1, but is 1"),
+        ((10, 4, RNG), ValueError, "but is 4. For 4 of 10 examples, pass 4 / 10"),
+        ((10, 40, RNG), ValueError, "but is 40.$"),
+        ((10, -0.1, RNG), ValueError, "but is -0.1"),
+        ((10, np.nan, RNG), ValueError, "but is nan"),
+        ((10, "0.1", RNG), TypeError, "must be a number between 0 and 1, but is '0.1'"),
+        ((10, None, RNG), TypeError, "but is None"),
+        ((10.0, 0.1, RNG), TypeError, "examples, the number of rows, must be a whole number"),
+        ((-10, 0.1, RNG), ValueError, "at least 0, but is -10"),
+        ((np.zeros((5, 3)), 0.1, RNG), TypeError, "Pass len"),
+        ((10, 0.1, 7), TypeError, "generator of random numbers, but is 7"),
+        ((10, 0.1, None), TypeError, "generator of random numbers, but is None"),
+    ],
+)
+def test_senseless_splits_are_refused_in_words(arguments, kind, message):
+    with pytest.raises(kind, match=message):
+        data.split(*arguments)

@@ -49,6 +49,7 @@ def mutants(op, samples, own=(), steady=STEADY_RULES):
 
 def rejected(op, samples):
     """The order at which the checker finds fault with the op on one of its samples, or 0."""
+    faults = []
     for order, check in ((1, gradcheck), (2, gradgradcheck)):
         for sample in samples:
             try:
@@ -56,9 +57,11 @@ def rejected(op, samples):
             except GradcheckError:
                 return order
             except ValueError as error:
-                if not re.search(MISSHAPEN, str(error)):  # then the checker itself is at fault
-                    raise
-                return order
+                if re.search(MISSHAPEN, str(error)):
+                    return order
+                faults.append(error)
+    if faults:  # not the checker's verdict: a rule that fits no sample, or the checker is broken
+        raise faults[0]
     return 0
 
 

@@ -321,10 +321,12 @@ def test_a_process_killed_while_writing_leaves_whole_transactions_and_all_that_i
     done = 0
     for delay in (0.0, 0.003, 0.011, 0.02):
         process = writer(path, "killed", 70, 100_000)
-        process.stdout.readline()
+        first = process.stdout.readline()
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
-        reported = 1 + len(process.communicate()[0].splitlines())
+        rest = process.stdout.read()
+        reported = (first + rest).count("\n")
+        process.communicate()
         assert process.returncode == -signal.SIGKILL
         with PredictionLog(path) as log:
             found = [row.source for row in log.predictions()]

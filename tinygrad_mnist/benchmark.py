@@ -17,6 +17,7 @@ import numpy as np
 from tinygrad_mnist import bridge, nn, optim
 from tinygrad_mnist.autodiff import no_grad, tensor
 from tinygrad_mnist.training.environment import environment
+from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -236,7 +237,7 @@ def text(measured: Mapping[str, Any]) -> str:
     """What `report` measured, for reading."""
     on, epoch, op = measured["machine"], measured["epoch"], measured["op"]
     imports, answers, products = measured["import"], measured["inference"], epoch["matrix products"]
-    system = f"{on['processor']}, {on['cores']} cores, {on['system']}"
+    system = f"{on['processor']}, {counted(on['cores'], 'core')}, {on['system']}"
     versions = f"Python {on['python']}, NumPy {on['numpy']} with {on['blas']}"
     lines = [f"{system}, {versions}", "one epoch of 784-256-10, batch 128:"]
     for name, seconds in epoch.items():

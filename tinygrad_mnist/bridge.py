@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinygrad_mnist import autodiff, byhand, nn
-from tinygrad_mnist.byhand.mlp import ACTIVATIONS, sigmoid_slope
+from tinygrad_mnist.byhand.mlp import ACTIVATIONS, one_hot, sigmoid_slope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -119,7 +119,7 @@ def tape_terms(paper: byhand.MLP, X: Array, labels: Array) -> Terms:
     if paper.loss_name == "cross_entropy":
         loss, output = nn.CrossEntropyLoss()(A, labels), autodiff.ops.softmax(A)
     else:
-        loss, output = nn.MSELoss()(A, np.eye(A.shape[1], dtype=A.dtype)[labels]), A
+        loss, output = nn.MSELoss()(A, one_hot(labels, A.data)), A
     loss = loss + sum((m.weight * m.weight).sum() for m in layers) * (paper.l2 / 2)
     gradients = zip(places, autodiff.grad(loss, list(places.values())), strict=True)
     values = places | {"A0": autodiff.Tensor(X), f"A{layer}": output, "loss": loss}
@@ -139,7 +139,7 @@ def magnitudes(paper: byhand.MLP, t: Terms, d: Terms, labels: Array) -> dict[str
     size = {name: np.abs(value) for name, value in (paper.params | t).items()}
     for layer in range(1, L + 1):
         size[f"Z{layer}"] = size[f"A{layer - 1}"] @ size[f"W{layer}"] + size[f"b{layer}"]
-    error = size[f"A{L}"] + np.eye(C)[labels]
+    error = size[f"A{L}"] + one_hot(labels, size[f"A{L}"])
     least = 1.0 if softmax else (error**2).mean()  # 1: e^0 is in the sum under the logarithm
     size["loss"] = np.abs(paper.loss(t, labels)) + least
     size[f"dA{L}"] = 2 * error / (B * C)
@@ -283,7 +283,7 @@ def diagnose(paper: byhand.MLP, terms: Terms, name: str, value: Array, rounding:
     if not np.isfinite(value).all():
         wrong = int((~np.isfinite(value)).sum())
         return (
-            f"{wrong} of {value.size} elements are NaN or infinite. "
+            f"{wrong} of {value.size} elements {'is' if wrong == 1 else 'are'} NaN or infinite. "
             "Was there an overflow, a division by 0 or a logarithm of 0?"
         )
     right = right_terms(paper, terms, name)

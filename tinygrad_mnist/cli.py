@@ -7,19 +7,27 @@ import os
 import shlex
 import signal
 import sys
+import warnings
 from contextlib import nullcontext, suppress
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
 
 from cyclopts import App, CycloptsError, Parameter
+
+from tinygrad_mnist.words import counted, reflowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Self
 
-    from tinygrad_mnist.store import Prediction
+    from tinygrad_mnist.store import Prediction, PredictionLog
+    from tinygrad_mnist.training import Trained
 
+F = TypeVar("F", bound="Callable[..., Any]")
 USAGE_ERROR, DIVERGED = 2, 3
+MOST_ROUNDS = 1000
+"""Of a benchmark."""
 BROKEN_PIPE = 13
 """The signal that ends a program whose reader is gone: ``tinygrad-mnist recipes | head -1``."""
 
@@ -30,20 +38,32 @@ app = App(
     help_format="plaintext",
 )
 
+app.register_install_completion_command(
+    help="Make the Tab key complete commands, options and choices in your shell."
+)
+
 SEVERAL = Parameter(negative="", consume_multiple=True)
 HIDDEN = Parameter(show_default=False)
 Settings = Annotated[tuple[str, ...], SEVERAL, HIDDEN, Parameter(name="--set")]
 Overrides = Annotated[tuple[str, ...], SEVERAL, HIDDEN, Parameter(name="--override")]
 Positions = Annotated[tuple[int, ...], SEVERAL, HIDDEN]
 Shapes = Annotated[tuple[str, ...], SEVERAL]
+Arguments = Annotated[tuple[str, ...], SEVERAL, HIDDEN]
 Seeds = Annotated[tuple[int, ...], SEVERAL]
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
-def examples(*commands: str) -> str:
-    """The end of a help text."""
-    return "\n".join(["Examples:", *(f"  {command}" for command in commands)])
+def command(*examples: str) -> Callable[[F], F]:
+    """Make a function a command: its docstring becomes the help text, and examples its end."""
+
+    def register(function: F) -> F:
+        function.__doc__ = reflowed(function.__doc__)
+        epilogue = "\n".join(["Examples:", *(f"  {line}" for line in examples)])
+        app.command(function, help_epilogue=epilogue if examples else None)
+        return function
+
+    return register
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -52,13 +72,18 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     With 0 if it is done, 1 if a check failed, 2 for wrong input, 3 if a training diverged,
     128 + n if signal n ended it.
     """
-    from tinygrad_mnist.data import DataError
+    from tinygrad_mnist.data import DataError, DataWarning
     from tinygrad_mnist.export import ExportError
     from tinygrad_mnist.store import StoreError
     from tinygrad_mnist.training import DivergenceError, RecipeError, RunFolderError
 
     try:
-        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", DataWarning)
+            warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+            code = app(
+                arguments, exit_on_error=False, print_error=False, result_action="return_value"
+            )
         sys.stdout.flush()
     except BrokenPipeError:
         discard_output()
@@ -69,6 +94,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         fail(error, USAGE_ERROR)
     except DivergenceError as error:
         fail(error, DIVERGED)
+    except MemoryError:
+        fail(MemoryError("the memory is not enough for this. Ask for less at once."), USAGE_ERROR)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except OSError as error:  # all others have been told apart: this one is of standard output
@@ -89,13 +116,11 @@ def fail(error: Exception, code: int) -> NoReturn:
     sys.exit(code)
 
 
-@app.command(
-    help_epilogue=examples(
-        "tinygrad-mnist train",
-        "tinygrad-mnist train seed-a --set epochs=5 --set hidden=[300] --out runs/wide",
-        "tinygrad-mnist train --data mine.csv --test-data mine-test.csv",
-        "tinygrad-mnist train --resume runs/default",
-    )
+@command(
+    "tinygrad-mnist train",
+    "tinygrad-mnist train seed-a --set epochs=5 --set hidden=[300] --out runs/wide",
+    "tinygrad-mnist train --data mine.csv --test-data mine-test.csv",
+    "tinygrad-mnist train --resume runs/default",
 )
 def train(
     recipe: str | None = None,
@@ -151,6 +176,7 @@ def train(
 
     if threads is not None:
         settings = (*settings, f"threads={threads}")
+    refuse_ending(out, "", "a folder")
     named = {"data": data, "labels": labels, "test_data": test_data, "test_labels": test_labels}
     files = {name: path for name, path in named.items() if path}
     if override and not resume:
@@ -239,8 +265,8 @@ def summary(metrics: dict[str, Any], folder: Path) -> str:
         )
     return (
         f"{verdict(metrics['recipe'], test)}\n"
-        f"{metrics['epochs']} epochs in {metrics['training_seconds']:.1f} s, "
-        f"{metrics['parameters']:,} parameters. Everything is in {folder}."
+        f"{counted(metrics['epochs'], 'epoch')} in {metrics['training_seconds']:.1f} s, "
+        f"{counted(metrics['parameters'], 'parameter')}. Everything is in {folder}."
     )
 
 
@@ -249,16 +275,14 @@ def verdict(name: str, test: dict[str, Any], images: str = "test images") -> str
     return (
         f"{name}: {100 * test['accuracy']:.2f} % of the {images} right "
         f"({test['correct']:,} correct, {test['incorrect']:,} incorrect), "
-        f"cross-entropy {test['cross_entropy']:.4f}."
+        f"cross-entropy {test['cross_entropy']:z.4f}."
     )
 
 
-@app.command(
-    help_epilogue=examples(
-        "tinygrad-mnist evaluate runs/default",
-        "tinygrad-mnist evaluate --weights mlp_weights_biases_1hidden.npz --normalize seed",
-        "tinygrad-mnist evaluate runs/default --data mine.csv",
-    )
+@command(
+    "tinygrad-mnist evaluate runs/default",
+    "tinygrad-mnist evaluate --weights mlp_weights.npz --normalize seed",
+    "tinygrad-mnist evaluate runs/default --data mine.csv",
 )
 def evaluate(
     run: Path | None = None,
@@ -311,11 +335,9 @@ def evaluate(
     print(json_module.dumps(found) if json else text)
 
 
-@app.command(
-    help_epilogue=examples(
-        "tinygrad-mnist export runs/default --format onnx --out digits.onnx",
-        "tinygrad-mnist export runs/seed-a --ancestor",
-    )
+@command(
+    "tinygrad-mnist export runs/default --out digits.onnx",
+    "tinygrad-mnist export runs/seed-a --ancestor",
 )
 def export(
     run: Path,
@@ -331,14 +353,14 @@ def export(
     run
         Its folder.
     format
-        onnx (needs the package onnx), safetensors (the default), or npz.
+        onnx (needs the package onnx), safetensors, or npz; by default what the ending of --out
+        says, or safetensors.
     out
-        The file, replaced if it exists.
-        By default model.onnx, model.safetensors or weights.npz in the run folder.
+        The file, replaced if it exists. By default model.onnx, model.safetensors or weights.npz
+        in the run folder.
     ancestor
         Write config.json and train_history.json into the run folder, as the notebook of seed-a did.
     """
-    import io
     from dataclasses import asdict
 
     from tinygrad_mnist import export as exports
@@ -349,14 +371,29 @@ def export(
             "--ancestor writes two JSON files into the run folder: "
             "it takes neither --format nor --out."
         )
-    trained = load_trained(run)
-    if ancestor:
-        history = exports.ancestor_history(map(asdict, read_history(run)))
-        config = exports.ancestor_config(trained.settings)
-        for name, values in (("config.json", config), ("train_history.json", history)):
-            folder.write(run / name, json_module.dumps(values, indent=2) + "\n")
-            print(run / name)
+    if not ancestor:
+        path = out or run / DEFAULT_FILES[exports.format_of(None, format)]
+        write_network(load_trained(run), exports.format_of(out, format), path)
+        print(path)
         return
+    trained = load_trained(run)
+    history = exports.ancestor_history(map(asdict, read_history(run)))
+    config = exports.ancestor_config(trained.settings)
+    for name, values in (("config.json", config), ("train_history.json", history)):
+        folder.write(run / name, json_module.dumps(values, indent=2) + "\n")
+        print(run / name)
+
+
+DEFAULT_FILES = {"onnx": "model.onnx", "safetensors": "model.safetensors", "npz": "weights.npz"}
+
+
+def write_network(trained: Trained, format: str, path: Path) -> None:
+    """Write a network to a file, which is replaced only when all of the new one is there."""
+    import io
+
+    from tinygrad_mnist import export as exports
+    from tinygrad_mnist.training import folder
+
     content, about = io.BytesIO(), {"recipe": trained.settings}
     if format == "npz":
         exports.write_npz(trained.model, content)
@@ -364,18 +401,14 @@ def export(
         exports.write_onnx(trained.model, content, about=about)
     else:
         exports.write_safetensors(trained.model, content, about)
-    path = out or run / ("weights.npz" if format == "npz" else f"model.{format or 'safetensors'}")
     folder.prepare(path.parent)
     folder.write(path, lambda file: file.write(content.getvalue()))
-    print(path)
 
 
-@app.command(
-    help_epilogue=examples(
-        "tinygrad-mnist predict runs/default --test 0 1 2",
-        "tinygrad-mnist predict runs/default photo.jpg drawing.png digits.npy",
-        "tinygrad-mnist predict runs/default - < digits.npy",
-    )
+@command(
+    "tinygrad-mnist predict runs/default --test 0 1 2",
+    "tinygrad-mnist predict runs/default photo.jpg drawing.png digits.npy",
+    "tinygrad-mnist predict runs/default - < digits.npy",
 )
 def predict(
     run: Path,
@@ -394,7 +427,7 @@ def predict(
     files
         PNG or JPEG pictures of one digit each, of any size, dark on bright or bright on dark;
         npy arrays of images as MNIST has them, (28, 28), (784,), (n, 28, 28) or (n, 784);
-        - for standard input.
+        or - for standard input.
     test
         Positions of MNIST test images, from 0 to 9999.
     db
@@ -406,6 +439,7 @@ def predict(
     from tinygrad_mnist.store import PredictionLog
     from tinygrad_mnist.training import load_trained
 
+    refuse_ending(db, ".db", "an SQLite log")
     trained = load_trained(run)
     sources, images, labels = digits_to_read(files, test)
     probabilities = trained.model.predict_proba(normalize(images, trained.normalize))
@@ -478,11 +512,9 @@ def show(rows: Iterable[Prediction], json: bool) -> Iterator[str]:
         yield f"{row.id:6}  {row.predicted:5}  {sure:5.1f}%  {label:<8}  {source}\n"
 
 
-@app.command(
-    help_epilogue=examples(
-        "tinygrad-mnist log runs/default --wrong",
-        "tinygrad-mnist log my.db --digit 7 --csv sevens.csv",
-    )
+@command(
+    "tinygrad-mnist log runs/default --wrong",
+    "tinygrad-mnist log my.db --digit 7 --csv sevens.csv",
 )
 def log(
     where: Path | None = None,
@@ -513,19 +545,60 @@ def log(
     from tinygrad_mnist.store import PredictionLog, write_csv
     from tinygrad_mnist.training import find_run, folder
 
+    refuse_ending(csv, ".csv", "CSV")
+    if digit is not None and not 0 <= digit <= 9:
+        raise UserFileError(f"--digit is one of 0 to 9, but is {digit}.")
     path = where if where and not where.is_dir() else find_run(where) / "predictions.db"
     with PredictionLog(path) as opened:
+        refuse_unknown_run(opened, run)
         rows = opened.predictions(run=run, digit=digit, wrong=wrong)
+        first = next(rows, None)
+        rows = rows if first is None else chain([first], rows)
+        if first is None:
+            print(f"note: {nothing_found(opened, run, digit, wrong)}", file=sys.stderr)
         if not csv:
             sys.stdout.writelines(show(rows, json))
             return
         folder.prepare(csv.parent)
         counts: list[int] = []
         folder.write(csv, lambda file: counts.append(write_csv(rows, file)))
-        print(f"{counts[0]} predictions in {csv}")
+        print(f"{counted(counts[0], 'prediction')} in {csv}")
 
 
-@app.command
+FORMATS = (".csv", ".db", ".json", ".npz", ".npy", ".onnx", ".safetensors", ".png", ".jpg")
+
+
+def refuse_ending(path: Path | None, right: str, what: str) -> None:
+    """Refuse a file name that says another format than what is written."""
+    ending = path.suffix.lower() if path else ""
+    if ending in FORMATS and ending != right:
+        raise UserFileError(
+            f"{path}: {what} is written here, but the name ends in {ending}. "
+            f"Call it {path and path.stem}{right}."
+        )
+
+
+def refuse_unknown_run(log: PredictionLog, name: str | None) -> None:
+    """See that there is a run of this name in a log."""
+    known = log.runs()
+    if name is not None and name not in known:
+        there = f"Those in it: {', '.join(known)[:200]}" if known else "It is empty"
+        raise UserFileError(f"{log.path}: no prediction is of a run {name!r:.80}. {there}.")
+
+
+def nothing_found(log: PredictionLog, run: str | None, digit: int | None, wrong: bool) -> str:
+    """Why a list of predictions is empty."""
+    given = {"--run": run, "--digit": digit, "--wrong": wrong or None}
+    filters = [name for name, value in given.items() if value is not None]
+    if not log.runs():
+        return f"{log.path} is empty. `tinygrad-mnist predict` adds to it."
+    return (
+        f"none of the predictions in {log.path} is listed with {' '.join(filters)}. "
+        "Leave that out to see all."
+    )
+
+
+@command()
 def recipes(*, json: Json = False) -> None:
     """List the recipes.
 
@@ -545,10 +618,10 @@ def recipes(*, json: Json = False) -> None:
         print("\n".join(f"{recipe.name:<20}{recipe.description}" for recipe in every))
 
 
-@app.command(
-    help_epilogue=examples("tinygrad-mnist reproduce default seed-a --out artifacts/results.json")
-)
-def reproduce(*recipes: str, seeds: Seeds = (0, 1, 2, 3, 4), out: Path | None = None) -> None:
+@command("tinygrad-mnist reproduce default seed-a --out artifacts/results.json")
+def reproduce(
+    *recipes: str, seeds: Seeds = (0, 1, 2, 3, 4), out: Path | None = None, json: Json = False
+) -> None:
     """Train recipes over several seeds and print a table of mean ± standard deviation.
 
     Parameters
@@ -559,9 +632,12 @@ def reproduce(*recipes: str, seeds: Seeds = (0, 1, 2, 3, 4), out: Path | None = 
         One training each.
     out
         JSON file for the single results; replaced if it exists.
+    json
+        Print the single results as JSON instead of the table; progress is on standard error.
     """
     from tinygrad_mnist import training
 
+    refuse_ending(out, ".json", "JSON")
     chosen = [training.Recipe.load(name) for name in recipes or training.recipe_names()]
     if out is not None:
         training.folder.prepare(out.parent)
@@ -570,10 +646,10 @@ def reproduce(*recipes: str, seeds: Seeds = (0, 1, 2, 3, 4), out: Path | None = 
     )
     if out is not None:
         training.folder.write(out, json_module.dumps(results, indent=1) + "\n")
-    print(training.results.table(results))
+    print(json_module.dumps(results) if json else training.results.table(results))
 
 
-@app.command(help_epilogue=examples("tinygrad-mnist compare seed-a-two-hidden"))
+@command("tinygrad-mnist compare seed-a-two-hidden")
 def compare(recipe: str = "default", *, settings: Settings = (), json: Json = False) -> int:
     """Hold the hand derivation against the tape, term by term, on one batch of digits in float64.
 
@@ -602,47 +678,62 @@ def compare(recipe: str = "default", *, settings: Settings = (), json: Json = Fa
     return 0 if comparison.first_divergence is None else 1
 
 
-@app.command(help_epilogue=examples("tinygrad-mnist gradcheck my_ops.py:cube --shape 3,4"))
+@command(
+    "tinygrad-mnist gradcheck my_ops.py:cube --shape 3,4",
+    "tinygrad-mnist gradcheck my_ops.py:conv --shape 2,8 --shape 3 --arg stride=2",
+    "tinygrad-mnist gradcheck my_layers.py:Scale --shape 5,3 --arg features=3",
+)
 def gradcheck(
     function: str,
     *,
     shape: Shapes,
+    arg: Arguments = (),
     seed: int = 0,
+    json: Json = False,
 ) -> int:
-    """Check the first and second derivatives of a function of your own against central differences.
+    """Check the first and second derivatives of code of your own against central differences.
 
     Parameters
     ----------
     function
-        FILE.py:NAME of a function that takes tensors and returns one.
+        FILE.py:NAME of a function that takes tensors and returns one; or of a module or its class,
+        whose parameters are checked as well. The file is run.
     shape
-        Shape of an argument, as 3,4; repeated for each argument.
-        Values are drawn from a normal distribution.
+        Shape of an argument, as 3,4; repeated for each argument. Values are drawn from a normal
+        distribution.
+    arg
+        NAME=VALUE: what else the function takes by name, or the class to make a module; a Python
+        value. May be repeated.
     seed
         Decides the values.
+    json
+        Print the result as JSON.
     """
-    import numpy as np
+    from tinygrad_mnist import checking
 
-    from tinygrad_mnist import autodiff
+    if seed < 0:
+        raise UserFileError(f"--seed is a whole number from 0 up, but is {seed}.")
+    try:
+        shapes, options = [checking.shape_of(text) for text in shape], checking.options_of(arg)
+        with checking.defined(function) as target:
+            found = checking.check(target, shapes, options, seed)
+    except checking.OwnCodeError as error:
+        raise UserFileError(str(error)) from error
+    if json:
+        print(json_module.dumps({"function": function, **found._asdict()}))
+        return 1 if found.problem else 0
+    parameters = len(found.names) - len(shapes)
+    also = f" of {counted(len(shapes), 'input')} and {counted(parameters, 'parameter')}"
+    for order, agrees in (("first", found.first), ("second", found.second)):
+        what = f"{function}: {order} derivatives{also if parameters else ''}"
+        if agrees:
+            print(f"{what} agree with central differences.")
+        elif agrees is not None:
+            print(f"{what}: {found.problem}")
+    return 1 if found.problem else 0
 
-    called = load_function(function)
-    rng = np.random.default_rng(seed)
-    inputs = [rng.normal(size=parse_shape(text)) for text in shape]
-    for derivatives, check in (("first", autodiff.gradcheck), ("second", autodiff.gradgradcheck)):
-        try:
-            check(called, inputs, rng=rng)
-        except autodiff.GradcheckError as error:
-            print(f"{function}: {derivatives} derivatives: {error}")
-            return 1
-        except Exception as error:
-            raise UserFileError(f"{function} raised {type(error).__name__}: {error}") from error
-        print(f"{function}: {derivatives} derivatives agree with central differences.")
-    return 0
 
-
-@app.command(
-    help_epilogue=examples("tinygrad-mnist bench", "tinygrad-mnist bench --rounds 3 --json")
-)
+@command("tinygrad-mnist bench", "tinygrad-mnist bench --rounds 3 --json")
 def bench(*, rounds: int = 7, json: Json = False) -> None:
     """Measure the speed on this machine: an epoch of training, one op, the import, an answer.
 
@@ -658,18 +749,16 @@ def bench(*, rounds: int = 7, json: Json = False) -> None:
     from tinygrad_mnist import benchmark
     from tinygrad_mnist.data import load_mnist
 
-    if rounds < 1:
-        raise UserFileError(f"At least one round is needed for a median, but --rounds is {rounds}.")
+    if not 1 <= rounds <= MOST_ROUNDS:
+        raise UserFileError(f"--rounds must lie between 1 and {MOST_ROUNDS}, but is {rounds}.")
     measured = benchmark.report(benchmark.Training(*load_mnist()), rounds)
     print(json_module.dumps(measured, indent=1) if json else benchmark.text(measured))
 
 
-@app.command(
-    help_epilogue=examples(
-        "tinygrad-mnist tutorials",
-        "tinygrad-mnist tutorials my-notebooks",
-        "tinygrad-mnist tutorials --solutions",
-    )
+@command(
+    "tinygrad-mnist tutorials",
+    "tinygrad-mnist tutorials my-notebooks",
+    "tinygrad-mnist tutorials --solutions",
 )
 def tutorials(folder: Path = Path("notebooks"), *, solutions: Flag = False) -> None:
     """Write the tutorials as notebooks for Jupyter.
@@ -691,41 +780,10 @@ def tutorials(folder: Path = Path("notebooks"), *, solutions: Flag = False) -> N
         raise UserFileError(
             f"{folder}: cannot be written to: {error.strerror}. Name another folder."
         ) from error
-    print(f"{len(written)} notebooks are in {folder}. Open them in your editor, or in the browser:")
+    notebooks = counted(len(written), "notebook")
+    print(f"{notebooks} are in {folder}. Open them in your editor, or in the browser:")
     print(f"pip install notebook && jupyter notebook {shlex.quote(str(folder))}")
 
 
 class UserFileError(Exception):
     """Something in a file or value that the user named; the message says what."""
-
-
-def parse_shape(text: str) -> tuple[int, ...]:
-    """``"3,4"`` as (3, 4)."""
-    try:
-        return tuple(int(n) for n in text.split(",") if n)
-    except ValueError as error:
-        raise UserFileError(f"A shape is written as 3,4, but this is {text!r}.") from error
-
-
-def load_function(reference: str) -> Any:
-    """The function that ``FILE.py:NAME`` names; runs the file."""
-    import runpy
-
-    file, _, name = reference.rpartition(":")
-    if not Path(file).is_file():
-        raise UserFileError(f"Write FILE.py:NAME; there is no file {file or reference!r}.")
-    try:
-        found = runpy.run_path(file)
-    except Exception as error:
-        raise UserFileError(
-            f"{file} raised {type(error).__name__} when it was run: {error}"
-        ) from error
-    if not callable(found.get(name)):
-        own = [key for key, value in found.items() if module_of(value) == "<run_path>"]
-        raise UserFileError(f"{file} has no function {name!r}. It has {', '.join(own) or 'none'}.")
-    return found[name]
-
-
-def module_of(value: Any) -> str:
-    """Where a function, or that of an op, was written."""
-    return str(getattr(getattr(value, "forward", value), "__module__", ""))

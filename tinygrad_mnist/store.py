@@ -317,6 +317,21 @@ class PredictionLog:
                 for row in rows:
                     yield self._checked(row)
 
+    def runs(self) -> list[str]:
+        """The names of the runs that there are predictions of.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read.
+        """
+        with self._explained():
+            names = self._column(
+                "SELECT DISTINCT name FROM runs WHERE id IN (SELECT run FROM predictions) "
+                "ORDER BY name"
+            )
+        return [str(name) for name in names]
+
     def _checked(self, row: Sequence[Any]) -> Prediction:
         """A row as it was written: SQLite does not notice changed bytes, so we look."""
         id, run, model_hash, source, image, label, predicted, text, at = row

@@ -30,10 +30,9 @@ WHAT_IS_NEXT = "Run the next cell to check your answer. Its code is folded: it k
 
 
 def scripts() -> list[Path]:
-    """The scripts in order: in a checkout beside the package, in an installed package inside it."""
-    return sorted((HERE.parent / "tutorials").glob("[0-9]*.py")) or sorted(
-        (HERE / "tutorials").glob("[0-9]*.py")
-    )
+    """The scripts in order: in an installed package inside it, in a checkout beside it."""
+    inside, beside = HERE / "notebooks", HERE.parent / "tutorials"
+    return sorted(inside.glob("*.txt")) or sorted(beside.glob("[0-9]*.py"))
 
 
 def notebook(script: Path, *, solutions: bool = False) -> dict[str, Any]:

@@ -12,6 +12,20 @@ SCALARS = (float, int, bool)
 NOT_PYTHONS = (Variable, np.ndarray, np.generic)
 
 
+def agree(args: tuple[Any, ...]) -> bool:
+    """Whether all tensors and arrays are of one dtype, and all else are Python's numbers."""
+    dtype = None
+    for x in args:
+        array = x._data if isinstance(x, Variable) else x
+        if type(array) is np.ndarray:
+            if dtype is not None and array.dtype is not dtype:
+                return False
+            dtype = array.dtype
+        elif type(array) not in SCALARS:
+            return False
+    return True
+
+
 def settled_params(params: dict[str, Any], name: str) -> dict[str, Any]:
     """Parameters with NumPy's numbers as Python's, which never widen an array."""
     for key, value in params.items():

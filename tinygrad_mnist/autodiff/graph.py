@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from tinygrad_mnist.autodiff import memory
-from tinygrad_mnist.autodiff.dtypes import SCALARS, numbers, settled_params
+from tinygrad_mnist.autodiff.dtypes import SCALARS, agree, numbers, settled_params
 from tinygrad_mnist.autodiff.guard import ReadOnlyError, may_write, read_only
 from tinygrad_mnist.autodiff.mode import Recording, mode
 from tinygrad_mnist.autodiff.variable import NO_PARAMS, Variable, wrap
@@ -97,26 +97,14 @@ class Op:
         """
         if params:
             params = settled_params(params, self.name)
-        for x in args:
-            if isinstance(x, Variable):
-                break
-        else:
+        tensors = [x for x in args if isinstance(x, Variable)]
+        if not tensors:
             return self.forward(*args, **params)
-        arrays, dtype, wanted, agree = [], None, False, True
-        for x in args:
-            array = x
-            if isinstance(x, Variable):
-                array, wanted = x._data, wanted or x._requires_grad
-            arrays.append(array)
-            if type(array) is np.ndarray:
-                dtype = dtype or array.dtype
-                agree = agree and array.dtype is dtype
-            else:
-                agree = agree and type(array) in SCALARS
-        if not agree:
+        if not agree(args):
             args = settle(args, self.name)
-            arrays = [x._data if isinstance(x, Variable) else x for x in args]
+        arrays = [x._data if isinstance(x, Variable) else x for x in args]
         out = self.forward(*arrays, **params)
+        wanted = [x for x in tensors if x._requires_grad]
         if wanted and mode.recording and self.differentiable:
             return wrap(out, self, args, arrays, params or NO_PARAMS)
         return wrap(out)

@@ -102,10 +102,10 @@ class Tensor(Variable):
 
     @data.setter
     def data(self, value: Any) -> None:
-        self._check_leaf()
-        if value is self._data:
+        if value is self._data and self.op is None:
             memory.stamp(value)
             return
+        self._check_leaf()
         array = as_array(value)
         self._check_fits(array, "data")
         self._data = array

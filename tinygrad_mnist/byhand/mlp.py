@@ -60,6 +60,25 @@ def log_softmax(z: Array) -> Array:
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
+def one_hot(labels: Array, like: Array) -> Array:
+    """A row per label with a 1 at its class, in the shape and dtype of `like`: (B,) -> (B, C).
+
+    Negative labels are refused: NumPy would count them from the end, and 10 classes have no -1.
+    """
+    labels, (B, C) = np.asarray(labels), like.shape
+    if labels.shape != (B,) or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"{B} examples need labels ({B},) of whole numbers, one class each, "
+            f"but these are {labels.shape} of {labels.dtype}."
+        )
+    if not ((labels >= 0) & (labels < C)).all():
+        raise ValueError(
+            f"Labels must lie from 0 to {C - 1}, as there are {C} classes, "
+            f"but they go from {labels.min()} to {labels.max()}."
+        )
+    return np.eye(C, dtype=like.dtype)[labels]
+
+
 ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
     "sigmoid": (sigmoid, sigmoid_slope),
     "tanh": (np.tanh, tanh_slope),
@@ -139,7 +158,7 @@ class MLP:
 
     def loss(self, t: Terms, labels: Array) -> float:
         """The loss, L2 penalty included, from `forward`'s terms and labels (B,)."""
-        Y = self._one_hot(labels)
+        Y = one_hot(labels, t[f"A{self.depth}"])
         B, C = Y.shape
         if self.loss_name == "cross_entropy":
             data = -(Y * log_softmax(t[f"Z{self.depth}"])).sum() / B  # (4)
@@ -155,7 +174,7 @@ class MLP:
         In this order: dZL, dWL, dbL, ..., dA1, dZ1, dW1, db1.
         """
         _, slope = ACTIVATIONS[self.activation]
-        Y = self._one_hot(labels)
+        Y = one_hot(labels, t[f"A{self.depth}"])
         B, C = Y.shape
         L = self.depth
         d: Terms = {}
@@ -207,7 +226,7 @@ class MLP:
         """
         _, slope = ACTIVATIONS[self.activation]
         t = self.forward(X)
-        dZ = self._one_hot(classes)  # (16)
+        dZ = one_hot(classes, t[f"A{self.depth}"])  # (16)
         dA = dZ @ self.params[f"W{self.depth}"].T  # (12)
         for layer in range(self.depth - 1, 0, -1):
             dZ = dA * slope(t[f"Z{layer}"])  # (13)
@@ -256,10 +275,6 @@ class MLP:
         model = cls(sizes, activation, loss, l2)
         model.params = params
         return model
-
-    def _one_hot(self, labels: Array) -> Array:
-        classes = self.params[f"b{self.depth}"]
-        return np.eye(classes.size, dtype=classes.dtype)[labels]
 
 
 def read_arrays(stream: BinaryIO) -> Terms:

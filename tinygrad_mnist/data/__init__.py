@@ -1,8 +1,8 @@
 """The digits: MNIST as it ships with the package, files of your own, and batches of examples."""
 
 from tinygrad_mnist.data.augment import distort
-from tinygrad_mnist.data.batches import minibatches, normalize, one_hot, split
-from tinygrad_mnist.data.errors import DataError
+from tinygrad_mnist.data.batches import class_numbers, minibatches, normalize, one_hot, split
+from tinygrad_mnist.data.errors import DataError, DataWarning
 from tinygrad_mnist.data.files import load, refuse_overlap
 from tinygrad_mnist.data.idx import read_idx, read_idx_pair
 from tinygrad_mnist.data.images import like_mnist, read_images
@@ -10,6 +10,8 @@ from tinygrad_mnist.data.mnist import load_mnist, load_mnist_test
 
 __all__ = [
     "DataError",
+    "DataWarning",
+    "class_numbers",
     "distort",
     "like_mnist",
     "load",

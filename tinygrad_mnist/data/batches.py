@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from tinygrad_mnist.data.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 MEAN, STD = 0.1307, 0.3081
 """Mean and standard deviation of the training pixels in [0, 1]."""
@@ -49,7 +50,7 @@ def normalize(images: NDArray[Any], how: str = "unit") -> NDArray[Any]:
         if black:
             scaled += np.float32(black)
         return scaled
-    low, high = images.min(initial=1), images.max(initial=0)
+    low, high = (images.min(), images.max()) if images.size else (0, 0)
     if black <= low and high <= white and not black < 0 <= low:
         return images
     if not (low >= 0 and high <= 255):
@@ -60,9 +61,57 @@ def normalize(images: NDArray[Any], how: str = "unit") -> NDArray[Any]:
     return images * ((white - black) / (255 if high > 1 else 1)) + black
 
 
-def one_hot(labels: NDArray[np.integer[Any]], classes: int = 10) -> NDArray[np.float32]:
-    """Rows of zeros with a 1 at the label: (n,) -> (n, classes) of float32."""
-    return np.eye(classes, dtype=np.float32)[labels]
+def one_hot(labels: ArrayLike, classes: int = 10) -> NDArray[np.float32]:
+    """Rows of zeros with a 1 at the label: (n,) -> (n, classes) of float32.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `labels` are not whole numbers from 0 to ``classes - 1``, or not in one axis.
+    """
+    classes = _whole(classes, "classes, the length of a row", least=1)
+    return np.eye(classes, dtype=np.float32)[class_numbers(labels, classes)]
+
+
+def class_numbers(labels: ArrayLike, classes: int) -> NDArray[np.intp]:
+    """Labels that may be used as positions, which NumPy counts from the end if they are negative.
+
+    Parameters
+    ----------
+    labels : array_like of int, (n,)
+        Whole numbers from 0 to ``classes - 1``.
+    classes : int
+        How many classes there are.
+
+    Raises
+    ------
+    TypeError
+        If they are not whole numbers.
+    ValueError
+        If they are not in one axis, or one of them is no class.
+    """
+    numbers = np.asarray(labels)
+    if numbers.ndim != 1:
+        hint = " Of one-hot rows, pass labels.argmax(axis=1)." if numbers.ndim == 2 else ""
+        raise ValueError(
+            f"Labels are one class number per example, (n,), but these have the shape "
+            f"{numbers.shape}.{hint}"
+        )
+    if not numbers.size:
+        return numbers.astype(np.intp)
+    if numbers.dtype.kind not in "iu":
+        raise TypeError(
+            f"Labels are whole numbers from 0 to {classes - 1}, but these are {numbers.dtype}. "
+            "Were labels and images exchanged? If they are whole, pass labels.astype(int)."
+        )
+    wrong = (numbers < 0) | (numbers >= classes)
+    if wrong.any():
+        at = int(wrong.argmax())
+        raise ValueError(
+            f"The label at position {at} is {numbers[at]}, but {classes} classes are numbered "
+            f"from 0 to {classes - 1}."
+        )
+    return numbers.astype(np.intp)
 
 
 def split(
@@ -75,12 +124,18 @@ def split(
     examples : int
         How many there are.
     validation : float
-        The fraction kept for validation, rounded to whole examples.
+        The fraction kept for validation, between 0 and 1, rounded to whole examples.
     rng : numpy.random.Generator
         Decides which.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one of them is something else.
     """
-    order = rng.permutation(examples)
-    held_out = round(examples * validation)
+    examples = _whole(examples, "examples, the number of rows", least=0)
+    held_out = round(examples * _fraction(validation, examples))
+    order = _generator(rng).permutation(examples)
     return order[held_out:], order[:held_out]
 
 
@@ -90,7 +145,59 @@ def minibatches(
     """Row numbers, batch by batch, until each example came once.
 
     They are shuffled if `rng` is given. The last batch is smaller if `batch_size` does not divide
-    the number of examples.
+    the number of examples, so a `batch_size` above it makes one batch of all.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `examples` is not a whole number from 0 up, `batch_size` not one from 1 up, or `rng` not
+        a generator. This is raised at once, not when the first batch is drawn.
     """
-    order = np.arange(examples) if rng is None else rng.permutation(examples)
+    examples = _whole(examples, "examples, the number of rows", least=0)
+    batch_size = _whole(batch_size, "batch_size, the rows per step", least=1)
+    order = np.arange(examples) if rng is None else _generator(rng).permutation(examples)
     return (order[start : start + batch_size] for start in range(0, examples, batch_size))
+
+
+def _whole(value: Any, name: str, least: int) -> int:
+    """A whole number that is not below the `least`."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        hint = " Pass len(...) of it." if np.ndim(value) else ""
+        found = f"an array of shape {np.shape(value)}" if np.ndim(value) else repr(value)
+        raise TypeError(f"{name}, must be a whole number, but is {found}.{hint}")
+    if number < least:
+        raise ValueError(f"{name}, must be at least {least}, but is {number}.")
+    return number
+
+
+def _fraction(value: Any, examples: int) -> float:
+    """The fraction that is held out."""
+    try:
+        fraction = float(value)
+    except (TypeError, ValueError):
+        fraction = None
+    if fraction is None or isinstance(value, bool | str):
+        raise TypeError(
+            f"validation, the fraction held out, must be a number between 0 and 1, "
+            f"but is {value!r:.80}."
+        )
+    if not 0 < fraction < 1:
+        count = 1 <= fraction < examples
+        hint = f" For {value} of {examples} examples, pass {value} / {examples}." if count else ""
+        raise ValueError(
+            f"validation, the fraction held out, must lie between 0 and 1, but is {value}.{hint}"
+        )
+    return fraction
+
+
+def _generator(rng: Any) -> np.random.Generator:
+    if not hasattr(rng, "permutation"):
+        raise TypeError(
+            f"rng must be a generator of random numbers, but is {rng!r:.80}. "
+            "Make one from a seed with np.random.default_rng(seed)."
+        )
+    return rng

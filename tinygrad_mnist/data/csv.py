@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_mnist.data.errors import DataError
+from tinygrad_mnist.data.plausible import (
+    hint_of_width,
+    label_column,
+    refuse_label_among_pixels,
+    refuse_labels_at_the_end,
+)
 from tinygrad_mnist.data.stream import PIXELS, largest, opened
+from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +44,8 @@ def read_csv(path: Path) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
     ----------
     path : Path
         Each line is an image: 784 pixels; or 785 cells, of which the first is the label, unless a
-        header calls another one ``label``, ``class`` or ``target``. There may be no header.
+        header calls another one ``label``, ``class``, ``target``, ``digit`` or ``y``. There may be
+        no header.
 
     Returns
     -------
@@ -73,23 +81,33 @@ def _read_rows(path: Path, widths: dict[int, str]) -> tuple[NDArray[Any], int | 
         if len(cells) not in widths:
             expected = " or ".join(f"{width} ({meaning})" for width, meaning in widths.items())
             raise DataError(
-                f"{path}: line {number} has {len(cells)} columns, expected {expected}. "
-                f"It starts with {text[:20]!r}."
+                f"{path}: line {number} has {counted(len(cells), 'column')}, expected {expected}. "
+                f"It starts with {text[:20]!r}.{hint_of_width(len(cells), widths)}"
             )
-        label = None if len(cells) == PIXELS else _label_column(cells)
-        if not _is_header(cells):
+        header = cells if _is_header(cells) else None
+        label = _columns(path, len(cells), header)
+        if header is None:
             lines = chain([first], lines)
-        blocks: list[NDArray[Any]] = []
-        while block := list(islice(lines, BLOCK)):
-            rows = _fast(block, len(cells), label)
-            if rows is None:
-                slow = [_slow(path, *line, len(cells), label) for line in block]
-                blocks.append(np.array(slow, np.float32))
-            else:
-                blocks.append(rows)
+        blocks = list(_blocks(path, lines, len(cells), label))
     if not blocks:
         raise DataError(f"{path}: a header, and no line below it.")
-    return np.concatenate(blocks), label
+    rows = np.concatenate(blocks)
+    if header is None and len(cells) == PIXELS + 1:
+        refuse_labels_at_the_end(path, rows)
+    return rows, label
+
+
+def _blocks(
+    path: Path, lines: Iterator[tuple[int, str]], width: int, label: int | None
+) -> Iterator[NDArray[Any]]:
+    """The rows of the lines, so many at a time."""
+    while block := list(islice(lines, BLOCK)):
+        rows = _fast(block, width, label)
+        if rows is None:
+            slow = [_slow(path, *line, width, label) for line in block]
+            yield np.array(slow, np.float32)
+        else:
+            yield rows
 
 
 def _lines(path: Path, file: TextIO, most: int) -> Iterator[tuple[int, str]]:
@@ -116,11 +134,13 @@ def _lines(path: Path, file: TextIO, most: int) -> Iterator[tuple[int, str]]:
             yield number, line.rstrip("\n")
 
 
-def _label_column(cells: list[str]) -> int:
-    for column, cell in enumerate(cells):
-        if cell.strip(" \"'").lower() in ("label", "class", "target"):
-            return column
-    return 0
+def _columns(path: Path, width: int, header: list[str] | None) -> int | None:
+    """The column of the labels in lines of so many cells; None if they are pixels only."""
+    if width == PIXELS + 1:
+        return label_column(path, header)
+    if header is not None and width == PIXELS:
+        refuse_label_among_pixels(path, header)
+    return None if width == PIXELS else 0
 
 
 def _is_header(cells: list[str]) -> bool:
@@ -155,7 +175,8 @@ def _slow(path: Path, number: int, text: str, width: int, label: int | None) -> 
     cells = text.split(",")
     if len(cells) != width:
         raise DataError(
-            f"{path}: line {number} has {len(cells)} columns, but the first line has {width}."
+            f"{path}: line {number} has {counted(len(cells), 'column')}, "
+            f"but the first line has {width}."
         )
     try:
         row = np.fromiter(map(_remembered, cells), np.float64, width)

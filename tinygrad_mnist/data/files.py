@@ -11,7 +11,9 @@ from tinygrad_mnist.data.csv import read_csv, read_csv_labels
 from tinygrad_mnist.data.errors import DataError
 from tinygrad_mnist.data.idx import read_idx
 from tinygrad_mnist.data.npz import read_npz
+from tinygrad_mnist.data.plausible import check_digits, refuse_other_formats
 from tinygrad_mnist.data.stream import PIXELS, opened
+from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -49,6 +51,11 @@ def load(
     DataError
         If a file is not what it should be; the message names it, the place in it, and the value
         found there.
+
+    Warns
+    -----
+    DataWarning
+        If the file can be read but looks wrong: dark digits on white, blank images, another scale.
     """
     path, label_path = Path(path), None if labels is None else Path(labels)
     pixels, digits = _read_images(path, part)
@@ -60,9 +67,12 @@ def load(
         raise DataError(f"{path}: holds images only. Name the file of their labels too.")
     if len(pixels) != len(digits):
         raise DataError(
-            f"{path} holds {len(pixels)} images, but {label_path or 'it'} {len(digits)} labels."
+            f"{path} holds {counted(len(pixels), 'image')}, "
+            f"but {label_path or 'it'} {counted(len(digits), 'label')}."
         )
-    return _bytes_or_floats(pixels), digits
+    images = _bytes_or_floats(pixels)
+    check_digits(path, images, digits, part)
+    return images, digits
 
 
 def refuse_overlap(train_images: NDArray[Any], test_images: NDArray[Any]) -> None:
@@ -81,15 +91,18 @@ def refuse_overlap(train_images: NDArray[Any], test_images: NDArray[Any]) -> Non
     seen = {row.tobytes() for row in _as_bytes(train_images)}
     shared = [n for n, row in enumerate(_as_bytes(test_images)) if row.tobytes() in seen]
     if shared:
+        are = "is also a training image" if len(shared) == 1 else "are also training images"
+        same = " Is it the same file?" if len(shared) == len(test_images) else ""
         raise DataError(
-            f"{len(shared)} of the {len(test_images)} test images are also training images, "
-            f"the first of them is number {shared[0] + 1}. Remove them from one of the two: "
+            f"{len(shared)} of the {len(test_images)} test images {are}, "
+            f"the first of them number {shared[0] + 1}.{same} Remove them from one of the two: "
             "a test counts only on images that were not trained on."
         )
 
 
 def _read_images(path: Path, part: str) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
     start = _start(path)
+    refuse_other_formats(path, start)
     if start.startswith(b"PK"):
         return read_npz(path, part)
     if not start.startswith(b"\0"):
@@ -103,7 +116,9 @@ def _read_images(path: Path, part: str) -> tuple[NDArray[Any], NDArray[np.int64]
 
 
 def _read_labels(path: Path) -> NDArray[np.int64]:
-    if not _start(path).startswith(b"\0"):
+    start = _start(path)
+    refuse_other_formats(path, start)
+    if not start.startswith(b"\0"):
         return read_csv_labels(path)
     labels = read_idx(path, 1)
     if labels.max() > 9:

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_mnist.data.errors import DataError
 from tinygrad_mnist.data.stream import largest, opened, read_exactly
+from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -62,7 +63,8 @@ def _read_header(path: Path, stream: BinaryIO, ndim: int) -> tuple[int, ...]:
         )
     if magic[3] != ndim:
         raise DataError(
-            f"{path}: {magic[3]} axes, expected {ndim}. Were images and labels exchanged?"
+            f"{path}: {magic[3]} {'axis' if magic[3] == 1 else 'axes'}, expected {ndim}. "
+            "Were images and labels exchanged?"
         )
     lengths = stream.read(4 * ndim)
     if len(lengths) < 4 * ndim:
@@ -94,7 +96,10 @@ def read_idx_pair(
     """
     pixels, digits = read_idx(images, 3), read_idx(labels, 1)
     if len(pixels) != len(digits):
-        raise DataError(f"{images} holds {len(pixels)} images, but {labels} {len(digits)} labels.")
+        raise DataError(
+            f"{images} holds {counted(len(pixels), 'image')}, "
+            f"but {labels} {counted(len(digits), 'label')}."
+        )
     if digits.max() > 9:
         raise DataError(
             f"{labels}: label {digits.max()} at position {digits.argmax()} "

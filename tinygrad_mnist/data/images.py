@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_mnist.data.errors import DataError, cause
 from tinygrad_mnist.data.npz import read_array
+from tinygrad_mnist.data.plausible import warn_of_exchanged_ink
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -222,4 +223,6 @@ def _from_array(content: bytes, name: str) -> NDArray[np.uint8]:
             f"{name}: expected numbers from 0 to 255, but it has others (type {array.dtype})."
         )
     scale = 1 if images.dtype == np.uint8 or images.max() > 1 else 255
-    return np.floor(images * float(scale) + 0.5).astype(np.uint8)
+    found = np.floor(images * float(scale) + 0.5).astype(np.uint8)
+    warn_of_exchanged_ink(name, found, stacklevel=4)
+    return found

@@ -49,7 +49,8 @@ def read_exactly(path: Path | str, stream: IO[bytes], expected: int) -> bytearra
         content += chunk
     if missing:
         raise DataError(
-            f"{path}: the header announces {expected} bytes, but {missing} of them are missing. "
+            f"{path}: the header announces {expected} bytes, "
+            f"but {missing} of them {'is' if missing == 1 else 'are'} missing. "
             "Was the file cut short?"
         )
     if stream.read(1):

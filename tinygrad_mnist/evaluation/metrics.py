@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_mnist.data import minibatches, normalize
+from tinygrad_mnist.data import class_numbers, minibatches, normalize
 from tinygrad_mnist.evaluation.calibration import expected_calibration_error, reliability
 
 if TYPE_CHECKING:
@@ -55,14 +55,16 @@ def score(probabilities: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]
         mean of -log(probability of the true class) in nats, without any penalty on weights. A
         probability of 0 counts as the smallest positive number of the dtype.
     """
+    labels = class_numbers(labels, probabilities.shape[1])
     correct = int((probabilities.argmax(axis=1) == labels).sum())
     p = probabilities[np.arange(len(labels)), labels]
-    above_0 = np.maximum(p, np.finfo(p.dtype).smallest_subnormal).astype(np.float64)
+    # Rounding makes probabilities above 1, whose -log is below 0; and -log(1) is -0.
+    within = np.clip(p, np.finfo(p.dtype).smallest_subnormal, 1).astype(np.float64)
     return {
         "accuracy": correct / len(labels),
         "correct": correct,
         "incorrect": len(labels) - correct,
-        "cross_entropy": float(-np.log(above_0).mean()),
+        "cross_entropy": 0.0 - float(np.log(within).mean()),
     }
 
 
@@ -70,6 +72,7 @@ def confusion_matrix(
     predicted: NDArray[Any], labels: NDArray[Any], classes: int = 10
 ) -> NDArray[np.intp]:
     """How often each class (down) was taken for each (across): (n,), (n,) -> (classes, classes)."""
+    labels, predicted = class_numbers(labels, classes), class_numbers(predicted, classes)
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 

@@ -6,6 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_mnist.words import counted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -113,7 +115,7 @@ def _network(card: Mapping[str, Any]) -> str:
 {_plain(card["description"])}
 
 A fully connected network for handwritten digits, {layers}, with {units}{card["output"]} outputs:
-{card["parameters"]:,} parameters, trained with NumPy alone.
+{counted(card["parameters"], "parameter")}, trained with NumPy alone.
 """
 
 
@@ -128,7 +130,7 @@ On the {_images(test, "official test")}, opened once, when the weights were fina
 | measure | value |
 |---|---|
 | accuracy | {100 * test["accuracy"]:.2f} % ({right}) |
-| cross-entropy | {test["cross_entropy"]:.4f} |
+| cross-entropy | {test["cross_entropy"]:z.4f} |
 | expected calibration error, 15 bins | {100 * test["ece"]:.2f} % |
 | macro precision, recall, F1 | {means} |
 """
@@ -164,7 +166,7 @@ def _training(card: Mapping[str, Any]) -> str:
 
 {_images(training, "MNIST training")}, of which {100 * training["validation_fraction"]:.3g} % \
 were held out for validation;
-{training["epochs"]} epochs, the weights of epoch {training["kept_epoch"]} kept, \
+{counted(training["epochs"], "epoch")}, the weights of epoch {training["kept_epoch"]} kept, \
 {training["seconds"]:.1f} s.
 Accuracy on the held-out images: {100 * card["validation"]["accuracy"]:.2f} %.
 
@@ -192,8 +194,8 @@ Most frequent confusions: {confusions or "none"}.
 
 def _images(part: Mapping[str, Any], official: str) -> str:
     if part["data"] == "MNIST":
-        return f"{part['images']:,} {official} images"
-    return f"{part['images']:,} images of {_plain(part['data'])}"
+        return counted(part["images"], f"{official} image")
+    return f"{counted(part['images'], 'image')} of {_plain(part['data'])}"
 
 
 def _rows(values: Mapping[str, Any]) -> str:

@@ -6,6 +6,8 @@ import base64
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_mnist.words import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -113,7 +115,8 @@ Recall: of the images of this digit, those read as it.</p>
 
 def _right(test: Mapping[str, Any]) -> tuple[str, str]:
     """How many images were read rightly, and how many there are."""
-    return f"{100 * test['accuracy']:.2f} %", f"{test['correct'] + test['incorrect']:,} test images"
+    images = counted(test["correct"] + test["incorrect"], "test image")
+    return f"{100 * test['accuracy']:.2f} %", images
 
 
 def _head(recipe: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
@@ -152,7 +155,7 @@ def _tiles(metrics: Mapping[str, Any]) -> str:
     test = metrics["test"]
     tiles = {
         "mistakes": f"{test['incorrect']:,}",
-        "cross-entropy": f"{test['cross_entropy']:.4f}",
+        "cross-entropy": f"{test['cross_entropy']:z.4f}",
         "calibration error": f"{100 * test['ece']:.2f} %",
         "macro F1": f"{test['macro']['f1']:.4f}",
         "validation accuracy": f"{100 * metrics['validation']['accuracy']:.2f} %",

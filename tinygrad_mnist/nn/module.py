@@ -467,7 +467,7 @@ class ModuleList(Module):
         return self
 
     def __iter__(self) -> Iterator[Module]:
-        return (child for _, child in self._children())
+        return (value for value in vars(self).values() if isinstance(value, Module))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -505,11 +505,13 @@ class Sequential(ModuleList):
     ) 50,890 parameters
     """
 
-    def __init__(self, *modules: Any) -> None:
-        named = len(modules) == 1 and isinstance(modules[0], Mapping)
-        super().__init__(() if named else modules)
-        for name, module in modules[0].items() if named else ():
-            self._put(name, module)
+    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
+        super().__init__()
+        if len(modules) == 1 and isinstance(modules[0], Mapping):
+            for name, module in modules[0].items():
+                self._put(name, module)
+        else:
+            self.extend(modules)
 
     @overload
     def __getitem__(self, i: int) -> Module: ...

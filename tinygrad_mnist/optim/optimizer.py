@@ -124,8 +124,8 @@ class Optimizer:
         loss = None if closure is None else _recorded(closure)
         with Recording(False):
             for (group, p), state in zip(self._parameters(), self.state, strict=True):
-                if p.grad is not None:
-                    self.update(p, p.grad.data, group, state)
+                if (g := p.grad) is not None:
+                    self.update(p, g.data, group, state)
         return loss
 
     def update(self, p: Tensor, g: Array, group: dict[str, Any], state: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ HEADER = "epoch    loss   train %   val loss   val %   learning rate   images/s"
 def line(row: Epoch, images: int) -> str:
     """An epoch over so many training images in one line, under `HEADER`."""
     return (
-        f"{row.epoch:>5}{row.loss:>8.4f}{100 * row.accuracy:>10.2f}{row.validation_loss:>11.4f}"
+        f"{row.epoch:>5}{row.loss:>z8.4f}{100 * row.accuracy:>10.2f}{row.validation_loss:>z11.4f}"
         f"{100 * row.validation_accuracy:>8.2f}{row.lr:>16.3g}{images / row.seconds:>11,.0f}"
     )
 

@@ -6,6 +6,7 @@ import re
 import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ LARGEST_FILE = 1 << 14
 HUGE = 1e300
 WIDEST, DEEPEST = 10_000, 100
 """Units of a hidden layer, and hidden layers."""
+MOST_NUMBERS = 200_000_000
+"""Weights and biases: with gradients and momentum, three times 0.8 GB."""
 
 CHOICES = {
     "activation": ("sigmoid", "tanh", "relu"),
@@ -203,6 +206,18 @@ class Recipe:
             raise RecipeError(
                 "one_cycle needs schedule_every = 'batch' and patience = 0: "
                 "a cycle that is stopped early never reaches its end."
+            )
+        if self.optimizer != "sgd" and self.momentum == 1:
+            raise RecipeError(
+                f"momentum must be below 1 with optimizer = {self.optimizer!r}, whose average "
+                "would forget nothing and take nothing in, but is 1.0."
+            )
+        widths = (784, *self.hidden, 10)
+        numbers = sum((m + 1) * n for m, n in pairwise(widths))
+        if numbers > MOST_NUMBERS:
+            raise RecipeError(
+                f"hidden makes a network of {numbers:,} numbers, more than {MOST_NUMBERS:,}. "
+                "Take fewer or narrower layers."
             )
         if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
             raise RecipeError("nesterov needs optimizer = 'sgd' and a momentum above 0.")

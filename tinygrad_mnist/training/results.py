@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist.data import load_mnist
 from tinygrad_mnist.training.loop import train
+from tinygrad_mnist.training.recipe import RecipeError
 from tinygrad_mnist.training.runs import measure, open_test_set
 from tinygrad_mnist.training.threads import blas_threads
 
@@ -29,9 +30,14 @@ def reproduce(
     recipes : iterable of Recipe
         What to train; their own seeds are replaced.
     seeds : sequence of int
-        At least one.
+        At least one, and each once: a spread over the same training twice would be too small.
     report : callable
         Given a line of text after each training.
+
+    Raises
+    ------
+    RecipeError
+        Before anything is trained, if there is no seed, one comes twice, or is no seed.
 
     Returns
     -------
@@ -39,18 +45,22 @@ def reproduce(
         For each recipe its name as ``recipe``, what is ``published`` of it, or None, and its
         ``runs``: what `measure` says, a seed after the other.
     """
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise RecipeError(
+            f"The seeds must be different numbers, at least one, but are {list(seeds)!r:.80}."
+        )
+    all_seeded = [(recipe, [replace(recipe, seed=seed) for seed in seeds]) for recipe in recipes]
     images, labels = load_mnist(None)
     results = []
-    for recipe in recipes:
+    for recipe, every in all_seeded:
         runs = []
-        for seed in seeds:
-            seeded = replace(recipe, seed=seed)
+        for seeded in every:
             with blas_threads(seeded.threads):
                 result = train(seeded, images, labels)
                 run = measure(seeded, result, open_test_set(seeded, result))
             runs.append(run)
             accuracy, seconds = 100 * run["test"]["accuracy"], run["training_seconds"]
-            report(f"{recipe.name}, seed {seed}: {accuracy:.2f} % in {seconds:.1f} s")
+            report(f"{recipe.name}, seed {seeded.seed}: {accuracy:.2f} % in {seconds:.1f} s")
         published = _known(recipe) if recipe.published_in else None
         results.append({"recipe": recipe.name, "published": published, "runs": runs})
     return results

@@ -1,0 +1,59 @@
+"""Mistakes in types: `mypy --strict` and `pyright` report the lines marked "wrong" only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_mnist import Tensor, nn, no_grad, optim, tensor
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x)  # wrong: the attribute is called layers
+
+    def slope(self, x: Tensor) -> float:
+        return self(x).sum()  # wrong: a Tensor where a float was promised
+
+    def hidden(self, x: Tensor) -> Tensor:
+        return self.layers[:-1]  # wrong: a slice is a Sequential until it is called
+
+    def all(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer  # wrong: the layer, and not what it computes
+        return x
+
+
+class Momentum(optim.Optimizer):
+    def update(self, p: Tensor, g: Any) -> None:  # wrong: without group and state
+        p.data -= g
+
+
+net = Net()
+x, y = tensor(np.ones((3, 4))), np.array([0, 1, 0])
+nn.Linear("4", 2)  # wrong: a string for a number
+nn.Linear(4, 2, baias=False)  # wrong: a keyword that does not exist
+nn.Sequential(nn.Linear(4, 4), nn.ReLU)  # wrong: the class, and not a layer
+nn.Sequential([nn.Linear(4, 4), nn.ReLU()])  # wrong: a list that is not unpacked
+nn.ModuleList([nn.Linear(4, 4), np.ones(4)])  # wrong: an array is no layer
+nn.CrossEntropyLoss(label_smoothing="0.1")  # wrong: a string for a number
+optim.SGD(net.parameters(), lr="0.1")  # wrong: a string for a number
+optim.Adam(net.parameters, lr=0.1)  # wrong: without its parentheses
+optim.lr_scheduler.StepLR(optim.SGD(net.parameters()))  # wrong: how often is not said
+tensor([1.0], require_grad=True)  # wrong: a keyword that does not exist
+
+loss = nn.CrossEntropyLoss()(net(x), y)
+loss.backwards()  # wrong: a method that does not exist
+loss.backward()
+x.grad.sum()  # wrong: there may be no gradient
+x.grad = x.data  # wrong: an array for a tensor
+x.shape = (4, 3)  # wrong: to be read only
+net.load_state_dict("weights.npz")  # wrong: the name of a file
+with no_grad:  # wrong: without its parentheses
+    net(x)
+best: float = loss  # wrong: a Tensor for a float

@@ -1,0 +1,181 @@
+"""Files that can be read and yet are not what they seem: refused, or named in a warning."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_mnist.data.errors import DataError, DataWarning
+from tinygrad_mnist.data.stream import PIXELS
+from tinygrad_mnist.words import counted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+BRIGHT, DARK = 0.6, 0.5
+"""Of white: a mean above the first is paper, not ink; a brightest pixel below the second no white.
+
+The mean of MNIST is 0.13, and 0.87 with ink and paper exchanged.
+"""
+LABELS = ("label", "labels", "class", "target", "digit", "y")
+"""What a header may call the column of the labels."""
+NO_LABELS = ("", "id", "index", "unnamed: 0")
+"""What a header calls the column of row numbers."""
+OTHER_FORMATS = {
+    b"\x93N": "an npy file, which holds one array and so no labels. Keep both in one file with "
+    "np.savez('digits.npz', images=images, labels=labels)",
+    b"\x89P": "a PNG picture. `tinygrad-mnist predict` reads pictures; "
+    "to train, collect them in an npz or CSV file with their labels",
+    b"\xff\xd8": "a JPEG picture. `tinygrad-mnist predict` reads pictures; "
+    "to train, collect them in an npz or CSV file with their labels",
+}
+"""Start of a file -> what it is."""
+
+
+def refuse_other_formats(path: Path, start: bytes) -> None:
+    """Name what a file is by its first two bytes, if that is known and no file to train on."""
+    if start in OTHER_FORMATS:
+        raise DataError(f"{path}: {OTHER_FORMATS[start]}.")
+
+
+def check_digits(path: Path, images: NDArray[Any], labels: NDArray[np.int64], part: str) -> None:
+    """Look at images and labels as a person would.
+
+    Parameters
+    ----------
+    path : Path
+        Their file, for messages.
+    images : ndarray, (n, 784), uint8 from 0 to 255 or float32 from 0 to 1
+        One per row.
+    labels : ndarray of int64, (n,)
+        Their digits.
+    part : {"train", "test"}
+        What they are for: a test on one digit only has a meaning, a training has none.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to see or nothing to tell apart.
+
+    Warns
+    -----
+    DataWarning
+        If ink and paper look exchanged, the scale wrong, or some images are blank.
+    """
+    if images.min() == images.max():
+        raise DataError(
+            f"{path}: all pixels of all images are {images.flat[0]}: no digit to be seen. "
+            "Was the file written before the images were filled in?"
+        )
+    if len(labels) > 1 and (labels == labels[0]).all():
+        message = (
+            f"{path}: all {len(labels)} labels are {labels[0]}, so there is nothing to tell apart. "
+            "Is the column of the labels another one?"
+        )
+        if part == "train":
+            raise DataError(message)
+        warnings.warn(message, DataWarning, stacklevel=3)
+    blank = images.min(axis=1) == images.max(axis=1)
+    if blank.any():
+        warnings.warn(
+            f"{path}: {counted(int(blank.sum()), 'image')} of {len(images)} without a digit, all "
+            f"pixels alike, the first of them number {blank.argmax() + 1}. Leave them out?",
+            DataWarning,
+            stacklevel=3,
+        )
+    warn_of_exchanged_ink(str(path), images, stacklevel=4)
+    warn_of_another_scale(path, images)
+
+
+def warn_of_exchanged_ink(name: str, images: NDArray[Any], stacklevel: int) -> None:
+    """Warn if images are bright on the whole, as dark digits on white paper are."""
+    white = 255 if images.dtype == np.uint8 else 1
+    mean = float(images.mean(dtype=np.float64)) / white
+    if mean > BRIGHT:
+        warnings.warn(
+            f"{name}: the mean pixel is {100 * mean:.0f} % of white, that of MNIST 13 %. Are the "
+            f"digits dark on white? MNIST is white on black: exchange them with {white} - images.",
+            DataWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def warn_of_another_scale(path: Path, images: NDArray[Any]) -> None:
+    """Warn if no pixel is half as bright as white."""
+    white = 255 if images.dtype == np.uint8 else 1
+    largest = images.max()
+    if largest < DARK * white:
+        warnings.warn(
+            f"{path}: the brightest pixel is {largest:.4g}, where white is {white}. Were the "
+            f"pixels counted from 0 to {largest:.4g}, or divided twice? "
+            f"Then scale them to {white}.",
+            DataWarning,
+            stacklevel=4,
+        )
+
+
+# ---------------------------------------------------------------- the columns of a CSV file
+
+
+def label_column(path: Path, header: list[str] | None) -> int:
+    """The column of the labels in a file of 785: what its header calls so, else the first.
+
+    Raises
+    ------
+    DataError
+        If the header calls no column a label, and the first one a pixel or a row number.
+    """
+    names = [name.strip(" \"'").lower() for name in header or ()]
+    for column, name in enumerate(names):
+        if name in LABELS:
+            return column
+    if not names:
+        return 0
+    first, second, *_, last = kinds = [re.sub(r"\d+", "#", name) for name in names]
+    pixels = first == second and first != "#"
+    named = re.search(r"pix|^px?\W?#|^#x#$", first)
+    if names[0] in NO_LABELS or (pixels and (named or last not in kinds[:-1])):
+        raise DataError(
+            f"{path}: the header calls no column a label, and the first of its {len(names)} "
+            f"{names[0][:20]!r}. Call the column of the labels 'label'."
+        )
+    return 0
+
+
+def refuse_label_among_pixels(path: Path, header: list[str]) -> None:
+    """Refuse a header of 784 columns that calls one of them a label."""
+    for column, name in enumerate(header):
+        if name.strip(" \"'").lower() in LABELS[:-1]:
+            raise DataError(
+                f"{path}: the header calls column {column + 1} {name.strip()[:20]!r}, which leaves "
+                f"{PIXELS - 1} pixels, expected {PIXELS}. Was a column of pixels lost?"
+            )
+
+
+def refuse_labels_at_the_end(path: Path, rows: NDArray[Any]) -> None:
+    """Refuse a file without a header whose last column looks like labels and whose first does not.
+
+    The pixels in the corners of digits are alike, those of labels are not.
+    """
+    first, last = rows[:, 0], rows[:, -1]
+    digits = last.max() <= 9 and (last == last.astype(int)).all()
+    if (first == first[0]).all() and digits and (last != last[0]).any():
+        raise DataError(
+            f"{path}: column 1 is {first[0]:.0f} in all {len(rows)} lines, and column {PIXELS + 1} "
+            "has different digits. Are the labels last? Move them to the front, or add a header "
+            "that calls their column 'label'."
+        )
+
+
+def hint_of_width(width: int, expected: dict[int, str]) -> str:
+    """What a line of an unexpected number of cells may be."""
+    if width == PIXELS + 10 or (width == 10 and 1 in expected):
+        return " Are the labels one-hot, ten columns? Save the position of the 1 instead."
+    if width == PIXELS + 2:
+        return " Is one of them a row number? Leave it out (pandas: index=False)."
+    return ""
