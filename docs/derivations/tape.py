@@ -5,6 +5,7 @@ from equations import Derivation
 from typeset import total
 
 from tinygrad_mnist import Tensor, byhand
+from tinygrad_mnist.autodiff.graph import shares
 
 page = Derivation(7, top="y", k=5, B=2, n0=2, n1=3, n2=2)
 page.layers("ell", "L", 2, width="n")
@@ -22,14 +23,6 @@ def recorded(x):
     u = x * x
     a, b = 2 * u, 3 * u
     return {"x": x, "u": u, "a": a, "b": b, "y": a * b}
-
-
-def shares(y, g):
-    """What the rules of an op make of the cotangent of its result: each input and its share."""
-    values = [x.data if isinstance(x, Tensor) else x for x in y.inputs]
-    for x, rule in zip(y.inputs, y.op.rules_for(len(values)), strict=True):
-        if isinstance(x, Tensor):
-            yield x, rule(g, y.data, *values)
 
 
 def depth_first(y, grads):
@@ -63,7 +56,7 @@ def along_every_path(y, g, grads):
 def wrongly(walk, x, *more):
     """The gradient of x that a wrong walk finds."""
     t = recorded(x)
-    grads = {t["y"]: 1.0}
+    grads = {t["y"]: np.ones(())}
     walk(t["y"], grads, *more)
     return grads[t["x"]]
 
@@ -73,7 +66,7 @@ def ladder(steps):
     y = Tensor(np.float64(1), requires_grad=True)
     for _ in range(steps):
         y = y + y
-    return along_every_path(y, 1.0, {})
+    return along_every_path(y, np.ones(()), {})
 
 
 class Counting(np.ndarray):

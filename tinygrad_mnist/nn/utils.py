@@ -65,14 +65,14 @@ def clip_grad_norm_(
     if not gradients:
         return Tensor(0.0)
     with np.errstate(over="ignore", invalid="ignore"):
-        norm = length([g.data for g in gradients], float(norm_type))
+        norm = _length([g.data for g in gradients], float(norm_type))
         factor = float(np.minimum(max_norm / (norm + 1e-6), 1.0))
         for g in gradients:
             g.data *= factor
         return Tensor(np.array(norm, dtype=np.result_type(*[g.dtype for g in gradients])))
 
 
-def length(arrays: list[Array], order: float) -> float:
+def _length(arrays: list[Array], order: float) -> float:
     """The norm of all elements together."""
     if order == 2:
         squares = sum(float(np.vdot(a, a)) for a in arrays)
