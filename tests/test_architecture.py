@@ -72,7 +72,7 @@ CEILINGS = {
     "autodiff/ops.py": 480,
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
-    WHOLE: 8_000,
+    WHOLE: 8_500,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
@@ -83,7 +83,6 @@ LONG = {
     "autodiff/draw.py::_svg": "one picture, from its back to its front",
     "autodiff/graph.py::sweep": "the loop that a page quotes whole, with its bookkeeping",
     "cli.py::digits_to_read": "files, then test images: a later change takes it apart",
-    "cli.py::export": "one branch per format: a later change takes it apart",
     "cli.py::train": "a table of options, then new or resumed: a later change takes it apart",
     "training/loop.py::Training._load_state": "restores, then checks: a later change splits it",
     "training/runs.py::Run.complete": "every way a run can end: a later change takes it apart",

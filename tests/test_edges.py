@@ -192,6 +192,16 @@ def test_a_number_as_parameter_never_widens(function, number):
     assert out.dtype == x.grad.dtype == np.float32
 
 
+@pytest.mark.parametrize("numbers", [[0.5, 1.5], (0.5, 1.5), [[0.1], [0.2]]])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_list_of_floats_never_widens_and_keeps_its_digits(numbers, dtype):
+    x = tensor(np.array([1.0, 2.0], dtype), requires_grad=True)
+    for out, expected in ((x * numbers, x.data * np.array(numbers, dtype)), (numbers - x, None)):
+        assert out.dtype == dtype
+        if expected is not None:
+            np.testing.assert_array_equal(out.data, expected)
+
+
 @pytest.mark.parametrize("bias", [np.float64([0.5, 1]), np.float32([0.5, 1]), np.float64(0.5)])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_the_fused_linear_layer_has_the_dtype_of_the_composed_one(bias, dtype):

@@ -360,17 +360,21 @@ cast.vjp(lambda g, out, x, dtype: g)
 def settle(args: tuple[Any, ...], name: str) -> tuple[Any, ...]:
     """An op's arguments as tensors, arrays and Python scalars, of dtypes that fit together.
 
-    Numbers and 0-d arrays follow the float dtype of the arrays. NumPy alone would widen:
-    ``float32_array * np.sqrt(2)`` is float64.
+    Numbers, lists of floats and 0-d arrays follow the float dtype of the arrays. NumPy alone would
+    widen: ``float32_array * np.sqrt(2)`` is float64.
     """
     settled = [
         x if isinstance(x, Variable) or type(x) in SCALARS else numbers(x, name) for x in args
     ]
-    floats = [x.dtype for x in settled if getattr(x, "ndim", 0) and x.dtype.kind == "f"]
-    if not floats:
-        return tuple(settled)
-    dtype = np.result_type(*floats)
+    floats = [
+        x.dtype
+        for x, given in zip(settled, args, strict=True)
+        if getattr(x, "ndim", 0) and x.dtype.kind == "f" and not isinstance(given, (list, tuple))
+    ]
+    dtype = np.result_type(*floats) if floats else np.dtype(np.float32)
     for i, x in enumerate(settled):
-        if isinstance(x, Variable) and x._data.ndim == 0 and x._data.dtype != dtype:
+        if isinstance(args[i], (list, tuple)) and x.dtype.kind == "f":
+            settled[i] = x.astype(dtype)
+        elif floats and isinstance(x, Variable) and x._data.ndim == 0 and x._data.dtype != dtype:
             settled[i] = cast(x, dtype=dtype)
     return tuple(settled)
