@@ -55,16 +55,9 @@ def tests_of(file):
 
 
 def changed():
-    """The files of the package that are not as on the branch main."""
-    command = [
-        "git",
-        "diff",
-        "--name-only",
-        "--diff-filter=AM",
-        "main",
-        "--",
-        "tinygrad_mnist/*.py",
-    ]
+    """The files of the package changed since this branch left main."""
+    since_then = ["--merge-base", "main", "--name-only", "--diff-filter=AM"]
+    command = ["git", "diff", *since_then, "--", "tinygrad_mnist/*.py"]
     return subprocess.check_output(command, cwd=ROOT, text=True).split()
 
 
@@ -120,7 +113,7 @@ def sample(copy, tests, given, until):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("files", nargs="*", help="by default those that differ from main")
+    parser.add_argument("files", nargs="*", help="by default those changed since main")
     parser.add_argument("--tests", nargs="*", help="by default those that name what is changed")
     parser.add_argument("--mutants", type=int, default=60, help="how many to draw")
     parser.add_argument("--minutes", type=float, default=5, help="stop after so many")
