@@ -158,10 +158,10 @@ def states(made):
 @pytest.mark.parametrize(
     ("settings", "moved"),
     [
-        ({}, set()),
-        ({"dropout": 0.5}, {"model"}),
-        ({"affine": 0.2}, {"distortion"}),
-        ({"elastic_alpha": 9.0, "dropout": 0.5}, {"distortion", "model"}),
+        ({}, []),
+        ({"dropout": 0.5}, ["model"]),
+        ({"affine": 0.2}, ["distortion"]),
+        ({"elastic_alpha": 9.0, "dropout": 0.5}, ["distortion", "model"]),
     ],
     ids=str,
 )
@@ -170,7 +170,7 @@ def test_a_step_draws_from_the_streams_it_needs_and_no_other(settings, moved):
     before = states(made)
     made.step(np.arange(8))
     after = states(made)
-    assert {name for name in before if before[name] != after[name]} == moved
+    assert sorted(name for name in before if before[name] != after[name]) == moved
 
 
 def outcome(seed, **settings):
