@@ -200,7 +200,7 @@ DIAGNOSES = [
     ("dZ1", f"{SLOPE_MISSING}, its sign is wrong.", lambda g, e: -e["dA1"]),
     ("dZ2", "its shape is (7, 2), expected (7, 3).", lambda g, e: g[:, :2]),
     ("db1", "its shape is (4, 1), expected (4,).", lambda g, e: g[:, None]),
-    ("dW1", "1 of 20 elements are NaN or infinite.",
+    ("dW1", "1 of 20 elements is NaN or infinite.",
      lambda g, e: np.where(g == g.max(), np.nan, g)),
     ("db1", "4 of 4 elements are NaN or infinite.", lambda g, e: g + np.inf),
     ("dZ1", UNKNOWN, lambda g, e: g + 0.1),

@@ -94,7 +94,7 @@ def test_reads_plain_and_compressed_files_whatever_their_name(tmp_path, pack):
         (idx(IMAGES, kind=0x0D), "type 0x0d, expected unsigned bytes"),
         (idx(IMAGES[0]), "2 axes, expected 3. Were images and labels exchanged"),
         (idx(IMAGES)[:10], "ends inside the header"),
-        (idx(IMAGES)[:-1], "announces 24 bytes, but 1 of them are missing"),
+        (idx(IMAGES)[:-1], "announces 24 bytes, but 1 of them is missing"),
         (idx(IMAGES) + b"x", "more data follows the 24 bytes"),
         (HUGE, "4294967295 x 4294967295 x 4294967295 elements, which cannot be right"),
         (idx(IMAGES[:0]), "0 x 3 x 4 elements, which cannot be right"),

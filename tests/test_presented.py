@@ -20,7 +20,7 @@ RECIPES = {
     "distorted": Recipe("e", elastic_alpha=34.0, affine=0.1, plain_epochs=2, seed=11),
 }
 OWN = {"files": {"data": "mine.csv", "test_data": "my-test.csv"}, "images": 4321}
-WHERE = {"python": "3.11.9", "numpy": "2.1", "commit": None, "threads": 2, "flags": ["a", "b"]}
+WHERE = {"python": "3.11.9", "numpy": "2.1", "commit": None, "cores": 2, "flags": ["a", "b"]}
 
 
 def measured(seed=0, digits=10, wrong=0.3):
