@@ -12,18 +12,25 @@ SCALARS = (float, int, bool)
 NOT_PYTHONS = (Variable, np.ndarray, np.generic)
 
 
-def agree(args: tuple[Any, ...]) -> bool:
-    """Whether all tensors and arrays are of one dtype, and all else are Python's numbers."""
-    dtype = None
+def look_at(args: tuple[Any, ...]) -> tuple[list[Any], bool, bool, bool]:
+    """What an op has to know of its arguments, found in one pass.
+
+    Returns their arrays and numbers; whether there is a tensor, and one that requires grad; and
+    whether all arrays are of one dtype and all numbers Python's, so that nothing has to settle.
+    """
+    arrays: list[Any] = []
+    dtype, tensors, wanted, agree = None, False, False, True
     for x in args:
-        array = x._data if isinstance(x, Variable) else x
+        array = x
+        if isinstance(x, Variable):
+            array, tensors, wanted = x._data, True, wanted or x._requires_grad
+        arrays.append(array)
         if type(array) is np.ndarray:
-            if dtype is not None and array.dtype is not dtype:
-                return False
-            dtype = array.dtype
+            dtype = dtype or array.dtype
+            agree = agree and array.dtype is dtype
         elif type(array) not in SCALARS:
-            return False
-    return True
+            agree = False
+    return arrays, tensors, wanted, agree
 
 
 def settled_params(params: dict[str, Any], name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from tinygrad_mnist.autodiff import memory
-from tinygrad_mnist.autodiff.dtypes import SCALARS, agree, numbers, settled_params
+from tinygrad_mnist.autodiff.dtypes import SCALARS, look_at, numbers, settled_params
 from tinygrad_mnist.autodiff.guard import ReadOnlyError, may_write, read_only
 from tinygrad_mnist.autodiff.mode import Recording, mode
 from tinygrad_mnist.autodiff.variable import NO_PARAMS, Variable, wrap
@@ -97,14 +97,13 @@ class Op:
         """
         if params:
             params = settled_params(params, self.name)
-        tensors = [x for x in args if isinstance(x, Variable)]
+        arrays, tensors, wanted, agree = look_at(args)
         if not tensors:
             return self.forward(*args, **params)
-        if not agree(args):
+        if not agree:
             args = settle(args, self.name)
-        arrays = [x._data if isinstance(x, Variable) else x for x in args]
+            arrays = [x._data if isinstance(x, Variable) else x for x in args]
         out = self.forward(*arrays, **params)
-        wanted = [x for x in tensors if x._requires_grad]
         if wanted and mode.recording and self.differentiable:
             return wrap(out, self, args, arrays, params or NO_PARAMS)
         return wrap(out)

@@ -147,9 +147,10 @@ def keep(x: Array, mask: Array) -> Array:
     of x are read as an integer, of which the product with False or True is 0 or the same bits.
     """
     mask = np.asarray(mask, bool)
-    if x.itemsize not in INTEGERS:  # a long double: no integers are as wide
+    integers = INTEGERS.get(x.itemsize)
+    if integers is None:  # for a long double, no integers are as wide
         return np.where(mask, x, 0)
-    return (x.view(INTEGERS[x.itemsize]) * mask).view(x.dtype)
+    return (x.view(integers) * mask).view(x.dtype)
 
 
 keep.vjp(lambda g, out, x, mask: keep(g, mask), None)
@@ -677,7 +678,7 @@ def relu(x: Array) -> Array:
     return np.maximum(x, 0)
 
 
-relu.vjp(lambda g, out, x: keep(g, out != 0))  # NaN is not 0: it passes on as NaN
+relu.vjp(lambda g, out, x: keep(g, out))  # where out is not 0; NaN passes on as NaN
 
 
 @op
