@@ -109,6 +109,15 @@ def test_a_parameter_updated_as_an_attribute_stays_the_parameter():
     assert not model.weight.data.any()
 
 
+@pytest.mark.parametrize("values", [np.ones(3), np.ones((3, 2)), np.ones((1, 2))])
+def test_values_of_another_shape_are_refused_in_words_and_nothing_is_written(values):
+    w = trained()
+    with no_grad(), pytest.raises(ValueError, match=r"Values of shape .* shape \(2,\)\."):
+        w.copy_(values)
+    assert w.data.tolist() == [1.0, 2.0]
+    assert memory.written(w.data) == 0
+
+
 def test_copy_writes_in_place_and_refuses_what_must_stay():
     w = trained()
     with pytest.raises(RuntimeError, match="no_grad"):

@@ -123,15 +123,19 @@ class Tensor(Variable):
         ------
         RuntimeError
             If the tensor was computed from others, or if it requires grad outside of `no_grad`.
+        ValueError
+            If the values have another shape.
         """
         self._check_leaf()
         self._check_writable()
         array = as_array(values)
-        if np.broadcast_shapes(array.shape, self.shape) != self.shape:
+        try:
+            fitting = np.broadcast_to(array, self.shape)
+        except ValueError as error:
             raise ValueError(
                 f"Values of shape {array.shape} do not fit into a tensor of shape {self.shape}."
-            )
-        self._data[...] = array
+            ) from error
+        self._data[...] = fitting
         memory.stamp(self._data)
         return self
 
