@@ -93,7 +93,7 @@ class Op:
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Apply the function, and record it if an argument requires grad.
 
-        Returns a tensor; given none, a plain array, so that a rule reads the same on both.
+        Returns a tensor; given none, a plain array: a rule reads the same on both.
         """
         if params:
             params = settled_params(params, self.name)
@@ -248,10 +248,11 @@ def sweep(
 def shares(
     y: Any, g: Any, create_graph: bool = False, useful: set[Any] | None = None
 ) -> list[tuple[Any, Any]]:
-    """The chain rule at one tensor: each input that wants a gradient, and its share of g.
+    """The chain rule at one tensor: each input and its share of g.
 
-    With `create_graph` the rules are given tensors, else arrays: they read the same on both.
-    `useful` are the tensors on the way to where gradients are wanted; None stands for all.
+    Only of inputs that want a gradient. With `create_graph` the rules are given
+    tensors, else arrays: they read the same on both. `useful` are the tensors on
+    the way to where gradients are wanted; None stands for all.
     """
     op, params = y.op, y.params
     if create_graph:
@@ -263,15 +264,17 @@ def shares(
     found = []
     try:
         if op.together is not None:
-            offered = zip(y.inputs, given, op.together(g, out, *given, **params), strict=True)
-            return [(x, fit(share, v, op)) for x, v, share in offered if wants(x, useful)]
+            passed_on = op.together(g, out, *given, **params)
+            offered = zip(y.inputs, given, passed_on, strict=True)
+            return [(x, fit(s, v, op)) for x, v, s in offered if wants(x, useful)]
         rules = op.rules if len(op.rules) == len(given) else op.rules_for(len(given))
-        for x, value, rule in zip(y.inputs, given, rules):  # noqa: B905 - they are equally long
+        for x, value, rule in zip(y.inputs, given, rules):
             if rule is None or not isinstance(x, Variable) or not x._requires_grad:
                 continue
             if useful is None or x in useful:
-                share = rule(g, out, *given, **params) if params else rule(g, out, *given)
-                if getattr(share, "shape", None) != value.shape or share.dtype is not value.dtype:
+                share = rule(g, out, *given, **params)
+                shape = getattr(share, "shape", None)
+                if shape != value.shape or share.dtype is not value.dtype:
                     share = fit(share, value, op)
                 found.append((x, share))
     except ValueError as error:
