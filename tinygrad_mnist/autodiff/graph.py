@@ -254,14 +254,13 @@ def shares(
     tensors, else arrays: they read the same on both. `useful` are the tensors on
     the way to where gradients are wanted; None stands for all.
     """
-    op, params = y.op, y.params
+    op, params, found = y.op, y.params, []
     if create_graph:
         out, given = y, y.inputs
     else:
         out, given = y._data, y.arrays
         if op.may_write:
             g = read_only(g)
-    found = []
     try:
         if op.together is not None:
             passed_on = op.together(g, out, *given, **params)
