@@ -36,7 +36,7 @@ ARROWS = {
 }  # fmt: skip
 # What a room may import from outside the package, besides the standard library.
 OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
-    "data": {"numpy", "PIL"},
+    "data": {"numpy", "PIL", "scipy"},
     "evaluation": {"numpy", "matplotlib"},
     "export": {"numpy", "onnx", "safetensors"},
     "training": {"numpy", "rich", "threadpoolctl", "tomli_w"},
@@ -72,7 +72,7 @@ CEILINGS = {
     "autodiff/ops.py": 480,
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
-    WHOLE: 8_500,
+    WHOLE: 9_000,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
