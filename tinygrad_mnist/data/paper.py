@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tinygrad_mnist.data.images import SIDE
 from tinygrad_mnist.data.morphology import (
     at_the_edge,
     briefly_at_the_edge,
@@ -61,7 +62,8 @@ class Flat(NamedTuple):
 def flatten(grey: NDArray[np.uint8]) -> Flat:
     """Separate the ink on a photograph from all else: brightness, uint8, (rows, columns).
 
-    A clean picture is left as it is: its outermost pixels are all alike, up to `EVEN`. On others:
+    A clean picture is left as it is: its outermost pixels are all alike, up to `EVEN`, or it is of
+    28x28 pixels. On others:
 
     1. *How bright is the paper?* A closing, which is a maximum over a square and then a minimum,
        fills what is dark and narrower than the square. Shadows and tables are wider and stay;
@@ -95,9 +97,9 @@ def flatten(grey: NDArray[np.uint8]) -> Flat:
 
 
 def is_clean(grey: NDArray[np.uint8]) -> bool:
-    """Whether the outermost pixels are all alike, as on a drawing, up to a little noise."""
+    """Whether the outermost pixels are all alike, as on a drawing, or it has the size of MNIST's."""
     edge = _edge(grey)
-    return bool(np.abs(edge - np.median(edge)).max() <= EVEN)
+    return grey.shape == (SIDE, SIDE) or bool(np.abs(edge - np.median(edge)).max() <= EVEN)
 
 
 def shrunk(picture: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
