@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
+from scipy import ndimage
 
 from tinygrad_mnist import data
 from tinygrad_mnist.data import flatten, read_digits, read_page
 from tinygrad_mnist.data.images import decode, like_mnist, to_grey
 from tinygrad_mnist.data.marks import MOST_MARKS
 from tinygrad_mnist.data.paper import EVEN
+from tinygrad_mnist.evaluation import show_page
 from tinygrad_mnist.training import load_trained
 
 RUN = Path(__file__).parent.parent / "artifacts" / "default"
@@ -293,3 +295,37 @@ def test_any_picture_is_read_or_refused(grey):
         assert 0 <= left < left + width <= grey.shape[1]
         assert 0 <= top < top + height <= grey.shape[0]
         assert (digit.image.shape, digit.image.dtype, digit.image.max()) == ((784,), np.uint8, 255)
+
+
+# ---------------------------------------------------------------- what the network saw
+
+
+def shown(page, confidence=0.987):
+    """The picture of a page whose digits were all read as 5: (rows, columns, 3)."""
+    content = show_page(page, [5] * len(page.digits), [confidence] * len(page.digits))
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+
+
+STROKES = [(20 + 50 * (i // 5), 20 + 50 * (i % 5), 40, 12) for i in range(10)]
+ORANGE = np.array([0xD5, 0x5E, 0x00])
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 10])
+def test_a_page_is_shown_with_a_box_and_an_image_for_each_digit(count):
+    picture = shown(page_with(*STROKES[:count]))
+    assert picture.shape[1] == 800
+    boxed = np.abs(picture.astype(int) - ORANGE).max(axis=2) < 3
+    black = (picture == 0).all(axis=2)
+    assert ndimage.label(boxed)[1] >= count
+    large = np.bincount(ndimage.label(black)[0].ravel())[1:]
+    assert (large > 4000).sum() == count  # of letters, none
+
+
+def test_what_is_shown_has_the_caption_given():
+    page = page_with(FIVE)
+    assert (shown(page) != shown(page, confidence=0.5)).any()
+
+
+def test_captions_of_another_page_are_refused():
+    with pytest.raises(ValueError, match="1 digit, but 2 labels and 1 confidence"):
+        show_page(page_with(FIVE), [1, 2], [0.5])

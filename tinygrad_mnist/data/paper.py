@@ -97,7 +97,7 @@ def flatten(grey: NDArray[np.uint8]) -> Flat:
 
 
 def is_clean(grey: NDArray[np.uint8]) -> bool:
-    """Whether the outermost pixels are all alike, as on a drawing, or it has the size of MNIST's."""
+    """Whether the outermost pixels are all alike, as on a drawing, or the size is that of MNIST."""
     edge = _edge(grey)
     return grey.shape == (SIDE, SIDE) or bool(np.abs(edge - np.median(edge)).max() <= EVEN)
 
