@@ -14,7 +14,8 @@ from safetensors.numpy import load_file
 
 from tinygrad_mnist import byhand
 from tinygrad_mnist.data import load_mnist, normalize
-from tinygrad_mnist.training import Recipe, load_trained
+from tinygrad_mnist.runs import load_trained
+from tinygrad_mnist.training import Recipe
 
 ARTIFACTS = Path(__file__).parent.parent / "artifacts"
 RUNS = ["default", "seed-a"]

@@ -14,8 +14,9 @@ import safetensors.numpy
 from PIL import Image
 
 from tinygrad_mnist import data, export, nn
+from tinygrad_mnist.runs import find_run, load_trained, run
 from tinygrad_mnist.store import PredictionLog
-from tinygrad_mnist.training import Recipe, find_run, load_trained, run
+from tinygrad_mnist.training import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +30,8 @@ def trained(digits, tmp_path_factory):
     """Folders of two runs on a thousand images; the second has dropout and other pixel ranges."""
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tinygrad_mnist.training.runs.load_mnist", lambda how: digits)
-        patch.setattr("tinygrad_mnist.training.runs.load_mnist_test", lambda how: digits)
+        patch.setattr("tinygrad_mnist.runs.sets.load_mnist", lambda how: digits)
+        patch.setattr("tinygrad_mnist.runs.sets.load_mnist_test", lambda how: digits)
         run(Recipe.load("seed-a").changed(["epochs=2", "hidden=[16]"]), folder / "seed-a")
         run(Recipe.load("relu-adam").changed(["epochs=2", "hidden=[16, 12]"]), folder / "relu-adam")
     return folder

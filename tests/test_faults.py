@@ -19,18 +19,9 @@ import numpy as np
 import pytest
 
 from tinygrad_mnist import cli, data
-from tinygrad_mnist.training import (
-    DivergenceError,
-    Recipe,
-    RunFolderError,
-    Training,
-    checkpoint,
-    folder,
-    resumed,
-    run,
-    runs,
-)
-from tinygrad_mnist.training.checkpoint import Checkpoint
+from tinygrad_mnist.runs import RunFolderError, checkpoint, folder, resumed_run, run
+from tinygrad_mnist.runs.checkpoint import Checkpoint
+from tinygrad_mnist.training import DivergenceError, Recipe, Training, runs
 
 COMMAND = [sys.executable, "-m", "tinygrad_mnist"]
 SMALL = Recipe(name="small", hidden=(8,), epochs=3, batch_size=50, lr=0.1)
@@ -508,7 +499,7 @@ def test_training_into_a_broken_pipe_saves_and_is_silent(environment):
     done = subprocess.run(pipe, check=False, **how)
     assert (done.returncode, done.stderr) == (141, "")
     assert done.stdout.startswith("epoch")
-    with resumed(Path("run")) as again:
+    with resumed_run(Path("run")) as again:
         assert again.training.history or again.training.under_way.batch
 
 
@@ -584,7 +575,7 @@ def test_validation_that_diverges_is_named_too(digits):
 
 def test_a_step_that_spoils_the_weights_is_never_saved(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "SHARE", 1e9)
-    monkeypatch.setattr("tinygrad_mnist.training.runs.load_mnist", lambda how: digits)
+    monkeypatch.setattr("tinygrad_mnist.runs.sets.load_mnist", lambda how: digits)
     step = Training.step
 
     def spoiled(self, rows):

@@ -30,9 +30,10 @@ import tinygrad_mnist
 from tinygrad_mnist import byhand, cli, data, export, nn
 from tinygrad_mnist.data import images as images_module
 from tinygrad_mnist.data import mnist
+from tinygrad_mnist.runs import checkpoint
 from tinygrad_mnist.store import PredictionLog, StoreError
-from tinygrad_mnist.training import Recipe, checkpoint
-from tinygrad_mnist.training.loop import State
+from tinygrad_mnist.training import Recipe
+from tinygrad_mnist.training.state import State
 
 MEMORY = 64 << 20
 """Bytes that reading a small file may take."""

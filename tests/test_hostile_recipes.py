@@ -22,7 +22,8 @@ from test_hostile import (
 
 from tinygrad_mnist import cli, export, nn
 from tinygrad_mnist.data import DataError
-from tinygrad_mnist.training import Recipe, RecipeError, load_trained, read_history, recipe_names
+from tinygrad_mnist.runs import load_trained, read_history
+from tinygrad_mnist.training import Recipe, RecipeError, recipe_names
 
 READ_TOML = Reader(b"", lambda path: vars(Recipe.load(str(path))), RecipeError)
 RIGHT = Recipe.load("default").to_toml()

@@ -10,9 +10,10 @@ import safetensors.numpy
 
 from tinygrad_mnist import byhand, data, export, nn
 from tinygrad_mnist.autodiff import no_grad
-from tinygrad_mnist.training import Recipe, checkpoint
-from tinygrad_mnist.training.loop import State
-from tinygrad_mnist.training.trained import Trained
+from tinygrad_mnist.runs import checkpoint
+from tinygrad_mnist.runs.trained import Trained
+from tinygrad_mnist.training import Recipe
+from tinygrad_mnist.training.state import State
 
 
 def strided(a):

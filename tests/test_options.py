@@ -11,18 +11,10 @@ from cyclopts.completion.detect import ShellDetectionError
 from rich.console import Console
 
 from tinygrad_mnist import benchmark, cli, data, evaluation
+from tinygrad_mnist.runs import RunFolderError, run
+from tinygrad_mnist.runs.job import Run
 from tinygrad_mnist.store import PredictionLog
-from tinygrad_mnist.training import (
-    Epoch,
-    Recipe,
-    RecipeError,
-    RunFolderError,
-    Training,
-    progress,
-    recipe,
-    run,
-)
-from tinygrad_mnist.training.runs import Run
+from tinygrad_mnist.training import Epoch, Recipe, RecipeError, Training, progress, recipe
 
 NUMBERS = ["-1", "0", "1", "1.5", "1e30", "-1e30", "9" * 30, "nan", "inf", "", " ", "text", "1_0"]
 KEYS = sorted(recipe.LIMITS)
@@ -39,8 +31,8 @@ def digits():
 def trained(digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tinygrad_mnist.training.runs.load_mnist", lambda how: digits)
-        patch.setattr("tinygrad_mnist.training.runs.load_mnist_test", lambda how: digits)
+        patch.setattr("tinygrad_mnist.runs.sets.load_mnist", lambda how: digits)
+        patch.setattr("tinygrad_mnist.runs.sets.load_mnist_test", lambda how: digits)
         run(Recipe.load("default").changed(["epochs=1", SMALL]), folder)
     image, p = np.zeros((1, 784), np.uint8), np.full((1, 10), 0.1)
     with PredictionLog(folder / "predictions.db", create=True) as log:
@@ -61,12 +53,12 @@ def one_step_only(digits, trained, tmp_path, monkeypatch):
         raise RecipeError("this is as far as we go")
 
     monkeypatch.chdir(tmp_path)
-    for place in ("training.runs.load_mnist", "training.results.load_mnist", "data.load_mnist"):
+    for place in ("runs.sets.load_mnist", "runs.reproduction.load_mnist", "data.load_mnist"):
         monkeypatch.setattr(f"tinygrad_mnist.{place}", lambda how="unit": digits)
-    for place in ("training.runs", "data"):
+    for place in ("runs.sets", "data"):
         monkeypatch.setattr(f"tinygrad_mnist.{place}.load_mnist_test", lambda how: digits)
     monkeypatch.setattr(Run, "complete", one_step)
-    monkeypatch.setattr("tinygrad_mnist.training.results.train", no_training)
+    monkeypatch.setattr("tinygrad_mnist.runs.reproduction.train", no_training)
     monkeypatch.setattr(benchmark, "report", lambda training, rounds: {})
     monkeypatch.setattr(benchmark, "text", str)
     (tmp_path / "mine.py").write_text("def f(x):\n    return x * x\n")

@@ -8,16 +8,9 @@ import pytest
 
 from tinygrad_mnist import cli
 from tinygrad_mnist.data import DataError
-from tinygrad_mnist.training import (
-    Recipe,
-    RunFolderError,
-    Sets,
-    checkpoint,
-    read_history,
-    resumed,
-    run,
-)
-from tinygrad_mnist.training import folder as run_folder
+from tinygrad_mnist.runs import RunFolderError, Sets, checkpoint, read_history, resumed_run, run
+from tinygrad_mnist.runs import folder as run_folder
+from tinygrad_mnist.training import Recipe
 
 RECIPE = Recipe("r", hidden=(), epochs=2, validation=0.5, batch_size=10)
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 784), dtype=np.uint8)
@@ -83,7 +76,7 @@ def test_a_damaged_checkpoint_without_another_beside_it_is_refused(interrupted):
 def test_a_checkpoint_that_does_not_say_what_it_was_trained_on_is_refused(interrupted, data):
     rewritten(interrupted, data=data)
     message = r"damaged: what it says of its data makes no sense\."
-    with pytest.raises(DataError, match=message), resumed(interrupted):
+    with pytest.raises(DataError, match=message), resumed_run(interrupted):
         pass
 
 

@@ -12,19 +12,10 @@ from hypothesis import strategies as st
 
 from tinygrad_mnist import data, training
 from tinygrad_mnist.data import DataError
-from tinygrad_mnist.training import (
-    Recipe,
-    RecipeError,
-    RunFolderError,
-    Training,
-    checkpoint,
-    resumed,
-    run,
-    runs,
-    started,
-)
-from tinygrad_mnist.training.checkpoint import Checkpoint
-from tinygrad_mnist.training.environment import differences, environment
+from tinygrad_mnist.runs import RunFolderError, checkpoint, new_run, resumed_run, run
+from tinygrad_mnist.runs.checkpoint import Checkpoint
+from tinygrad_mnist.runs.environment import differences, environment
+from tinygrad_mnist.training import Recipe, RecipeError, Training, runs
 
 SMALL = Recipe(name="small", hidden=(8,), epochs=3, batch_size=50, lr=0.1)
 
@@ -227,7 +218,7 @@ def test_a_resumed_run_leaves_the_same_folder(tmp_path, batches):
     run(recipe, tmp_path / "whole")
     assert run(recipe, tmp_path / "parts", should_stop=stop_after(batches))["interrupted"]
     assert (tmp_path / "parts/checkpoint.previous.npz").exists()
-    with resumed(tmp_path / "parts") as again:
+    with resumed_run(tmp_path / "parts") as again:
         again.complete()
     assert folder_bytes(tmp_path / "parts") == folder_bytes(tmp_path / "whole")
     parts, whole = (
@@ -274,7 +265,7 @@ def test_results_that_were_not_written_to_the_end_are_written_again(tmp_path, mo
         run(SMALL, tmp_path / "parts")
     monkeypatch.undo()
     monkeypatch.setattr(Training, "step", lambda *_: pytest.fail("trained again"))
-    with resumed(tmp_path / "parts") as again, pytest.MonkeyPatch.context() as patch:
+    with resumed_run(tmp_path / "parts") as again, pytest.MonkeyPatch.context() as patch:
         images, labels = again.training.images, again.training.labels
         patch.setattr(runs, "load_mnist_test", lambda how: (images[:50], labels[:50]))
         again.complete()
@@ -357,7 +348,7 @@ def test_what_counts_from_the_beginning_or_the_end_is_not_overridden(tmp_path, s
     run(SMALL.changed(settings), tmp_path / "run", should_stop=stop_after(8))
     with (
         pytest.raises(RecipeError, match=f"{override.split('=')[0]} cannot .* Train anew"),
-        resumed(tmp_path / "run", overrides=[override]),
+        resumed_run(tmp_path / "run", overrides=[override]),
     ):
         pass
 
@@ -374,9 +365,9 @@ def test_a_finished_run_with_more_epochs_is_a_longer_run(command, tmp_path):
 
 @pytest.mark.usefixtures("small_data")
 def test_an_override_lasts(tmp_path, interrupted):
-    with resumed(interrupted, overrides=["lr=0.01", "epochs=5"]) as again:
+    with resumed_run(interrupted, overrides=["lr=0.01", "epochs=5"]) as again:
         again.complete(should_stop=stop_after(1))
-    with resumed(interrupted) as again:
+    with resumed_run(interrupted) as again:
         assert [epoch.lr for epoch in again.training.history] == [0.1]
         again.complete()
     history = training.read_history(interrupted)
@@ -387,9 +378,9 @@ def test_an_override_lasts(tmp_path, interrupted):
 def test_config_and_override_may_say_the_same(interrupted):
     config = interrupted / "config.toml"
     config.write_text(config.read_text().replace("epochs = 3", "epochs = 4"))
-    with pytest.raises(RecipeError, match="epochs is 4, was 3"), resumed(interrupted):
+    with pytest.raises(RecipeError, match="epochs is 4, was 3"), resumed_run(interrupted):
         pass
-    with resumed(interrupted, overrides=["epochs=4"]) as again:
+    with resumed_run(interrupted, overrides=["epochs=4"]) as again:
         assert again.training.recipe.epochs == 4
 
 
@@ -418,7 +409,7 @@ def own(digits, no_figures, tmp_path):
     path = tmp_path / "mine.npz"
     save_both(path, *digits)
     sets = runs.own_sets(path, test_data=path)
-    with started(SMALL, tmp_path / "run", sets) as new:
+    with new_run(SMALL, tmp_path / "run", sets) as new:
         new.complete(should_stop=stop_after(7))
     return path
 
@@ -456,7 +447,7 @@ def test_other_training_data_is_refused(command, own, digits):
 @pytest.mark.parametrize("entry", ["numpy", "blas threads", "blas kernels", "processor kind"])
 def test_another_numpy_or_processor_is_warned_of(command, own, tmp_path, monkeypatch, entry):
     changed = environment() | {entry: "another"}
-    monkeypatch.setattr("tinygrad_mnist.training.resume.environment", lambda *_: changed)
+    monkeypatch.setattr("tinygrad_mnist.runs.resume.environment", lambda *_: changed)
     code, _, err = command("train", "--resume", "run")
     assert code == 0
     assert f"warning: {entry} is another, was {environment()[entry]}. So it is not" in err
@@ -587,7 +578,7 @@ NUMBERS = {
 @pytest.mark.parametrize("change", NUMBERS)
 def test_numbers_that_make_no_sense_are_refused(two, change):
     rewritten(two / "checkpoint.npz", lambda about, entries: NUMBERS[change](about["numbers"]))
-    with pytest.raises(DataError, match=UNFIT), resumed(two):
+    with pytest.raises(DataError, match=UNFIT), resumed_run(two):
         pass
 
 
@@ -599,5 +590,5 @@ def test_arrays_of_another_network_are_refused(two, array):
         about["sha256"][array] = checkpoint.digest(entries[array])
 
     rewritten(two / "checkpoint.npz", change)
-    with pytest.raises(DataError, match=UNFIT), resumed(two):
+    with pytest.raises(DataError, match=UNFIT), resumed_run(two):
         pass

@@ -15,8 +15,9 @@ from PIL import Image
 import tinygrad_mnist
 from tinygrad_mnist import cli, data
 from tinygrad_mnist.autodiff import Tensor
+from tinygrad_mnist.runs import folder
 from tinygrad_mnist.store import PredictionLog, write_csv
-from tinygrad_mnist.training import Recipe, folder, train
+from tinygrad_mnist.training import Recipe, train
 
 # ---------------------------------------------------------------- training
 

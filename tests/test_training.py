@@ -11,21 +11,18 @@ import pytest
 from tinygrad_mnist import byhand, data, nn
 from tinygrad_mnist.evaluation import evaluate
 from tinygrad_mnist.export import write_npz
+from tinygrad_mnist.runs import RunFolderError, free_folder, reproduce, run
+from tinygrad_mnist.runs.reproduction import table
 from tinygrad_mnist.training import (
     DivergenceError,
     Recipe,
     RecipeError,
-    RunFolderError,
     Training,
-    free_folder,
     recipe_names,
-    reproduce,
-    run,
     runs,
     train,
 )
-from tinygrad_mnist.training.loop import build_model, build_optimizer
-from tinygrad_mnist.training.results import table
+from tinygrad_mnist.training.build import build_model, build_optimizer
 
 SMALL = Recipe(name="small", hidden=(16,), epochs=3, batch_size=50, lr=0.1)
 
@@ -182,7 +179,7 @@ def test_each_epoch_is_distorted_anew_except_the_last_and_never_validation(digit
         seen.append((len(images), how))
         return images
 
-    monkeypatch.setattr("tinygrad_mnist.training.loop.distort", watched)
+    monkeypatch.setattr("tinygrad_mnist.training.build.distort", watched)
     settings = ["elastic_alpha=30", "elastic_sigma=5", "plain_epochs=1", "validation=0.2"]
     train(SMALL.changed(settings), *digits)
     assert sum(n for n, _ in seen) == 2 * 800
@@ -218,7 +215,7 @@ def test_seed_b_steps_along_half_the_squared_error_summed_over_classes(digits, m
         before.extend(p.data.astype(float) for p in model.parameters())
         return model
 
-    monkeypatch.setattr("tinygrad_mnist.training.loop.build_model", watched)
+    monkeypatch.setattr("tinygrad_mnist.training.build.build_model", watched)
     images, labels = (np.concatenate([part, part[:200]]) for part in digits)
     result = train(Recipe.load("seed-b").changed(["epochs=1"]), images, labels)
     W1, b1, W2, b2 = before
@@ -343,7 +340,7 @@ def test_the_table_sets_what_is_published_beside_what_was_measured_on_the_same_i
 
 @pytest.mark.usefixtures("small_data")
 def test_reproduce_keeps_what_is_published(digits, monkeypatch):
-    monkeypatch.setattr("tinygrad_mnist.training.results.load_mnist", lambda how: digits)
+    monkeypatch.setattr("tinygrad_mnist.runs.reproduction.load_mnist", lambda how: digits)
     known = SMALL.changed(["published_error=0.7", "published_in=a paper", "epochs=1"])
     with_it, without = reproduce([known, SMALL.changed(["epochs=1"])], [0])
     assert with_it["published"] == {"accuracy": pytest.approx(0.993), "on": "test", "in": "a paper"}

@@ -11,8 +11,9 @@ import pytest
 
 from tinygrad_mnist import byhand, export, nn
 from tinygrad_mnist.evaluation import figures
+from tinygrad_mnist.runs import Sets, run
 from tinygrad_mnist.store import PredictionLog, StoreError, write_csv
-from tinygrad_mnist.training import Recipe, Sets, run
+from tinygrad_mnist.training import Recipe
 
 
 def written(write, model, *arguments, **options):

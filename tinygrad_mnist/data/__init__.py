@@ -2,6 +2,7 @@
 
 from tinygrad_mnist.data.augment import distort
 from tinygrad_mnist.data.batches import class_numbers, minibatches, normalize, one_hot, split
+from tinygrad_mnist.data.dataset import Dataset
 from tinygrad_mnist.data.errors import DataError, DataWarning
 from tinygrad_mnist.data.files import load, refuse_overlap
 from tinygrad_mnist.data.idx import read_idx, read_idx_pair
@@ -11,6 +12,7 @@ from tinygrad_mnist.data.mnist import load_mnist, load_mnist_test
 __all__ = [
     "DataError",
     "DataWarning",
+    "Dataset",
     "class_numbers",
     "distort",
     "like_mnist",

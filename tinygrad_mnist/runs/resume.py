@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist.data import DataError
-from tinygrad_mnist.training import checkpoint
-from tinygrad_mnist.training.environment import differences, environment
-from tinygrad_mnist.training.folder import RunFolderError, locked
-from tinygrad_mnist.training.loop import Training
+from tinygrad_mnist.runs import checkpoint
+from tinygrad_mnist.runs.about import About
+from tinygrad_mnist.runs.environment import differences, environment
+from tinygrad_mnist.runs.folder import RunFolderError, locked
+from tinygrad_mnist.runs.job import BUILT_IN, Own, Run
+from tinygrad_mnist.runs.sets import Sets, fingerprint, own_sets, training_set
+from tinygrad_mnist.training.build import build_training
 from tinygrad_mnist.training.recipe import Recipe, RecipeError
-from tinygrad_mnist.training.runs import Run, Sets, fingerprint, own_sets, training_set
+from tinygrad_mnist.training.state import put_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,10 +26,11 @@ MAY_CHANGE = ("epochs", "lr", "patience")
 
 
 @contextmanager
-def resumed(
+def resumed_run(
     folder: Path,
     recipe: Recipe | None = None,
     settings: Sequence[str] = (),
+    own: Own = BUILT_IN,
     *,
     overrides: Sequence[str] = (),
     files: Mapping[str, Path] | None = None,
@@ -39,6 +43,8 @@ def resumed(
         Of the run.
     recipe, settings : Recipe, sequence of str
         What the caller takes the recipe to be; by default whatever it is.
+    own : Own, optional
+        The network and the optimizer of your own that it was begun with.
     overrides : sequence of str
         Changes like ``"epochs=20"`` of the keys in `MAY_CHANGE`.
     files : mapping, optional
@@ -65,14 +71,17 @@ def resumed(
         if recipe or settings:
             asked_for = (recipe or saved.recipe).changed(settings)
             _agree(saved.recipe, wanted, "The recipe asked for", asked_for)
-        data, sets = _same_data(path, saved.data, files or {})
-        training = Training(wanted, *training_set(sets))
+        origin, sets = _same_data(path, saved, files or {})
+        data = training_set(sets)
+        about = About.read(saved.trained, path)
+        training = build_training(wanted, data, *own)
         try:
-            training.load_state(saved.state)
+            put_back(training, saved.state)
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
-        run = Run(folder, training, sets, data)
-        run.notices = tuple(_notices(run, notice, saved.environment))
+        run = Run(folder, wanted, about, training, sets, origin)
+        changed = about.changed_code(**own._asdict())
+        run.notices = (*_notices(run, notice, saved.environment), *changed)
         yield run
 
 
@@ -80,7 +89,7 @@ def _notices(run: Run, notice: str, then: Mapping[str, Any]) -> Iterator[str]:
     """What people should know before a training goes on."""
     if notice:
         yield notice
-    if changed := "; ".join(differences(then, environment(run.training.recipe.threads))):
+    if changed := "; ".join(differences(then, environment(run.recipe.threads))):
         yield f"{changed}. So it is not promised that the result will be the same bit by bit."
     if run.outcome:
         finished = "this training was finished already. More of it: --override epochs=..."
@@ -135,9 +144,10 @@ def _differences(one: Recipe, other: Recipe) -> list[tuple[str, Any, Any]]:
 
 
 def _same_data(
-    path: Path, data: dict[str, Any], moved: Mapping[str, Path]
+    path: Path, saved: checkpoint.Checkpoint, moved: Mapping[str, Path]
 ) -> tuple[dict[str, Any], Sets | None]:
     """The files that replace MNIST's, if there are any, read again and compared."""
+    data = saved.data
     if not data:
         if moved:
             raise DataError(
@@ -148,7 +158,8 @@ def _same_data(
     try:
         names = data["files"] | {name: str(file.absolute()) for name, file in moved.items()}
         paths = {name: Path(data["folder"]) / file for name, file in names.items()}
-        sets = own_sets(**paths)._replace(files=names)
+        classes = About.read(saved.trained, path).classes
+        sets = own_sets(**paths, classes=classes)._replace(files=names)
     except (AttributeError, LookupError, TypeError) as error:
         raise DataError(f"{path}: damaged: what it says of its data makes no sense.") from error
     if fingerprint(sets) != data["sha256"]:

@@ -1,0 +1,91 @@
+"""What a network was trained on and with whose code: the table [trained] of ``config.toml``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_mnist.data import DataError, Dataset
+from tinygrad_mnist.data.dataset import DIGITS, MNIST_SHAPE
+from tinygrad_mnist.owncode import sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MOST_PIXELS, MOST_CLASSES, LONGEST_NAME = 1 << 20, 10_000, 100
+
+
+@dataclass(frozen=True)
+class About:
+    """What has to be known of a trained network beside its recipe.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Rows and columns of the images.
+    classes : tuple of str
+        The names of the classes.
+    files : dict
+        Which files were in place of MNIST's, by the name of the option; empty for MNIST.
+    code : dict
+        SHA-256 of the files that a model or optimizer of one's own came from.
+    """
+
+    shape: tuple[int, int] = MNIST_SHAPE
+    classes: tuple[str, ...] = DIGITS
+    files: dict[str, str] = field(default_factory=dict)
+    code: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, data: Dataset, files: Mapping[str, str], **own: Any) -> About:
+        """Of a data set, the files it came from, and what is one's own, by its key."""
+        code = {key: sha256_of(given) for key, given in own.items() if given is not None}
+        return cls(data.shape, data.classes, dict(files), code)
+
+    @classmethod
+    def read(cls, table: Any, where: object) -> About:
+        """From what `table` gave; nothing there means MNIST, as in old folders.
+
+        Raises
+        ------
+        DataError
+            If it makes no sense.
+        """
+        try:
+            known = {
+                key: table[key] for key in ("shape", "classes", "files", "code") if key in table
+            }
+            about = cls(**known)
+            rows, columns = map(int, about.shape)
+            names = tuple(about.classes)
+            texts = [*names, *about.files, *about.files.values(), *about.code, *about.code.values()]
+            possible = 0 < rows * columns <= MOST_PIXELS and min(rows, columns) > 0
+            if not (possible and 0 < len(names) <= MOST_CLASSES and len(set(names)) == len(names)):
+                raise ValueError("sizes")
+            if not all(isinstance(text, str) for text in texts):
+                raise TypeError("texts")
+            if max(map(len, names)) > LONGEST_NAME:
+                raise ValueError("names")
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise DataError(
+                f"{where}: what it says of images and classes makes no sense, or is damaged."
+            ) from error
+        return cls((rows, columns), names, dict(about.files), dict(about.code))
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """As TOML and JSON can express it."""
+        return asdict(self) | {"shape": list(self.shape), "classes": list(self.classes)}
+
+    @property
+    def inputs(self) -> int:
+        """How many pixels an image has."""
+        return self.shape[0] * self.shape[1]
+
+    def changed_code(self, **own: Any) -> list[str]:
+        """A sentence for each of one's own that is not what the network was trained with."""
+        return [
+            f"the file of this {key} is not the one that the training began with: another SHA-256."
+            for key, given in own.items()
+            if given is not None and self.code.get(key) not in (None, sha256_of(given))
+        ]
