@@ -105,7 +105,7 @@ def read_back(**options):
     with tempfile.TemporaryDirectory() as folder:
         network().save(Path(folder) / "w.npz")
         model = export.read_npz(Path(folder) / "w.npz", **options)
-    return [repr(model), model.eval().predict_proba(X)]
+    return [repr(model), nn.Classifier(model).predict_proba(X)]
 
 
 def filled(fill, **options):
@@ -309,7 +309,10 @@ EFFECTS = {
         },
     ),
     "nn.MLP": (
-        lambda **o: [repr(m := nn.MLP((3, 4, 3), rng=rng(), **o)), m.eval().predict_proba(X)],
+        lambda **o: [
+            repr(m := nn.MLP((3, 4, 3), rng=rng(), **o)),
+            nn.Classifier(m).predict_proba(X),
+        ],
         {
             "activation": ("relu", "tanh"),
             "output": ("softmax", "sigmoid"),

@@ -27,7 +27,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import tinygrad_mnist
-from tinygrad_mnist import byhand, cli, data, export, nn
+from tinygrad_mnist import byhand, data, export, nn
+from tinygrad_mnist.cli.predictions import digits_to_read
 from tinygrad_mnist.data import images as images_module
 from tinygrad_mnist.data import mnist
 from tinygrad_mnist.runs import checkpoint
@@ -82,7 +83,7 @@ def small_checkpoint(tmp):
     """A checkpoint of the smallest network that there is."""
     arrays = {"weight": np.ones((784, 10), np.float32), "bias": np.zeros(10, np.float32)}
     recipe, state = Recipe("x", hidden=()), State(arrays, {"epoch": 1})
-    checkpoint.save(tmp, checkpoint.Checkpoint(recipe, state, {}, {}))
+    checkpoint.save(tmp, checkpoint.Checkpoint(recipe, state, {}, {}, {}))
     content = (tmp / checkpoint.NEWEST).read_bytes()
     (tmp / checkpoint.NEWEST).unlink()
     return content
@@ -475,7 +476,7 @@ def test_a_file_without_end_is_read_no_further_than_the_largest_that_may_be(tmp_
     monkeypatch.setattr(images_module, "MOST_BYTES", 100)
     monkeypatch.setattr(Path, "open", lambda self, mode: Endless())
     with pytest.raises(data.DataError, match="endless: more than 100 bytes"):
-        cli.digits_to_read((tmp_path / "endless",), ())
+        digits_to_read((tmp_path / "endless",), ())
 
 
 # ---------------------------------------------------------------- garbage that is nearly right
