@@ -78,7 +78,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 8_500,
+    WHOLE: 9_300,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
@@ -90,6 +90,7 @@ LONG = {
     "autodiff/graph.py::sweep": "the loop that a page quotes whole, with its bookkeeping",
     "cli/predictions.py::digits_to_read": "files, then test images: a later change takes it apart",
     "cli/train.py::train": "a table of options, then new or resumed",
+    "data/dataset.py::Dataset.of": "one check after the other, each with what it says",
     "training/loop.py::Training.__init__": "a table of settings, each with its default",
 }
 
