@@ -28,6 +28,7 @@ ARROWS = {
     "owncode": set(),
     "training": {"autodiff", "nn", "optim", "data", "owncode", "words"},
     "runs": {"training", "nn", "data", "evaluation", "export", "files", "owncode"},
+    "examples": {"autodiff", "nn", "Tensor", "no_grad"},  # two by their names at the top
     "exercises": set(),
     "tutorials": {"exercises"},
     "benchmark": {"autodiff", "nn", "optim", "bridge", "runs", "words"},
@@ -78,7 +79,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 8_500,
+    WHOLE: 8_800,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.

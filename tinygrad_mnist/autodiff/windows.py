@@ -34,7 +34,8 @@ def overlap_add(
     x: Array, *, shape: tuple[int, ...], window: tuple[int, ...], stride: int = 1
 ) -> Array:
     """Add every window back to where it was taken from: the adjoint of `sliding_windows`."""
-    out = np.zeros(shape, x.dtype)
+    corner: Any = (..., *(0 for _ in window))
+    out = np.zeros_like(x[corner], shape=shape)  # with its axes in the same order in memory
     counts = x.shape[-2 * len(window) : -len(window)]
     for offset in np.ndindex(*window):
         places: Any = (
