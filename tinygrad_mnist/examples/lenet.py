@@ -56,7 +56,7 @@ def conv2d(
     References
     ----------
     Chellapilla, Puri and Simard, "High performance convolutional neural
-    networks for document processing", 2006, section 4: windows as a matrix.
+    networks for document processing", 2006: the windows as a matrix.
     """
     size = weight.shape[2:]
     padded = pad(x, width=padding)
