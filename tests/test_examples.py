@@ -259,6 +259,14 @@ def test_a_residual_block_passes_the_gradient_around_what_it_computes(rng):
         (lambda: LeNet(121, 10), "12 x 12 pixels or more, but these have 11 x 11"),
         (lambda: Conv2d(3, 1, 2)(np.ones((2, 3))), r"\(n, 3, h, w\), but was given \(2, 3\)"),
         (lambda: Conv2d(3, 1, 2)(np.ones((2, 1, 4, 4))), r"\(n, 3, h, w\), but was given"),
+        (
+            lambda: Conv2d(1, 1, 5)(np.ones((1, 1, 6, 4))),
+            r"window of \(5, 5\) does not fit into \(6, 4\)",
+        ),
+        (
+            lambda: MaxPool2d(3)(np.ones((1, 1, 2, 4))),
+            r"window of \(3, 3\) does not fit into \(2, 4\)",
+        ),
         (lambda: LayerNorm(4)(np.ones((2, 1))), r"\(..., 4\), but was given \(2, 1\)"),
         (lambda: BatchNorm1d(4)(np.ones((2, 1))), r"\(n, 4\), but was given \(2, 1\)"),
         (lambda: BatchNorm1d(4)(np.ones((1, 4))), r"one row has no variance.*model\.eval\(\)"),
@@ -278,5 +286,6 @@ def test_a_refused_batch_leaves_the_running_statistics_alone():
 
 def test_the_tree_says_what_a_layer_does():
     text = repr(LeNet(784, 10))
-    assert "Conv2d(weight (16, 1, 5, 5), bias (16,)" in text
+    assert "Images(28 x 28)" in text
+    assert "Conv2d(weight (16, 1, 5, 5), bias (16,), stride=1, padding=2; 416 par" in text
     assert "MaxPool2d(kernel_size=2, stride=2)" in text

@@ -19,6 +19,12 @@ def sliding_windows(x: Array, *, window: tuple[int, ...], stride: int = 1) -> Ar
     (..., h, w) -> (..., h', w', *window), with h' = (h - window[0]) // stride + 1.
     """
     axes = tuple(range(-len(window), 0))
+    image = x.shape[-len(window) :]
+    if any(wide > length for wide, length in zip(window, image, strict=True)):
+        raise ValueError(
+            f"A window of {window} does not fit into {image}. "
+            "Make it smaller, or put a border around the image."
+        )
     views = np.lib.stride_tricks.sliding_window_view(x, window, axes)
     steps: Any = (..., *(slice(None, None, stride) for _ in axes), *(slice(None) for _ in axes))
     return views[steps]

@@ -122,6 +122,11 @@ class Conv2d(nn.Module):
         how = {"stride": self.stride, "padding": self.padding}
         return conv2d(input, self.weight, self.bias, **how)
 
+    def extra_repr(self) -> str:
+        """What `repr` says."""
+        how = f"stride={self.stride}, padding={self.padding}"
+        return f"{super().extra_repr()}, {how}"
+
 
 # ---------------------------------------------------------------- pooling
 
@@ -216,6 +221,10 @@ class Images(nn.Module):
     def forward(self, input: Any) -> Any:
         """(n, side * side) -> (n, 1, side, side)."""
         return input.reshape((-1, 1, self.side, self.side))
+
+    def extra_repr(self) -> str:
+        """What `repr` says."""
+        return f"{self.side} x {self.side}"
 
 
 class LeNet(nn.Sequential):
