@@ -1,7 +1,7 @@
 """Convolution, pooling, and the network that made them known.
 
 Shapes are PyTorch's, (n, channels, height, width). But in memory the batch is
-the last axis: `pad` puts it there, and NumPy keeps the order that it finds.
+the last axis: `batch_last` puts it there, and NumPy keeps the order it finds.
 What all images have in one place is then one run of memory, so that NumPy
 copies, adds and compares long runs (as in Krizhevsky's cuda-convnet, 2012).
 """
@@ -20,6 +20,15 @@ from tinygrad_mnist.autodiff import op, ops
 # ---------------------------------------------------------------- convolution
 
 
+@op
+def batch_last(x: Any) -> Any:
+    """The same images, with the batch as the last axis in memory."""
+    return np.ascontiguousarray(x.transpose(1, 2, 3, 0)).transpose(3, 0, 1, 2)
+
+
+batch_last.vjp(lambda g, out, x: g)
+
+
 def inner(x: Any, width: int) -> Any:
     """The index of x within a border of some width around it."""
     return (..., *(slice(width, width + n) for n in x.shape[2:]))
@@ -27,10 +36,9 @@ def inner(x: Any, width: int) -> Any:
 
 @op
 def pad(x: Any, *, width: int) -> Any:
-    """A border of zeros around every image; the batch comes last in memory."""
+    """A border of zeros around every image."""
     n, c, h, w = x.shape
-    padded = np.zeros((c, h + 2 * width, w + 2 * width, n), x.dtype)
-    out = padded.transpose(3, 0, 1, 2)
+    out = np.zeros_like(x, shape=(n, c, h + 2 * width, w + 2 * width))
     out[inner(x, width)] = x
     return out
 
@@ -59,7 +67,7 @@ def conv2d(
     networks for document processing", 2006: the windows as a matrix.
     """
     size = weight.shape[2:]
-    padded = pad(x, width=padding)
+    padded = pad(batch_last(x), width=padding)
     windows = ops.sliding_windows(padded, window=size, stride=stride)
     n, _, h, w = windows.shape[:4]  # (n, in, h', w', kh, kw)
     columns = windows.transpose(1, 4, 5, 2, 3, 0)  # (in, kh, kw, h', w', n)
@@ -160,7 +168,7 @@ def max_pool2d(x: Any, *, size: int, stride: int) -> Any:
 def to_winners(g: Any, out: Any, x: Any, size: int, stride: int) -> Any:
     """The rule of `max_pool2d`: each winner gets its window's gradient."""
     won = winners(x, out, size=size, stride=stride)
-    shares = g.reshape((*g.shape, 1, 1)) * won
+    shares = batch_last(g).reshape((*g.shape, 1, 1)) * won
     how = {"window": (size, size), "stride": stride}
     return ops.overlap_add(shares, shape=x.shape, **how)
 
