@@ -204,6 +204,11 @@ def test_a_model_makes_logits_of_rows(rng, name, inputs):
 
 
 @pytest.mark.parametrize("name", MODELS)
+def test_no_rows_make_no_logits(name):
+    assert MODELS[name](144, 7, rng=None)(np.zeros((0, 144), np.float32)).shape == (0, 7)
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_the_generator_decides_every_weight(name):
     weights = [
         [p.data for p in MODELS[name](144, 3, rng=np.random.default_rng(seed)).parameters()]

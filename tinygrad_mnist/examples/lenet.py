@@ -71,9 +71,9 @@ def conv2d(
     windows = ops.sliding_windows(padded, window=size, stride=stride)
     n, _, h, w = windows.shape[:4]  # (n, in, h', w', kh, kw)
     columns = windows.transpose(1, 4, 5, 2, 3, 0)  # (in, kh, kw, h', w', n)
-    columns = columns.reshape(-1, h * w * n)
-    out = weight.reshape(len(weight), -1) @ columns + bias.reshape(-1, 1)
-    return out.reshape(-1, h, w, n).transpose(3, 0, 1, 2)
+    rows = weight.reshape(len(weight), -1)  # (out, in kh kw)
+    out = rows @ columns.reshape(rows.shape[1], -1) + bias.reshape(-1, 1)
+    return out.reshape(len(weight), h, w, n).transpose(3, 0, 1, 2)
 
 
 class Conv2d(nn.Module):
