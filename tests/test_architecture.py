@@ -28,6 +28,7 @@ ARROWS = {
     "owncode": set(),
     "training": {"autodiff", "nn", "optim", "data", "owncode", "words"},
     "runs": {"training", "nn", "data", "evaluation", "export", "files", "owncode"},
+    "examples": {"autodiff", "nn", "Tensor", "no_grad"},  # two by their names at the top
     "exercises": set(),
     "tutorials": {"exercises"},
     "benchmark": {"autodiff", "nn", "optim", "bridge", "runs", "words"},
