@@ -117,11 +117,11 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
 
 def _wrong_features(input: Any, weight: Any) -> ValueError:
     """The error for an input that a linear layer cannot take."""
-    features = weight.shape[0]
+    features, given = weight.shape[0], input.shape[-1] if input.ndim else "no"
     images = input.ndim > 1 and features == input.shape[-2] * input.shape[-1]
     hint = " Flatten 28x28 images with nn.Flatten() first?" if images else ""
     return ValueError(
-        f"x of shape {input.shape} has {input.shape[-1] if input.ndim else 'no'} features, "
+        f"x of shape {input.shape} has {given} feature{'s' * (given != 1)}, "
         f"but this Linear expects {features} (weight is {weight.shape}).{hint}"
     )
 
