@@ -69,7 +69,7 @@ WHOLE = "the package"
 CEILINGS = {
     "autodiff/graph.py": 240,
     "autodiff/numpy_functions.py": 200,
-    "autodiff/ops.py": 480,
+    "autodiff/ops.py": 490,
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     WHOLE: 8_500,

@@ -5,9 +5,12 @@ import warnings
 
 import numpy as np
 import pytest
+from samples import CASE_NAMES, CASES
 
 from tinygrad_mnist import nn
 from tinygrad_mnist.autodiff import Tensor, grad, gradcheck, gradgradcheck, ops, tensor
+from tinygrad_mnist.autodiff.graph import NUMPY
+from tinygrad_mnist.nn import functional as F
 
 INF, NAN = np.inf, np.nan
 
@@ -362,3 +365,72 @@ def test_copies_of_copies_of_the_smallest_graph():
     x2, y2 = copy.deepcopy(copy.deepcopy((x, x * x)))
     y2.backward()
     assert x2.grad.item() == 4.0
+
+
+# ---------------------------------------------------------------- what is no reason to warn
+
+EXTREMES = [INF, -INF, NAN, 0.0, 1.0, -1.0, 1e308, -1e308]
+OF_NUMPY = {*NUMPY.values(), ops.sum, ops.mean, ops.matrix_product}
+
+
+def extreme(x, rng):
+    """Extremes in the shape of floats; anything else as it is."""
+    return rng.choice(EXTREMES, np.shape(x)) if np.asarray(x).dtype.kind == "f" else x
+
+
+def warned_of(call, *arguments, **params):
+    """What a call makes NumPy warn of, without the name of the function."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        out = call(*arguments, **params)
+    return out, {str(warning.message).split(" encountered")[0] for warning in caught}
+
+
+@pytest.mark.parametrize(("op", "sample"), CASES, ids=CASE_NAMES)
+def test_an_op_warns_of_what_numpy_does_and_its_derivative_of_nothing(op, sample):
+    rng = np.random.default_rng(7)
+    for _ in range(20):
+        arrays = [extreme(x, rng) for x in sample.arguments]
+        _, expected = warned_of(sample.reference, *arrays, **sample.params)
+        inputs = [Tensor(x, i in sample.floats) for i, x in enumerate(arrays)]
+        out, found = warned_of(op, *inputs, **sample.params)
+        assert found <= (expected if op in OF_NUMPY else set())
+        if out.requires_grad:
+            assert not warned_of(out.backward, extreme(out.data, rng))[1]
+
+
+QUIET = {
+    "linear": lambda x: F.linear(x, np.array([[1.0, 0.0]] * 3), [1.0, INF]),
+    "linear without bias": lambda x: F.linear(x, np.array([[1.0, 0.0]] * 3)),
+    "dropout": lambda x: F.dropout(x, 0.5, rng=np.random.default_rng(0)),
+    "leaky_relu": lambda x: F.leaky_relu(x, 0.0),
+    "softmax": lambda x: F.softmax(x, dim=1),
+    "cross_entropy": lambda x: F.cross_entropy(x, [0, 1]),
+    "cross_entropy, all smoothed": lambda x: F.cross_entropy(x, [0, 1], label_smoothing=1.0),
+    "mse_loss": lambda x: F.mse_loss(x, x[::-1]),
+    "mse_loss, summed": lambda x: F.mse_loss(x, -x, reduction="sum"),
+    "mse_loss, its sum too large": lambda x: F.mse_loss(
+        Tensor(np.full(3, 1.2e154), requires_grad=True), np.zeros(3)
+    ),
+}
+
+
+@pytest.mark.parametrize("call", QUIET.values(), ids=QUIET)
+def test_layers_and_losses_warn_of_no_extreme(call):
+    rng = np.random.default_rng(7)
+    for _ in range(50):
+        x = Tensor(rng.choice(EXTREMES, (2, 3)), requires_grad=True)
+        out, found = warned_of(call, x)
+        assert not found
+        assert not warned_of(out.backward, np.ones(out.shape))[1]
+
+
+def test_gradients_are_added_up_without_a_warning():
+    x = tensor([1.0, 2.0], requires_grad=True)
+    for slope in (INF, -INF):
+        assert not warned_of((x * 1.0).backward, np.array([slope, 1.0]))[1]
+    same(x.grad.data, [NAN, 2.0])
+    y = x * 1.0
+    (g,), found = warned_of(grad, [y, y], x, grad_outputs=[np.full(2, INF), np.full(2, -INF)])
+    assert not found
+    same(g.data, [NAN, NAN])

@@ -184,6 +184,13 @@ def op(
     return made
 
 
+quietly = np.errstate(all="ignore")
+"""For layers, losses, and ops that NumPy lacks: infinity and NaN are answers, no reason to warn.
+
+The other ops warn where NumPy's own functions do.
+"""
+
+
 # ---------------------------------------------------------------- the backward sweep
 
 
