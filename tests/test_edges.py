@@ -8,7 +8,7 @@ import pytest
 from samples import CASE_NAMES, CASES
 
 from tinygrad_mnist import nn
-from tinygrad_mnist.autodiff import Tensor, grad, gradcheck, gradgradcheck, ops, tensor
+from tinygrad_mnist.autodiff import Tensor, grad, gradcheck, gradgradcheck, op, ops, tensor
 from tinygrad_mnist.autodiff.graph import NUMPY
 from tinygrad_mnist.nn import functional as F
 
@@ -203,6 +203,53 @@ def test_a_list_of_floats_never_widens_and_keeps_its_digits(numbers, dtype):
         assert out.dtype == dtype
         if expected is not None:
             np.testing.assert_array_equal(out.data, expected)
+
+
+WITH_A_LIST = {
+    "x * [1, 2]": lambda x: x * [1, 2],
+    "[1, 2] - x": lambda x: [1, 2] - x,
+    "x ** (1, 2)": lambda x: x ** (1, 2),
+    "x @ [1, 2]": lambda x: x @ [1, 2],
+    "x @ [0.5, 2.0]": lambda x: x @ [0.5, 2.0],
+    "[[1, 2]] @ x": lambda x: [[1, 2]] @ x,
+    "np.maximum": lambda x: np.maximum(x, [1, 2]),
+    "np.where": lambda x: np.where([1, 0], x, [1, 2]),
+    "np.concatenate": lambda x: np.concatenate([x, [1, 2]]),
+    "np.vstack": lambda x: np.vstack([[0.5, 2.0], x]),
+    "np.hstack": lambda x: np.hstack([[1, 2], x]),
+    "np.stack": lambda x: np.stack([x, [1, 2]]),
+    "np.dot": lambda x: np.dot(x, [1, 2]),
+    "np.inner": lambda x: np.inner([1, 2], x),
+    "np.outer": lambda x: np.outer([1, 2], x),
+    "linear": lambda x: nn.functional.linear([[3, 4]], x.reshape(2, 1), [1]),
+    "mse_loss": lambda x: nn.functional.mse_loss(x, [1, 2]),
+}
+
+
+@pytest.mark.parametrize("function", WITH_A_LIST.values(), ids=WITH_A_LIST)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_list_of_whole_numbers_never_widens(function, dtype):
+    x = tensor(np.array([1.0, 2.0], dtype), requires_grad=True)
+    out = function(x)
+    assert out.dtype == dtype
+    np.testing.assert_array_equal(out.data, function(x.astype(np.float64)).data)
+
+
+def test_a_list_of_whole_numbers_follows_a_single_number_and_is_whole_beside_others():
+    assert (tensor(2.0) * [1, 2]).dtype == np.float32
+    assert (tensor([1, 2]) * [1, 2]).dtype == np.int64
+
+
+def test_a_list_of_places_stays_whole():
+    @op
+    def pick(x, places):
+        return x[places]
+
+    pick.vjp(lambda g, out, x, places: ops.scatter(g, shape=x.shape, key=places), None)
+    x = tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert pick(x, [1, 1]).data.tolist() == [[3.0, 4.0], [3.0, 4.0]]
+    assert ops.cross_entropy(x, [1, 0]).shape == (2,)
+    assert op(lambda x, places: x[places])(x, [1]).shape == (1, 2)
 
 
 @pytest.mark.parametrize("bias", [np.float64([0.5, 1]), np.float32([0.5, 1]), np.float64(0.5)])

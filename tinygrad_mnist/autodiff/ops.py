@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from tinygrad_mnist.autodiff.graph import NUMPY, Op, cast, op, quietly
+from tinygrad_mnist.autodiff.graph import NUMPY, Op, cast, op, quietly, settle
 from tinygrad_mnist.autodiff.windows import overlap_add as overlap_add  # noqa: PLC0414
 from tinygrad_mnist.autodiff.windows import sliding_windows as sliding_windows  # noqa: PLC0414
 
@@ -529,6 +529,8 @@ def matmul(x: Any, y: Any) -> Tensor:
 
     A vector counts as a matrix of one row on the left, of one column on the right.
     """
+    if isinstance(x, (list, tuple)) or isinstance(y, (list, tuple)):
+        x, y = settle((x, y), matrix_product)
     x, y = (v if hasattr(v, "reshape") else np.asarray(v) for v in (x, y))
     if x.ndim == 0 or y.ndim == 0:
         raise ValueError(
