@@ -74,8 +74,8 @@ WHOLE = "the package"
 # File -> the lines of code it may have: what one can hold in mind.
 CEILINGS = {
     "autodiff/graph.py": 240,
-    "autodiff/numpy_functions.py": 200,
-    "autodiff/ops.py": 480,
+    "autodiff/numpy_functions.py": 205,
+    "autodiff/ops.py": 490,
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,

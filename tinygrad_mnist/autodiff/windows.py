@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_mnist.autodiff.graph import op
+from tinygrad_mnist.autodiff.graph import op, quietly
 
 if TYPE_CHECKING:
     from tinygrad_mnist.autodiff.variable import Array
@@ -36,6 +36,7 @@ sliding_windows.vjp(
 
 
 @op
+@quietly
 def overlap_add(
     x: Array, *, shape: tuple[int, ...], window: tuple[int, ...], stride: int = 1
 ) -> Array:
