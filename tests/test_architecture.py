@@ -28,6 +28,7 @@ ARROWS = {
     "owncode": set(),
     "training": {"autodiff", "nn", "optim", "data", "owncode", "words"},
     "runs": {"training", "nn", "data", "evaluation", "export", "files", "owncode"},
+    "examples": {"autodiff", "nn", "Tensor", "no_grad"},  # two by their names at the top
     "exercises": set(),
     "tutorials": {"exercises"},
     "benchmark": {"autodiff", "nn", "optim", "bridge", "runs", "words"},
@@ -73,8 +74,8 @@ WHOLE = "the package"
 # File -> the lines of code it may have: what one can hold in mind.
 CEILINGS = {
     "autodiff/graph.py": 240,
-    "autodiff/numpy_functions.py": 200,
-    "autodiff/ops.py": 480,
+    "autodiff/numpy_functions.py": 205,
+    "autodiff/ops.py": 490,
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,

@@ -386,7 +386,7 @@ GREY = b"\7" * (1 << 26)
 ZEROS = 1 << 29
 BOMBS = {
     "IDX.gz, longer than announced": ("idx",
-        lambda: gzip.compress(announced(10)) + gigabyte(GREY), "more data follows the 7840 bytes"),
+        lambda: gzip.compress(announced(10)) + gigabyte(GREY), "more data follows the 7,840 bytes"),
     "IDX.gz, announced": ("idx",
         lambda: gzip.compress(announced(1369568)) + gigabyte(GREY), TOO_MUCH),
     "IDX.gz, as much as may be announced": ("idx",
@@ -396,7 +396,7 @@ BOMBS = {
     "CSV.gz of black images": ("csv.gz",
         lambda: gigabyte(BLACK * (len(GREY) // len(BLACK))), TOO_MUCH),
     "npz, longer than announced": ("npz",
-        lambda: zip_bomb((10, 784), ZEROS), "more data follows the 7840 bytes"),
+        lambda: zip_bomb((10, 784), ZEROS), "more data follows the 7,840 bytes"),
     "npz, announced": ("npz",
         lambda: zip_bomb((ZEROS,), ZEROS), "announces 536870912 elements, which cannot be right"),
     "npz of weights": ("npz weights",
