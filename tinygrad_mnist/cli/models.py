@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tinygrad_mnist.cli.app import Flag, Json, UserFileError, command, verdict, warn
-from tinygrad_mnist.cli.own import opened_own
+from tinygrad_mnist.cli.own import opened_own, other_names
 
 if TYPE_CHECKING:
     from tinygrad_mnist.runs import Trained
@@ -59,8 +59,8 @@ def evaluate(
     with opened_own(model) as own:
         trained = load_trained(run, weights, own.model)
         pixels = normalize or trained.normalize
+        warn((*trained.notices, *other_names(trained.recipe, model=model)))
         test = evaluation.evaluate(trained.classifier, *images, pixels)
-    warn(trained.notices)
     found = {
         **test,
         "data": str(data) if data else "test images",
@@ -119,9 +119,11 @@ def export(
         with opened_own(model) as own:
             trained = load_trained(run, model=own.model)
             write_network(trained, exports.format_of(out, format), path)
-        warn(trained.notices)
+        warn((*trained.notices, *other_names(trained.recipe, model=model)))
         print(path)
         return
+    if model:
+        raise UserFileError("--ancestor describes the built-in network: leave out --model.")
     trained = load_trained(run)
     history = exports.ancestor_history(map(asdict, read_history(run)))
     config = exports.ancestor_config(trained.settings)

@@ -69,7 +69,9 @@ def resumed_run(
         if config.exists():
             _agree(saved.recipe, wanted, str(config), Recipe.load(str(config)))
         if recipe or settings:
-            asked_for = (recipe or saved.recipe).changed(settings)
+            given = own._asdict().items()
+            named = [f"{key}={getattr(saved.recipe, key)}" for key, it in given if it is not None]
+            asked_for = (recipe or saved.recipe).changed((*named, *settings))
             _agree(saved.recipe, wanted, "The recipe asked for", asked_for)
         origin, sets = _same_data(path, saved, files or {})
         data = training_set(sets)
