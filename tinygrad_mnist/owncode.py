@@ -54,8 +54,9 @@ def reference_to(own: Any) -> str:
 def sums_of(own: Any) -> dict[str, str]:
     """SHA-256 of the file that a class or function is in, or the class of anything else.
 
-    And of the files that it imports from the same folder, and from those below. Their names are as
-    seen from that folder. What was typed in, or belongs to the package, has none.
+    And of the files that it imports from the same folder, and from those below, unless they are
+    installed packages. Names are as seen from that folder. What was typed in, or belongs to this
+    package, has none.
     """
     made = _made_of(own)
     module = sys.modules.get(made.__module__)
@@ -96,10 +97,7 @@ def _file_of(module: Any) -> Path | None:
 
 def _beside(file: Path, folder: Path) -> bool:
     """Whether a file belongs to the code in a folder, and is no installed package."""
-    if folder not in file.parents:
-        return False
-    inside = file.relative_to(folder).parts
-    return not PACKAGES & set(inside) and (folder.name not in PACKAGES or len(inside) == 1)
+    return folder in file.parents and not PACKAGES & set(file.parts)
 
 
 def _sha256(path: Path) -> str:

@@ -44,9 +44,9 @@ def compare(recipe: str = "default", *, settings: Settings = (), json: Json = Fa
     chosen = Recipe.load(recipe).changed(settings)
     if chosen.model not in BUILT_IN["model"]:
         raise UserFileError(
-            f"The model is {chosen.model}, which has no hand derivation to compare with. "
-            "Name a recipe of the built-in network; the derivatives of your own are checked by "
-            f"tinygrad-mnist gradcheck {shlex.quote(chosen.model)}"
+            f"This recipe uses the model {chosen.model}, which has no hand derivation to compare "
+            "with. Name a recipe of the built-in network; the derivatives of your own are checked "
+            f"by tinygrad-mnist gradcheck {shlex.quote(chosen.model)}"
         )
     images, labels = load_mnist(chosen.normalize)
     rng = np.random.default_rng(chosen.seed)

@@ -17,7 +17,7 @@ from tinygrad_mnist.runs.environment import environment
 from tinygrad_mnist.runs.folder import RunFolderError, is_empty, locked, resume_command
 from tinygrad_mnist.runs.results import write_results
 from tinygrad_mnist.runs.sets import Sets, fingerprint, training_set
-from tinygrad_mnist.training.build import build_training, with_own
+from tinygrad_mnist.training.build import build_training, refuse_unnamed, with_own
 from tinygrad_mnist.training.divergence import DivergenceError
 from tinygrad_mnist.training.loop import Training
 from tinygrad_mnist.training.recipe import BUILT_IN as KNOWN
@@ -88,6 +88,8 @@ def new_run(
     OwnCodeError, RecipeError
         As for `tinygrad_mnist.training.train`.
     """
+    recipe = with_own(recipe, *own)
+    refuse_unnamed(recipe, **own._asdict())
     prepare(folder)
     try:
         with locked(folder):
@@ -98,7 +100,6 @@ def new_run(
                     f"{folder}: not empty. Nothing is overwritten: "
                     f"choose another --out, or {found}."
                 )
-            recipe = with_own(recipe, *own)
             data, origin = training_set(sets), {}
             if sets:
                 here = str(Path.cwd())
