@@ -54,6 +54,7 @@ def weights(folder):
     return Path(folder, "model.safetensors").read_bytes()
 
 
+LENET = "tinygrad_mnist.examples.lenet:LeNet"
 EVERY = [
     ("ResMLP", None, []),
     ("ResMLP", "RMSprop", ["model_options.width=12", "optimizer_options.alpha=0.9"]),

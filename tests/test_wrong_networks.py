@@ -354,7 +354,7 @@ def test_forms_for_the_built_in_network_are_refused_for_others(command, format):
     assert (code, err.count("\n")) == (2, 1)
     assert "no counterpart for Net" in err
     code, _, err = command("export", "run", "--ancestor", *told)
-    assert (code, "leave out --model" in err) == (2, True)
+    assert (code, "built-in network, and this run is of wrong.py:Net" in err) == (2, True)
 
 
 def test_compare_runs_no_model_and_names_what_checks_it(command):
