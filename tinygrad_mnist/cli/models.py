@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tinygrad_mnist.cli.app import Flag, Json, UserFileError, command, verdict, warn
-from tinygrad_mnist.cli.own import opened_own
+from tinygrad_mnist.cli.own import opened_own, other_names
 
 if TYPE_CHECKING:
     from tinygrad_mnist.runs import Trained
@@ -59,8 +59,8 @@ def evaluate(
     with opened_own(model) as own:
         trained = load_trained(run, weights, own.model)
         pixels = normalize or trained.normalize
+        warn((*trained.notices, *other_names(trained.recipe, model=model)))
         test = evaluation.evaluate(trained.classifier, *images, pixels)
-    warn(trained.notices)
     if json:
         source = str(data) if data else "test images"
         print(json_module.dumps({**test, "data": source, **described(trained, pixels)}))
@@ -123,7 +123,7 @@ def export(
     with opened_own(model) as own:
         trained = load_trained(run, model=own.model)
         write_network(trained, exports.format_of(out, format), path)
-    warn(trained.notices)
+    warn((*trained.notices, *other_names(trained.recipe, model=model)))
     print(path)
 
 
@@ -133,8 +133,15 @@ def write_for_the_ancestor(run: Path) -> None:
 
     from tinygrad_mnist import export as exports
     from tinygrad_mnist.files import write
-    from tinygrad_mnist.runs import load_trained, read_history
+    from tinygrad_mnist.runs import find_run, load_trained, read_history
+    from tinygrad_mnist.runs.config import read_config
+    from tinygrad_mnist.training.recipe import BUILT_IN
 
+    recipe, _ = read_config(find_run(run))
+    if recipe.model not in BUILT_IN["model"]:
+        raise UserFileError(
+            f"{run}: --ancestor describes the built-in network, and this run is of {recipe.model}."
+        )
     trained = load_trained(run)
     history = exports.ancestor_history(map(asdict, read_history(run)))
     config = exports.ancestor_config(trained.settings)

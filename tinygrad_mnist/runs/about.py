@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist.data import DataError, Dataset
 from tinygrad_mnist.data.dataset import DIGITS, MNIST_SHAPE
-from tinygrad_mnist.owncode import sha256_of
+from tinygrad_mnist.data.errors import printable
+from tinygrad_mnist.owncode import sums_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,8 @@ class About:
     files : dict
         Which files were in place of MNIST's, by the name of the option; empty for MNIST.
     code : dict
-        SHA-256 of the files that a model or optimizer of one's own came from.
+        SHA-256 of the files that a model or optimizer of one's own came from, by "model" or
+        "optimizer", a blank, and the name of the file.
     """
 
     shape: tuple[int, int] = MNIST_SHAPE
@@ -39,8 +41,7 @@ class About:
     @classmethod
     def of(cls, data: Dataset, files: Mapping[str, str], **own: Any) -> About:
         """Of a data set, the files it came from, and what is one's own, by its key."""
-        code = {key: sha256_of(given) for key, given in own.items() if given is not None}
-        return cls(data.shape, data.classes, dict(files), code)
+        return cls(data.shape, data.classes, dict(files), code_of(**own))
 
     @classmethod
     def read(cls, table: Any, where: object) -> About:
@@ -83,9 +84,25 @@ class About:
         return self.shape[0] * self.shape[1]
 
     def changed_code(self, **own: Any) -> list[str]:
-        """A sentence for each of one's own that is not what the network was trained with."""
-        return [
-            f"the file of this {key} is not the one that the training began with: another SHA-256."
-            for key, given in own.items()
-            if given is not None and self.code.get(key) not in (None, sha256_of(given))
-        ]
+        """A sentence for each file that is not what the network was trained with."""
+        sentences = []
+        for key in (key for key, given in own.items() if given is not None):
+            start, found = f"{key} ", code_of(**{key: own[key]})
+            saved = {name: code for name, code in self.code.items() if name.startswith(start)}
+            files = [name for name in saved.keys() | found if saved.get(name) != found.get(name)]
+            sentences += [
+                f"{printable(name.removeprefix(start))} of this {key} is not what the training "
+                "began with: another SHA-256. So this may be another network."
+                for name in sorted(files if saved else [])
+            ]
+        return sentences
+
+
+def code_of(**own: Any) -> dict[str, str]:
+    """SHA-256 of the files of one's own, as `About.code` has them."""
+    return {
+        f"{key} {file}": code
+        for key, given in own.items()
+        if given is not None
+        for file, code in sums_of(given).items()
+    }

@@ -64,7 +64,9 @@ def resumed_run(
         raise RunFolderError(f"{folder}: there is no such run folder.")
     with locked(folder):
         saved, path, notice = checkpoint.load(folder)
-        asked_for = (recipe or saved.recipe).changed(settings)
+        given = own._asdict().items()
+        named = [f"{key}={getattr(saved.recipe, key)}" for key, it in given if it is not None]
+        asked_for = (recipe or saved.recipe).changed((*named, *settings))
         wanted = _agreed(folder, saved.recipe, asked_for, overrides)
         origin, sets = _same_data(path, saved, files or {})
         data = training_set(sets)
