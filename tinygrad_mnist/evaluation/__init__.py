@@ -18,11 +18,13 @@ from tinygrad_mnist.evaluation.mistakes import most_confident_mistakes
 from tinygrad_mnist.evaluation.model_card import model_card, to_markdown
 from tinygrad_mnist.evaluation.report import html_report
 from tinygrad_mnist.evaluation.saliency import Saliency, first_of_each_class
+from tinygrad_mnist.evaluation.subject import Subject
 
 __all__ = [
     "Bin",
     "Predictions",
     "Saliency",
+    "Subject",
     "classification_report",
     "confusion_matrix",
     "evaluate",
