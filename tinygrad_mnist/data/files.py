@@ -55,7 +55,8 @@ def load(
     Warns
     -----
     DataWarning
-        If the file can be read but looks wrong: dark digits on white, blank images, another scale.
+        If the file can be read but looks wrong: dark digits on white, blank images, another
+        scale, or two.
     """
     path, label_path = Path(path), None if labels is None else Path(labels)
     pixels, digits = _read_images(path, part)

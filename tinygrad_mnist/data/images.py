@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_mnist.data.errors import DataError, cause
 from tinygrad_mnist.data.npz import read_array
-from tinygrad_mnist.data.plausible import warn_of_exchanged_ink
+from tinygrad_mnist.data.plausible import warn_of_exchanged_ink, warn_of_mixed_scales
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -225,4 +225,5 @@ def _from_array(content: bytes, name: str) -> NDArray[np.uint8]:
     scale = 1 if images.dtype == np.uint8 or images.max() > 1 else 255
     found = np.floor(images * float(scale) + 0.5).astype(np.uint8)
     warn_of_exchanged_ink(name, found, stacklevel=4)
+    warn_of_mixed_scales(name, found, stacklevel=4)
     return found

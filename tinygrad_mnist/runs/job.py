@@ -81,8 +81,9 @@ def new_run(
 
     Raises
     ------
-    RunFolderError
-        If the folder cannot be used.
+    WriteError
+        If the folder cannot be used: a RunFolderError if something is in it, or another process
+        trains there.
     DataError
         If there are too few images to hold some out.
     OwnCodeError, RecipeError

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 
 MOST_NUMBERS = 200_000_000
 """Weights and biases: with gradients and momentum, three times 0.8 GB."""
+OF_TRAINING = (
+    "schedule_every", "epochs", "batch_size", "normalize", "patience", "min_delta", "threads",
+)  # fmt: skip
+"""Keys of a recipe that `Training` has by the same name."""
 MODEL_HINTS = (
     "Change [model_options].",
     "A model is called as NAME(inputs, classes, rng=...), with what [model_options] lists.",
@@ -136,7 +140,6 @@ def build_training(
         try_model(network, few, len(data.classes))
     rule = build_optimizer(recipe, network, optimizer)
     batches = -(-len(training_rows) // recipe.batch_size)
-    distorted = recipe.epochs - recipe.plain_epochs if recipe.distorts else 0
     return Training(
         network,
         rule,
@@ -146,20 +149,9 @@ def build_training(
         validation_rows,
         rngs=generators,
         schedule=build_schedule(recipe, rule, batches),
-        schedule_every=recipe.schedule_every,
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        normalize=recipe.normalize,
-        distort=partial(
-            distort,
-            alpha=recipe.elastic_alpha,
-            sigma=recipe.elastic_sigma,
-            affine=recipe.affine,
-        ),
-        distorted_epochs=distorted,
-        patience=recipe.patience,
-        min_delta=recipe.min_delta,
-        threads=recipe.threads,
+        distort=build_distortion(recipe),
+        distorted_epochs=recipe.epochs - recipe.plain_epochs if recipe.distorts else 0,
+        **{key: getattr(recipe, key) for key in OF_TRAINING},
     )
 
 
@@ -268,6 +260,14 @@ def build_schedule(
         )
     gamma = recipe.gamma if recipe.schedule == "exponential" else 1.0
     return optim.lr_scheduler.ExponentialLR(optimizer, gamma=gamma)
+
+
+def build_distortion(
+    recipe: Recipe,
+) -> Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]:
+    """The distortion of a recipe: of images and a generator."""
+    alpha, sigma = recipe.elastic_alpha, recipe.elastic_sigma
+    return partial(distort, alpha=alpha, sigma=sigma, affine=recipe.affine)
 
 
 def build_loss(recipe: Recipe, classes: int) -> Callable[[Any, NDArray[np.int64]], Any]:
