@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tinygrad_mnist.evaluation.figures import ORANGE, SIDE, WIDTH, png
+from tinygrad_mnist.data.images import SIDE
+from tinygrad_mnist.evaluation.figures import ORANGE, WIDTH, png
 from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
