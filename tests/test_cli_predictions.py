@@ -19,8 +19,8 @@ from tinygrad_mnist.training import Recipe, find_run, load_trained, run
 
 
 @pytest.fixture(scope="module")
-def digits():
-    images, labels = data.load_mnist(None)
+def digits(mnist):
+    images, labels = mnist
     return images[:1000], labels[:1000]
 
 
