@@ -47,14 +47,19 @@ def read_images(content: bytes, name: str) -> NDArray[np.uint8]:
     DataError
         If it is neither, damaged, too large, or shows nothing.
     """
-    if len(content) > MOST_BYTES:
-        raise DataError(f"{name}: more than {MOST_BYTES:,} bytes, which are too many.")
+    refuse_large(content, name)
     if content.startswith(b"\x93NUMPY"):
         return _from_array(content, name)
     try:
-        return like_mnist(to_grey(_decode(content))).reshape(1, -1)
+        return like_mnist(to_grey(decode(content))).reshape(1, -1)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
+
+
+def refuse_large(content: bytes, name: str) -> None:
+    """Raise a DataError if the content of a file is more than `MOST_BYTES`."""
+    if len(content) > MOST_BYTES:
+        raise DataError(f"{name}: more than {MOST_BYTES:,} bytes, which are too many.")
 
 
 def to_grey(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -116,7 +121,7 @@ def like_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     20x20 pixels keeping the aspect ratio, with grey levels from anti-aliasing, and the centre of
     mass at the centre of the 28x28 field. In the files that is index 14.
     """
-    ink = _ink(grey)
+    ink = ink_of(grey)
     if ink.shape == (SIDE, SIDE) and max(_box(ink).shape) == BOX and _is_centred(ink):
         return ink
     box = _box(np.where(3 * ink.astype(np.int16) < ink.max(), 0, ink))
@@ -132,7 +137,14 @@ def like_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image
 
 
-def _ink(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def ink_of(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """How far each pixel is from the paper on the side of the ink: step 1 of `like_mnist`.
+
+    Raises
+    ------
+    DataError
+        If all pixels are alike.
+    """
     frame = np.ones(grey.shape, bool)
     frame[1:-1, 1:-1] = False
     edge = np.sort(grey[frame])
@@ -169,10 +181,15 @@ def _overlaps(new: int, old: int) -> NDArray[np.float64]:
     return np.maximum(overlap, 0).astype(np.float64)
 
 
-def _decode(content: bytes) -> NDArray[np.uint8]:
+def decode(content: bytes) -> NDArray[np.uint8]:
     """The pixels of a PNG or JPEG file, upright: (rows, columns, 4).
 
     Its size is looked at before anything is decoded.
+
+    Raises
+    ------
+    DataError
+        If it is neither, damaged, or has more pixels than `LARGEST_PICTURE`.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
