@@ -28,6 +28,7 @@ ARROWS = {
     "owncode": set(),
     "training": {"autodiff", "nn", "optim", "data", "owncode", "words"},
     "runs": {"training", "nn", "data", "evaluation", "export", "files", "owncode"},
+    "examples": {"autodiff", "nn", "Tensor", "no_grad"},  # two by their names at the top
     "exercises": set(),
     "tutorials": {"exercises"},
     "benchmark": {"autodiff", "nn", "optim", "bridge", "runs", "words"},
@@ -39,7 +40,7 @@ ARROWS = {
 }  # fmt: skip
 # What a room may import from outside the package, besides the standard library.
 OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
-    "data": {"numpy", "PIL"},
+    "data": {"numpy", "PIL", "scipy"},
     "evaluation": {"numpy", "matplotlib"},
     "export": {"numpy", "onnx", "safetensors"},
     "training": {"numpy", "rich", "threadpoolctl", "tomli_w"},
@@ -73,12 +74,12 @@ WHOLE = "the package"
 # File -> the lines of code it may have: what one can hold in mind.
 CEILINGS = {
     "autodiff/graph.py": 240,
-    "autodiff/numpy_functions.py": 200,
-    "autodiff/ops.py": 480,
+    "autodiff/numpy_functions.py": 205,
+    "autodiff/ops.py": 490,
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 8_500,
+    WHOLE: 10_500,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
@@ -90,6 +91,7 @@ LONG = {
     "autodiff/graph.py::sweep": "the loop that a page quotes whole, with its bookkeeping",
     "cli/predictions.py::digits_to_read": "files, then test images: a later change takes it apart",
     "cli/train.py::train": "a table of options, then new or resumed",
+    "data/dataset.py::Dataset.of": "one check after the other, each with what it says",
     "training/loop.py::Training.__init__": "a table of settings, each with its default",
 }
 

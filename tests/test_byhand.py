@@ -213,11 +213,11 @@ def test_what_is_no_npz_file_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([0, -1], "from 0 to 3, as there are 4 classes, but they go from -1 to 0"),
+        ([0, -1], "Labels number the classes and must lie from 0 to 3, but they go from -1 to 0"),
         ([0, 4], "but they go from 0 to 4"),
         ([0.0, 1.0], r"\(2,\) of whole numbers, one class each, but these are \(2,\) of float64"),
         ([[0], [1]], r"but these are \(2, 1\) of int64"),
-        ([1], r"2 examples need labels \(2,\)"),
+        ([1], r"A batch of 2 needs labels \(2,\)"),
     ],
 )
 def test_labels_that_are_no_classes_are_refused_by_both_derivations(loss, labels, message):

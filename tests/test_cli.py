@@ -314,7 +314,7 @@ def test_the_speed_shown_counts_the_images_that_are_trained_on(command, monkeypa
 @pytest.mark.usefixtures("own_files")
 def test_mnist_stands_in_for_the_set_not_given(command, monkeypatch, digits):
     images, labels = digits
-    runs, epoch = "tinygrad_mnist.runs.job", ("--json", "--set", "epochs=1", "hidden=[16]")
+    runs, epoch = "tinygrad_mnist.runs.sets", ("--json", "--set", "epochs=1", "hidden=[16]")
     monkeypatch.setattr(f"{runs}.load_mnist_test", lambda how: (images[900:], labels[900:]))
     code, out, _ = command("train", "--data", "mine.csv", "--out", "a", *epoch)
     assert (code, json.loads(out)["files"]) == (0, {"data": "mine.csv"})

@@ -152,7 +152,7 @@ def test_predict_reads_files_arrays_and_test_images_and_log_lists_them(command, 
     assert command("log")[1] == out
     rows = json.loads(command("log", "runs/seed-a/predictions.db", "--json")[1])
     assert [row["source"] for row in rows] == sources
-    model = load_trained(tmp_path / "runs/seed-a").model
+    model = load_trained(tmp_path / "runs/seed-a").classifier
     expected = model.predict_proba(data.normalize(digits[0][[1, 5]], "seed"))
     for i in (1, 3, 5):
         np.testing.assert_allclose(rows[i]["probabilities"], expected[0], rtol=1e-5)

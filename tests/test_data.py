@@ -170,8 +170,8 @@ def test_one_hot():
 
 
 NO_CLASSES = [
-    ([0, -1], ValueError, r"position 1 is -1, but 3 classes are numbered from 0 to 2"),
-    (np.array([0, 3], np.uint8), ValueError, "position 1 is 3, but 3 classes"),
+    ([0, -1], ValueError, r"position 1 is -1, but classes are numbered from 0 to 2"),
+    (np.array([0, 3], np.uint8), ValueError, "position 1 is 3, but classes are numbered"),
     ([0.0, 1.0], TypeError, "whole numbers from 0 to 2, but these are float64"),
     ([True, False], TypeError, "but these are bool"),
     (["1", "2"], TypeError, "whole numbers"),

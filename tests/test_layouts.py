@@ -89,7 +89,7 @@ def test_a_network_is_read_from_weights_in_any_layout(weights, tmp_path, save):
     assert_holds(dict(zip(weights, [p.data for p in module.parameters()], strict=True)), weights)
     expected = byhand.MLP((4, 3, 3, 2), dtype=np.float64)
     expected.params = WEIGHTS
-    for model in (paper, module):
+    for model in (paper, nn.Classifier(module)):
         np.testing.assert_allclose(model.predict_proba(X), expected.predict_proba(X), atol=1e-6)
 
 
@@ -160,7 +160,7 @@ def test_a_checkpoint_gives_back_any_layout(weights, tmp_path):
     recipe = Recipe("r", hidden=(), epochs=1)
     filling = {"model.0.weight": np.zeros((784, 10), np.float32)}  # what such a network takes
     state = State(weights | filling, {"schedule": 1})
-    checkpoint.save(tmp_path, checkpoint.Checkpoint(recipe, state, {}, {}))
+    checkpoint.save(tmp_path, checkpoint.Checkpoint(recipe, state, {}, {}, {}))
     found, *_ = checkpoint.load(tmp_path)
     assert_holds(found.state.arrays, weights | filling)
     assert {n: a.dtype for n, a in found.state.arrays.items()} == {

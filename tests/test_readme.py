@@ -7,7 +7,7 @@ from statistics import mean
 
 import pytest
 
-from tinygrad_mnist.cli import summary
+from tinygrad_mnist.cli.train import summary
 from tinygrad_mnist.runs.reproduction import table
 from tinygrad_mnist.training import Recipe, recipe_names
 

@@ -361,8 +361,8 @@ def _check_shapes(
     shapes = images.shape, probabilities.shape, (len(labels),)
     if images.dtype != np.uint8 or shapes != ((n, 784), (n, 10), (n,)):
         raise ValueError(
-            f"{n} sources need images (n, 784) of uint8, probabilities (n, 10) and n labels, "
-            f"but these are {images.shape} of {images.dtype}, {probabilities.shape} "
+            f"To n = {n} sources belong images (n, 784) of uint8, probabilities (n, 10) and n "
+            f"labels, but these are {images.shape} of {images.dtype}, {probabilities.shape} "
             f"and {len(labels)}."
         )
 

@@ -24,13 +24,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     With 0 if it is done, 1 if a check failed, 2 for wrong input, 3 if a training diverged,
     128 + n if signal n ended it.
     """
-    from tinygrad_mnist.data import DataError, DataWarning
-    from tinygrad_mnist.export import ExportError
-    from tinygrad_mnist.files import WriteError
-    from tinygrad_mnist.owncode import OwnCodeError
-    from tinygrad_mnist.store import StoreError
-    from tinygrad_mnist.training import DivergenceError, RecipeError
+    from tinygrad_mnist.data import DataWarning
+    from tinygrad_mnist.training import DivergenceError
 
+    mistakes = mistakes_of_users()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", DataWarning)
@@ -42,9 +39,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         discard_output()
         sys.exit(128 + BROKEN_PIPE)
-    except (CycloptsError, UserFileError, OwnCodeError) as error:
-        fail(error, USAGE_ERROR)
-    except (RecipeError, WriteError, DataError, ExportError, StoreError) as error:
+    except mistakes as error:
         fail(error, USAGE_ERROR)
     except DivergenceError as error:
         fail(error, DIVERGED)
@@ -56,6 +51,19 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         discard_output()
         fail(error, USAGE_ERROR)
     sys.exit(code)
+
+
+def mistakes_of_users() -> tuple[type[Exception], ...]:
+    """The errors whose message is all that a user needs."""
+    from tinygrad_mnist.data import DataError
+    from tinygrad_mnist.export import ExportError
+    from tinygrad_mnist.files import WriteError
+    from tinygrad_mnist.owncode import OwnCodeError
+    from tinygrad_mnist.store import StoreError
+    from tinygrad_mnist.training import RecipeError
+
+    of_files = DataError, ExportError, StoreError, UserFileError, WriteError
+    return CycloptsError, OwnCodeError, RecipeError, *of_files
 
 
 def discard_output() -> None:

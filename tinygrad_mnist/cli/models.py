@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tinygrad_mnist.cli.app import Flag, Json, UserFileError, command, verdict, warn
-from tinygrad_mnist.cli.own import opened_own
+from tinygrad_mnist.cli.own import opened_own, other_names
 
 if TYPE_CHECKING:
     from tinygrad_mnist.runs import Trained
@@ -60,19 +60,24 @@ def evaluate(
         refuse_mnist_for_others(trained, data)
         images = set_to_judge(trained.about, data, labels)
         pixels = normalize or trained.normalize
+        warn((*trained.notices, *other_names(trained.recipe, model=model)))
         test = evaluation.evaluate(trained.classifier, images.images, images.labels, pixels)
-    warn(trained.notices)
-    found = {
-        **test,
-        "data": str(data) if data else "test images",
+    if json:
+        source = str(data) if data else "test images"
+        print(json_module.dumps({**test, "data": source, **described(trained, pixels)}))
+    else:
+        name = f"{trained.weights} ({trained.layers}, pixels normalised as {pixels!r})"
+        print(verdict(name, test, f"images in {data}" if data else "test images"))
+
+
+def described(trained: Trained, pixels: str) -> dict[str, str]:
+    """Which network was evaluated, and on which range of pixels."""
+    return {
         "weights": str(trained.weights),
         "layers": trained.layers,
         "normalize": pixels,
         "model_hash": trained.hash,
     }
-    name = f"{trained.weights} ({trained.layers}, pixels normalised as {pixels!r})"
-    text = verdict(name, test, f"images in {data}" if data else "test images")
-    print(json_module.dumps(found) if json else text)
 
 
 def refuse_mnist_for_others(trained: Trained, data: Path | None) -> None:
@@ -115,25 +120,40 @@ def export(
     ancestor
         Write config.json and train_history.json into the run folder, as the notebook of seed-a did.
     """
+    from tinygrad_mnist import export as exports
+    from tinygrad_mnist.runs import load_trained
+
+    if ancestor:
+        if format or out:
+            raise UserFileError(
+                "--ancestor writes two JSON files into the run folder: "
+                "it takes neither --format nor --out."
+            )
+        write_for_the_ancestor(run)
+        return
+    path = out or run / DEFAULT_FILES[exports.format_of(None, format)]
+    with opened_own(model) as own:
+        trained = load_trained(run, model=own.model)
+        write_network(trained, exports.format_of(out, format), path)
+    warn((*trained.notices, *other_names(trained.recipe, model=model)))
+    print(path)
+
+
+def write_for_the_ancestor(run: Path) -> None:
+    """Write into a run folder the two JSON files that the notebook of seed-a wrote."""
     from dataclasses import asdict
 
     from tinygrad_mnist import export as exports
     from tinygrad_mnist.files import write
-    from tinygrad_mnist.runs import load_trained, read_history
+    from tinygrad_mnist.runs import find_run, load_trained, read_history
+    from tinygrad_mnist.runs.config import read_config
+    from tinygrad_mnist.training.recipe import BUILT_IN
 
-    if ancestor and (format or out):
+    recipe, _ = read_config(find_run(run))
+    if recipe.model not in BUILT_IN["model"]:
         raise UserFileError(
-            "--ancestor writes two JSON files into the run folder: "
-            "it takes neither --format nor --out."
+            f"{run}: --ancestor describes the built-in network, and this run is of {recipe.model}."
         )
-    if not ancestor:
-        path = out or run / DEFAULT_FILES[exports.format_of(None, format)]
-        with opened_own(model) as own:
-            trained = load_trained(run, model=own.model)
-            write_network(trained, exports.format_of(out, format), path)
-        warn(trained.notices)
-        print(path)
-        return
     trained = load_trained(run)
     history = exports.ancestor_history(map(asdict, read_history(run)))
     config = exports.ancestor_config(trained.settings)

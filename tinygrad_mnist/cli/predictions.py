@@ -20,7 +20,7 @@ from tinygrad_mnist.cli.app import (
     refuse_ending,
     warn,
 )
-from tinygrad_mnist.cli.own import opened_own
+from tinygrad_mnist.cli.own import opened_own, other_names
 from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ def predict(
     refuse_ending(db, ".db", "an SQLite log")
     with opened_own(model) as own:
         trained = load_trained(run, model=own.model)
+        warn((*trained.notices, *other_names(trained.recipe, model=model)))
         sources, images, labels = digits_to_read(files, test, trained.about)
         probabilities = trained.classifier.predict_proba(normalize(images, trained.normalize))
-    warn(trained.notices)
     path = db or run / "predictions.db"
     known = (run.resolve().name, trained.settings, trained.hash)
     with PredictionLog(path, create=True) as log:

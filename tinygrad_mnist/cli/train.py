@@ -19,7 +19,7 @@ from tinygrad_mnist.cli.app import (
     verdict,
     warn,
 )
-from tinygrad_mnist.cli.own import opened_own, references
+from tinygrad_mnist.cli.own import opened_own, other_names, references
 from tinygrad_mnist.cli.stop import StopOnSignal
 from tinygrad_mnist.words import counted
 
@@ -112,11 +112,14 @@ def train(
             asked_for = Recipe.load(recipe) if recipe else None
             same = tuple(s for s in (*settings, *more) if s.partition("=")[0].strip() not in typed)
             opened = runs.resumed_run(resume, asked_for, same, own, overrides=override, files=files)
+            run = stack.enter_context(opened)
+            warn(other_names(run.recipe, **typed))
         else:
             chosen = Recipe.load(recipe or "default").changed((*settings, *more))
             sets = runs.own_sets(**files, **kind) if files else None
             opened = runs.new_run(chosen, out or runs.free_folder(chosen.name), sets, own)
-        return completed(stack.enter_context(opened), json)
+            run = stack.enter_context(opened)
+        return completed(run, json)
 
 
 def refuse_strays(

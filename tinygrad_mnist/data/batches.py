@@ -108,8 +108,8 @@ def class_numbers(labels: ArrayLike, classes: int) -> NDArray[np.intp]:
     if wrong.any():
         at = int(wrong.argmax())
         raise ValueError(
-            f"The label at position {at} is {numbers[at]}, but {classes} classes are numbered "
-            f"from 0 to {classes - 1}."
+            f"The label at position {at} is {numbers[at]}, but classes are numbered from 0 "
+            f"to {classes - 1}."
         )
     return numbers.astype(np.intp)
 

@@ -76,8 +76,8 @@ def load_dataset(
     Warns
     -----
     DataWarning
-        If the file can be read but looks wrong: dark digits on white, blank images, another scale,
-        classes without an image.
+        If the file can be read but looks wrong: dark digits on white, blank images, another scale
+        or two, classes without an image.
     """
     return _load(path, labels, part, classes, shape, like)
 

@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_mnist.data.dataset import MNIST_SHAPE
 from tinygrad_mnist.data.errors import DataError, cause
 from tinygrad_mnist.data.npz import read_array
-from tinygrad_mnist.data.plausible import warn_of_exchanged_ink
+from tinygrad_mnist.data.plausible import warn_of_exchanged_ink, warn_of_mixed_scales
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,16 +53,21 @@ def read_images(
     DataError
         If it is neither, damaged, too large, or shows nothing.
     """
-    if len(content) > MOST_BYTES:
-        raise DataError(f"{name}: more than {MOST_BYTES:,} bytes, which are too many.")
+    refuse_large(content, name)
     if content.startswith(b"\x93NUMPY"):
         return _from_array(content, name, shape)
     try:
-        grey = to_grey(_decode(content))
+        grey = to_grey(decode(content))
         image = like_mnist(grey) if shape == MNIST_SHAPE else scaled(grey, shape)
         return image.reshape(1, -1)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
+
+
+def refuse_large(content: bytes, name: str) -> None:
+    """Raise a DataError if the content of a file is more than `MOST_BYTES`."""
+    if len(content) > MOST_BYTES:
+        raise DataError(f"{name}: more than {MOST_BYTES:,} bytes, which are too many.")
 
 
 def scaled(grey: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
@@ -141,7 +146,7 @@ def like_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     20x20 pixels keeping the aspect ratio, with grey levels from anti-aliasing, and the centre of
     mass at the centre of the 28x28 field. In the files that is index 14.
     """
-    ink = _ink(grey)
+    ink = ink_of(grey)
     if ink.shape == (SIDE, SIDE) and max(_box(ink).shape) == BOX and _is_centred(ink):
         return ink
     box = _box(np.where(3 * ink.astype(np.int16) < ink.max(), 0, ink))
@@ -157,7 +162,14 @@ def like_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image
 
 
-def _ink(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def ink_of(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """How far each pixel is from the paper on the side of the ink: step 1 of `like_mnist`.
+
+    Raises
+    ------
+    DataError
+        If all pixels are alike.
+    """
     frame = np.ones(grey.shape, bool)
     frame[1:-1, 1:-1] = False
     edge = np.sort(grey[frame])
@@ -194,10 +206,15 @@ def _overlaps(new: int, old: int) -> NDArray[np.float64]:
     return np.maximum(overlap, 0).astype(np.float64)
 
 
-def _decode(content: bytes) -> NDArray[np.uint8]:
+def decode(content: bytes) -> NDArray[np.uint8]:
     """The pixels of a PNG or JPEG file, upright: (rows, columns, 4).
 
     Its size is looked at before anything is decoded.
+
+    Raises
+    ------
+    DataError
+        If it is neither, damaged, or has more pixels than `LARGEST_PICTURE`.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -253,4 +270,5 @@ def _from_array(content: bytes, name: str, shape: tuple[int, int]) -> NDArray[np
     found = np.floor(images * float(scale) + 0.5).astype(np.uint8)
     if shape == MNIST_SHAPE:
         warn_of_exchanged_ink(name, found, stacklevel=4)
+    warn_of_mixed_scales(name, found, stacklevel=4)
     return found

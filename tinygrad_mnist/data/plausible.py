@@ -24,6 +24,8 @@ BRIGHT, DARK = 0.6, 0.5
 
 The mean of MNIST is 0.13, and 0.87 with ink and paper exchanged.
 """
+MIXED = 0.05
+"""The share of images 255 times darker than white from which on a file seems to mix two scales."""
 LABELS = ("label", "labels", "class", "target", "digit", "y")
 """What a header may call the column of the labels."""
 NO_LABELS = ("", "id", "index", "unnamed: 0")
@@ -68,7 +70,8 @@ def check_images(path: Path, data: Dataset, part: str) -> None:
     Warns
     -----
     DataWarning
-        If ink and paper of digits look exchanged, the scale wrong, or some images are blank.
+        If ink and paper of digits look exchanged, the scale wrong or not one, or some images are
+        blank.
     """
     images, labels = data.images, data.labels
     if images.min() == images.max():
@@ -95,6 +98,7 @@ def check_images(path: Path, data: Dataset, part: str) -> None:
     if data.shape == MNIST_SHAPE and data.classes == DIGITS:
         warn_of_exchanged_ink(str(path), images, stacklevel=5)
     warn_of_another_scale(path, images)
+    warn_of_mixed_scales(str(path), images, stacklevel=5)
 
 
 def warn_of_unused_labels(path: Path, data: Dataset) -> None:
@@ -134,6 +138,21 @@ def warn_of_another_scale(path: Path, images: NDArray[Any]) -> None:
             f"to {white}.",
             DataWarning,
             stacklevel=5,
+        )
+
+
+def warn_of_mixed_scales(name: str, images: NDArray[Any], stacklevel: int) -> None:
+    """Warn if many images reach no more than 1/255 of white, and others go far beyond."""
+    white = 255 if images.dtype == np.uint8 else 1
+    brightest = images.max(axis=1)
+    dark = (brightest > 0) & (brightest <= white / 255)
+    if dark.mean() >= MIXED and brightest.max() >= DARK * white:
+        warnings.warn(
+            f"{name}: in {counted(int(dark.sum()), 'image')} of {len(images)}, the first of them "
+            f"number {dark.argmax() + 1}, no pixel exceeds 1/255 of white. Were pixels from 0 to 1 "
+            "put together with pixels from 0 to 255? Bring all to one scale.",
+            DataWarning,
+            stacklevel=stacklevel,
         )
 
 

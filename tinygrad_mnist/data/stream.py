@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist.data.errors import DataError, cause
+from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,12 +48,12 @@ def read_exactly(path: Path | str, stream: IO[bytes], expected: int) -> bytearra
         content += chunk
     if missing:
         raise DataError(
-            f"{path}: the header announces {expected} bytes, "
-            f"but {missing} of them {'is' if missing == 1 else 'are'} missing. "
+            f"{path}: the header announces {counted(expected, 'byte')}, "
+            f"but {missing:,} of them {'is' if missing == 1 else 'are'} missing. "
             "Was the file cut short?"
         )
     if stream.read(1):
         raise DataError(
-            f"{path}: more data follows the {expected} bytes that the header announces."
+            f"{path}: more data follows the {counted(expected, 'byte')} that the header announces."
         )
     return content

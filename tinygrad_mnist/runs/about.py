@@ -13,7 +13,8 @@ from tinygrad_mnist.data.dataset import (
     MOST_CLASSES,
     MOST_PIXELS,
 )
-from tinygrad_mnist.owncode import sha256_of
+from tinygrad_mnist.data.errors import printable
+from tinygrad_mnist.owncode import sums_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,8 @@ class About:
     files : dict
         Which files were in place of MNIST's, by the name of the option; empty for MNIST.
     code : dict
-        SHA-256 of the files that a model or optimizer of one's own came from.
+        SHA-256 of the files that a model or optimizer of one's own came from, by "model" or
+        "optimizer", a blank, and the name of the file.
     first : int
         The label that those files give to the first class.
     """
@@ -46,8 +48,7 @@ class About:
     @classmethod
     def of(cls, data: Dataset, files: Mapping[str, str], **own: Any) -> About:
         """Of a data set, the files it came from, and what is one's own, by its key."""
-        code = {key: sha256_of(given) for key, given in own.items() if given is not None}
-        return cls(data.shape, data.classes, dict(files), code, data.first)
+        return cls(data.shape, data.classes, dict(files), code_of(**own), data.first)
 
     @classmethod
     def read(cls, table: Any, where: object) -> About:
@@ -95,9 +96,25 @@ class About:
         return "data" not in self.files
 
     def changed_code(self, **own: Any) -> list[str]:
-        """A sentence for each of one's own that is not what the network was trained with."""
-        return [
-            f"the file of this {key} is not the one that the training began with: another SHA-256."
-            for key, given in own.items()
-            if given is not None and self.code.get(key) not in (None, sha256_of(given))
-        ]
+        """A sentence for each file that is not what the network was trained with."""
+        sentences = []
+        for key in (key for key, given in own.items() if given is not None):
+            start, found = f"{key} ", code_of(**{key: own[key]})
+            saved = {name: code for name, code in self.code.items() if name.startswith(start)}
+            files = [name for name in saved.keys() | found if saved.get(name) != found.get(name)]
+            sentences += [
+                f"{printable(name.removeprefix(start))} of this {key} is not what the training "
+                "began with: another SHA-256. So this may be another network."
+                for name in sorted(files if saved else [])
+            ]
+        return sentences
+
+
+def code_of(**own: Any) -> dict[str, str]:
+    """SHA-256 of the files of one's own, as `About.code` has them."""
+    return {
+        f"{key} {file}": code
+        for key, given in own.items()
+        if given is not None
+        for file, code in sums_of(given).items()
+    }

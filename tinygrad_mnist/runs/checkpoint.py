@@ -67,7 +67,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 
     Raises
     ------
-    RunFolderError
+    WriteError
         If it cannot be written; then those that were there still are.
     """
     recipe, (arrays, numbers), environment, data, trained = checkpoint

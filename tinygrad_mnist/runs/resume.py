@@ -64,13 +64,10 @@ def resumed_run(
         raise RunFolderError(f"{folder}: there is no such run folder.")
     with locked(folder):
         saved, path, notice = checkpoint.load(folder)
-        wanted = _overridden(saved.recipe, overrides)
-        config = folder / "config.toml"
-        if config.exists():
-            _agree(saved.recipe, wanted, str(config), Recipe.load(str(config)))
-        if recipe or settings:
-            asked_for = (recipe or saved.recipe).changed(settings)
-            _agree(saved.recipe, wanted, "The recipe asked for", asked_for)
+        given = own._asdict().items()
+        named = [f"{key}={getattr(saved.recipe, key)}" for key, it in given if it is not None]
+        asked_for = (recipe or saved.recipe).changed((*named, *settings))
+        wanted = _agreed(folder, saved.recipe, asked_for, overrides)
         origin, sets = _same_data(path, saved, files or {})
         data = training_set(sets)
         about = About.read(saved.trained, path)
@@ -94,6 +91,16 @@ def _notices(run: Run, notice: str, then: Mapping[str, Any]) -> Iterator[str]:
     if run.outcome:
         finished = "this training was finished already. More of it: --override epochs=..."
         yield f"{run.folder}: {finished}"
+
+
+def _agreed(folder: Path, saved: Recipe, asked_for: Recipe, overrides: Sequence[str]) -> Recipe:
+    """The recipe to go on with, if that of the folder and the one asked for agree to it."""
+    wanted = _overridden(saved, overrides)
+    config = folder / "config.toml"
+    if config.exists():
+        _agree(saved, wanted, str(config), Recipe.load(str(config)))
+    _agree(saved, wanted, "The recipe asked for", asked_for)
+    return wanted
 
 
 def _overridden(saved: Recipe, overrides: Sequence[str]) -> Recipe:
