@@ -26,6 +26,7 @@ from tinygrad_mnist.words import counted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from tinygrad_mnist.runs import About
     from tinygrad_mnist.store import Prediction, PredictionLog
 
 
@@ -52,9 +53,10 @@ def predict(
     files
         PNG or JPEG pictures of one digit each, of any size, dark on bright or bright on dark;
         npy arrays of images as MNIST has them, (28, 28), (784,), (n, 28, 28) or (n, 784);
-        or - for standard input.
+        or - for standard input. A network of images of another size reads arrays of that size,
+        and pictures are scaled to it.
     test
-        Positions of MNIST test images, from 0 to 9999.
+        Positions of MNIST test images, from 0 to 9999, for a network trained on MNIST.
     model
         FILE.py:NAME of a network of your own, if the run is of one. The file is run.
     db
@@ -67,10 +69,10 @@ def predict(
     from tinygrad_mnist.store import PredictionLog
 
     refuse_ending(db, ".db", "an SQLite log")
-    sources, images, labels = digits_to_read(files, test)
     with opened_own(model) as own:
         trained = load_trained(run, model=own.model)
         warn((*trained.notices, *other_names(trained.recipe, model=model)))
+        sources, images, labels = digits_to_read(files, test, trained.about)
         probabilities = trained.classifier.predict_proba(normalize(images, trained.normalize))
     path = db or run / "predictions.db"
     known = (run.resolve().name, trained.settings, trained.hash)
@@ -80,9 +82,9 @@ def predict(
 
 
 def digits_to_read(
-    files: tuple[Path, ...], test: tuple[int, ...]
+    files: tuple[Path, ...], test: tuple[int, ...], about: About
 ) -> tuple[list[str], Any, list[int | None]]:
-    """Where each image comes from, the images as bytes (n, 784), and their labels if known."""
+    """Where each image comes from, the images as bytes (n, pixels), and their labels if known."""
     import numpy as np
 
     from tinygrad_mnist.data import DataError, load_mnist_test, read_images
@@ -92,6 +94,11 @@ def digits_to_read(
         raise UserFileError(
             "Nothing to read: name picture files, or positions of test images after --test."
         )
+    if test and not about.on_mnist:
+        raise UserFileError(
+            f"--test reads MNIST's test images, but this network was trained on "
+            f"{about.files['data']}. Name files of such images."
+        )
     sources: list[str] = []
     images: list[Any] = []
     labels: list[int | None] = []
@@ -99,7 +106,7 @@ def digits_to_read(
         name = "standard input" if str(file) == "-" else str(file)
         try:
             with nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb") as stream:
-                found = read_images(stream.read(MOST_BYTES + 1), name)
+                found = read_images(stream.read(MOST_BYTES + 1), name, about.shape)
         except OSError as error:
             raise DataError(f"{name}: cannot be read: {error.strerror}.") from error
         sources += [name] if len(found) == 1 else [f"{name}[{i}]" for i in range(len(found))]
