@@ -40,7 +40,7 @@ ARROWS = {
 }  # fmt: skip
 # What a room may import from outside the package, besides the standard library.
 OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
-    "data": {"numpy", "PIL"},
+    "data": {"numpy", "PIL", "scipy"},
     "evaluation": {"numpy", "matplotlib"},
     "export": {"numpy", "onnx", "safetensors"},
     "training": {"numpy", "rich", "threadpoolctl", "tomli_w"},
@@ -79,7 +79,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 9_300,
+    WHOLE: 10_500,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_mnist import nn
 from tinygrad_mnist.evaluation import (
     Predictions,
+    Subject,
     examine,
     figures,
     html_report,
@@ -22,6 +23,7 @@ from tinygrad_mnist.files import write
 from tinygrad_mnist.runs import checkpoint
 from tinygrad_mnist.runs.environment import environment
 from tinygrad_mnist.runs.sets import Sets, test_set
+from tinygrad_mnist.training.recipe import BUILT_IN, OF_MODEL, OF_OPTIMIZER, OPTIONS, default_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +49,7 @@ def write_results(
     own = {"files": sets.files, "images": len(sets.train)} if sets else {}
     metrics = measure(recipe, result, test) | own
     if test is not None:
-        metrics["test"] = examine(test.probabilities, test.labels)
+        metrics["test"] = examine(test.probabilities, test.labels, about.classes)
     history = [asdict(epoch) for epoch in result.history]
     write(folder / "history.json", json.dumps(history, indent=1) + "\n")
     if isinstance(result.model, nn.MLP):
@@ -58,7 +60,7 @@ def write_results(
         lambda file: write_safetensors(result.model, file, content),
     )
     if test is not None:
-        present(folder, recipe, result, metrics, test)
+        present(folder, recipe, about, result, metrics, test)
     write(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     if test is not None:
         (folder / checkpoint.PREVIOUS).unlink(missing_ok=True)
@@ -92,16 +94,41 @@ def measure(recipe: Recipe, result: Result, test: Predictions | None) -> dict[st
 
 
 def present(
-    folder: Path, recipe: Recipe, result: Result, metrics: dict[str, Any], test: Predictions
+    folder: Path,
+    recipe: Recipe,
+    about: About,
+    result: Result,
+    metrics: dict[str, Any],
+    test: Predictions,
 ) -> None:
     """Write what people look at: figures, report, model card."""
-    values, where = asdict(recipe), environment(recipe.threads)
+    values, where = settings_of(recipe), environment(recipe.threads)
+    own = {key: about.code.get(key, "") for key in BUILT_IN if is_own(recipe, key)}
+    model = type(result.model).__name__
+    subject = Subject(about.shape, about.classes, own, model, repr(result.model))
     history = [asdict(epoch) for epoch in result.history]
-    pictures = figures.draw(nn.Classifier(result.model), recipe.normalize, history, metrics, test)
+    classifier = nn.Classifier(result.model)
+    pictures = figures.draw(classifier, recipe.normalize, history, metrics, test, subject)
     (folder / "figures").mkdir(exist_ok=True)
     for name, png in pictures.items():
         write(folder / "figures" / f"{name}.png", png)
-    write(folder / "report.html", html_report(values, metrics, where, pictures))
-    card = model_card(values, metrics, where)
+    write(folder / "report.html", html_report(values, metrics, where, pictures, subject))
+    card = model_card(values, metrics, where, subject)
     write(folder / "model_card.json", json.dumps(card, indent=1) + "\n")
     write(folder / "MODEL_CARD.md", to_markdown(card))
+
+
+def is_own(recipe: Recipe, key: str) -> bool:
+    """Whether a model or optimizer is one's own."""
+    return getattr(recipe, key) not in BUILT_IN[key]
+
+
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """The values of a recipe, without those of keys that its network and optimizer do not have."""
+    values = asdict(recipe)
+    absent = [table for table in OPTIONS.values() if not values[table]]
+    if is_own(recipe, "model"):
+        absent += OF_MODEL
+    if is_own(recipe, "optimizer"):  # is given only what differs from the default
+        absent += [key for key in OF_OPTIMIZER if values[key] == default_of(key)]
+    return {key: value for key, value in values.items() if key not in absent}
