@@ -29,9 +29,9 @@ SMALL = Recipe(name="small", hidden=(16,), epochs=3, batch_size=50, lr=0.1)
 
 
 @pytest.fixture(scope="module")
-def digits():
+def digits(mnist):
     """The first 1000 training images, as bytes."""
-    images, labels = data.load_mnist(None)
+    images, labels = mnist
     return images[:1000], labels[:1000]
 
 
@@ -220,7 +220,7 @@ def test_seed_b_steps_along_half_the_squared_error_summed_over_classes(digits, m
     images, labels = (np.concatenate([part, part[:200]]) for part in digits)
     result = train(Recipe.load("seed-b").changed(["epochs=1"]), images, labels)
     W1, b1, W2, b2 = before
-    X, Y = digits[0] / 255, data.one_hot(digits[1])
+    X, Y = digits[0] / 255, data.one_hot(digits[1], 10)
     A1 = 1 / (1 + np.exp(-(X @ W1 + b1)))
     A2 = 1 / (1 + np.exp(-(A1 @ W2 + b2)))
     dZ2 = (A2 - Y) * A2 * (1 - A2)
@@ -363,7 +363,7 @@ def small_data(digits, monkeypatch):
     )
 
 
-@pytest.mark.usefixtures("small_data")
+@pytest.mark.usefixtures("small_data", "drawn")
 def test_a_run_leaves_a_folder_that_reads_back(tmp_path, digits):
     folder = tmp_path / "out"
     metrics = run(SMALL, folder)

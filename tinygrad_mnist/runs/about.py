@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist.data import DataError, Dataset
-from tinygrad_mnist.data.dataset import DIGITS, MNIST_SHAPE
+from tinygrad_mnist.data.dataset import (
+    DIGITS,
+    LONGEST_NAME,
+    MNIST_SHAPE,
+    MOST_CLASSES,
+    MOST_PIXELS,
+)
 from tinygrad_mnist.data.errors import printable
 from tinygrad_mnist.owncode import sums_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-MOST_PIXELS, MOST_CLASSES, LONGEST_NAME = 1 << 20, 10_000, 100
 
 
 @dataclass(frozen=True)
@@ -31,17 +35,20 @@ class About:
     code : dict
         SHA-256 of the files that a model or optimizer of one's own came from, by "model" or
         "optimizer", a blank, and the name of the file.
+    first : int
+        The label that those files give to the first class.
     """
 
     shape: tuple[int, int] = MNIST_SHAPE
     classes: tuple[str, ...] = DIGITS
     files: dict[str, str] = field(default_factory=dict)
     code: dict[str, str] = field(default_factory=dict)
+    first: int = 0
 
     @classmethod
     def of(cls, data: Dataset, files: Mapping[str, str], **own: Any) -> About:
         """Of a data set, the files it came from, and what is one's own, by its key."""
-        return cls(data.shape, data.classes, dict(files), code_of(**own))
+        return cls(data.shape, data.classes, dict(files), code_of(**own), data.first)
 
     @classmethod
     def read(cls, table: Any, where: object) -> About:
@@ -53,10 +60,8 @@ class About:
             If it makes no sense.
         """
         try:
-            known = {
-                key: table[key] for key in ("shape", "classes", "files", "code") if key in table
-            }
-            about = cls(**known)
+            known = [one.name for one in fields(cls) if one.name in table]
+            about = cls(**{name: table[name] for name in known})
             rows, columns = map(int, about.shape)
             names = tuple(about.classes)
             texts = [*names, *about.files, *about.files.values(), *about.code, *about.code.values()]
@@ -65,13 +70,15 @@ class About:
                 raise ValueError("sizes")
             if not all(isinstance(text, str) for text in texts):
                 raise TypeError("texts")
+            if about.first not in (0, 1):
+                raise ValueError("first")
             if max(map(len, names)) > LONGEST_NAME:
                 raise ValueError("names")
         except (AttributeError, TypeError, ValueError, OverflowError) as error:
             raise DataError(
                 f"{where}: what it says of images and classes makes no sense, or is damaged."
             ) from error
-        return cls((rows, columns), names, dict(about.files), dict(about.code))
+        return cls((rows, columns), names, dict(about.files), dict(about.code), int(about.first))
 
     @property
     def table(self) -> dict[str, Any]:
@@ -82,6 +89,11 @@ class About:
     def inputs(self) -> int:
         """How many pixels an image has."""
         return self.shape[0] * self.shape[1]
+
+    @property
+    def on_mnist(self) -> bool:
+        """Whether it was trained on MNIST's images, whatever it was tested on."""
+        return "data" not in self.files
 
     def changed_code(self, **own: Any) -> list[str]:
         """A sentence for each file that is not what the network was trained with."""
