@@ -40,7 +40,8 @@ def trained(digits, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def in_a_folder_with_a_run(tmp_path, monkeypatch, trained, digits):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(data, "load_mnist_test", lambda how: digits)
+    for module in ("data", "runs.sets"):
+        monkeypatch.setattr(f"tinygrad_mnist.{module}.load_mnist_test", lambda how: digits)
     copy("seed-a", trained, tmp_path)
 
 
