@@ -40,7 +40,7 @@ ARROWS = {
 }  # fmt: skip
 # What a room may import from outside the package, besides the standard library.
 OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
-    "data": {"numpy", "PIL"},
+    "data": {"numpy", "PIL", "scipy"},
     "evaluation": {"numpy", "matplotlib"},
     "export": {"numpy", "onnx", "safetensors"},
     "training": {"numpy", "rich", "threadpoolctl", "tomli_w"},
@@ -79,7 +79,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 9_300,
+    WHOLE: 10_500,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
@@ -89,7 +89,6 @@ LONG = {
     "autodiff/draw.py::_place": "one layout, whose passes share all positions",
     "autodiff/draw.py::_svg": "one picture, from its back to its front",
     "autodiff/graph.py::sweep": "the loop that a page quotes whole, with its bookkeeping",
-    "cli/predictions.py::digits_to_read": "files, then test images: a later change takes it apart",
     "cli/train.py::train": "a table of options, then new or resumed",
     "data/dataset.py::Dataset.of": "one check after the other, each with what it says",
     "training/loop.py::Training.__init__": "a table of settings, each with its default",

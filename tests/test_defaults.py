@@ -245,7 +245,6 @@ EFFECTS = {
         {"rng": (None, np.random.default_rng(1))},
     ),
     "normalize": (lambda **o: [data.normalize(PIXELS, **o)], {"how": ("unit", "seed")}),
-    "one_hot": (lambda **o: [data.one_hot(TARGETS, **o)], {"classes": (10, 3)}),
     "load_mnist_test": (
         lambda **o: [data.load_mnist_test(**o)[0][:9]],
         {"normalize": ("unit", "standardize")},

@@ -47,7 +47,7 @@ REFUSED = {
     "labels one-hot apart": ((text(FEW), text(ONE_HOT)), "expected 1 (a label)"),
     "a row number too many": (
         (text(np.column_stack([range(40), DIFFERENT, FEW])),),
-        "line 1 has 786 columns, expected 784 (pixels) or 785 (a label and pixels). It starts with",
+        "line 1 has 786 columns, expected a square number (pixels) or one more (a label",
     ),
     "labels alike, csv": ((text(FEW, 0 * DIFFERENT),), "all 40 labels are 0, so there is nothing"),
     "labels alike, npz": (
@@ -108,7 +108,7 @@ WARNED = {
         "the mean pixel is 8. % of white, that of MNIST 13 %. .* 255 - im",
     ),
     "dark on white, fractions": (1 - FEW / 255, r"exchange them with 1 - images"),
-    "blank": (blank(FEW), "2 images of 40 without a digit, .* the first of them number 4"),
+    "blank": (blank(FEW), "2 images of 40 with nothing on it, .* the first of them number 4"),
     "16 levels": (FEW // 16, "the brightest pixel is 15, where white is 255"),
     "two scales, fractions": (
         on_two_scales(FEW),

@@ -220,7 +220,7 @@ def test_seed_b_steps_along_half_the_squared_error_summed_over_classes(digits, m
     images, labels = (np.concatenate([part, part[:200]]) for part in digits)
     result = train(Recipe.load("seed-b").changed(["epochs=1"]), images, labels)
     W1, b1, W2, b2 = before
-    X, Y = digits[0] / 255, data.one_hot(digits[1])
+    X, Y = digits[0] / 255, data.one_hot(digits[1], 10)
     A1 = 1 / (1 + np.exp(-(X @ W1 + b1)))
     A2 = 1 / (1 + np.exp(-(A1 @ W2 + b2)))
     dZ2 = (A2 - Y) * A2 * (1 - A2)

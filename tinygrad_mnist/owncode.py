@@ -11,6 +11,7 @@ import re
 import sys
 import traceback
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
 
 REFERENCE = re.compile(r"(?P<file>.+\.py|[A-Za-z_]\w*(?:\.\w+)*):(?P<name>[A-Za-z_]\w*)", re.ASCII)
 """``FILE.py:NAME`` or ``package.module:NAME``."""
-EXAMPLES = "tinygrad_mnist.examples."
-"""Modules of the package itself that a recipe in a file may name."""
+LONGEST = 500
+"""Characters of a reference."""
+EXAMPLE = re.compile(r"tinygrad_mnist\.examples(\.[A-Za-z_]\w*)+:[A-Za-z_]\w*", re.ASCII)
+"""What a recipe in a file may name of the package itself; no file has such a name."""
+PACKAGES = {"site-packages", "dist-packages"}
+"""Folders of installed packages."""
 
 
 class OwnCodeError(Exception):
@@ -30,24 +35,73 @@ class OwnCodeError(Exception):
 
 
 def is_reference(text: str) -> bool:
-    """Whether a text has the form of a reference."""
-    return REFERENCE.fullmatch(text) is not None
+    """Whether a text has the form of a reference, and can be printed as it is on one line."""
+    return len(text) <= LONGEST and text.isprintable() and bool(REFERENCE.fullmatch(text))
+
+
+def is_example(reference: str) -> bool:
+    """Whether a reference is to an example of the package itself, if to anything at all."""
+    return bool(EXAMPLE.fullmatch(reference)) and not reference.partition(":")[0].endswith(".py")
 
 
 def reference_to(own: Any) -> str:
     """``module:NAME`` of a class or function, or of the class of anything else."""
-    made = own if hasattr(own, "__qualname__") else type(own)
+    made = _made_of(own)
     name = re.sub(r"\W", "_", made.__qualname__)
     return f"{made.__module__}:{name}"
 
 
-def sha256_of(own: Any) -> str:
-    """SHA-256 of the file that a class or function is in, or the class of anything else; or ""."""
-    made = own if hasattr(own, "__qualname__") else type(own)
-    try:
-        return hashlib.sha256(Path(inspect.getsourcefile(made) or "").read_bytes()).hexdigest()
-    except (OSError, TypeError):  # typed in, or built in
-        return ""
+def sums_of(own: Any) -> dict[str, str]:
+    """SHA-256 of the file that a class or function is in, or the class of anything else.
+
+    And of the files that it imports from the same folder, and from those below, unless they are
+    installed packages. Names are as seen from that folder. What was typed in, or belongs to this
+    package, has none.
+    """
+    made = _made_of(own)
+    module = sys.modules.get(made.__module__)
+    path = _file_of(module)
+    of_package = made.__module__.startswith("tinygrad_mnist.") and not is_example(reference_to(own))
+    if path is None or of_package:
+        return {}
+    folder, found, waiting = path.parent, {path: module}, [module]
+    while waiting:
+        for value in list(vars(waiting.pop()).values()):
+            of = value if inspect.ismodule(value) else sys.modules.get(_home(value))
+            file = _file_of(of)
+            if file and file not in found and _beside(file, folder):
+                found[file] = of
+                waiting.append(of)
+    return {file.relative_to(folder).as_posix(): _sha256(file) for file in sorted(found)}
+
+
+def _made_of(own: Any) -> Any:
+    """The class or function itself; of anything else, its class."""
+    while isinstance(own, partial):
+        own = own.func
+    return own if hasattr(own, "__qualname__") else type(own)
+
+
+def _home(value: Any) -> str:
+    """The name of the module that something is of; the one of an op is that of its function."""
+    made = getattr(value, "forward", value) if not isinstance(value, type) else value
+    name = getattr(made, "__module__", None)
+    return name if isinstance(name, str) else ""
+
+
+def _file_of(module: Any) -> Path | None:
+    name = getattr(module, "__file__", None)
+    path = Path(name).resolve() if isinstance(name, str) else None
+    return path if path and path.suffix == ".py" and path.is_file() else None
+
+
+def _beside(file: Path, folder: Path) -> bool:
+    """Whether a file belongs to the code in a folder, and is no installed package."""
+    return folder in file.parents and not PACKAGES & set(file.parts)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @contextmanager
@@ -166,16 +220,21 @@ def fits(
 
 
 @contextmanager
-def told(whose: Any) -> Iterator[None]:
+def told(whose: Any, within: Sequence[Any] = ()) -> Iterator[None]:
     """What other people's code raises, in one line that names it.
 
-    Errors that the package itself raises in words pass as they are.
+    Errors that the package itself raises in words pass as they are, and so do all that came out of
+    none of the functions `within`, if there are any.
     """
     try:
         yield
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # also what exit() raises: to end here would look like success
+        codes = {function.__code__ for function in within}
+        came = {frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)}
+        if codes and not codes & came:
+            raise
         frames = traceback.extract_tb(error.__traceback__)
         at = [frame for frame in frames if _is_own(frame)]
         ours = type(error).__module__.startswith("tinygrad_mnist.")
@@ -198,5 +257,6 @@ def name_of(whose: Any) -> str:
     """What to call a file, function, op, layer or class in a message."""
     if isinstance(whose, Path | str):
         return str(whose)
+    whose = _made_of(whose) if isinstance(whose, partial) else whose
     kind = type(whose).__name__
     return str(getattr(whose, "__qualname__", getattr(whose, "name", kind)))

@@ -39,16 +39,19 @@ def compare(recipe: str = "default", *, settings: Settings = (), json: Json = Fa
     from tinygrad_mnist import bridge, nn
     from tinygrad_mnist.data import load_mnist
     from tinygrad_mnist.training import Recipe, build_model
+    from tinygrad_mnist.training.recipe import BUILT_IN
 
     chosen = Recipe.load(recipe).changed(settings)
+    if chosen.model not in BUILT_IN["model"]:
+        raise UserFileError(
+            f"This recipe uses the model {chosen.model}, which has no hand derivation to compare "
+            "with. Name a recipe of the built-in network; the derivatives of your own are checked "
+            f"by tinygrad-mnist gradcheck {shlex.quote(chosen.model)}"
+        )
     images, labels = load_mnist(chosen.normalize)
     rng = np.random.default_rng(chosen.seed)
     model = build_model(chosen, images.shape[1], int(labels.max()) + 1, rng)
-    if not isinstance(model, nn.MLP):
-        raise UserFileError(
-            f"{recipe} trains {chosen.model}, which has no hand derivation to compare with. "
-            "Name a recipe of the built-in network."
-        )
+    assert isinstance(model, nn.MLP)
     paper = bridge.to_paper(model, chosen.activation, chosen.weight_decay, dtype=np.float64)
     batch = slice(chosen.batch_size)
     comparison = bridge.compare(paper, images[batch].astype(np.float64), labels[batch])

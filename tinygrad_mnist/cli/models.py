@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tinygrad_mnist.cli.app import Flag, Json, UserFileError, command, verdict, warn
-from tinygrad_mnist.cli.own import opened_own
+from tinygrad_mnist.cli.own import opened_own, other_names
 
 if TYPE_CHECKING:
     from tinygrad_mnist.runs import Trained
@@ -28,7 +28,7 @@ def evaluate(
     labels: Path | None = None,
     json: Json = False,
 ) -> None:
-    """Say how many of the 10 000 test images, or of your own, a trained network gets right.
+    """Say how many test images a trained network gets right: MNIST's, or your own.
 
     Parameters
     ----------
@@ -43,24 +43,25 @@ def evaluate(
     normalize
         The range of the pixels; by default that of the recipe, or unit: [0, 1]. seed is [0.01, 1].
     data
-        Images of your own instead: CSV, npz or IDX, as `tinygrad_mnist.data.load` reads them.
+        Images of your own: CSV, npz or IDX, of the size and the classes that the network was
+        trained on; or the word mnist. By default MNIST's test images, if it was trained on MNIST.
     labels
         Their labels, if that file holds images only.
     json
         Print the result as JSON.
     """
     from tinygrad_mnist import evaluation
-    from tinygrad_mnist.data import load, load_mnist_test
-    from tinygrad_mnist.runs import load_trained
+    from tinygrad_mnist.runs import load_trained, set_to_judge
 
     if labels and not data:
         raise UserFileError("--labels belongs to --data: name the images too.")
-    images = load(data, labels, part="test") if data else load_mnist_test(None)
     with opened_own(model) as own:
         trained = load_trained(run, weights, own.model)
+        refuse_mnist_for_others(trained, data)
+        images = set_to_judge(trained.about, data, labels)
         pixels = normalize or trained.normalize
-        test = evaluation.evaluate(trained.classifier, *images, pixels)
-    warn(trained.notices)
+        warn((*trained.notices, *other_names(trained.recipe, model=model)))
+        test = evaluation.evaluate(trained.classifier, images.images, images.labels, pixels)
     if json:
         source = str(data) if data else "test images"
         print(json_module.dumps({**test, "data": source, **described(trained, pixels)}))
@@ -77,6 +78,17 @@ def described(trained: Trained, pixels: str) -> dict[str, str]:
         "normalize": pixels,
         "model_hash": trained.hash,
     }
+
+
+def refuse_mnist_for_others(trained: Trained, data: Path | None) -> None:
+    """Ask for images if the network was trained on others than MNIST's."""
+    files = trained.about.files
+    if data is None and not trained.about.on_mnist:
+        tested = f" and tested on {files['test_data']}" if "test_data" in files else ""
+        raise UserFileError(
+            f"{trained.weights}: trained on {files['data']}{tested}, not on MNIST. "
+            "Name the images to test it on: --data FILE."
+        )
 
 
 @command(
@@ -123,7 +135,7 @@ def export(
     with opened_own(model) as own:
         trained = load_trained(run, model=own.model)
         write_network(trained, exports.format_of(out, format), path)
-    warn(trained.notices)
+    warn((*trained.notices, *other_names(trained.recipe, model=model)))
     print(path)
 
 
@@ -133,8 +145,15 @@ def write_for_the_ancestor(run: Path) -> None:
 
     from tinygrad_mnist import export as exports
     from tinygrad_mnist.files import write
-    from tinygrad_mnist.runs import load_trained, read_history
+    from tinygrad_mnist.runs import find_run, load_trained, read_history
+    from tinygrad_mnist.runs.config import read_config
+    from tinygrad_mnist.training.recipe import BUILT_IN
 
+    recipe, _ = read_config(find_run(run))
+    if recipe.model not in BUILT_IN["model"]:
+        raise UserFileError(
+            f"{run}: --ancestor describes the built-in network, and this run is of {recipe.model}."
+        )
     trained = load_trained(run)
     history = exports.ancestor_history(map(asdict, read_history(run)))
     config = exports.ancestor_config(trained.settings)

@@ -20,13 +20,13 @@ from tinygrad_mnist.cli.app import (
     refuse_ending,
     warn,
 )
-from tinygrad_mnist.cli.own import opened_own
+from tinygrad_mnist.cli.own import opened_own, other_names
 from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tinygrad_mnist.runs.about import About
+    from tinygrad_mnist.runs import About
     from tinygrad_mnist.store import Prediction, PredictionLog
 
 WIDEST = 24
@@ -55,10 +55,11 @@ def predict(
         The folder of the run whose network reads them.
     files
         PNG or JPEG pictures of one digit each, of any size, dark on bright or bright on dark;
-        npy arrays of images as the network was trained on, for MNIST (28, 28), (784,),
-        (n, 28, 28) or (n, 784); or - for standard input.
+        npy arrays of images as MNIST has them, (28, 28), (784,), (n, 28, 28) or (n, 784);
+        or - for standard input. A network of images of another size reads arrays of that size,
+        and pictures are scaled to it.
     test
-        Positions of MNIST test images, from 0 to 9999, for a network that reads those.
+        Positions of MNIST test images, from 0 to 9999, for a network trained on MNIST.
     model
         FILE.py:NAME of a network of your own, if the run is of one. The file is run.
     db
@@ -77,14 +78,14 @@ def predict(
         )
     with opened_own(model) as own:
         trained = load_trained(run, model=own.model)
+        warn((*trained.notices, *other_names(trained.recipe, model=model)))
         sources, images, labels = images_to_read(files, test, trained.about)
         probabilities = trained.classifier.predict_proba(normalize(images, trained.normalize))
-    warn(trained.notices)
-    kind = {"shape": trained.about.shape, "classes": trained.about.classes}
+    shape, classes = trained.about.shape, trained.about.classes
     path = db or run / "predictions.db"
     known = (run.resolve().name, trained.settings, trained.hash)
     with PredictionLog(path, create=True) as log:
-        rows = log.add(*known, sources, images, probabilities, labels, **kind)
+        rows = log.add(*known, sources, images, probabilities, labels, shape=shape, classes=classes)
     sys.stdout.writelines(show(rows, json))
 
 
@@ -118,26 +119,19 @@ def images_in(file: Path, name: str, about: About) -> Any:
 
     try:
         with nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb") as stream:
-            found = read_images(stream.read(MOST_BYTES + 1), name)
+            return read_images(stream.read(MOST_BYTES + 1), name, about.shape)
     except OSError as error:
         raise DataError(f"{name}: cannot be read: {error.strerror}.") from error
-    if found.shape[1] != about.inputs:
-        raise DataError(
-            f"{name}: read as images of {found.shape[1]} pixels, but this network is for "
-            f"images of {about.shape[0]}x{about.shape[1]}."
-        )
-    return found
 
 
 def test_images(positions: tuple[int, ...], about: About) -> tuple[Any, list[int]]:
     """Those of MNIST at these positions, and their labels."""
     from tinygrad_mnist.data import load_mnist_test
-    from tinygrad_mnist.data.dataset import DIGITS, MNIST_SHAPE
 
-    if (about.shape, about.classes) != (MNIST_SHAPE, DIGITS):
+    if not about.on_mnist:
         raise UserFileError(
-            "--test reads MNIST's test images, but this network was trained on images of "
-            f"{about.shape[0]}x{about.shape[1]} pixels in {counted_classes(about)}."
+            "--test reads MNIST's test images, but this network was trained on "
+            f"{about.files['data']}. Name files of such images."
         )
     every, truth = load_mnist_test(None)
     for i in positions:
@@ -146,13 +140,6 @@ def test_images(positions: tuple[int, ...], about: About) -> tuple[Any, list[int
                 f"There is no test image {i}: they are numbered from 0 to {len(every) - 1}."
             )
     return every[list(positions)], truth[list(positions)].tolist()
-
-
-def counted_classes(about: About) -> str:
-    """How many classes there are, and which."""
-    from tinygrad_mnist.evaluation.names import listed
-
-    return f"{len(about.classes):,} classes: {listed(about.classes, 5)}"
 
 
 def show(rows: Iterable[Prediction], json: bool) -> Iterator[str]:
@@ -181,26 +168,20 @@ def as_lines(rows: Iterable[Prediction]) -> Iterator[str]:
     """A table, whose columns are as wide as the names of the first row's classes ask for."""
     from tinygrad_mnist.evaluation.names import kind_of, shown, width
 
-    def cell(text: str, wide: int) -> str:
-        return text + " " * (wide - width(text))
-
     rows = iter(rows)
     first = next(rows, None)
     names = first.classes if first else tuple("0123456789")
     longest = max(width(shown(name, WIDEST)) for name in names)
-    wide = max(longest, 5)
-    yield f"    id  {kind_of(names):>{wide}}    sure  {cell('label', max(longest + 6, 8))}  source\n"
+    wide, label_wide = max(longest, 5), max(longest + 6, 8)
+    yield f"    id  {kind_of(names):>{wide}}    sure  {'label':<{label_wide}}  source\n"
     for row in chain([first] if first else [], rows):
-        named = [shown(name, WIDEST) for name in (row.classes[row.predicted],)]
+        name = shown(row.classes[row.predicted], WIDEST)
         outcome = "right" if row.label == row.predicted else "wrong"
         label = "-" if row.label is None else f"{shown(row.classes[row.label], WIDEST)} {outcome}"
         source = "".join(c if c.isprintable() else "?" for c in row.source)
         sure = 100 * row.probabilities[row.predicted]
-        gap = " " * (wide - width(named[0]))
-        yield (
-            f"{row.id:6}  {gap}{named[0]}  {sure:5.1f}%  "
-            f"{cell(label, max(longest + 6, 8))}  {source}\n"
-        )
+        before, after = " " * (wide - width(name)), " " * (label_wide - width(label))
+        yield f"{row.id:6}  {before}{name}  {sure:5.1f}%  {label}{after}  {source}\n"
 
 
 @command(

@@ -19,7 +19,7 @@ from tinygrad_mnist.cli.app import (
     verdict,
     warn,
 )
-from tinygrad_mnist.cli.own import opened_own, references
+from tinygrad_mnist.cli.own import opened_own, other_names, references
 from tinygrad_mnist.cli.stop import StopOnSignal
 from tinygrad_mnist.words import counted
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     "tinygrad-mnist train seed-a --set epochs=5 --set hidden=[300] --out runs/wide",
     "tinygrad-mnist train --model my_net.py:ResMLP --optimizer my_opt.py:RMSprop",
     "tinygrad-mnist train --data mine.csv --test-data mine-test.csv",
+    "tinygrad-mnist train --data letters.npz --test-data letters.npz --classes letters.txt",
     "tinygrad-mnist train --resume runs/default",
 )
 def train(
@@ -46,13 +47,15 @@ def train(
     labels: Path | None = None,
     test_data: Path | None = None,
     test_labels: Path | None = None,
+    classes: str | None = None,
+    shape: str | None = None,
     out: Path | None = None,
     resume: Path | None = None,
     override: Overrides = (),
     threads: int | None = None,
     json: Json = False,
 ) -> int:
-    """Train a network and look at the 10 000 test images once.
+    """Train a network and look at the test images once.
 
     Parameters
     ----------
@@ -66,13 +69,20 @@ def train(
     optimizer
         An optimizer of your own, the same as --set optimizer=...: called as NAME(params, lr=lr).
     data
-        Train on images of your own: CSV, npz or IDX, as `tinygrad_mnist.data.load` reads them.
+        Train on images of your own, of any size and any classes: CSV, npz or IDX, as
+        `tinygrad_mnist.data.load_dataset` reads them.
     labels
         Their labels, if that file holds images only.
     test_data
-        Test on images of your own instead; none may be a training image.
+        Test on images of your own; none may be a training image. With --data this is needed; the
+        word mnist in place of a file means MNIST's test images.
     test_labels
         Their labels, if that file holds images only.
+    classes
+        What the classes of your images are called, in the order of their labels: a,b,c or a text
+        file with one name per line. By default as the npz file says, else 0 to 9, or the labels.
+    shape
+        Rows and columns of your images as 8,16, if the file does not say and they are not square.
     out
         Folder for the result; by default a new one, runs/RECIPE.
     resume
@@ -90,8 +100,9 @@ def train(
 
     refuse_ending(out, "", "a folder")
     named = {"data": data, "labels": labels, "test_data": test_data, "test_labels": test_labels}
-    files = {name: path for name, path in named.items() if path}
+    files: dict[str, Any] = {name: path for name, path in named.items() if path}
     refuse_strays(files, resume, out, override)
+    kind = kind_of_images(classes, shape, None if resume else data)
     typed = references(settings, model, optimizer)
     given = {"model": model, "optimizer": optimizer, "threads": threads}
     more = tuple(f"{key}={value}" for key, value in given.items() if value is not None)
@@ -101,11 +112,14 @@ def train(
             asked_for = Recipe.load(recipe) if recipe else None
             same = tuple(s for s in (*settings, *more) if s.partition("=")[0].strip() not in typed)
             opened = runs.resumed_run(resume, asked_for, same, own, overrides=override, files=files)
+            run = stack.enter_context(opened)
+            warn(other_names(run.recipe, **typed))
         else:
             chosen = Recipe.load(recipe or "default").changed((*settings, *more))
-            sets = runs.own_sets(**files) if files else None  # type: ignore[arg-type]
+            sets = runs.own_sets(**files, **kind) if files else None
             opened = runs.new_run(chosen, out or runs.free_folder(chosen.name), sets, own)
-        return completed(stack.enter_context(opened), json)
+            run = stack.enter_context(opened)
+        return completed(run, json)
 
 
 def refuse_strays(
@@ -121,6 +135,29 @@ def refuse_strays(
             raise UserFileError(
                 "--labels belongs to --data, and --test-labels to --test-data: name the images too."
             )
+
+
+def kind_of_images(classes: str | None, shape: str | None, data: Path | None) -> dict[str, Any]:
+    """What --classes and --shape say of images of one's own, as `own_sets` takes it."""
+    from tinygrad_mnist.data import read_names
+
+    kind: dict[str, Any] = {}
+    for name, value in (("classes", classes), ("shape", shape)):
+        if value is not None and not data:
+            raise UserFileError(
+                f"--{name} belongs to --data: it says what images of your own are. "
+                "A training that goes on knows that already."
+            )
+    if shape is not None:
+        sides = [side.strip() for side in shape.split(",")]
+        if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
+            raise UserFileError(
+                f"--shape is rows and columns, as 8,16 for 8 rows of 16 pixels, but is {shape!r}."
+            )
+        kind["shape"] = tuple(map(int, sides))
+    if classes is not None:
+        kind["classes"] = read_names(classes)
+    return kind
 
 
 def completed(run: Run, json: bool) -> int:

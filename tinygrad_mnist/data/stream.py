@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO, BinaryIO
 
-PIXELS = 784
-"""Of an image, 28 x 28."""
 LARGEST = 1 << 29
 """No file of more elements or bytes, once unpacked, is read: the training images in float64 fit."""
 DENSEST = 30

@@ -6,7 +6,7 @@ from tinygrad_mnist.runs.folder import RunFolderError, free_folder, own_options,
 from tinygrad_mnist.runs.job import Own, Run, new_run, run
 from tinygrad_mnist.runs.reproduction import reproduce
 from tinygrad_mnist.runs.resume import resumed_run
-from tinygrad_mnist.runs.sets import Sets, own_sets
+from tinygrad_mnist.runs.sets import Sets, own_sets, set_to_judge
 from tinygrad_mnist.runs.trained import Trained, load_trained
 
 __all__ = [
@@ -27,4 +27,5 @@ __all__ = [
     "resume_command",
     "resumed_run",
     "run",
+    "set_to_judge",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,17 +17,17 @@ from tinygrad_mnist.runs.environment import environment
 from tinygrad_mnist.runs.folder import RunFolderError, is_empty, locked, resume_command
 from tinygrad_mnist.runs.results import write_results
 from tinygrad_mnist.runs.sets import Sets, fingerprint, training_set
-from tinygrad_mnist.training.build import build_training, with_own
+from tinygrad_mnist.training.build import build_training, refuse_unnamed, with_own
 from tinygrad_mnist.training.divergence import DivergenceError
+from tinygrad_mnist.training.loop import Training
+from tinygrad_mnist.training.recipe import BUILT_IN as KNOWN
 from tinygrad_mnist.training.state import take
 from tinygrad_mnist.training.threads import blas_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
 
     from tinygrad_mnist.training.build import Model, Rule
-    from tinygrad_mnist.training.loop import Training
     from tinygrad_mnist.training.recipe import Recipe
 
 SHARE = 0.01
@@ -89,6 +89,8 @@ def new_run(
     OwnCodeError, RecipeError
         As for `tinygrad_mnist.training.train`.
     """
+    recipe = with_own(recipe, *own)
+    refuse_unnamed(recipe, **own._asdict())
     prepare(folder)
     try:
         with locked(folder):
@@ -99,7 +101,6 @@ def new_run(
                     f"{folder}: not empty. Nothing is overwritten: "
                     f"choose another --out, or {found}."
                 )
-            recipe = with_own(recipe, *own)
             data, origin = training_set(sets), {}
             if sets:
                 here = str(Path.cwd())
@@ -200,17 +201,15 @@ class Run:
                 self.save()
             on_batch(*at)
 
-        with self._advised(), blas_threads(self.recipe.threads):
+        with self._advised(), blas_threads(self.recipe.threads), self._own_code_told():
             self.save()
             write_config(self.folder, self.recipe, self.about)
-            with self._own_code_told():
-                interrupted = self.training.run(
-                    on_batch=after_batch, on_epoch=on_epoch, should_stop=should_stop
-                )
+            interrupted = self.training.run(
+                on_batch=after_batch, on_epoch=on_epoch, should_stop=should_stop
+            )
             self.save()
             result = self.training.result(interrupted)
-            with self._own_code_told():
-                return write_results(self.folder, self.recipe, self.about, result, self.sets)
+            return write_results(self.folder, self.recipe, self.about, result, self.sets)
 
     @contextmanager
     def _advised(self) -> Iterator[None]:
@@ -226,9 +225,21 @@ class Run:
             stays = f"The checkpoint of {self.saved} stays: {command}"
             raise type(error)(f"{error}\n{stays}") from error
 
-    def _own_code_told(self) -> AbstractContextManager[None]:
-        """What a network or optimizer of one's own raises is told in words."""
-        return told(self.training.model) if self.about.code else nullcontext()
+    @contextmanager
+    def _own_code_told(self) -> Iterator[None]:
+        """What a network or optimizer of one's own raises is told in words.
+
+        What the caller's `on_batch` and the like raise passes as it is.
+        """
+        network, rule = self.training.model, self.training.optimizer
+        of_rule = (type(rule).step, type(rule).state_dict)
+        of_network = (type(network).__call__, Training.step, Training.validate)
+        with ExitStack() as stack:
+            if self.recipe.model not in KNOWN["model"]:
+                stack.enter_context(told(network, within=of_network))
+            if self.recipe.optimizer not in KNOWN["optimizer"]:
+                stack.enter_context(told(rule, within=of_rule))
+            yield
 
     def save(self) -> None:
         """Write a checkpoint, and see when the next one may follow."""

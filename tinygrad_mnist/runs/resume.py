@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist.data import DataError
@@ -13,13 +12,14 @@ from tinygrad_mnist.runs.about import About
 from tinygrad_mnist.runs.environment import differences, environment
 from tinygrad_mnist.runs.folder import RunFolderError, locked
 from tinygrad_mnist.runs.job import BUILT_IN, Own, Run
-from tinygrad_mnist.runs.sets import Sets, fingerprint, own_sets, training_set
+from tinygrad_mnist.runs.sets import MNIST, Sets, fingerprint, found_again, own_sets, training_set
 from tinygrad_mnist.training.build import build_training
 from tinygrad_mnist.training.recipe import Recipe, RecipeError
 from tinygrad_mnist.training.state import put_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 MAY_CHANGE = ("epochs", "lr", "patience")
 """Keys of a recipe that may change in the middle of a training."""
@@ -64,7 +64,9 @@ def resumed_run(
         raise RunFolderError(f"{folder}: there is no such run folder.")
     with locked(folder):
         saved, path, notice = checkpoint.load(folder)
-        asked_for = (recipe or saved.recipe).changed(settings)
+        given = own._asdict().items()
+        named = [f"{key}={getattr(saved.recipe, key)}" for key, it in given if it is not None]
+        asked_for = (recipe or saved.recipe).changed((*named, *settings))
         wanted = _agreed(folder, saved.recipe, asked_for, overrides)
         origin, sets = _same_data(path, saved, files or {})
         data = training_set(sets)
@@ -161,10 +163,11 @@ def _same_data(
             )
         return data, None
     try:
-        names = data["files"] | {name: str(file.absolute()) for name, file in moved.items()}
-        paths = {name: Path(data["folder"]) / file for name, file in names.items()}
-        classes = About.read(saved.trained, path).classes
-        sets = own_sets(**paths, classes=classes)._replace(files=names)
+        names = data["files"] | {
+            name: str(file if file == MNIST else file.absolute()) for name, file in moved.items()
+        }
+        paths = found_again(names, data["folder"])
+        sets = own_sets(**paths, like=About.read(saved.trained, path))._replace(files=names)
     except (AttributeError, LookupError, TypeError) as error:
         raise DataError(f"{path}: damaged: what it says of its data makes no sense.") from error
     if fingerprint(sets) != data["sha256"]:

@@ -5,6 +5,7 @@ What a recipe names as its own is not imported here: it is given as `model` and 
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -15,9 +16,9 @@ import numpy as np
 from tinygrad_mnist import nn, optim
 from tinygrad_mnist.data import DataError, Dataset, distort, normalize, one_hot, split
 from tinygrad_mnist.owncode import (
-    EXAMPLES,
     OwnCodeError,
     fits,
+    is_example,
     name_of,
     opened,
     reference_to,
@@ -25,7 +26,7 @@ from tinygrad_mnist.owncode import (
 )
 from tinygrad_mnist.training.loop import Training
 from tinygrad_mnist.training.recipe import BUILT_IN, OF_OPTIMIZER, Recipe, RecipeError, default_of
-from tinygrad_mnist.training.trial import try_model
+from tinygrad_mnist.training.trial import try_model, try_optimizer, try_training
 from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
@@ -44,13 +45,10 @@ OF_TRAINING = (
     "schedule_every", "epochs", "batch_size", "normalize", "patience", "min_delta", "threads",
 )  # fmt: skip
 """Keys of a recipe that `Training` has by the same name."""
-MODEL_HINTS = (
-    "Change [model_options].",
-    "A model is called as NAME(inputs, classes, rng=...), with what [model_options] lists.",
-)
-OPTIMIZER_HINTS = (
-    "Leave that out of the recipe, or change [optimizer_options].",
-    "An optimizer is called as NAME(params, lr=...), with what [optimizer_options] lists.",
+MODEL_HINT = "A model is called as NAME(inputs, classes, rng=...), with what [model_options] lists."
+OPTIMIZER_HINT = (
+    "An optimizer is called as NAME(params, lr=...), with what [optimizer_options] lists, and with "
+    "momentum, nesterov and weight_decay where the recipe sets them."
 )
 
 
@@ -108,6 +106,7 @@ def train(
         If the recipe names a model or optimizer that was not given.
     """
     recipe = with_own(recipe, model, optimizer)
+    refuse_unnamed(recipe, model=model, optimizer=optimizer)
     training = build_training(recipe, Dataset.of(images, labels), model, optimizer)
     interrupted = training.run(on_batch=on_batch, on_epoch=on_epoch, should_stop=should_stop)
     return training.result(interrupted)
@@ -134,11 +133,16 @@ def build_training(
     split_rng, *rngs = map(np.random.default_rng, np.random.SeedSequence(recipe.seed).spawn(4))
     generators = dict(zip(("model", "order", "distortion"), rngs, strict=True))
     training_rows, validation_rows = _rows(recipe, len(data), split_rng)
+    refuse_unnamed(recipe, model=model, optimizer=optimizer)
     network = build_model(recipe, data.inputs, len(data.classes), generators["model"], model)
+    few = training_rows[:2]
     if model is not None:
-        few = normalize(data.images[:2].copy(), recipe.normalize)
-        try_model(network, few, len(data.classes))
+        x = normalize(data.images[few], recipe.normalize)
+        try_model(network, x, len(data.classes))
+        try_training(network, x, data.labels[few], len(data.classes))
     rule = build_optimizer(recipe, network, optimizer)
+    if optimizer is not None:
+        try_optimizer(rule, network)
     batches = -(-len(training_rows) // recipe.batch_size)
     return Training(
         network,
@@ -166,14 +170,14 @@ def build_model(
     if model is None and recipe.model in BUILT_IN["model"]:
         return _mlp(recipe, inputs, classes, rng)
     if model is None:
-        model = _of_package("model", recipe.model)
+        model = _of_package(recipe, "model", nn.Module)
     if isinstance(model, nn.Module):
         return model
     if not callable(model):
         raise OwnCodeError(
             f"A model is a Module or makes one, but this is a {type(model).__name__}."
         )
-    fits(model, (inputs, classes), recipe.model_options | {"rng": rng}, MODEL_HINTS)
+    fits(model, (inputs, classes), recipe.model_options | {"rng": rng}, (MODEL_HINT, MODEL_HINT))
     with told(model):
         made = model(inputs, classes, rng=rng, **recipe.model_options)
     if not isinstance(made, nn.Module):
@@ -196,15 +200,32 @@ def _mlp(recipe: Recipe, inputs: int, classes: int, rng: np.random.Generator) ->
     return nn.MLP(sizes, *kinds, recipe.dropout, rng=rng)
 
 
-def _of_package(key: str, reference: str) -> Any:
-    """An example of the package itself; any other code is only run if it is given."""
-    if not reference.startswith(EXAMPLES):
+def refuse_unnamed(recipe: Recipe, **given: Any) -> None:
+    """Refuse to run code that a recipe names and that was not given, but for the package's own."""
+    named = {
+        key: getattr(recipe, key)
+        for key, own in given.items()
+        if own is None and getattr(recipe, key) not in BUILT_IN[key]
+    }
+    unknown = {key: name for key, name in named.items() if not is_example(name)}
+    if unknown:
+        what = " and ".join(f"the {key} {name}" for key, name in unknown.items())
+        options = " ".join(f"--{key} {shlex.quote(name)}" for key, name in unknown.items())
         raise RecipeError(
-            f"The {key} is {reference}, which was read from a file, and code is run only if this "
-            f"command names it. If you trust it, add --{key} {reference}"
+            f"This recipe uses {what}: a name read from a file, and code is run only if "
+            f"this command names it. If you trust it, add {options}"
         )
+
+
+def _of_package(recipe: Recipe, key: str, kind: type) -> Any:
+    """A class among the examples of the package; any other code is only run if it is given."""
+    refuse_unnamed(recipe, **{key: None})
+    reference: str = getattr(recipe, key)
     with opened(reference) as found:
-        return found
+        fits_in = isinstance(found, type) and issubclass(found, kind)
+        if fits_in and found.__module__ == reference.partition(":")[0]:
+            return found
+    raise RecipeError(f"{key} = {reference!r}: there is no such {key} among the examples.")
 
 
 def build_optimizer(
@@ -219,7 +240,8 @@ def build_optimizer(
     if optimizer is not None:
         return _own_optimizer(recipe, groups, optimizer)
     if recipe.optimizer not in BUILT_IN["optimizer"]:
-        return _own_optimizer(recipe, groups, _of_package("optimizer", recipe.optimizer))
+        rule = _of_package(recipe, "optimizer", optim.Optimizer)
+        return _own_optimizer(recipe, groups, rule)
     groups[0]["weight_decay"] = recipe.weight_decay if weights else 0.0
     if recipe.optimizer != "sgd":
         kind = {"adam": optim.Adam, "adamw": optim.AdamW}[recipe.optimizer]
@@ -236,7 +258,7 @@ def _own_optimizer(
     changed = {key: getattr(recipe, key) for key in OF_OPTIMIZER}
     changed = {key: value for key, value in changed.items() if value != default_of(key)}
     options = {"lr": recipe.lr} | changed | recipe.optimizer_options
-    fits(make, (groups,), options, OPTIMIZER_HINTS)
+    fits(make, (groups,), options, (OPTIMIZER_HINT, OPTIMIZER_HINT))
     if "weight_decay" in changed:
         groups[-1]["weight_decay"] = 0.0 if len(groups) > 1 else recipe.weight_decay
     with told(make):

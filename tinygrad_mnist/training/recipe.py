@@ -77,6 +77,8 @@ IN_WORDS = {
     "dict[str, Any]": "a table of names and values, as in {width = 64}",
 }
 """What a value of a type is, in messages."""
+ABOUT_MODEL = ("description", "published_error", "published_on", "published_in")
+"""Keys that say something of the network, and nothing of another one in its place."""
 
 
 class RecipeError(ValueError):
@@ -242,7 +244,8 @@ class Recipe:
             if getattr(self, key) != default_of(key):
                 raise RecipeError(
                     f"{key} is a key of the built-in network, but model is {self.model!r}. "
-                    f"Leave it out; what your class takes goes into [{OPTIONS['model']}]."
+                    f"Leave it out; what your class takes goes into [{OPTIONS['model']}], "
+                    f"or is set as {OPTIONS['model']}.NAME=VALUE."
                 )
         if self.loss != "cross_entropy":
             raise RecipeError(
@@ -316,32 +319,48 @@ class Recipe:
                 raise RecipeError(f"A setting has the form key=value, but this is {setting!r}.")
             table, dot, option = key.strip().partition(".")
             if dot and table in OPTIONS.values():
-                values.setdefault(table, {})[option] = _parse(text.strip())
+                values.setdefault(table, {})[option] = parsed(text.strip())
             else:
-                values[key.strip()] = _parse(text.strip())
+                values[key.strip()] = parsed(text.strip())
         for table in OPTIONS.values():
             if isinstance(values.get(table), dict):
                 values[table] = getattr(self, table) | values[table]
         return replace(self, **self.left_behind(values) | self.known(values))
 
     def left_behind(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The defaults of keys that were written for a model or optimizer that is replaced."""
+        """What becomes of keys that were written for a model or optimizer that is replaced.
+
+        They get their defaults, and the recipe is named after a model of one's own.
+        """
         model, optimizer = (values.get(key, getattr(self, key)) for key in OPTIONS)
         keys: list[str] = []
-        if model != self.model:
-            keys += [*OF_MODEL, OPTIONS["model"]]
+        if not _same(model, self.model):
+            keys += [*OF_MODEL, *ABOUT_MODEL, OPTIONS["model"]]
         own = {optimizer, self.optimizer} - set(BUILT_IN["optimizer"])
-        if optimizer != self.optimizer and own:
+        if own and not _same(optimizer, self.optimizer):
             keys += [*OF_OPTIMIZER, OPTIONS["optimizer"]]
-        return {key: default_of(key) for key in keys}
+        left = {key: default_of(key) for key in keys}
+        if "model_options" in left and is_reference(str(model)):
+            left["name"] = model.rpartition(":")[2][:60]
+            left["description"] = f"trained as {self.name} is"
+        return left
 
     def to_toml(self) -> str:
         """The recipe as TOML text; `load` reads it back."""
         import tomli_w
 
-        empty = [table for table in OPTIONS.values() if not getattr(self, table)]
+        left_out = [table for table in OPTIONS.values() if not getattr(self, table)]
+        if self.model not in BUILT_IN["model"]:
+            left_out += OF_MODEL
         values = asdict(self) | {"hidden": list(self.hidden)}
-        return tomli_w.dumps({key: value for key, value in values.items() if key not in empty})
+        return tomli_w.dumps({key: value for key, value in values.items() if key not in left_out})
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two references are to the same name in a file of the same name, moved perhaps."""
+    return one == other or (
+        is_reference(str(one)) and re.split(r"[\\/]", str(one))[-1] == re.split(r"[\\/]", other)[-1]
+    )
 
 
 def recipe_names() -> list[str]:
@@ -360,7 +379,7 @@ def _suggestion(word: str, known: list[str]) -> str:
     return f"Did you mean {near[0]!r}?" if near else f"Choose from {', '.join(known)}."
 
 
-def _parse(text: str) -> Any:
+def parsed(text: str) -> Any:
     """A TOML value; what is none is a bare word, so that quotes can be left out."""
     try:
         return tomllib.loads(f"value = {text}")["value"]

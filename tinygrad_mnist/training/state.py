@@ -11,11 +11,8 @@ from tinygrad_mnist.data import DataError
 from tinygrad_mnist.training.history import Epoch, UnderWay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
-    from tinygrad_mnist import nn
     from tinygrad_mnist.training.loop import Training
 
 UNFIT = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -91,13 +88,19 @@ def put_back(training: Training, state: State) -> None:
 
 
 def generators_of(training: Training) -> dict[str, np.random.Generator]:
-    """Everything that draws random numbers: the training's own, and what its modules hold."""
+    """Everything that draws random numbers.
+
+    The training's own, and what its modules and its optimizer hold as attributes.
+    """
     found = dict(training.rngs)
     known = {id(rng) for rng in found.values()}
-    for path, name, rng in _held(training.model):
-        if id(rng) not in known:
-            known.add(id(rng))
-            found[f"model.{path}.{name}"] = rng
+    holders: list[tuple[str, Any]] = [("optimizer", training.optimizer)]
+    holders += [(f"model.{path}", module) for path, module in training.model.named_modules()]
+    for where, holder in holders:
+        for name, rng in vars(holder).items():
+            if isinstance(rng, np.random.Generator) and id(rng) not in known:
+                known.add(id(rng))
+                found[f"{where}.{name}"] = rng
     return found
 
 
@@ -111,13 +114,6 @@ def own_settings(group: dict[str, Any]) -> dict[str, Any]:
         for name, value in group.items()
         if name != "params" and "lr" not in name and isinstance(value, (bool, int, float))
     }
-
-
-def _held(model: nn.Module) -> Iterator[tuple[str, str, np.random.Generator]]:
-    for path, module in model.named_modules():
-        for name, value in vars(module).items():
-            if isinstance(value, np.random.Generator):
-                yield path, name, value
 
 
 def _part(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
