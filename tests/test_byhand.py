@@ -79,7 +79,7 @@ def test_saliency_agrees_with_central_differences_of_the_logits(drawn):
 def test_saliency_by_hand_equals_the_tapes(drawn):
     paper, X, classes = drawn
     by_hand = paper.saliency(X, classes)
-    by_tape = bridge.to_module(paper).saliency(X, classes)
+    by_tape = nn.Classifier(bridge.to_module(paper)).saliency(X, classes)
     assert by_hand.shape == by_tape.shape == X.shape
     assert np.abs(by_hand - by_tape).max() <= 1e-12 * max(by_hand.max(), 1)
 
@@ -145,7 +145,8 @@ def test_probabilities_and_labels():
     probabilities = paper.predict_proba(X)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-15)
     assert paper.predict_label(X).tolist() == probabilities.argmax(axis=1).tolist()
-    np.testing.assert_allclose(bridge.to_module(paper).predict_proba(X), probabilities, rtol=1e-12)
+    by_tape = nn.Classifier(bridge.to_module(paper))
+    np.testing.assert_allclose(by_tape.predict_proba(X), probabilities, rtol=1e-12)
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse"])

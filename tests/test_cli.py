@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinygrad_mnist import __version__, data
+from tinygrad_mnist import __version__
 from tinygrad_mnist.data import mnist
 from tinygrad_mnist.training import progress, recipe_names
 
@@ -26,8 +26,8 @@ def in_an_empty_folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def digits():
-    images, labels = data.load_mnist(None)
+def digits(mnist):
+    images, labels = mnist
     return images[:1000], labels[:1000]
 
 
@@ -231,7 +231,7 @@ def test_ctrl_c_saves_and_says_so(tmp_path):
 def test_a_terminal_shows_live_progress():
     ours, theirs = pty.openpty()
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
-    asked = [*COMMAND, "train", "--set", "epochs=1", "hidden=[16]"]
+    asked = [*COMMAND, "train", "--set", "epochs=1", "hidden=[16]", "examples=2000"]
     process = subprocess.Popen(asked, stdout=theirs, stderr=theirs, env=environment)
     os.close(theirs)
     shown, end = b"", time.monotonic() + 60

@@ -20,8 +20,8 @@ from tinygrad_mnist.training import Recipe
 
 
 @pytest.fixture(scope="module")
-def digits():
-    images, labels = data.load_mnist(None)
+def digits(mnist):
+    images, labels = mnist
     return images[:1000], labels[:1000]
 
 

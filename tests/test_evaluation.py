@@ -9,11 +9,10 @@ import subprocess
 import sys
 from dataclasses import asdict
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import sklearn.calibration
-import sklearn.metrics
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,8 +60,16 @@ GUESSES = st.builds(guesses, st.integers(1, 60), st.integers(2, 10), SHARPNESS, 
 # ---------------------------------------------------------------- metrics
 
 
-@given(GUESSES)
-def test_metrics_are_those_of_scikit_learn(drawn):
+@pytest.fixture(scope="module")
+def sklearn():
+    """Imported when needed: in one process out of several, and not by the others' collection."""
+    from sklearn import calibration, metrics
+
+    return SimpleNamespace(calibration=calibration, metrics=metrics)
+
+
+@given(drawn=GUESSES)
+def test_metrics_are_those_of_scikit_learn(sklearn, drawn):
     probabilities, labels = drawn
     predicted, classes = probabilities.argmax(axis=1), range(probabilities.shape[1])
     found = examine(probabilities, labels)
@@ -121,9 +128,9 @@ def test_rows_of_the_confusion_matrix_are_true_classes():
 
 
 @pytest.fixture(scope="module")
-def digits():
+def digits(mnist):
     """The first 300 training images, as bytes."""
-    images, labels = data.load_mnist(None)
+    images, labels = mnist
     return images[:300], labels[:300]
 
 
@@ -163,8 +170,8 @@ def test_ece_weighs_bins_by_their_predictions():
     assert expected_calibration_error(bins) == pytest.approx(sum(gaps) / 4)
 
 
-@given(GUESSES)
-def test_bins_are_those_of_scikit_learn(drawn):
+@given(drawn=GUESSES)
+def test_bins_are_those_of_scikit_learn(sklearn, drawn):
     probabilities, labels = drawn
     bins = reliability(probabilities, labels)
     right = probabilities.argmax(axis=1) == labels
@@ -229,9 +236,9 @@ def test_saliency_leaves_out_dropout_and_leaves_no_gradients():
 
 def png(figure):
     """The figure as its reader sees it: an RGBA array."""
-    image = Image.open(io.BytesIO(figures.png(figure)))
-    image.verify()
-    return np.asarray(Image.open(io.BytesIO(figures.png(figure))))
+    content = figures.png(figure)
+    Image.open(io.BytesIO(content)).verify()
+    return np.asarray(Image.open(io.BytesIO(content)))
 
 
 def epochs(n, loss=0.5):
@@ -455,6 +462,7 @@ def test_the_report_holds_the_figures(run):
     assert [image["alt"] for image in images] == ["Training", "Most confident mistakes"]
 
 
+@pytest.mark.usefixtures("drawn")
 def test_every_figure_has_a_title_and_a_caption():
     names = r"figures\[\"(\w+)\"\]|\"(\w+)\": \w+\("
     drawn = {a or b for a, b in re.findall(names, inspect.getsource(figures.draw))}

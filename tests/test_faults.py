@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinygrad_mnist import data, files
+from tinygrad_mnist import files
 from tinygrad_mnist.cli.stop import StopOnSignal
 from tinygrad_mnist.data import Dataset
 from tinygrad_mnist.files import WriteError
@@ -34,8 +34,8 @@ TINY += ["--set", "hidden=[8]", "batch_size=50"]
 
 
 @pytest.fixture(scope="module")
-def digits():
-    images, labels = data.load_mnist(None)
+def digits(mnist):
+    images, labels = mnist
     return images[:300], labels[:300]
 
 
@@ -375,10 +375,18 @@ def test_killed_at_ten_random_moments_of_a_short_run_its_results_are_complete_in
 # ---------------------------------------------------------------- signals
 
 
+CALM = """
+def calm(self, rows):
+    time.sleep(0.1)
+    return train(self, rows)
+train, training.Training.step = training.Training.step, calm
+"""
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_finishes_the_batch_saves_and_says_how_to_go_on(command, number, code):
-    settings = [*TINY, "epochs=200", "dropout=0.2"]
-    process = begin("", *settings, "--out", "run")
+    settings = [*TINY, "epochs=12", "dropout=0.2"]
+    process = begin(CALM, *settings, "--out", "run")
     assert process.stdout.readline().startswith("epoch")
     assert process.stdout.readline().split()[0] == "1"
     process.send_signal(number)

@@ -11,6 +11,7 @@ import safetensors.numpy
 from tinygrad_mnist import byhand, data, export, nn
 from tinygrad_mnist.autodiff import no_grad
 from tinygrad_mnist.runs import checkpoint
+from tinygrad_mnist.runs.about import About
 from tinygrad_mnist.runs.trained import Trained
 from tinygrad_mnist.training import Recipe
 from tinygrad_mnist.training.state import State
@@ -172,7 +173,7 @@ def test_the_hash_of_a_network_does_not_depend_on_its_layout(weights, module, tm
     plain = nn.MLP((4, 3, 3, 2), "sigmoid", dtype=np.float64)
     for p, array in zip(plain.parameters(), WEIGHTS.values(), strict=True):
         p.data = np.ascontiguousarray(array, weights["W1"].dtype.newbyteorder("="))
-    first, second = (Trained(model, None, tmp_path).hash for model in (plain, module))
+    first, second = (Trained(model, None, tmp_path, About()).hash for model in (plain, module))
     assert first == second
 
 

@@ -25,8 +25,8 @@ SMALL = "hidden=[4]"
 
 
 @pytest.fixture(scope="module")
-def digits():
-    images, labels = data.load_mnist(None)
+def digits(mnist):
+    images, labels = mnist
     return images[:200], labels[:200]
 
 

@@ -54,7 +54,6 @@ def weights(folder):
     return Path(folder, "model.safetensors").read_bytes()
 
 
-LENET = "tinygrad_mnist.examples.lenet:LeNet"
 EVERY = [
     ("ResMLP", None, []),
     ("ResMLP", "RMSprop", ["model_options.width=12", "optimizer_options.alpha=0.9"]),
@@ -116,6 +115,18 @@ def test_killed_and_resumed_by_command_it_ends_with_the_same_bytes(command, mode
     assert process.returncode == -signal.SIGKILL
     assert command("train", "--resume", "run", *own(model, optimizer))[0] == 0
     assert weights("run") == weights("whole")
+
+
+def test_an_example_of_the_package_needs_no_name_after_the_first_time(command):
+    told = ["--set", "model=tinygrad_mnist.examples.lenet:LeNet", "examples=60", "validation=0.5"]
+    recipe = Recipe.load("default").changed([*told[1:], *SMALL])
+    runs.run(recipe, Path("whole"))
+    assert command("train", *told, *SMALL, "--out", "by-command")[0] == 0
+    runs.run(recipe, Path("run"), should_stop=iter([False, True]).__next__)
+    assert command("train", "--resume", "run")[0] == 0
+    assert weights("run") == weights("by-command") == weights("whole")
+    code, out, err = command("evaluate", "run", *DATA[:2], "--json")
+    assert (code, json.loads(out)["layers"], err) == (0, "LeNet", "")
 
 
 def test_a_trained_network_is_evaluated_read_with_logged_and_exported_by_command(command):

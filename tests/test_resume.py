@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinygrad_mnist import data, training
+from tinygrad_mnist import training
 from tinygrad_mnist.data import DataError, Dataset
 from tinygrad_mnist.runs import (
     Run,
@@ -32,8 +32,8 @@ SMALL = Recipe(name="small", hidden=(8,), epochs=3, batch_size=50, lr=0.1)
 
 
 @pytest.fixture(scope="module")
-def digits():
-    images, labels = data.load_mnist(None)
+def digits(mnist):
+    images, labels = mnist
     return images[:300], labels[:300]
 
 
@@ -195,11 +195,11 @@ FORGETFUL = {
 }
 
 
-@pytest.mark.parametrize("part", FORGETFUL)
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-def test_each_part_of_the_state_that_is_not_restored_is_noticed(part, optimizer, digits):
+@pytest.fixture(scope="module", params=["sgd", "adam", "adamw"])
+def halfway(request, digits):
+    """A recipe, the state in the middle of its training, and what that has to come to."""
     settings = (
-        f"optimizer={optimizer} lr=0.02 schedule=exponential gamma=0.5 schedule_every=batch "
+        f"optimizer={request.param} lr=0.02 schedule=exponential gamma=0.5 schedule_every=batch "
         "dropout=0.3 affine=0.1 patience=5 epochs=4 min_delta=0.2"
     )
     recipe = SMALL.changed(settings.split())
@@ -207,6 +207,12 @@ def test_each_part_of_the_state_that_is_not_restored_is_noticed(part, optimizer,
     expected = outcome(training.train(recipe, *digits))
     assert expected[2] < 3, "the best weights are newer than the state: this run cannot tell"
     assert outcome(run_to(state, recipe, digits).result()) == expected
+    return recipe, state, expected
+
+
+@pytest.mark.parametrize("part", FORGETFUL)
+def test_each_part_of_the_state_that_is_not_restored_is_noticed(part, halfway, digits):
+    recipe, state, expected = halfway
     damaged = FORGETFUL[part](state, take(build_training(recipe, Dataset.of(*digits))))
     assert outcome(run_to(damaged, recipe, digits).result()) != expected
 
@@ -270,7 +276,7 @@ def test_a_finished_run_says_so_and_stays_as_it_is(command, tmp_path):
     assert contents() == before
 
 
-@pytest.mark.usefixtures("small_data")
+@pytest.mark.usefixtures("small_data", "drawn")
 def test_results_that_were_not_written_to_the_end_are_written_again(tmp_path, monkeypatch):
     run(SMALL, tmp_path / "whole")
     monkeypatch.setattr("tinygrad_mnist.runs.results.html_report", lambda *_: 1 / 0)
@@ -300,13 +306,8 @@ def test_a_run_that_has_not_ended_says_so_when_its_weights_are_wanted(tmp_path, 
 
 
 @pytest.fixture
-def no_figures(monkeypatch):
-    """Leave out what takes a second and is the same."""
-    monkeypatch.setattr("tinygrad_mnist.runs.results.present", lambda *_: None)
-
-
 @pytest.fixture
-def interrupted(small_data, no_figures, tmp_path):
+def interrupted(small_data, tmp_path):
     run(SMALL.changed(["patience=3"]), tmp_path / "run", should_stop=stop_after(8))
     return tmp_path / "run"
 
@@ -421,7 +422,7 @@ def test_wrong_ways_to_resume_are_explained(command, interrupted, tmp_path, argu
 
 
 @pytest.fixture
-def own(digits, no_figures, tmp_path):
+def own(digits, tmp_path):
     path = tmp_path / "mine.npz"
     save_both(path, *digits)
     sets = own_sets(path, test_data=path)

@@ -29,9 +29,9 @@ SMALL = Recipe(name="small", hidden=(16,), epochs=3, batch_size=50, lr=0.1)
 
 
 @pytest.fixture(scope="module")
-def digits():
+def digits(mnist):
     """The first 1000 training images, as bytes."""
-    images, labels = data.load_mnist(None)
+    images, labels = mnist
     return images[:1000], labels[:1000]
 
 
@@ -363,7 +363,7 @@ def small_data(digits, monkeypatch):
     )
 
 
-@pytest.mark.usefixtures("small_data")
+@pytest.mark.usefixtures("small_data", "drawn")
 def test_a_run_leaves_a_folder_that_reads_back(tmp_path, digits):
     folder = tmp_path / "out"
     metrics = run(SMALL, folder)

@@ -12,6 +12,7 @@ import networks
 import numpy as np
 import pytest
 
+import tinygrad_mnist.examples
 from tinygrad_mnist import nn, optim, runs
 from tinygrad_mnist.data import load_mnist, load_mnist_test
 from tinygrad_mnist.evaluation import figures
@@ -146,21 +147,15 @@ def test_what_looks_like_an_example_is_not_followed(reference, tmp_path):
 
 @pytest.fixture
 def examples(tmp_path, monkeypatch):
-    """A room of examples, where the package has its own."""
-    folder = tmp_path / "examples"
+    """One module more among the examples of the package."""
+    text = "from tinygrad_mnist.nn import Linear\n\n" + Path(networks.__file__).read_text()
+    folder = tmp_path / "more"
     folder.mkdir()
-    (folder / "__init__.py").write_text("")
-    text = "from tinygrad_mnist.nn import Linear\nimport numpy as np\n"
-    text += Path(networks.__file__).read_text() + "\n\ndef made(*args, **how):\n    return 1\n"
-    (folder / "some.py").write_text(text)
-    monkeypatch.setattr(
-        "tinygrad_mnist.__path__", [*sys.modules["tinygrad_mnist"].__path__, str(tmp_path)]
-    )
-    for name in [name for name in sys.modules if name.startswith("tinygrad_mnist.examples")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "tinygrad_mnist.examples", None)
-    monkeypatch.delitem(sys.modules, "tinygrad_mnist.examples")
-    return "tinygrad_mnist.examples.some"
+    (folder / "some.py").write_text(f"{text}\n\ndef made(*args, **how):\n    return 1\n")
+    places = tinygrad_mnist.examples.__path__
+    monkeypatch.setattr(tinygrad_mnist.examples, "__path__", [*places, str(folder)])
+    yield "tinygrad_mnist.examples.some"
+    sys.modules.pop("tinygrad_mnist.examples.some", None)
 
 
 def test_an_example_named_in_a_file_is_followed(command, examples):

@@ -61,8 +61,7 @@ def sums_of(own: Any) -> dict[str, str]:
     made = _made_of(own)
     module = sys.modules.get(made.__module__)
     path = _file_of(module)
-    of_package = made.__module__.startswith("tinygrad_mnist.") and not is_example(reference_to(own))
-    if path is None or of_package:
+    if path is None or made.__module__.startswith("tinygrad_mnist."):
         return {}
     folder, found, waiting = path.parent, {path: module}, [module]
     while waiting:

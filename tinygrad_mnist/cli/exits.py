@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from cyclopts import CycloptsError
 
-from tinygrad_mnist.cli import check, models, predictions, train  # noqa: F401  registers them
+from tinygrad_mnist.cli import check, log, models, predictions, train  # noqa: F401  registers them
 from tinygrad_mnist.cli.app import UserFileError, app
 from tinygrad_mnist.cli.stop import BROKEN_PIPE
 
