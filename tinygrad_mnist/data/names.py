@@ -53,6 +53,8 @@ def read_names(source: str | PathLike[str]) -> tuple[str, ...]:
 
 
 def _checked(source: object, names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        raise DataError(f"{source}: no names in it. Write one per line.")
     try:
         return checked_names([name.strip() for name in names])
     except DataError as error:
