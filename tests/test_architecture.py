@@ -26,6 +26,7 @@ ARROWS = {
     "store": set(),
     "words": set(),
     "files": set(),
+    "starter": {"files"},
     "owncode": set(),
     "training": {"autodiff", "nn", "optim", "data", "owncode", "words"},
     "runs": {"training", "nn", "data", "evaluation", "export", "files", "owncode"},
@@ -35,7 +36,7 @@ ARROWS = {
     "benchmark": {"autodiff", "nn", "optim", "bridge", "runs", "words"},
     "checking": {"autodiff", "nn", "owncode", "words"},
     "cli": {"benchmark", "bridge", "checking", "data", "evaluation", "export", "files", "nn",
-            "owncode", "runs", "store", "training", "tutorials", "words"},
+            "owncode", "runs", "starter", "store", "training", "tutorials", "words"},
     "__init__": {"autodiff", "nn", "optim"},
     "__main__": {"cli"},
 }  # fmt: skip
@@ -47,6 +48,7 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
     "training": {"numpy", "rich", "threadpoolctl", "tomli_w"},
     "runs": {"numpy", "threadpoolctl", "tomli_w"},
     "files": set(),
+    "starter": set(),
     "exercises": set(),
     "tutorials": set(),
     "words": set(),
@@ -80,7 +82,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 10_500,
+    WHOLE: 11_300,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
@@ -90,7 +92,6 @@ LONG = {
     "autodiff/draw.py::_place": "one layout, whose passes share all positions",
     "autodiff/draw.py::_svg": "one picture, from its back to its front",
     "autodiff/graph.py::sweep": "the loop that a page quotes whole, with its bookkeeping",
-    "cli/predictions.py::digits_to_read": "files, then test images: a later change takes it apart",
     "cli/train.py::train": "a table of options, then new or resumed",
     "data/dataset.py::Dataset.of": "one check after the other, each with what it says",
     "training/loop.py::Training.__init__": "a table of settings, each with its default",

@@ -187,7 +187,7 @@ def test_log_filters_and_exports_csv(command, digits):
     wrong = [row for row in both if row["label"] != row["predicted"]]
     assert listed("--wrong") == wrong != []
     fours = [row for row in both if 4 in (row["label"], row["predicted"])]
-    assert listed("--digit", "4") == fours != []
+    assert listed("--class", "4") == listed("--digit", "4") == fours != []
     code, out, _ = command("log", "mine.db", "--wrong", "--csv", "new/wrong.csv")
     assert (code, out) == (0, f"{len(wrong)} predictions in new/wrong.csv\n")
     with open("new/wrong.csv", newline="") as file:  # noqa: PTH123
@@ -279,8 +279,8 @@ def write_log(path, count):
     [
         ("log empty.db", "note: empty.db is empty. `tinygrad-mnist predict` adds to it."),
         ("log old.db --wrong", "none of the predictions in old.db is listed with --wrong."),
-        ("log old.db --digit 7 --wrong", "is listed with --digit --wrong. Leave that out"),
-        ("log old.db --run seed-a --digit 7", "is listed with --run --digit."),
+        ("log old.db --class 7 --wrong", "is listed with --class --wrong. Leave that out"),
+        ("log old.db --run seed-a --digit 7", "is listed with --run --class."),
     ],
 )
 def test_an_empty_list_says_why_it_is_empty(command, tmp_path, asked, said):
@@ -382,7 +382,8 @@ def contents(folder):
         ),
         ("log old.db --run seed-b --csv all.csv", "no prediction is of a run 'seed-b'"),
         ("log empty.db --run seed-a", "no prediction is of a run 'seed-a'. It is empty."),
-        ("log old.db --digit 10", "--digit is one of 0 to 9, but is 10"),
+        ("log old.db --digit 10", "no prediction is of a class '10'. Those in it: 0, 1, 2, 3, "),
+        ("log empty.db --class cat", "no prediction is of a class 'cat'. It is empty."),
         ("export runs/seed-a --ancestor --format onnx", "it takes neither --format nor --out"),
     ],
 )

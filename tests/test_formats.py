@@ -77,10 +77,16 @@ def one_error(*paths, **options):
 
 # ---------------------------------------------------------------- what is read
 
-CSV = text(IMAGES, LABELS)
+
+def under(header, csv):
+    """CSV lines below a header."""
+    return ",".join(map(str, header)) + "\n" + csv
+
+
+CSV, PIXELS = text(IMAGES, LABELS), text(IMAGES)
 ONE_COLUMN = "".join(f"{label}\n" for label in LABELS)
 CUBES = IMAGES.reshape(-1, 28, 28)
-KAGGLE = text(IMAGES, LABELS, ["label", *NAMES])
+KAGGLE = under(["label", *NAMES], CSV)
 QUOTED = [f'"{name}"' for name in [*NAMES, "class"]]
 OPENML = text(np.hstack([IMAGES, LABELS[:, None]]), header=QUOTED)
 KERAS = {"x_train": CUBES, "y_train": LABELS.astype(np.uint8)}
@@ -88,12 +94,12 @@ KERAS |= {"x_test": CUBES[:2], "y_test": LABELS[:2]}
 FILES = {
     "csv without header": (CSV,),
     "csv of Kaggle": (KAGGLE,),
-    "csv with header of pandas": (text(IMAGES, LABELS, ["label", *range(784)]),),
-    "csv with header of numbers only": (text(IMAGES, LABELS, range(785)),),
-    "csv with quoted header": (text(IMAGES, LABELS, [f'"{name}"' for name in ("label", *NAMES)]),),
+    "csv with header of pandas": (under(["label", *range(784)], CSV),),
+    "csv with header of numbers only": (under(range(785), CSV),),
+    "csv with quoted header": (under([f'"{name}"' for name in ("label", *NAMES)], CSV),),
     "csv of OpenML, labels last": (OPENML,),
-    "csv and csv": (text(IMAGES), ONE_COLUMN),
-    "csv and csv with headers": (text(IMAGES, header=NAMES), "label\n" + ONE_COLUMN),
+    "csv and csv": (PIXELS, ONE_COLUMN),
+    "csv and csv with headers": (under(NAMES, PIXELS), "label\n" + ONE_COLUMN),
     "csv with CRLF": (CSV.replace("\n", "\r\n"),),
     "csv with CR": (CSV.replace("\n", "\r"),),
     "csv with BOM": ("\ufeff" + CSV,),
@@ -102,12 +108,12 @@ FILES = {
     "csv with blank lines": (CSV.replace("\n", "\n\n") + "\n  \n",),
     "csv without last newline": (CSV.rstrip("\n"),),
     "csv.gz": (gzip.compress(CSV.encode()),),
-    "csv.gz and csv": (gzip.compress(text(IMAGES).encode()), ONE_COLUMN),
+    "csv.gz and csv": (gzip.compress(PIXELS.encode()), ONE_COLUMN),
     "csv of whole floats": (text(IMAGES.astype(float), LABELS.astype(float)),),
     "idx": (idx(CUBES), idx(LABELS)),
     "idx.gz": (gzip.compress(idx(CUBES)), gzip.compress(idx(LABELS))),
     "idx and csv": (idx(CUBES), ONE_COLUMN),
-    "csv and idx": (text(IMAGES), idx(LABELS)),
+    "csv and idx": (PIXELS, idx(LABELS)),
     "npz of Keras": (npz_bytes(**KERAS),),
     "npz of images and labels": (npz_bytes(images=IMAGES, labels=LABELS),),
     "npz compressed": (
@@ -209,7 +215,7 @@ def test_a_label_is_a_whole_number(tmp_path, value):
     assert f"line 2, column 1: label {value!r} is not a whole number from 0 to 9999" in message
     if value:
         labels = ONE_COLUMN.replace(str(LABELS[2]), value, 1)
-        message = one_error(*write(tmp_path, text(IMAGES), labels))
+        message = one_error(*write(tmp_path, PIXELS, labels))
         assert re.search(rf"labels: line \d, column 1: label {value!r} is", message)
 
 
@@ -220,7 +226,7 @@ WRONG_FILES = [
     ((gzip.compress(b""),), "images: empty."),
     ((b"\xef\xbb\xbf",), "images: empty."),
     ((",".join(["label", *NAMES]),), "images: a header, and no line below it."),
-    ((",".join(["label", *NAMES]) + "\n" + text(IMAGES),),
+    ((",".join(["label", *NAMES]) + "\n" + PIXELS,),
      "line 2 has 784 columns, but the first line has 785"),
     ((with_cell(2, 7, "1,2"),), "line 2 has 786 columns, but the first line has 785"),
     ((CSV[:-50],), "line 300 has"),
@@ -228,10 +234,10 @@ WRONG_FILES = [
     ((CSV.replace(",", ";"),), f"line 1 has 1 column, {EXPECTED}. It starts with '5;0;0"),
     ((",".join(["7"] * 786),), "line 1 has 786 columns"),
     ((CSV * 2, ONE_COLUMN), "holds labels of its own. Leave out "),
-    ((text(IMAGES),), "holds images only. Name the file of their labels too."),
-    ((text(IMAGES), ONE_COLUMN + "1\n"), "images holds 300 images, but "),
-    ((text(IMAGES), "1,2\n"), "labels: line 1 has 2 columns, expected 1 (a label)"),
-    ((text(IMAGES), CSV), "labels: line 1 has 785 columns, expected 1 (a label)"),
+    ((PIXELS,), "holds images only. Name the file of their labels too."),
+    ((PIXELS, ONE_COLUMN + "1\n"), "images holds 300 images, but "),
+    ((PIXELS, "1,2\n"), "labels: line 1 has 2 columns, expected 1 (a label)"),
+    ((PIXELS, CSV), "labels: line 1 has 785 columns, expected 1 (a label)"),
     ((CSV.encode("utf-16"),),
      "images: line 1 holds a zero byte. Not a text file, or saved as UTF-16?"),
     ((b"\x89PNG\r\n\x1a\n" + b"IHDR",), "images: a PNG picture. `tinygrad-mnist predict` reads"),
@@ -252,7 +258,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     gone = tmp_path / "gone.csv"
     assert one_error(gone) == f"{gone}: cannot be read: No such file or directory."
     assert "Is a directory" in one_error(tmp_path)
-    (images,) = write(tmp_path, text(IMAGES))
+    (images,) = write(tmp_path, PIXELS)
     assert "gone: cannot be read" in one_error(images, tmp_path / "gone")
 
 

@@ -28,10 +28,10 @@ from PIL import Image
 
 import tinygrad_mnist
 from tinygrad_mnist import byhand, data, export, nn
-from tinygrad_mnist.cli.predictions import digits_to_read
+from tinygrad_mnist.cli.predictions import images_to_read
 from tinygrad_mnist.data import images as images_module
 from tinygrad_mnist.data import mnist
-from tinygrad_mnist.runs import checkpoint
+from tinygrad_mnist.runs import About, checkpoint
 from tinygrad_mnist.store import PredictionLog, StoreError
 from tinygrad_mnist.training import Recipe
 from tinygrad_mnist.training.state import State
@@ -476,7 +476,7 @@ def test_a_file_without_end_is_read_no_further_than_the_largest_that_may_be(tmp_
     monkeypatch.setattr(images_module, "MOST_BYTES", 100)
     monkeypatch.setattr(Path, "open", lambda self, mode: Endless())
     with pytest.raises(data.DataError, match="endless: more than 100 bytes"):
-        digits_to_read((tmp_path / "endless",), ())
+        images_to_read((tmp_path / "endless",), (), About())
 
 
 # ---------------------------------------------------------------- garbage that is nearly right

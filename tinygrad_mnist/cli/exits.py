@@ -11,7 +11,14 @@ from typing import NoReturn
 
 from cyclopts import CycloptsError
 
-from tinygrad_mnist.cli import check, log, models, predictions, train  # noqa: F401  registers them
+from tinygrad_mnist.cli import (  # noqa: F401  registers them
+    check,
+    log,
+    models,
+    new,
+    predictions,
+    train,
+)
 from tinygrad_mnist.cli.app import UserFileError, app
 from tinygrad_mnist.cli.stop import BROKEN_PIPE
 

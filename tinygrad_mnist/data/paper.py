@@ -33,6 +33,8 @@ EVEN = 12
 """How far from the paper the outermost pixels of a clean picture may be, of 255."""
 WIDEST_PEN = 0.2
 """Of the shorter side of the picture: what is wider is no stroke, but something behind it."""
+DOUBT = 1.3
+"""How much more must be brighter than its neighbourhood than darker, for ink to be white."""
 DARKEST = 0.2
 """Of the brightest paper on the picture, the darkest: below that it is something behind it."""
 FAINTEST = 0.1
@@ -123,13 +125,17 @@ def _contrast_of_clean(grey: NDArray[np.uint8]) -> float:
 
 
 def _is_dark_on_bright(grey: NDArray[np.uint8]) -> bool:
-    """Whether what differs most from the median of its neighbourhood is darker than that."""
+    """Whether pixels differ from the median of their neighbourhood to the dark rather than not.
+
+    In doubt they do: chalk on a board is rarer than ink on paper.
+    """
     from scipy import ndimage
 
     coarse = shrunk(grey, 80)
     side = max(3, round(WIDEST_PEN * min(coarse.shape)))
     differs = coarse - ndimage.median_filter(coarse, side).astype(np.float32)
-    return float((differs * np.abs(differs)).sum()) <= 0
+    darker, brighter = (float((part**2).sum()) for part in (differs.clip(max=0), differs.clip(0)))
+    return brighter <= DOUBT * darker
 
 
 def _swallowed(grey: NDArray[np.uint8]) -> NDArray[np.float32]:

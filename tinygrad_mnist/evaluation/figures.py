@@ -210,13 +210,16 @@ def _captions(
     """Text below each tile of a mosaic of so many rows and columns, and room below."""
     rows, columns, room = tile
     style: dict[str, Any] = {"ha": "center", "va": "top", "parse_math": False}
-    style["fontfamily"] = families
-    longest = max(len(line) for text in texts for line in text.splitlines())
+    style |= {"fontfamily": families, "fontsize": 9}
+    available = 0.98 * axes.get_window_extent().width / 5
     for i, text in enumerate(texts):
         down, across = divmod(i, 5)
         x = across * (columns + _gap(columns)) + columns / 2
         y = down * (rows + room) + rows + columns / 40
-        axes.text(x, y, text, fontsize=min(9, 120 / longest), **style)
+        caption = axes.text(x, y, text, **style)
+        wide = caption.get_window_extent().width
+        if wide > available:
+            caption.set_fontsize(9 * available / wide)
 
 
 def first_layer(weights: Array, shape: tuple[int, int] | None = None) -> Figure:

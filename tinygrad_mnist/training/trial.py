@@ -157,24 +157,26 @@ def try_optimizer(optimizer: optim.Optimizer, model: Module) -> None:
             f"{name} has no lr among its settings, which a schedule changes. "
             'Pass it on: super().__init__(params, {"lr": lr}).'
         )
-    twin = copied(optimizer)
-    if twin is None:
-        return
-    groups = twin.param_groups
-    params = [p for group in groups for p in group["params"]]
-    before, values = dict(_numbers(vars(twin))), [p.data.copy() for p in params]
+    if twin := copied(optimizer):
+        _try_steps(twin)
+
+
+def _try_steps(optimizer: optim.Optimizer) -> None:
+    """Two steps along gradients of 1, and what is remembered saved and loaded."""
+    params = [p for group in optimizer.param_groups for p in group["params"]]
+    before, values = dict(_numbers(vars(optimizer))), [p.data.copy() for p in params]
     with told(optimizer), np.errstate(all="ignore"):
         for _ in range(2):
             for p in params:
                 p.grad = Tensor(np.ones_like(p.data))
-            twin.step()
-        twin.load_state_dict(twin.state_dict())
-    _refuse_changed(twin, before, "Keep it in group or state")
-    moved = any(not np.array_equal(p.data, was) for p, was in zip(params, values, strict=True))
-    if not moved and max(group["lr"] for group in groups) > SMALLEST_LR:
+            optimizer.step()
+        optimizer.load_state_dict(optimizer.state_dict())
+    _refuse_changed(optimizer, before, "Keep it in group or state")
+    still = all(np.array_equal(p.data, was) for p, was in zip(params, values, strict=True))
+    if still and max(group["lr"] for group in optimizer.param_groups) > SMALLEST_LR:
         raise OwnCodeError(
-            f"{name} changed no parameter in two steps. Does update write in place, "
-            "as p.data -= ... does? p = p - ... only gives another array the name p."
+            f"{name_of(type(optimizer))} changed no parameter in two steps. Does update write in "
+            "place, as p.data -= ... does? p = p - ... only gives another array the name p."
         )
 
 
