@@ -229,10 +229,12 @@ ROOMS_OF_DATA = {"data", "training", "runs", "evaluation", "cli"}
 
 def numbers(source):
     """All whole numbers that a source text computes with, also those typed into a message."""
-    for node in ast.walk(ast.parse(source)):
+    nodes = list(ast.walk(ast.parse(source)))
+    widths = [node.format_spec for node in nodes if isinstance(node, ast.FormattedValue)]
+    for node in nodes:
         if isinstance(node, ast.Constant) and type(node.value) is int:
             yield node.value
-        elif isinstance(node, ast.JoinedStr):
+        elif isinstance(node, ast.JoinedStr) and node not in widths:
             texts = [part.value for part in node.values if isinstance(part, ast.Constant)]
             yield from (int(digits) for text in texts for digits in re.findall(r"\b\d+\b", text))
 
@@ -246,7 +248,7 @@ def test_the_size_and_the_classes_of_mnist_stand_where_mnist_is():
 
 def test_a_size_in_code_or_in_a_message_is_seen():
     assert sorted(numbers("x.reshape(-1, 784)")) == [1, 784]
-    assert list(numbers('f"{name}: expected 28 x 28"')) == [28, 28]
+    assert list(numbers('f"{name:>10}: expected 28 x 28"')) == [28, 28]
     assert list(numbers('"""An image of 28 rows."""')) == []
 
 
