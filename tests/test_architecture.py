@@ -92,9 +92,7 @@ LONG = {
     "autodiff/draw.py::_place": "one layout, whose passes share all positions",
     "autodiff/draw.py::_svg": "one picture, from its back to its front",
     "autodiff/graph.py::sweep": "the loop that a page quotes whole, with its bookkeeping",
-    "cli/predictions.py::predict": "a table of options, then what is read, said and logged",
     "cli/train.py::train": "a table of options, then new or resumed",
-    "store.py::PredictionLog.add": "a table of what a row holds, checked before it is written",
     "training/loop.py::Training.__init__": "a table of settings, each with its default",
 }
 

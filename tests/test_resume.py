@@ -313,7 +313,6 @@ def test_a_run_that_has_not_ended_says_so_when_its_weights_are_wanted(tmp_path, 
 
 
 @pytest.fixture
-@pytest.fixture
 def interrupted(small_data, tmp_path):
     run(SMALL.changed(["patience=3"]), tmp_path / "run", should_stop=stop_after(8))
     return tmp_path / "run"
