@@ -50,10 +50,32 @@ class PrintedEvaluator(PythonEvaluator):
             assert kept, f"printed {line!r}, promised {promise!r}"
 
 
+OPS = {}
+
+
+def before_page(namespace):
+    """Remember what NumPy functions do to tensors."""
+    from tinygrad_mnist.autodiff.graph import NUMPY
+
+    OPS.clear()
+    OPS.update(NUMPY)
+
+
+def after_page(namespace):
+    """Forget what a page has defined: its tensors, and its ops with ``@op(numpy=...)``."""
+    from tinygrad_mnist.autodiff.graph import NUMPY
+
+    NUMPY.clear()
+    NUMPY.update(OPS)
+    namespace.clear()
+
+
 pytest_collect_file = (
     Sybil(
         parsers=[CodeBlockParser(language="python", evaluator=PrintedEvaluator())],
         patterns=["*.md"],
+        setup=before_page,
+        teardown=after_page,
     )
     + Sybil(parsers=[DocTestParser()], path="tinygrad_mnist", patterns=["*.py", "**/*.py"])
 ).pytest()

@@ -1,6 +1,7 @@
 """The rooms, the only arrows allowed between them, and how much code a reader finds in each."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,13 +25,18 @@ ARROWS = {
     "recipes": set(),
     "store": set(),
     "words": set(),
-    "training": {"autodiff", "nn", "optim", "data", "evaluation", "export"},
+    "files": set(),
+    "starter": {"files"},
+    "owncode": set(),
+    "training": {"autodiff", "nn", "optim", "data", "owncode", "words"},
+    "runs": {"training", "nn", "data", "evaluation", "export", "files", "owncode"},
+    "examples": {"autodiff", "nn", "Tensor", "no_grad"},  # two by their names at the top
     "exercises": set(),
     "tutorials": {"exercises"},
-    "benchmark": {"autodiff", "nn", "optim", "bridge", "training", "words"},
-    "checking": {"autodiff", "nn", "words"},
-    "cli": {"benchmark", "bridge", "checking", "data", "evaluation", "export", "store", "training",
-            "tutorials", "words"},
+    "benchmark": {"autodiff", "nn", "optim", "bridge", "runs", "words"},
+    "checking": {"autodiff", "nn", "owncode", "words"},
+    "cli": {"benchmark", "bridge", "checking", "data", "evaluation", "export", "files", "nn",
+            "owncode", "runs", "starter", "store", "training", "tutorials", "words"},
     "__init__": {"autodiff", "nn", "optim"},
     "__main__": {"cli"},
 }  # fmt: skip
@@ -40,6 +46,9 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
     "evaluation": {"numpy", "matplotlib"},
     "export": {"numpy", "onnx", "safetensors"},
     "training": {"numpy", "rich", "threadpoolctl", "tomli_w"},
+    "runs": {"numpy", "threadpoolctl", "tomli_w"},
+    "files": set(),
+    "starter": set(),
     "exercises": set(),
     "tutorials": set(),
     "words": set(),
@@ -68,11 +77,12 @@ WHOLE = "the package"
 # File -> the lines of code it may have: what one can hold in mind.
 CEILINGS = {
     "autodiff/graph.py": 240,
-    "autodiff/numpy_functions.py": 200,
-    "autodiff/ops.py": 480,
+    "autodiff/numpy_functions.py": 205,
+    "autodiff/ops.py": 490,
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
-    WHOLE: 9_000,
+    "training/loop.py": 180,
+    WHOLE: 11_300,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
@@ -82,10 +92,8 @@ LONG = {
     "autodiff/draw.py::_place": "one layout, whose passes share all positions",
     "autodiff/draw.py::_svg": "one picture, from its back to its front",
     "autodiff/graph.py::sweep": "the loop that a page quotes whole, with its bookkeeping",
-    "cli.py::digits_to_read": "files, then test images: a later change takes it apart",
-    "cli.py::train": "a table of options, then new or resumed: a later change takes it apart",
-    "training/loop.py::Training._load_state": "restores, then checks: a later change splits it",
-    "training/runs.py::Run.complete": "every way a run can end: a later change takes it apart",
+    "cli/train.py::train": "a table of options, then new or resumed",
+    "training/loop.py::Training.__init__": "a table of settings, each with its default",
 }
 
 
@@ -194,6 +202,53 @@ def test_a_long_function_has_a_reason_and_no_other_has():
         found.update(f"{file}::{name}" for name in long_functions(path.read_text()))
     assert sorted(found - LONG.keys()) == [], f"more than {MOST} lines: take apart, or say why not"
     assert sorted(LONG.keys() - found) == [], f"{MOST} lines or fewer: no reason is needed any more"
+
+
+# A number that belongs to MNIST -> the files that may have it, and why.
+OF_MNIST = {
+    784: {},
+    28: {
+        "data/dataset.py": "the shape of MNIST's images",
+        "data/images.py": "the side of its images, and an exponent",
+    },
+    10: {
+        "data/augment.py": "how far a smoothed field reaches, in images",
+        "evaluation/figures.py": "how many numbers or tiles fit beside each other",
+        "evaluation/model_card.py": "a line break, and images in an example",
+        "evaluation/metrics.py": "a default, and the length of a list",
+        "evaluation/show.py": "a font size",
+        "runs/job.py": "a tenth of a learning rate",
+        "training/divergence.py": "a tenth of a learning rate",
+        "training/loop.py": "epochs",
+        "training/recipe.py": "epochs",
+    },
+}
+ROOMS_OF_DATA = {"data", "training", "runs", "evaluation", "cli"}
+
+
+def numbers(source):
+    """All whole numbers that a source text computes with, also those typed into a message."""
+    nodes = list(ast.walk(ast.parse(source)))
+    widths = [node.format_spec for node in nodes if isinstance(node, ast.FormattedValue)]
+    for node in nodes:
+        if isinstance(node, ast.Constant) and type(node.value) is int:
+            yield node.value
+        elif isinstance(node, ast.JoinedStr) and node not in widths:
+            texts = [part.value for part in node.values if isinstance(part, ast.Constant)]
+            yield from (int(digits) for text in texts for digits in re.findall(r"\b\d+\b", text))
+
+
+def test_the_size_and_the_classes_of_mnist_stand_where_mnist_is():
+    files = [path for path in SOURCES if room(path) in ROOMS_OF_DATA]
+    for path in files:
+        file, found = path.relative_to(PACKAGE).as_posix(), set(numbers(path.read_text()))
+        assert [n for n in found & OF_MNIST.keys() if file not in OF_MNIST[n]] == [], file
+
+
+def test_a_size_in_code_or_in_a_message_is_seen():
+    assert sorted(numbers("x.reshape(-1, 784)")) == [1, 784]
+    assert list(numbers('f"{name:>10}: expected 28 x 28"')) == [28, 28]
+    assert list(numbers('"""An image of 28 rows."""')) == []
 
 
 PROSE = '''\

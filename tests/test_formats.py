@@ -10,7 +10,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tinygrad_mnist import data
@@ -77,10 +77,16 @@ def one_error(*paths, **options):
 
 # ---------------------------------------------------------------- what is read
 
-CSV = text(IMAGES, LABELS)
+
+def under(header, csv):
+    """CSV lines below a header."""
+    return ",".join(map(str, header)) + "\n" + csv
+
+
+CSV, PIXELS = text(IMAGES, LABELS), text(IMAGES)
 ONE_COLUMN = "".join(f"{label}\n" for label in LABELS)
 CUBES = IMAGES.reshape(-1, 28, 28)
-KAGGLE = text(IMAGES, LABELS, ["label", *NAMES])
+KAGGLE = under(["label", *NAMES], CSV)
 QUOTED = [f'"{name}"' for name in [*NAMES, "class"]]
 OPENML = text(np.hstack([IMAGES, LABELS[:, None]]), header=QUOTED)
 KERAS = {"x_train": CUBES, "y_train": LABELS.astype(np.uint8)}
@@ -88,12 +94,12 @@ KERAS |= {"x_test": CUBES[:2], "y_test": LABELS[:2]}
 FILES = {
     "csv without header": (CSV,),
     "csv of Kaggle": (KAGGLE,),
-    "csv with header of pandas": (text(IMAGES, LABELS, ["label", *range(784)]),),
-    "csv with header of numbers only": (text(IMAGES, LABELS, range(785)),),
-    "csv with quoted header": (text(IMAGES, LABELS, [f'"{name}"' for name in ("label", *NAMES)]),),
+    "csv with header of pandas": (under(["label", *range(784)], CSV),),
+    "csv with header of numbers only": (under(range(785), CSV),),
+    "csv with quoted header": (under([f'"{name}"' for name in ("label", *NAMES)], CSV),),
     "csv of OpenML, labels last": (OPENML,),
-    "csv and csv": (text(IMAGES), ONE_COLUMN),
-    "csv and csv with headers": (text(IMAGES, header=NAMES), "label\n" + ONE_COLUMN),
+    "csv and csv": (PIXELS, ONE_COLUMN),
+    "csv and csv with headers": (under(NAMES, PIXELS), "label\n" + ONE_COLUMN),
     "csv with CRLF": (CSV.replace("\n", "\r\n"),),
     "csv with CR": (CSV.replace("\n", "\r"),),
     "csv with BOM": ("\ufeff" + CSV,),
@@ -102,12 +108,12 @@ FILES = {
     "csv with blank lines": (CSV.replace("\n", "\n\n") + "\n  \n",),
     "csv without last newline": (CSV.rstrip("\n"),),
     "csv.gz": (gzip.compress(CSV.encode()),),
-    "csv.gz and csv": (gzip.compress(text(IMAGES).encode()), ONE_COLUMN),
+    "csv.gz and csv": (gzip.compress(PIXELS.encode()), ONE_COLUMN),
     "csv of whole floats": (text(IMAGES.astype(float), LABELS.astype(float)),),
     "idx": (idx(CUBES), idx(LABELS)),
     "idx.gz": (gzip.compress(idx(CUBES)), gzip.compress(idx(LABELS))),
     "idx and csv": (idx(CUBES), ONE_COLUMN),
-    "csv and idx": (text(IMAGES), idx(LABELS)),
+    "csv and idx": (PIXELS, idx(LABELS)),
     "npz of Keras": (npz_bytes(**KERAS),),
     "npz of images and labels": (npz_bytes(images=IMAGES, labels=LABELS),),
     "npz compressed": (
@@ -198,28 +204,29 @@ def test_a_bad_cell_is_named(tmp_path_factory, line, column, value, header):
     (path,) = write(folder, (HEADER if header else "") + with_cell(line, column, value))
     expected = f"pixel {value!r} is not a number from 0 to 255"
     if column == 1:
-        expected = f"label {value!r} is not a digit from 0 to 9"
+        assume(value != "256")  # for a label, this is right
+        expected = f"label {value!r} is not a whole number from 0 to 9999"
     assert one_error(path) == f"{path}: line {line + header}, column {column}: {expected}."
 
 
-@pytest.mark.parametrize("value", ["10", "-1", "5.5", "nan", "", "five", "1e9"])
-def test_a_label_is_a_digit(tmp_path, value):
+@pytest.mark.parametrize("value", ["10000", "-1", "5.5", "nan", "", "five", "1e9"])
+def test_a_label_is_a_whole_number(tmp_path, value):
     message = one_error(*write(tmp_path, with_cell(2, 1, value)))
-    assert f"line 2, column 1: label {value!r} is not a digit from 0 to 9" in message
+    assert f"line 2, column 1: label {value!r} is not a whole number from 0 to 9999" in message
     if value:
         labels = ONE_COLUMN.replace(str(LABELS[2]), value, 1)
-        message = one_error(*write(tmp_path, text(IMAGES), labels))
+        message = one_error(*write(tmp_path, PIXELS, labels))
         assert re.search(rf"labels: line \d, column 1: label {value!r} is", message)
 
 
-EXPECTED = "expected 784 (pixels) or 785 (a label and pixels)"
+EXPECTED = "expected a square number (pixels) or one more (a label and pixels)"
 WRONG_FILES = [
     (("",), "images: empty."),
     (("\n \r\n",), "images: empty."),
     ((gzip.compress(b""),), "images: empty."),
     ((b"\xef\xbb\xbf",), "images: empty."),
     ((",".join(["label", *NAMES]),), "images: a header, and no line below it."),
-    ((",".join(["label", *NAMES]) + "\n" + text(IMAGES),),
+    ((",".join(["label", *NAMES]) + "\n" + PIXELS,),
      "line 2 has 784 columns, but the first line has 785"),
     ((with_cell(2, 7, "1,2"),), "line 2 has 786 columns, but the first line has 785"),
     ((CSV[:-50],), "line 300 has"),
@@ -227,10 +234,10 @@ WRONG_FILES = [
     ((CSV.replace(",", ";"),), f"line 1 has 1 column, {EXPECTED}. It starts with '5;0;0"),
     ((",".join(["7"] * 786),), "line 1 has 786 columns"),
     ((CSV * 2, ONE_COLUMN), "holds labels of its own. Leave out "),
-    ((text(IMAGES),), "holds images only. Name the file of their labels too."),
-    ((text(IMAGES), ONE_COLUMN + "1\n"), "images holds 300 images, but "),
-    ((text(IMAGES), "1,2\n"), "labels: line 1 has 2 columns, expected 1 (a label)"),
-    ((text(IMAGES), CSV), "labels: line 1 has 785 columns, expected 1 (a label)"),
+    ((PIXELS,), "holds images only. Name the file of their labels too."),
+    ((PIXELS, ONE_COLUMN + "1\n"), "images holds 300 images, but "),
+    ((PIXELS, "1,2\n"), "labels: line 1 has 2 columns, expected 1 (a label)"),
+    ((PIXELS, CSV), "labels: line 1 has 785 columns, expected 1 (a label)"),
     ((CSV.encode("utf-16"),),
      "images: line 1 holds a zero byte. Not a text file, or saved as UTF-16?"),
     ((b"\x89PNG\r\n\x1a\n" + b"IHDR",), "images: a PNG picture. `tinygrad-mnist predict` reads"),
@@ -238,8 +245,6 @@ WRONG_FILES = [
     ((gzip.compress(CSV.encode())[:-20],), "images: cannot be read: "),
     ((idx(CUBES),), "holds images only"),
     ((idx(CUBES), idx(LABELS[1:])), "images holds 300 images, but "),
-    ((idx(CUBES), idx(LABELS + 5)), "labels: label 14 at position "),
-    ((idx(CUBES[:, :14]), idx(LABELS)), "images: images of 14 x 28 pixels, expected 28 x 28"),
     ((idx(LABELS), idx(CUBES)), "Were images and labels exchanged?"),
 ]  # fmt: skip
 
@@ -253,7 +258,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     gone = tmp_path / "gone.csv"
     assert one_error(gone) == f"{gone}: cannot be read: No such file or directory."
     assert "Is a directory" in one_error(tmp_path)
-    (images,) = write(tmp_path, text(IMAGES))
+    (images,) = write(tmp_path, PIXELS)
     assert "gone: cannot be read" in one_error(images, tmp_path / "gone")
 
 
@@ -299,7 +304,7 @@ WRONG_ARCHIVES = [
     (npz_bytes(images=IMAGES, labels=np.eye(10)[LABELS]),
      "labels has shape (300, 10), expected (n,). Are the labels one-hot?"),
     (npz_bytes(images=IMAGES[:, 1:], labels=LABELS),
-     "images has shape (300, 783), expected (n, 28, 28) or (n, 784)"),
+     "images has shape (300, 783), expected (n, rows, columns), or (n, pixels) of square images"),
     (npz_bytes(images=IMAGES[:, 0], labels=LABELS), "images has shape (300,), expected"),
     (npz_bytes(images=IMAGES[:0], labels=LABELS[:0]), "images.npy announces 0 x 784 elements"),
     (npz_bytes(images=IMAGES.astype(str), labels=LABELS),
@@ -314,16 +319,16 @@ WRONG_ARCHIVES = [
      "images[2, 3, 4] is nan, not"),
     (npz_bytes(images=changed(CUBES, 299, 256), labels=LABELS), "images[299, 0, 0] is 256.0, not"),
     (npz_bytes(images=IMAGES, labels=changed(LABELS, 7, 2.5)),
-     "labels[7] is 2.5, not a digit from 0 to 9"),
-    (npz_bytes(images=IMAGES, labels=changed(LABELS, 7, np.nan)), "labels[7] is nan, not a digit"),
-    (npz_bytes(images=IMAGES, labels=LABELS + 9), "labels[0] is 14, not a digit"),
+     "labels[7] is 2.5, not a whole number from 0 to 9999"),
+    (npz_bytes(images=IMAGES, labels=changed(LABELS, 7, np.nan)), "labels[7] is nan, not a whole"),
+    (npz_bytes(images=IMAGES, labels=LABELS + 9999), "labels[0] is 10004, not a whole"),
     (npz_bytes(images=IMAGES, labels=LABELS)[:-100], "not an npz file of arrays, or damaged: "),
     (gzip.compress(npz_bytes(images=IMAGES, labels=LABELS)),
      "not an npz file of arrays, or damaged: "),
     (other_zip(zipfile.ZIP_BZIP2), "images.npy is compressed in a way that NumPy does not use"),
     (npz_with_header(descr("|u1", (10, 784)), bytes(10)),
-     "announces 7840 bytes, but 7830 of them are missing"),
-    (npz_with_header(descr("|u1", (10, 784)), bytes(7841)), "more data follows the 7840 bytes"),
+     "announces 7,840 bytes, but 7,830 of them are missing"),
+    (npz_with_header(descr("|u1", (10, 784)), bytes(7841)), "more data follows the 7,840 bytes"),
     (npz_with_header(descr("|u1", (-10, -784)), bytes(7840)),
      "not an npz file of arrays, or damaged: "),
     (npz_with_header(descr("|u1", (1 << 40, 784))),
@@ -354,8 +359,8 @@ def test_labels_beside_an_npz_file_are_refused(tmp_path):
 
 @pytest.fixture(scope="module")
 def bomb():
-    """64 MB of one byte, in 64 kB."""
-    return lambda byte: gzip.compress(byte * (1 << 26), 1)
+    """16 MB of one byte, in 16 kB."""
+    return lambda byte: gzip.compress(byte * (1 << 24), 1)
 
 
 def peak(action):
@@ -371,7 +376,7 @@ def peak(action):
 @pytest.mark.parametrize(
     ("byte", "message"),
     [
-        (b"0", "line 1 has more than 25120 characters"),
+        (b"0", "line 1 has more than 1048576 characters"),
         (b"\n", "lines, which cannot be right for a file of this size"),
         (b"0,", "line 1 has more than"),
     ],
@@ -386,10 +391,10 @@ def test_a_gzip_bomb_stops_early(tmp_path, bomb, byte, message):
 @pytest.mark.parametrize(
     "content",
     [
-        npz_with_header(descr("|u1", (10, 784)), bytes(1 << 26)),
-        npz_with_header(descr("|u1", (1 << 40, 784)), bytes(1 << 26)),
-        npz_with_header(descr("|O", (10, 784)), bytes(1 << 26)),
-        npz_with_header(descr("|V99999999", ()), bytes(1 << 26)),
+        npz_with_header(descr("|u1", (10, 784)), bytes(1 << 24)),
+        npz_with_header(descr("|u1", (1 << 40, 784)), bytes(1 << 24)),
+        npz_with_header(descr("|O", (10, 784)), bytes(1 << 24)),
+        npz_with_header(descr("|V99999999", ()), bytes(1 << 24)),
     ],
     ids=["more than announced", "less than announced", "objects", "one large element"],
 )
@@ -400,7 +405,7 @@ def test_a_zip_bomb_stops_early(tmp_path, content):
 
 def test_a_header_of_another_version_is_not_read(tmp_path):
     file = io.BytesIO(npz_bytes(labels=LABELS))
-    member = b"\x93NUMPY\2\0" + struct.pack("<I", 1 << 26) + bytes(1 << 26)
+    member = b"\x93NUMPY\2\0" + struct.pack("<I", 1 << 24) + bytes(1 << 24)
     with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("images.npy", member)
     (path,) = write(tmp_path, file.getvalue())
@@ -430,9 +435,8 @@ def loads_or_says_why(path, *labels):
     with contextlib.suppress(data.DataError, data.DataWarning):
         images, digits = data.load(path, *labels)
         assert len(images) == len(digits)
-        assert images.shape[1] == 784
         assert 0 <= images.min() <= images.max() <= 255
-        assert set(digits.tolist()) <= set(range(10))
+        assert 0 <= digits.min() <= digits.max() < 10_000
 
 
 STARTS = [b"", b"PK\3\4", b"\0\0\x08\3", b"\x1f\x8b\x08", b"\xff\xfe", b"\xef\xbb\xbf"]
@@ -481,8 +485,9 @@ def test_the_images_of_mnist_are_in_one_set_only():
     data.refuse_overlap(IMAGES[:100], IMAGES[100:])
 
 
-@pytest.mark.parametrize(("images", "validation"), [(4, 0.1), (1, 0.9)])
+@pytest.mark.parametrize(("images", "validation"), [("4 images are", 0.1), ("1 image is", 0.9)])
 def test_too_few_images_to_hold_some_out_are_refused(images, validation):
-    message = f"^{images} images are too few to hold out a fraction of {validation}"
+    count = int(images.split()[0])
+    message = f"^{images} too few to hold out a fraction of {validation}"
     with pytest.raises(data.DataError, match=message):
-        train(Recipe(name="small", validation=validation), IMAGES[:images], LABELS[:images])
+        train(Recipe(name="small", validation=validation), IMAGES[:count], LABELS[:count])

@@ -10,9 +10,10 @@ import onnx
 import pytest
 
 from tinygrad_mnist import byhand, export, nn
-from tinygrad_mnist.evaluation import figures
+from tinygrad_mnist.data import Dataset
+from tinygrad_mnist.runs import Sets, run
 from tinygrad_mnist.store import PredictionLog, StoreError, write_csv
-from tinygrad_mnist.training import Recipe, Sets, run
+from tinygrad_mnist.training import Recipe
 
 
 def written(write, model, *arguments, **options):
@@ -40,10 +41,10 @@ def test_a_log_says_in_its_header_whose_it_is_and_of_which_version(path):
     content = path.read_bytes()
     assert content[:16] == b"SQLite format 3\0"
     assert content[68:72] == b"mnis"  # application_id, which `file` and SQLite look at
-    assert int.from_bytes(content[60:64]) == 1  # user_version
+    assert int.from_bytes(content[60:64]) == 2  # user_version
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA application_id").fetchone() == (0x6D6E6973,)
-        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
     db.close()
 
 
@@ -168,15 +169,14 @@ def test_npz_holds_w1_b1_w2_b2_uncompressed_and_in_that_order(derivation, tmp_pa
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A run with every text file; nothing is drawn, which takes longer than all the rest."""
+    """A run with every text file."""
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (60, 784), dtype=np.uint8)
     labels = np.arange(60) % 10
+    train, test = (Dataset.of(images[part], labels[part]) for part in (slice(40), slice(40, None)))
     recipe = Recipe("é", "two\nlines", hidden=(4,), epochs=1, validation=0.5)
     folder = tmp_path_factory.mktemp("runs") / "r"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "draw", lambda *_: {"curves": b"PNG"})
-        run(recipe, folder, Sets((images[:40], labels[:40]), (images[40:], labels[40:]), {}))
+    run(recipe, folder, Sets(train, test, {}))
     return folder
 
 

@@ -540,7 +540,7 @@ class Derivation:
                 return exact(term.sample(rng, shape))
             hundredths = [n for n in range(1 if term.positive else -200, 201) if n]
             count = int(np.prod(shape))
-            drawn = [sympy.Rational(rng.choice(hundredths), 100) for _ in range(count)]
+            drawn = [sympy.Float(rng.choice(hundredths), 2 * DIGITS) / 100 for _ in range(count)]
             return exact(np.reshape(drawn, shape))
 
         values = self.readings[seed, option] = Values(self, sizes, draw)
