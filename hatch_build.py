@@ -1,4 +1,4 @@
-"""Puts the tutorials into a wheel: as texts, since a name with dashes is no module's."""
+"""Puts into a wheel what lies beside the package: the tutorials, and a starting point."""
 
 from pathlib import Path
 from typing import Any
@@ -6,12 +6,19 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class Tutorials(BuildHookInterface):
-    """Adds `tinygrad_mnist/notebooks`, where `tinygrad_mnist.tutorials` looks for them."""
+class Beside(BuildHookInterface):
+    """Adds `tinygrad_mnist/notebooks` and `tinygrad_mnist/new`, where the package looks for them.
+
+    As texts: a name with dashes is no module's, and the code of the starting point is a user's.
+    """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """An editable install finds them in the checkout, and needs no copy."""
-        if version == "standard":
-            for script in Path(self.root, "tutorials").glob("[0-9]*.py"):
-                target = f"tinygrad_mnist/notebooks/{script.stem}.txt"
-                build_data["force_include"][str(script)] = target
+        if version != "standard":
+            return
+        included = build_data["force_include"]
+        for script in Path(self.root, "tutorials").glob("[0-9]*.py"):
+            included[str(script)] = f"tinygrad_mnist/notebooks/{script.stem}.txt"
+        start = Path(self.root, "starter")
+        for name in (start / "FILES").read_text(encoding="utf-8").split():
+            included[str(start / name)] = f"tinygrad_mnist/new/{name}.txt"

@@ -32,6 +32,13 @@ with tempfile.TemporaryDirectory() as folder:
 there = sorted(path.stem for path in (Path(__file__).parents[1] / "tutorials").glob("[0-9]*.py"))
 assert notebooks == there, f"notebooks from the wheel: {notebooks}, scripts: {there}"
 
+with tempfile.TemporaryDirectory() as folder:
+    run("new", folder)
+    written = {path.relative_to(folder) for path in Path(folder).rglob("*") if path.is_file()}
+start = Path(__file__).parents[1] / "starter"
+listed = {Path(name) for name in (start / "FILES").read_text().split()}
+assert written == listed, f"new writes {written} from the wheel, and the checkout lists {listed}"
+
 metrics = json.loads(run("train", "--set", "epochs=1", "--json"))
 accuracy = metrics["test"]["accuracy"]
 assert accuracy > 0.9, f"one epoch reached only {accuracy}"

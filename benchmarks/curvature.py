@@ -5,9 +5,10 @@ from statistics import median
 import numpy as np
 import torch
 from results import ROUNDS, compared, save
+from threads import race
 
 from tinygrad_mnist import grad, nn, tensor
-from tinygrad_mnist.benchmark import Training, model_of, race, timed
+from tinygrad_mnist.benchmark import Training, model_of, timed
 from tinygrad_mnist.data import load_mnist
 
 

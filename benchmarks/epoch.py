@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from results import ROUNDS, compared, save
 from sklearn.neural_network import MLPClassifier
+from threads import race
 
 from tinygrad_mnist.benchmark import (
     LR,
@@ -23,7 +24,6 @@ from tinygrad_mnist.benchmark import (
     WEIGHT_DECAY,
     Training,
     multiply_matrices,
-    race,
     timed,
     train_by_hand,
     train_by_tape,

@@ -9,9 +9,10 @@ from statistics import median
 
 import numpy as np
 from results import ROUNDS, save
+from threads import race
 
 from tinygrad_mnist import nn, optim
-from tinygrad_mnist.benchmark import chain, race, timed
+from tinygrad_mnist.benchmark import chain, timed
 
 SIZES = {
     "chain": (10_000, 20_000, 40_000, 80_000),

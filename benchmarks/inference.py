@@ -4,9 +4,10 @@ from statistics import median
 
 import torch
 from results import ROUNDS, compared, save
+from threads import race
 
 from tinygrad_mnist import bridge
-from tinygrad_mnist.benchmark import Training, answer, model_of, race, timed
+from tinygrad_mnist.benchmark import Training, answer, model_of, timed
 from tinygrad_mnist.data import load_mnist
 
 

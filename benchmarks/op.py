@@ -12,9 +12,9 @@ import autograd.numpy as anp
 import numpy as np
 import torch
 from results import ROUNDS, compared, save
+from threads import race
 
 from tinygrad_mnist import tensor
-from tinygrad_mnist.benchmark import race
 
 LENGTH = 4000
 X, B, A = np.ones(4, np.float32), np.full(4, 1.0001, np.float32), np.full(4, 1e-6, np.float32)
@@ -57,7 +57,6 @@ def seconds(work, number):
 
 
 def main():
-    torch.set_num_threads(1)
     rows = []
     for trained in (False, True):
         works = {

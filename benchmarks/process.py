@@ -12,30 +12,35 @@ from pathlib import Path
 from statistics import median
 
 from results import ROUNDS, compared, save
+from threads import check, race
 
-from tinygrad_mnist.benchmark import race, start_python
+from tinygrad_mnist.benchmark import start_python
 
+LIBRARIES = {"tinygrad_mnist": "NumPy", "torch": "PyTorch"}
 PROGRAM = Path(__file__).parent / "cold_start.py"
 
 
 def run(package, seen):
-    """Seconds of one process; its accuracy and peak memory in MB are appended to `seen`."""
+    """Seconds of one process; `seen` gets its accuracy, its threads and its peak memory in MB."""
     start = time.perf_counter()
     child = subprocess.Popen([sys.executable, PROGRAM, package], stdout=subprocess.PIPE, text=True)
     printed = child.stdout.read()
     _, status, usage = os.wait4(child.pid, 0)
     seconds = time.perf_counter() - start
     assert status == 0
-    seen.append((float(printed), usage.ru_maxrss / 1024))
+    check(package, usage.ru_utime + usage.ru_stime, seconds)
+    accuracy, threads = printed.split()
+    seen.append((float(accuracy), int(threads), usage.ru_maxrss / 1024))
     return seconds
 
 
 def main():
-    seen = {"tinygrad_mnist": [], "torch": []}
+    seen = {name: [] for name in LIBRARIES}
     times = race({name: lambda number, name=name: run(name, seen[name]) for name in seen}, ROUNDS)
-    rows = []
+    rows, threads = [], {}
     for name, of in times.items():
-        accuracies, megabytes = zip(*seen[name], strict=True)
+        accuracies, counts, megabytes = zip(*seen[name], strict=True)
+        threads[LIBRARIES[name]] = max(counts)
         rows.append(
             {"process": f"training with {name}", "seconds": median(of)}
             | compared(times, name, "torch")
@@ -50,7 +55,7 @@ def main():
         {"process": f"import {name}", "seconds": median(of)} | compared(imports, name, "numpy")
         for name, of in imports.items()
     ]
-    save("process", rows)
+    save("process", rows, threads=threads)
 
 
 if __name__ == "__main__":

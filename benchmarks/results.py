@@ -1,7 +1,9 @@
-"""Where the measurements are kept: one JSON file per question, with its machine and command."""
+"""Where the measurements are kept: one JSON file per question, with machine, threads, command."""
 
 import json
 from pathlib import Path
+
+from threads import threads
 
 from tinygrad_mnist.benchmark import machine, ratios
 
@@ -14,6 +16,7 @@ def save(question, rows, **notes):
     FOLDER.mkdir(exist_ok=True)
     content = {
         "machine": machine(),
+        "threads": threads(),
         "command": f"python benchmarks/{question}.py",
         "rounds": ROUNDS,
         **notes,

@@ -234,12 +234,12 @@ WRONG = {
         r"\(2, 1\) but the target \(2,\)\. .*target\.reshape\(\(2, 1\)\)",
     ),
     "saliency of one number": (
-        lambda: nn.MLP((2, 3)).saliency(np.ones((1, 2), np.float32), 1),
+        lambda: nn.Classifier(nn.MLP((2, 3))).saliency(np.ones((1, 2), np.float32), 1),
         ValueError,
         f"saliency {CLASSES}",
     ),
     "saliency of a class too many": (
-        lambda: nn.MLP((2, 3)).saliency(np.ones((1, 2), np.float32), [3]),
+        lambda: nn.Classifier(nn.MLP((2, 3))).saliency(np.ones((1, 2), np.float32), [3]),
         ValueError,
         "from 0 to 2",
     ),

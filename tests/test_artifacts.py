@@ -14,7 +14,8 @@ from safetensors.numpy import load_file
 
 from tinygrad_mnist import byhand
 from tinygrad_mnist.data import load_mnist, normalize
-from tinygrad_mnist.training import Recipe, load_trained
+from tinygrad_mnist.runs import load_trained
+from tinygrad_mnist.training import Recipe
 
 ARTIFACTS = Path(__file__).parent.parent / "artifacts"
 RUNS = ["default", "seed-a"]
@@ -32,9 +33,9 @@ def test_every_form_of_the_weights_says_the_same(run):
     recipe = Recipe.load(str(run / "config.toml"))
     images, _ = load_mnist(None)
     X = normalize(images[:64], recipe.normalize)
-    expected = load_trained(run).model.predict_proba(X)
+    expected = load_trained(run).classifier.predict_proba(X)
     assert len(load_file(run / "model.safetensors")) == 4
-    from_safetensors = load_trained(run, run / "model.safetensors").model
+    from_safetensors = load_trained(run, run / "model.safetensors").classifier
     np.testing.assert_array_equal(from_safetensors.predict_proba(X), expected)
     paper = byhand.MLP.load(run / "weights.npz", recipe.activation)
     np.testing.assert_allclose(paper.predict_proba(X), expected, atol=1e-6)

@@ -1,6 +1,8 @@
 """The benchmark: contestants take turns at the same work, and the page shows what was measured."""
 
+import importlib
 import json
+import os
 import runpy
 import sys
 from functools import partial
@@ -8,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from tinygrad_mnist import benchmark
 from tinygrad_mnist.cli import main
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+QUESTIONS = [path.stem for path in (BENCHMARKS / "results").glob("*.json")]
 
 
 @pytest.fixture
@@ -79,3 +83,56 @@ def test_contestants_had_equal_accuracies():
             cells.setdefault((row["batch"], row["hidden"]), []).append(row["accuracy"])
     assert len(cells) == 9
     assert all(max(of) - min(of) <= 1e-3 for of in cells.values())
+
+
+# ---------------------------------------------------------------- one thread for each
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """What holds all libraries to one thread; the environment that it changes is put back."""
+    monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
+    module = importlib.import_module("threads")
+    for name in module.ONE:
+        monkeypatch.setenv(name, "")
+    return module
+
+
+def test_contestants_race_on_one_thread(threads):
+    with threadpool_limits(limits=2):
+        seen = []
+        threads.race({"a": lambda number: seen.append(threads.threads()["NumPy"]) or 1.0}, rounds=1)
+    assert seen == [1, 1]
+    assert os.environ["OMP_NUM_THREADS"] == "1"
+
+
+def test_a_contestant_with_several_threads_is_refused(threads):
+    threads.check("a", busy=10.5, seconds=10.0)
+    with pytest.raises(AssertionError, match=r"^a kept 1\.9 cores busy"):
+        threads.check("a", busy=19.0, seconds=10.0)
+
+
+def test_every_turn_is_looked_at(threads, monkeypatch):
+    seen = []
+    monkeypatch.setattr(threads, "check", lambda name, busy, seconds: seen.append((name, busy)))
+    threads.race(dict.fromkeys("ab", lambda number: sum(range(10**6))), rounds=1)
+    assert [name for name, busy in seen if busy > 0.01] == ["a", "b"]
+
+
+def shown_threads(monkeypatch, recorded):
+    """What the page says of the threads, where the results hold those of `recorded`."""
+    monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
+    said = runpy.run_path(str(BENCHMARKS / "page.py"))["threads"]
+    monkeypatch.setitem(said.__globals__, "load", lambda question: recorded.get(question, {}))
+    return said()
+
+
+def test_the_page_says_what_the_results_do_not(monkeypatch):
+    said = shown_threads(monkeypatch, {"op": {"threads": {"NumPy": 1}}})
+    assert "Some results do not say on how many threads" in said
+    assert said.endswith(": `epoch`, `process`, `curvature`, `inference`, `growth`.")
+
+
+def test_the_page_says_the_threads_of_each_library(monkeypatch):
+    both = {name: {"threads": {"PyTorch": 1, "NumPy": 1}} for name in QUESTIONS}
+    assert "Threads of each library: NumPy 1, PyTorch 1." in shown_threads(monkeypatch, both)

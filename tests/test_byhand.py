@@ -79,7 +79,7 @@ def test_saliency_agrees_with_central_differences_of_the_logits(drawn):
 def test_saliency_by_hand_equals_the_tapes(drawn):
     paper, X, classes = drawn
     by_hand = paper.saliency(X, classes)
-    by_tape = bridge.to_module(paper).saliency(X, classes)
+    by_tape = nn.Classifier(bridge.to_module(paper)).saliency(X, classes)
     assert by_hand.shape == by_tape.shape == X.shape
     assert np.abs(by_hand - by_tape).max() <= 1e-12 * max(by_hand.max(), 1)
 
@@ -145,7 +145,8 @@ def test_probabilities_and_labels():
     probabilities = paper.predict_proba(X)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-15)
     assert paper.predict_label(X).tolist() == probabilities.argmax(axis=1).tolist()
-    np.testing.assert_allclose(bridge.to_module(paper).predict_proba(X), probabilities, rtol=1e-12)
+    by_tape = nn.Classifier(bridge.to_module(paper))
+    np.testing.assert_allclose(by_tape.predict_proba(X), probabilities, rtol=1e-12)
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
@@ -213,11 +214,11 @@ def test_what_is_no_npz_file_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([0, -1], "from 0 to 3, as there are 4 classes, but they go from -1 to 0"),
+        ([0, -1], "Labels number the classes and must lie from 0 to 3, but they go from -1 to 0"),
         ([0, 4], "but they go from 0 to 4"),
         ([0.0, 1.0], r"\(2,\) of whole numbers, one class each, but these are \(2,\) of float64"),
         ([[0], [1]], r"but these are \(2, 1\) of int64"),
-        ([1], r"2 examples need labels \(2,\)"),
+        ([1], r"A batch of 2 needs labels \(2,\)"),
     ],
 )
 def test_labels_that_are_no_classes_are_refused_by_both_derivations(loss, labels, message):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tinygrad_mnist import checking, nn
+from tinygrad_mnist.owncode import opened
 
 MINE = """
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ def test_what_is_right_agrees_and_leaves_python_as_it_was(command, tmp_path, ask
 def test_a_module_is_checked_with_its_parameters_and_keeps_them(command, files):
     _, out, _ = command("gradcheck", "own/mine.py:Scale", "--shape", "5,3", "--arg", "features=3")
     assert "derivatives of 1 input and 3 parameters agree" in out
-    with checking.defined("own/mine.py:scale") as scale:
+    with opened("own/mine.py:scale") as scale:
         before = {name: id(p) for name, p in scale.named_parameters()}
         found = checking.check(scale, [(2, 3)], {})
         assert {name: id(p) for name, p in scale.named_parameters()} == before

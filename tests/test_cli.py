@@ -34,9 +34,9 @@ def digits(mnist):
 @pytest.fixture
 def small_data(digits, monkeypatch):
     """Make `train` see a thousand images only."""
-    monkeypatch.setattr("tinygrad_mnist.training.runs.load_mnist", lambda how: digits)
-    monkeypatch.setattr("tinygrad_mnist.training.runs.load_mnist_test", lambda how: digits)
-    monkeypatch.setattr("tinygrad_mnist.training.results.load_mnist", lambda how: digits)
+    monkeypatch.setattr("tinygrad_mnist.runs.sets.load_mnist", lambda how: digits)
+    monkeypatch.setattr("tinygrad_mnist.runs.sets.load_mnist_test", lambda how: digits)
+    monkeypatch.setattr("tinygrad_mnist.runs.reproduction.load_mnist", lambda how: digits)
 
 
 # ---------------------------------------------------------------- what works
@@ -326,12 +326,13 @@ def test_the_speed_shown_counts_the_images_that_are_trained_on(command, monkeypa
 
 
 @pytest.mark.usefixtures("own_files")
-def test_mnist_stands_in_for_the_set_not_given(command, monkeypatch, digits):
+def test_mnist_can_be_asked_for_to_test_on_and_stands_in_to_train_on(command, monkeypatch, digits):
     images, labels = digits
-    runs, epoch = "tinygrad_mnist.training.runs", ("--json", "--set", "epochs=1", "hidden=[16]")
+    runs, epoch = "tinygrad_mnist.runs.sets", ("--json", "--set", "epochs=1", "hidden=[16]")
     monkeypatch.setattr(f"{runs}.load_mnist_test", lambda how: (images[900:], labels[900:]))
-    code, out, _ = command("train", "--data", "mine.csv", "--out", "a", *epoch)
-    assert (code, json.loads(out)["files"]) == (0, {"data": "mine.csv"})
+    files = "--data mine.csv --test-data mnist --out a"
+    code, out, _ = command("train", *files.split(), *epoch)
+    assert (code, json.loads(out)["files"]) == (0, {"data": "mine.csv", "test_data": "mnist"})
     assert json.loads(out)["test"]["correct"] + json.loads(out)["test"]["incorrect"] == 100
     monkeypatch.setattr(f"{runs}.load_mnist", lambda how: (images[:500], labels[:500]))
     code, out, _ = command("train", "--test-data", "both.npz", "--out", "b", *epoch)
@@ -347,7 +348,8 @@ def test_mnist_stands_in_for_the_set_not_given(command, monkeypatch, digits):
             "800 of the 800 test images are also training images",
         ),
         ("--data mine.csv --test-data gone.csv", "gone.csv: cannot be read: No such file"),
-        ("--data images.csv", "images.csv: holds images only"),
+        ("--data images.csv --test-data mnist", "images.csv: holds images only"),
+        ("--data mine.csv", "mine.csv: nothing to test on. Name other images like these: --test"),
         ("--labels labels.csv", "--labels belongs to --data"),
         ("--data mine.csv --test-labels labels.csv", "--test-labels to --test-data"),
         (

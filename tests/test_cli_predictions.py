@@ -14,8 +14,9 @@ import safetensors.numpy
 from PIL import Image
 
 from tinygrad_mnist import data, export, nn
+from tinygrad_mnist.runs import find_run, load_trained, run
 from tinygrad_mnist.store import PredictionLog
-from tinygrad_mnist.training import Recipe, find_run, load_trained, run
+from tinygrad_mnist.training import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +30,8 @@ def trained(digits, tmp_path_factory):
     """Folders of two runs on a thousand images; the second has dropout and other pixel ranges."""
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tinygrad_mnist.training.runs.load_mnist", lambda how: digits)
-        patch.setattr("tinygrad_mnist.training.runs.load_mnist_test", lambda how: digits)
+        patch.setattr("tinygrad_mnist.runs.sets.load_mnist", lambda how: digits)
+        patch.setattr("tinygrad_mnist.runs.sets.load_mnist_test", lambda how: digits)
         run(Recipe.load("seed-a").changed(["epochs=2", "hidden=[16]"]), folder / "seed-a")
         run(Recipe.load("relu-adam").changed(["epochs=2", "hidden=[16, 12]"]), folder / "relu-adam")
     return folder
@@ -39,7 +40,8 @@ def trained(digits, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def in_a_folder_with_a_run(tmp_path, monkeypatch, trained, digits):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(data, "load_mnist_test", lambda how: digits)
+    for module in ("data", "runs.sets"):
+        monkeypatch.setattr(f"tinygrad_mnist.{module}.load_mnist_test", lambda how: digits)
     copy("seed-a", trained, tmp_path)
 
 
@@ -151,7 +153,7 @@ def test_predict_reads_files_arrays_and_test_images_and_log_lists_them(command, 
     assert command("log")[1] == out
     rows = json.loads(command("log", "runs/seed-a/predictions.db", "--json")[1])
     assert [row["source"] for row in rows] == sources
-    model = load_trained(tmp_path / "runs/seed-a").model
+    model = load_trained(tmp_path / "runs/seed-a").classifier
     expected = model.predict_proba(data.normalize(digits[0][[1, 5]], "seed"))
     for i in (1, 3, 5):
         np.testing.assert_allclose(rows[i]["probabilities"], expected[0], rtol=1e-5)
@@ -185,7 +187,7 @@ def test_log_filters_and_exports_csv(command, digits):
     wrong = [row for row in both if row["label"] != row["predicted"]]
     assert listed("--wrong") == wrong != []
     fours = [row for row in both if 4 in (row["label"], row["predicted"])]
-    assert listed("--digit", "4") == fours != []
+    assert listed("--class", "4") == listed("--digit", "4") == fours != []
     code, out, _ = command("log", "mine.db", "--wrong", "--csv", "new/wrong.csv")
     assert (code, out) == (0, f"{len(wrong)} predictions in new/wrong.csv\n")
     with open("new/wrong.csv", newline="") as file:  # noqa: PTH123
@@ -277,8 +279,8 @@ def write_log(path, count):
     [
         ("log empty.db", "note: empty.db is empty. `tinygrad-mnist predict` adds to it."),
         ("log old.db --wrong", "none of the predictions in old.db is listed with --wrong."),
-        ("log old.db --digit 7 --wrong", "is listed with --digit --wrong. Leave that out"),
-        ("log old.db --run seed-a --digit 7", "is listed with --run --digit."),
+        ("log old.db --class 7 --wrong", "is listed with --class --wrong. Leave that out"),
+        ("log old.db --run seed-a --digit 7", "is listed with --run --class."),
     ],
 )
 def test_an_empty_list_says_why_it_is_empty(command, tmp_path, asked, said):
@@ -380,7 +382,8 @@ def contents(folder):
         ),
         ("log old.db --run seed-b --csv all.csv", "no prediction is of a run 'seed-b'"),
         ("log empty.db --run seed-a", "no prediction is of a run 'seed-a'. It is empty."),
-        ("log old.db --digit 10", "--digit is one of 0 to 9, but is 10"),
+        ("log old.db --digit 10", "no prediction is of a class '10'. Those in it: 0, 1, 2, 3, "),
+        ("log empty.db --class cat", "no prediction is of a class 'cat'. It is empty."),
         ("export runs/seed-a --ancestor --format onnx", "it takes neither --format nor --out"),
     ],
 )

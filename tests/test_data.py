@@ -129,17 +129,10 @@ def test_a_missing_file_is_named(tmp_path):
         data.read_idx(tmp_path / "nowhere", 3)
 
 
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        (np.array([1, 2, 3]), "2 images, but .* 3 labels"),
-        (np.array([1, 10]), "label 10 at position 1"),
-    ],
-)
-def test_images_and_labels_must_belong_together(tmp_path, labels, message):
+def test_images_and_labels_must_belong_together(tmp_path):
     (tmp_path / "images").write_bytes(idx(IMAGES))
-    (tmp_path / "labels").write_bytes(idx(labels))
-    with pytest.raises(data.DataError, match=message):
+    (tmp_path / "labels").write_bytes(idx(np.array([1, 2, 3])))
+    with pytest.raises(data.DataError, match=r"2 images, but .* 3 labels"):
         data.read_idx_pair(tmp_path / "images", tmp_path / "labels")
 
 
@@ -177,8 +170,8 @@ def test_one_hot():
 
 
 NO_CLASSES = [
-    ([0, -1], ValueError, r"position 1 is -1, but 3 classes are numbered from 0 to 2"),
-    (np.array([0, 3], np.uint8), ValueError, "position 1 is 3, but 3 classes"),
+    ([0, -1], ValueError, r"position 1 is -1, but classes are numbered from 0 to 2"),
+    (np.array([0, 3], np.uint8), ValueError, "position 1 is 3, but classes are numbered"),
     ([0.0, 1.0], TypeError, "whole numbers from 0 to 2, but these are float64"),
     ([True, False], TypeError, "but these are bool"),
     (["1", "2"], TypeError, "whole numbers"),

@@ -101,11 +101,15 @@ def loaded(**options):
         return on_paper(byhand.MLP.load(Path(folder) / "w.npz", **options))
 
 
+def read(model):
+    return [repr(model), nn.Classifier(model).predict_proba(X)]
+
+
 def read_back(**options):
     with tempfile.TemporaryDirectory() as folder:
         network().save(Path(folder) / "w.npz")
         model = export.read_npz(Path(folder) / "w.npz", **options)
-    return [repr(model), model.eval().predict_proba(X)]
+    return read(model)
 
 
 def filled(fill, **options):
@@ -241,7 +245,6 @@ EFFECTS = {
         {"rng": (None, np.random.default_rng(1))},
     ),
     "normalize": (lambda **o: [data.normalize(PIXELS, **o)], {"how": ("unit", "seed")}),
-    "one_hot": (lambda **o: [data.one_hot(TARGETS, **o)], {"classes": (10, 3)}),
     "load_mnist_test": (
         lambda **o: [data.load_mnist_test(**o)[0][:9]],
         {"normalize": ("unit", "standardize")},
@@ -309,7 +312,7 @@ EFFECTS = {
         },
     ),
     "nn.MLP": (
-        lambda **o: [repr(m := nn.MLP((3, 4, 3), rng=rng(), **o)), m.eval().predict_proba(X)],
+        lambda **o: read(nn.MLP((3, 4, 3), rng=rng(), **o)),
         {
             "activation": ("relu", "tanh"),
             "output": ("softmax", "sigmoid"),

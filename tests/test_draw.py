@@ -99,7 +99,7 @@ def test_texts_are_escaped_and_described_in_words(tmp_path):
     assert "<script>" not in str(picture)
     root = ET.fromstring(str(picture))
     assert root.get("role") == "img"
-    assert root.find(f"{SVG}title").text == "Graph of 1 leaves and 1 operations: <script>&."
+    assert root.find(f"{SVG}title").text == "Graph of 1 leaf and 1 operation: <script>&."
     assert picture._repr_svg_() == str(picture)
     picture.save(tmp_path / "graph.svg")
     assert (tmp_path / "graph.svg").read_text(encoding="utf-8") == str(picture)

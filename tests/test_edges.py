@@ -5,9 +5,12 @@ import warnings
 
 import numpy as np
 import pytest
+from samples import CASE_NAMES, CASES
 
 from tinygrad_mnist import nn
-from tinygrad_mnist.autodiff import Tensor, grad, gradcheck, gradgradcheck, ops, tensor
+from tinygrad_mnist.autodiff import Tensor, grad, gradcheck, gradgradcheck, op, ops, tensor
+from tinygrad_mnist.autodiff.graph import NUMPY
+from tinygrad_mnist.nn import functional as F
 
 INF, NAN = np.inf, np.nan
 
@@ -202,6 +205,53 @@ def test_a_list_of_floats_never_widens_and_keeps_its_digits(numbers, dtype):
             np.testing.assert_array_equal(out.data, expected)
 
 
+WITH_A_LIST = {
+    "x * [1, 2]": lambda x: x * [1, 2],
+    "[1, 2] - x": lambda x: [1, 2] - x,
+    "x ** (1, 2)": lambda x: x ** (1, 2),
+    "x @ [1, 2]": lambda x: x @ [1, 2],
+    "x @ [0.5, 2.0]": lambda x: x @ [0.5, 2.0],
+    "[[1, 2]] @ x": lambda x: [[1, 2]] @ x,
+    "np.maximum": lambda x: np.maximum(x, [1, 2]),
+    "np.where": lambda x: np.where([1, 0], x, [1, 2]),
+    "np.concatenate": lambda x: np.concatenate([x, [1, 2]]),
+    "np.vstack": lambda x: np.vstack([[0.5, 2.0], x]),
+    "np.hstack": lambda x: np.hstack([[1, 2], x]),
+    "np.stack": lambda x: np.stack([x, [1, 2]]),
+    "np.dot": lambda x: np.dot(x, [1, 2]),
+    "np.inner": lambda x: np.inner([1, 2], x),
+    "np.outer": lambda x: np.outer([1, 2], x),
+    "linear": lambda x: nn.functional.linear([[3, 4]], x.reshape(2, 1), [1]),
+    "mse_loss": lambda x: nn.functional.mse_loss(x, [1, 2]),
+}
+
+
+@pytest.mark.parametrize("function", WITH_A_LIST.values(), ids=WITH_A_LIST)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_list_of_whole_numbers_never_widens(function, dtype):
+    x = tensor(np.array([1.0, 2.0], dtype), requires_grad=True)
+    out = function(x)
+    assert out.dtype == dtype
+    np.testing.assert_array_equal(out.data, function(x.astype(np.float64)).data)
+
+
+def test_a_list_of_whole_numbers_follows_a_single_number_and_is_whole_beside_others():
+    assert (tensor(2.0) * [1, 2]).dtype == np.float32
+    assert (tensor([1, 2]) * [1, 2]).dtype == np.int64
+
+
+def test_a_list_of_places_stays_whole():
+    @op
+    def pick(x, places):
+        return x[places]
+
+    pick.vjp(lambda g, out, x, places: ops.scatter(g, shape=x.shape, key=places), None)
+    x = tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert pick(x, [1, 1]).data.tolist() == [[3.0, 4.0], [3.0, 4.0]]
+    assert ops.cross_entropy(x, [1, 0]).shape == (2,)
+    assert op(lambda x, places: x[places])(x, [1]).shape == (1, 2)
+
+
 @pytest.mark.parametrize("bias", [np.float64([0.5, 1]), np.float32([0.5, 1]), np.float64(0.5)])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_the_fused_linear_layer_has_the_dtype_of_the_composed_one(bias, dtype):
@@ -362,3 +412,72 @@ def test_copies_of_copies_of_the_smallest_graph():
     x2, y2 = copy.deepcopy(copy.deepcopy((x, x * x)))
     y2.backward()
     assert x2.grad.item() == 4.0
+
+
+# ---------------------------------------------------------------- what is no reason to warn
+
+EXTREMES = [INF, -INF, NAN, 0.0, 1.0, -1.0, 1e308, -1e308]
+OF_NUMPY = {*NUMPY.values(), ops.sum, ops.mean, ops.matrix_product}
+
+
+def extreme(x, rng):
+    """Extremes in the shape of floats; anything else as it is."""
+    return rng.choice(EXTREMES, np.shape(x)) if np.asarray(x).dtype.kind == "f" else x
+
+
+def warned_of(call, *arguments, **params):
+    """What a call makes NumPy warn of, without the name of the function."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        out = call(*arguments, **params)
+    return out, {str(warning.message).split(" encountered")[0] for warning in caught}
+
+
+@pytest.mark.parametrize(("op", "sample"), CASES, ids=CASE_NAMES)
+def test_an_op_warns_of_what_numpy_does_and_its_derivative_of_nothing(op, sample):
+    rng = np.random.default_rng(7)
+    for _ in range(20):
+        arrays = [extreme(x, rng) for x in sample.arguments]
+        _, expected = warned_of(sample.reference, *arrays, **sample.params)
+        inputs = [Tensor(x, i in sample.floats) for i, x in enumerate(arrays)]
+        out, found = warned_of(op, *inputs, **sample.params)
+        assert found <= (expected if op in OF_NUMPY else set())
+        if out.requires_grad:
+            assert not warned_of(out.backward, extreme(out.data, rng))[1]
+
+
+QUIET = {
+    "linear": lambda x: F.linear(x, np.array([[1.0, 0.0]] * 3), [1.0, INF]),
+    "linear without bias": lambda x: F.linear(x, np.array([[1.0, 0.0]] * 3)),
+    "dropout": lambda x: F.dropout(x, 0.5, rng=np.random.default_rng(0)),
+    "leaky_relu": lambda x: F.leaky_relu(x, 0.0),
+    "softmax": lambda x: F.softmax(x, dim=1),
+    "cross_entropy": lambda x: F.cross_entropy(x, [0, 1]),
+    "cross_entropy, all smoothed": lambda x: F.cross_entropy(x, [0, 1], label_smoothing=1.0),
+    "mse_loss": lambda x: F.mse_loss(x, x[::-1]),
+    "mse_loss, summed": lambda x: F.mse_loss(x, -x, reduction="sum"),
+    "mse_loss, its sum too large": lambda x: F.mse_loss(
+        Tensor(np.full(3, 1.2e154), requires_grad=True), np.zeros(3)
+    ),
+}
+
+
+@pytest.mark.parametrize("call", QUIET.values(), ids=QUIET)
+def test_layers_and_losses_warn_of_no_extreme(call):
+    rng = np.random.default_rng(7)
+    for _ in range(50):
+        x = Tensor(rng.choice(EXTREMES, (2, 3)), requires_grad=True)
+        out, found = warned_of(call, x)
+        assert not found
+        assert not warned_of(out.backward, np.ones(out.shape))[1]
+
+
+def test_gradients_are_added_up_without_a_warning():
+    x = tensor([1.0, 2.0], requires_grad=True)
+    for slope in (INF, -INF):
+        assert not warned_of((x * 1.0).backward, np.array([slope, 1.0]))[1]
+    same(x.grad.data, [NAN, 2.0])
+    y = x * 1.0
+    (g,), found = warned_of(grad, [y, y], x, grad_outputs=[np.full(2, INF), np.full(2, -INF)])
+    assert not found
+    same(g.data, [NAN, NAN])

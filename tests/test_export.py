@@ -287,7 +287,7 @@ def test_npz_is_the_same_network_with_biases_of_either_shape(tmp_path_factory, s
             arrays[f"b{layer}"] = arrays[f"b{layer}"].reshape(1, -1)
         np.savez(path, **arrays)
     x = rng.normal(size=(7, sizes[0])).astype(dtype)
-    again = export.read_npz(path)
+    again, model = nn.Classifier(export.read_npz(path)), nn.Classifier(model)
     expected, by_hand = model.predict_proba(x), byhand.MLP.load(path).predict_proba(x)
     assert again.predict_proba(x).dtype == dtype
     np.testing.assert_array_equal(again.predict_proba(x), expected)

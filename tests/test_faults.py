@@ -18,19 +18,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinygrad_mnist import cli
-from tinygrad_mnist.training import (
-    DivergenceError,
-    Recipe,
-    RunFolderError,
-    Training,
-    checkpoint,
-    folder,
-    resumed,
-    run,
-    runs,
-)
-from tinygrad_mnist.training.checkpoint import Checkpoint
+from tinygrad_mnist import files
+from tinygrad_mnist.cli.stop import StopOnSignal
+from tinygrad_mnist.data import Dataset
+from tinygrad_mnist.files import WriteError
+from tinygrad_mnist.runs import RunFolderError, checkpoint, folder, resumed_run, run
+from tinygrad_mnist.runs.checkpoint import Checkpoint
+from tinygrad_mnist.training import DivergenceError, Recipe, Training, build_training
+from tinygrad_mnist.training.state import take
 
 COMMAND = [sys.executable, "-m", "tinygrad_mnist"]
 SMALL = Recipe(name="small", hidden=(8,), epochs=3, batch_size=50, lr=0.1)
@@ -55,7 +50,7 @@ def in_a_folder_with_data(tmp_path, monkeypatch, digits):
 
 def begin(script="", *arguments, **how):
     """A real process that runs the command, after some lines of Python."""
-    imports = "import sys, time\nfrom tinygrad_mnist import cli, training"
+    imports = "import sys, time\nfrom tinygrad_mnist import cli, runs, training"
     lines = f"{imports}\n{textwrap.dedent(script)}\ncli.main(sys.argv[1:])"
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | how
     return subprocess.Popen([sys.executable, "-c", lines, *arguments], **how)
@@ -167,8 +162,8 @@ def test_whatever_call_fails_the_old_or_the_new_file_is_there(tmp_path, before, 
             path.unlink(missing_ok=True)
         else:
             path.write_bytes(before)
-        with failing(call, for_good) as calls, suppress(RunFolderError, PowerCut):
-            folder.write(path, pieces)
+        with failing(call, for_good) as calls, suppress(WriteError, PowerCut):
+            files.write(path, pieces)
         if len(calls) <= call:
             break
         outcomes.append(path.read_bytes() if path.exists() else None)
@@ -183,14 +178,14 @@ def test_whatever_call_fails_the_old_or_the_new_file_is_there(tmp_path, before, 
 
 @pytest.mark.parametrize("for_good", [False, True], ids=["disk full", "power cut"])
 def test_whatever_call_fails_a_checkpoint_is_there(tmp_path, digits, for_good):
-    old, new = Training(SMALL, *digits), Training(SMALL, *digits)
+    old, new = (build_training(SMALL, Dataset.of(*digits)) for _ in range(2))
     go_on(new, until=lambda: True)
-    states, found = [Checkpoint(SMALL, trained.state(), {}, {}) for trained in (old, new)], []
+    states, found = [Checkpoint(SMALL, take(trained), {}, {}, {}) for trained in (old, new)], []
     for call in range(1000):
         for path in tmp_path.glob("checkpoint*"):
             path.unlink()
         checkpoint.save(tmp_path, states[0])
-        with failing(call, for_good) as calls, suppress(RunFolderError, PowerCut):
+        with failing(call, for_good) as calls, suppress(WriteError, PowerCut):
             checkpoint.save(tmp_path, states[1])
         if len(calls) <= call:
             break
@@ -201,19 +196,19 @@ def test_whatever_call_fails_a_checkpoint_is_there(tmp_path, digits, for_good):
 
 def test_a_disk_that_is_full_is_named(tmp_path):
     message = "file: cannot be written: No space left on device"
-    with failing(3), pytest.raises(RunFolderError, match=message):
-        folder.write(tmp_path / "file", pieces)
+    with failing(3), pytest.raises(WriteError, match=message):
+        files.write(tmp_path / "file", pieces)
 
 
 def test_a_file_keeps_its_permissions_to_the_umask_and_links_keep_pointing(tmp_path):
     before = os.umask(0o027)
     try:
-        folder.write(tmp_path / "file", "text")
+        files.write(tmp_path / "file", "text")
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
     (tmp_path / "link").symlink_to("file")
-    folder.write(tmp_path / "link", "new")
+    files.write(tmp_path / "link", "new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "file").read_text() == "new"
 
@@ -238,9 +233,9 @@ def test_a_device_is_written_to_and_not_replaced(monkeypatch):
     monkeypatch.setattr(Path, "replace", lambda *_: pytest.fail("would replace the device"))
     message = "/dev/full: cannot be written: No space left on device"
     for _ in range(2):
-        with pytest.raises(RunFolderError, match=message):
-            folder.write(Path("/dev/full"), "text")
-        folder.write(Path("/dev/null"), "text")
+        with pytest.raises(WriteError, match=message):
+            files.write(Path("/dev/full"), "text")
+        files.write(Path("/dev/null"), "text")
     assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
@@ -262,10 +257,10 @@ def test_a_read_only_folder_is_refused(tmp_path):
     (tmp_path / "closed").mkdir(mode=0o555)
     message = r"cannot be written to: Permission denied\. Choose another --out"
     with unprivileged():
-        with pytest.raises(RunFolderError, match=message):
+        with pytest.raises(WriteError, match=message):
             run(SMALL, tmp_path / "closed" / "run")
-        with pytest.raises(RunFolderError, match="file: cannot be written: Permission denied"):
-            folder.write(tmp_path / "closed" / "file", "text")
+        with pytest.raises(WriteError, match="file: cannot be written: Permission denied"):
+            files.write(tmp_path / "closed" / "file", "text")
 
 
 def test_other_impossible_places_are_named(tmp_path):
@@ -277,9 +272,9 @@ def test_other_impossible_places_are_named(tmp_path):
         "folder": "Is a directory",
     }
     for path, reason in reasons.items():
-        with pytest.raises(RunFolderError, match=f"{path}: cannot be written: {reason}"):
-            folder.write(tmp_path / path, "text")
-    with pytest.raises(RunFolderError, match="file: cannot be written to: File exists"):
+        with pytest.raises(WriteError, match=f"{path}: cannot be written: {reason}"):
+            files.write(tmp_path / path, "text")
+    with pytest.raises(WriteError, match="file: cannot be written to: File exists"):
         run(SMALL, tmp_path / "file")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "mine.npz"]
 
@@ -291,7 +286,7 @@ def full(self, *at):
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     return train(self, *at)
 train, training.Training.step = training.Training.step, full
-training.runs.SHARE = 1e9
+runs.job.SHARE = 1e9
 """
 
 
@@ -328,7 +323,7 @@ def kill(within, *arguments):
 
     Says whether it had not ended by itself.
     """
-    script = "training.runs.SHARE = 1e9; print('ready', flush=True)"
+    script = "runs.job.SHARE = 1e9; print('ready', flush=True)"
     process = begin(script, *arguments, stderr=None)
     assert process.stdout.readline() == "ready\n"
     time.sleep(random.uniform(0, within))
@@ -431,7 +426,7 @@ def test_json_says_how_to_go_on_too(command, monkeypatch):
         self.requested = 2
         return True
 
-    monkeypatch.setattr(cli.StopOnSignal, "asked", asked)
+    monkeypatch.setattr(StopOnSignal, "asked", asked)
     code, out, _ = command(*TINY, "--json", "--out", "a b")
     assert (code, json.loads(out)["resume"]) == (130, "tinygrad-mnist train --resume 'a b'")
 
@@ -516,7 +511,7 @@ def test_training_into_a_broken_pipe_saves_and_is_silent(environment):
     done = subprocess.run(pipe, check=False, **how)
     assert (done.returncode, done.stderr) == (141, "")
     assert done.stdout.startswith("epoch")
-    with resumed(Path("run")) as again:
+    with resumed_run(Path("run")) as again:
         assert again.training.history or again.training.under_way.batch
 
 
@@ -532,7 +527,7 @@ def test_a_full_standard_output_is_said_in_one_line(environment):
 
 def diverge(digits, spoil, recipe=SMALL):
     """Train; after three steps, spoil something."""
-    trained = Training(recipe, *digits)
+    trained = build_training(recipe, Dataset.of(*digits))
     go_on(trained, until=iter([False, False, True]).__next__)
     spoil(trained)
     with pytest.raises(DivergenceError) as caught:
@@ -582,7 +577,7 @@ def test_a_loss_too_large_for_its_type_is_told_from_layers(digits):
 
 
 def test_validation_that_diverges_is_named_too(digits):
-    trained = Training(SMALL, *digits)
+    trained = build_training(SMALL, Dataset.of(*digits))
     go_on(trained, until=lambda: trained.under_way.batch == 6)
     unknown_weight(trained.model)
     place, layer = "in epoch 1, batch 6, ", r"the weight of layer 0 \(Linear\)"
@@ -591,8 +586,8 @@ def test_validation_that_diverges_is_named_too(digits):
 
 
 def test_a_step_that_spoils_the_weights_is_never_saved(digits, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "SHARE", 1e9)
-    monkeypatch.setattr("tinygrad_mnist.training.runs.load_mnist", lambda how: digits)
+    monkeypatch.setattr("tinygrad_mnist.runs.job.SHARE", 1e9)
+    monkeypatch.setattr("tinygrad_mnist.runs.sets.load_mnist", lambda how: digits)
     step = Training.step
 
     def spoiled(self, rows):

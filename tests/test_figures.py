@@ -1,10 +1,13 @@
 """The figures of the site: in the page's colours, with names of their own, small."""
 
 import re
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
+import rooms
 from figures import INK, curves, subplots, svg
+from test_architecture import ARROWS
 
 
 def draw(*panels):
@@ -61,3 +64,32 @@ def test_names_inside_two_figures_differ(html):
 
 def test_a_figure_is_the_same_at_each_build(html):
     assert curves("one", draw, 'a "valley" & a line', "A caption.", panels=2) == html
+
+
+# ---------------------------------------------------------------- the figure of rooms
+
+
+def beneath(found, room):
+    return found[room].union(*(beneath(found, name) for name in found[room]))
+
+
+def test_the_figure_of_rooms_is_read_from_the_sources():
+    found = rooms.arrows()
+    assert found == {here: ARROWS[here] & found.keys() for here in found}
+    assert ARROWS.keys() - found.keys() == {"recipes"}  # TOML alone
+
+
+def test_arrows_left_out_are_paths_of_those_that_are_shown():
+    found, shown = rooms.arrows(), rooms.shown(rooms.arrows())
+    for here, names in shown.items():
+        assert beneath(shown, here) == beneath(found, here) - {"words"}
+        assert not any(beneath(shown, name) & names for name in names)
+
+
+def test_boxes_of_rooms_do_not_touch_and_arrows_lead_down():
+    place, paths = rooms.places(rooms.shown(rooms.arrows()))
+    boxes = sorted((y, x) for room, (x, y) in place.items() if ">" not in room)
+    for (y, x), (below, right) in pairwise(boxes):
+        assert below > y or right - x > rooms.BOX_WIDTH
+    assert all(place[above][1] < place[down][1] for p in paths for above, down in pairwise(p))
+    assert all(f">{room}</text>" in rooms.picture() for room in ARROWS.keys() & place.keys())

@@ -10,7 +10,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tinygrad_mnist import data
@@ -204,21 +204,22 @@ def test_a_bad_cell_is_named(tmp_path_factory, line, column, value, header):
     (path,) = write(folder, (HEADER if header else "") + with_cell(line, column, value))
     expected = f"pixel {value!r} is not a number from 0 to 255"
     if column == 1:
-        expected = f"label {value!r} is not a digit from 0 to 9"
+        assume(value != "256")  # for a label, this is right
+        expected = f"label {value!r} is not a whole number from 0 to 9999"
     assert one_error(path) == f"{path}: line {line + header}, column {column}: {expected}."
 
 
-@pytest.mark.parametrize("value", ["10", "-1", "5.5", "nan", "", "five", "1e9"])
-def test_a_label_is_a_digit(tmp_path, value):
+@pytest.mark.parametrize("value", ["10000", "-1", "5.5", "nan", "", "five", "1e9"])
+def test_a_label_is_a_whole_number(tmp_path, value):
     message = one_error(*write(tmp_path, with_cell(2, 1, value)))
-    assert f"line 2, column 1: label {value!r} is not a digit from 0 to 9" in message
+    assert f"line 2, column 1: label {value!r} is not a whole number from 0 to 9999" in message
     if value:
         labels = ONE_COLUMN.replace(str(LABELS[2]), value, 1)
         message = one_error(*write(tmp_path, PIXELS, labels))
         assert re.search(rf"labels: line \d, column 1: label {value!r} is", message)
 
 
-EXPECTED = "expected 784 (pixels) or 785 (a label and pixels)"
+EXPECTED = "expected a square number (pixels) or one more (a label and pixels)"
 WRONG_FILES = [
     (("",), "images: empty."),
     (("\n \r\n",), "images: empty."),
@@ -244,8 +245,6 @@ WRONG_FILES = [
     ((gzip.compress(CSV.encode())[:-20],), "images: cannot be read: "),
     ((idx(CUBES),), "holds images only"),
     ((idx(CUBES), idx(LABELS[1:])), "images holds 300 images, but "),
-    ((idx(CUBES), idx(LABELS + 5)), "labels: label 14 at position "),
-    ((idx(CUBES[:, :14]), idx(LABELS)), "images: images of 14 x 28 pixels, expected 28 x 28"),
     ((idx(LABELS), idx(CUBES)), "Were images and labels exchanged?"),
 ]  # fmt: skip
 
@@ -305,7 +304,7 @@ WRONG_ARCHIVES = [
     (npz_bytes(images=IMAGES, labels=np.eye(10)[LABELS]),
      "labels has shape (300, 10), expected (n,). Are the labels one-hot?"),
     (npz_bytes(images=IMAGES[:, 1:], labels=LABELS),
-     "images has shape (300, 783), expected (n, 28, 28) or (n, 784)"),
+     "images has shape (300, 783), expected (n, rows, columns), or (n, pixels) of square images"),
     (npz_bytes(images=IMAGES[:, 0], labels=LABELS), "images has shape (300,), expected"),
     (npz_bytes(images=IMAGES[:0], labels=LABELS[:0]), "images.npy announces 0 x 784 elements"),
     (npz_bytes(images=IMAGES.astype(str), labels=LABELS),
@@ -320,16 +319,16 @@ WRONG_ARCHIVES = [
      "images[2, 3, 4] is nan, not"),
     (npz_bytes(images=changed(CUBES, 299, 256), labels=LABELS), "images[299, 0, 0] is 256.0, not"),
     (npz_bytes(images=IMAGES, labels=changed(LABELS, 7, 2.5)),
-     "labels[7] is 2.5, not a digit from 0 to 9"),
-    (npz_bytes(images=IMAGES, labels=changed(LABELS, 7, np.nan)), "labels[7] is nan, not a digit"),
-    (npz_bytes(images=IMAGES, labels=LABELS + 9), "labels[0] is 14, not a digit"),
+     "labels[7] is 2.5, not a whole number from 0 to 9999"),
+    (npz_bytes(images=IMAGES, labels=changed(LABELS, 7, np.nan)), "labels[7] is nan, not a whole"),
+    (npz_bytes(images=IMAGES, labels=LABELS + 9999), "labels[0] is 10004, not a whole"),
     (npz_bytes(images=IMAGES, labels=LABELS)[:-100], "not an npz file of arrays, or damaged: "),
     (gzip.compress(npz_bytes(images=IMAGES, labels=LABELS)),
      "not an npz file of arrays, or damaged: "),
     (other_zip(zipfile.ZIP_BZIP2), "images.npy is compressed in a way that NumPy does not use"),
     (npz_with_header(descr("|u1", (10, 784)), bytes(10)),
-     "announces 7840 bytes, but 7830 of them are missing"),
-    (npz_with_header(descr("|u1", (10, 784)), bytes(7841)), "more data follows the 7840 bytes"),
+     "announces 7,840 bytes, but 7,830 of them are missing"),
+    (npz_with_header(descr("|u1", (10, 784)), bytes(7841)), "more data follows the 7,840 bytes"),
     (npz_with_header(descr("|u1", (-10, -784)), bytes(7840)),
      "not an npz file of arrays, or damaged: "),
     (npz_with_header(descr("|u1", (1 << 40, 784))),
@@ -377,7 +376,7 @@ def peak(action):
 @pytest.mark.parametrize(
     ("byte", "message"),
     [
-        (b"0", "line 1 has more than 25120 characters"),
+        (b"0", "line 1 has more than 1048576 characters"),
         (b"\n", "lines, which cannot be right for a file of this size"),
         (b"0,", "line 1 has more than"),
     ],
@@ -436,9 +435,8 @@ def loads_or_says_why(path, *labels):
     with contextlib.suppress(data.DataError, data.DataWarning):
         images, digits = data.load(path, *labels)
         assert len(images) == len(digits)
-        assert images.shape[1] == 784
         assert 0 <= images.min() <= images.max() <= 255
-        assert set(digits.tolist()) <= set(range(10))
+        assert 0 <= digits.min() <= digits.max() < 10_000
 
 
 STARTS = [b"", b"PK\3\4", b"\0\0\x08\3", b"\x1f\x8b\x08", b"\xff\xfe", b"\xef\xbb\xbf"]
@@ -487,8 +485,9 @@ def test_the_images_of_mnist_are_in_one_set_only():
     data.refuse_overlap(IMAGES[:100], IMAGES[100:])
 
 
-@pytest.mark.parametrize(("images", "validation"), [(4, 0.1), (1, 0.9)])
+@pytest.mark.parametrize(("images", "validation"), [("4 images are", 0.1), ("1 image is", 0.9)])
 def test_too_few_images_to_hold_some_out_are_refused(images, validation):
-    message = f"^{images} images are too few to hold out a fraction of {validation}"
+    count = int(images.split()[0])
+    message = f"^{images} too few to hold out a fraction of {validation}"
     with pytest.raises(data.DataError, match=message):
-        train(Recipe(name="small", validation=validation), IMAGES[:images], LABELS[:images])
+        train(Recipe(name="small", validation=validation), IMAGES[:count], LABELS[:count])

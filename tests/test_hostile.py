@@ -27,12 +27,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import tinygrad_mnist
-from tinygrad_mnist import byhand, cli, data, export, nn
+from tinygrad_mnist import byhand, data, export, nn
+from tinygrad_mnist.cli.predictions import images_to_read
 from tinygrad_mnist.data import images as images_module
 from tinygrad_mnist.data import mnist
+from tinygrad_mnist.runs import About, checkpoint
 from tinygrad_mnist.store import PredictionLog, StoreError
-from tinygrad_mnist.training import Recipe, checkpoint
-from tinygrad_mnist.training.loop import State
+from tinygrad_mnist.training import Recipe
+from tinygrad_mnist.training.state import State
 
 MEMORY = 64 << 20
 """Bytes that reading a small file may take."""
@@ -81,7 +83,7 @@ def small_checkpoint(tmp):
     """A checkpoint of the smallest network that there is."""
     arrays = {"weight": np.ones((784, 10), np.float32), "bias": np.zeros(10, np.float32)}
     recipe, state = Recipe("x", hidden=()), State(arrays, {"epoch": 1})
-    checkpoint.save(tmp, checkpoint.Checkpoint(recipe, state, {}, {}))
+    checkpoint.save(tmp, checkpoint.Checkpoint(recipe, state, {}, {}, {}))
     content = (tmp / checkpoint.NEWEST).read_bytes()
     (tmp / checkpoint.NEWEST).unlink()
     return content
@@ -384,7 +386,7 @@ GREY = b"\7" * (1 << 26)
 ZEROS = 1 << 29
 BOMBS = {
     "IDX.gz, longer than announced": ("idx",
-        lambda: gzip.compress(announced(10)) + gigabyte(GREY), "more data follows the 7840 bytes"),
+        lambda: gzip.compress(announced(10)) + gigabyte(GREY), "more data follows the 7,840 bytes"),
     "IDX.gz, announced": ("idx",
         lambda: gzip.compress(announced(1369568)) + gigabyte(GREY), TOO_MUCH),
     "IDX.gz, as much as may be announced": ("idx",
@@ -394,7 +396,7 @@ BOMBS = {
     "CSV.gz of black images": ("csv.gz",
         lambda: gigabyte(BLACK * (len(GREY) // len(BLACK))), TOO_MUCH),
     "npz, longer than announced": ("npz",
-        lambda: zip_bomb((10, 784), ZEROS), "more data follows the 7840 bytes"),
+        lambda: zip_bomb((10, 784), ZEROS), "more data follows the 7,840 bytes"),
     "npz, announced": ("npz",
         lambda: zip_bomb((ZEROS,), ZEROS), "announces 536870912 elements, which cannot be right"),
     "npz of weights": ("npz weights",
@@ -474,7 +476,7 @@ def test_a_file_without_end_is_read_no_further_than_the_largest_that_may_be(tmp_
     monkeypatch.setattr(images_module, "MOST_BYTES", 100)
     monkeypatch.setattr(Path, "open", lambda self, mode: Endless())
     with pytest.raises(data.DataError, match="endless: more than 100 bytes"):
-        cli.digits_to_read((tmp_path / "endless",), ())
+        images_to_read((tmp_path / "endless",), (), About())
 
 
 # ---------------------------------------------------------------- garbage that is nearly right

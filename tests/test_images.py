@@ -291,7 +291,7 @@ PNG = encoded(np.eye(30, dtype=np.uint8) * 255)
         (npy(np.full(784, 256)), "expected numbers from 0 to 255"),
         (npy(np.full(784, "a")), "the array has elements of type <U1, expected numbers"),
         (npy(np.full(784, None)), "the array has elements of type object, expected numbers"),
-        (npy(np.zeros(784))[:-1], "announces 6272 bytes, but 1 of them is missing"),
+        (npy(np.zeros(784))[:-1], "announces 6,272 bytes, but 1 of them is missing"),
         (npy(np.zeros(784)).replace(b"(784,)", b"(784 )"), "not an array of numbers, or damaged"),
     ],
 )

@@ -10,9 +10,11 @@ import safetensors.numpy
 
 from tinygrad_mnist import byhand, data, export, nn
 from tinygrad_mnist.autodiff import no_grad
-from tinygrad_mnist.training import Recipe, checkpoint
-from tinygrad_mnist.training.loop import State
-from tinygrad_mnist.training.trained import Trained
+from tinygrad_mnist.runs import checkpoint
+from tinygrad_mnist.runs.about import About
+from tinygrad_mnist.runs.trained import Trained
+from tinygrad_mnist.training import Recipe
+from tinygrad_mnist.training.state import State
 
 
 def strided(a):
@@ -88,7 +90,7 @@ def test_a_network_is_read_from_weights_in_any_layout(weights, tmp_path, save):
     assert_holds(dict(zip(weights, [p.data for p in module.parameters()], strict=True)), weights)
     expected = byhand.MLP((4, 3, 3, 2), dtype=np.float64)
     expected.params = WEIGHTS
-    for model in (paper, module):
+    for model in (paper, nn.Classifier(module)):
         np.testing.assert_allclose(model.predict_proba(X), expected.predict_proba(X), atol=1e-6)
 
 
@@ -159,7 +161,7 @@ def test_a_checkpoint_gives_back_any_layout(weights, tmp_path):
     recipe = Recipe("r", hidden=(), epochs=1)
     filling = {"model.0.weight": np.zeros((784, 10), np.float32)}  # what such a network takes
     state = State(weights | filling, {"schedule": 1})
-    checkpoint.save(tmp_path, checkpoint.Checkpoint(recipe, state, {}, {}))
+    checkpoint.save(tmp_path, checkpoint.Checkpoint(recipe, state, {}, {}, {}))
     found, *_ = checkpoint.load(tmp_path)
     assert_holds(found.state.arrays, weights | filling)
     assert {n: a.dtype for n, a in found.state.arrays.items()} == {
@@ -171,7 +173,7 @@ def test_the_hash_of_a_network_does_not_depend_on_its_layout(weights, module, tm
     plain = nn.MLP((4, 3, 3, 2), "sigmoid", dtype=np.float64)
     for p, array in zip(plain.parameters(), WEIGHTS.values(), strict=True):
         p.data = np.ascontiguousarray(array, weights["W1"].dtype.newbyteorder("="))
-    first, second = (Trained(model, None, tmp_path).hash for model in (plain, module))
+    first, second = (Trained(model, None, tmp_path, About()).hash for model in (plain, module))
     assert first == second
 
 

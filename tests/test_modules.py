@@ -61,9 +61,10 @@ def test_prediction_leaves_each_module_in_its_own_mode(output):
     model[2].eval()
     before, x = modes(model), np.ones((2, 4), np.float32)
     assert before.count(False) == 1
-    model.predict_proba(x)
-    model.predict_label(x)
-    model.saliency(x, np.array([0, 1]))
+    classifier = nn.Classifier(model)
+    classifier.predict_proba(x)
+    classifier.predict_label(x)
+    classifier.saliency(x, np.array([0, 1]))
     assert modes(model) == before
 
 
@@ -71,7 +72,8 @@ def test_an_error_in_a_prediction_leaves_each_module_in_its_own_mode():
     model = nn.MLP((4, 3, 2), dropout=0.5)
     model[2].eval()
     before, wide = modes(model), np.ones((2, 5), np.float32)
-    for predict in (model.predict_proba, lambda x: model.saliency(x, np.array([0, 1]))):
+    reader = nn.Classifier(model)
+    for predict in (reader.predict_proba, lambda x: reader.saliency(x, np.array([0, 1]))):
         with pytest.raises(ValueError, match="has 5 features"):
             predict(wide)
         assert modes(model) == before

@@ -634,15 +634,17 @@ def test_only_matrices_have_fans():
 def test_mlp_with_sigmoid_output_predicts_its_outputs(rng):
     model = nn.MLP((4, 3, 2), "tanh", "sigmoid", rng=rng)
     x = rng.normal(size=(5, 4)).astype(np.float32)
-    np.testing.assert_array_equal(model.predict_proba(x), model(x).data)
+    np.testing.assert_array_equal(nn.Classifier(model).predict_proba(x), model(x).data)
 
 
 def test_prediction_leaves_the_mode_alone_and_drops_nothing(rng):
     model = nn.MLP((4, 30, 2), dropout=0.5, rng=rng)
     x = rng.normal(size=(5, 4)).astype(np.float32)
-    np.testing.assert_array_equal(model.predict_proba(x), model.predict_proba(x))
-    np.testing.assert_allclose(model.predict_proba(x).sum(axis=1), 1, rtol=1e-6)
-    assert model.predict_label(x).tolist() == model.predict_proba(x).argmax(axis=1).tolist()
+    classifier = nn.Classifier(model)
+    probabilities = classifier.predict_proba(x)
+    np.testing.assert_array_equal(probabilities, classifier.predict_proba(x))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    assert classifier.predict_label(x).tolist() == probabilities.argmax(axis=1).tolist()
     assert model.training
 
 

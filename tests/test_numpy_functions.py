@@ -75,7 +75,7 @@ OPTIONAL = {
     "casting": ["unsafe"], "order": ["F"], "subok": [False], "copy": [True], "decimals": [1],
     "min": [0.73], "max": [0.77], "shape": [(3, 2)], "newshape": [(6, 1)], "axes": [(1, 0)],
     "ord": ["fro", 1, 2, np.inf, "nuc"], "style": [repr],
-    "mode": ["wrap"], "device": ["cpu"], "kind": ["stable"],
+    "descending": [True], "mode": ["wrap"], "device": ["cpu"], "kind": ["stable"],
     "stable": [True], "rtol": [0.2], "atol": [0.2], "equal_nan": [True], "max_work": [1],
     "max_line_width": [15], "precision": [2], "suppress_small": [True], "separator": [", "],
     "prefix": ["Tensor("], "suffix": [")"], "formatter": [{"float": str}], "threshold": [2],

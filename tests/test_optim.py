@@ -785,7 +785,7 @@ def test_one_cycle_moves_momentum_the_other_way():
 def test_a_cycle_ends():
     optimizer = optim.SGD([tensor(1.0)], momentum=0.9)
     schedule = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=2)
-    with pytest.raises(ValueError, match="2 steps, but was asked for step 3"):
+    with pytest.raises(ValueError, match="step 2, but was asked for step 3"):
         rates(optimizer, schedule, 3)
     with pytest.raises(ValueError, match="pct_start"):
         optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=2, pct_start=1.0)

@@ -10,19 +10,14 @@ import pytest
 from cyclopts.completion.detect import ShellDetectionError
 from rich.console import Console
 
-from tinygrad_mnist import benchmark, cli, data, evaluation
+from tinygrad_mnist import benchmark, cli, data, evaluation, nn
+from tinygrad_mnist.cli import train
+from tinygrad_mnist.data import Dataset
+from tinygrad_mnist.runs import RunFolderError, run
+from tinygrad_mnist.runs.job import Run
 from tinygrad_mnist.store import PredictionLog
-from tinygrad_mnist.training import (
-    Epoch,
-    Recipe,
-    RecipeError,
-    RunFolderError,
-    Training,
-    progress,
-    recipe,
-    run,
-)
-from tinygrad_mnist.training.runs import Run
+from tinygrad_mnist.training import Epoch, Recipe, RecipeError, build_training, progress, recipe
+from tinygrad_mnist.training.build import build_model
 
 NUMBERS = ["-1", "0", "1", "1.5", "1e30", "-1e30", "9" * 30, "nan", "inf", "", " ", "text", "1_0"]
 KEYS = sorted(recipe.LIMITS)
@@ -39,8 +34,8 @@ def digits(mnist):
 def trained(digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tinygrad_mnist.training.runs.load_mnist", lambda how: digits)
-        patch.setattr("tinygrad_mnist.training.runs.load_mnist_test", lambda how: digits)
+        patch.setattr("tinygrad_mnist.runs.sets.load_mnist", lambda how: digits)
+        patch.setattr("tinygrad_mnist.runs.sets.load_mnist_test", lambda how: digits)
         run(Recipe.load("default").changed(["epochs=1", SMALL]), folder)
     image, p = np.zeros((1, 784), np.uint8), np.full((1, 10), 0.1)
     with PredictionLog(folder / "predictions.db", create=True) as log:
@@ -61,12 +56,12 @@ def one_step_only(digits, trained, tmp_path, monkeypatch):
         raise RecipeError("this is as far as we go")
 
     monkeypatch.chdir(tmp_path)
-    for place in ("training.runs.load_mnist", "training.results.load_mnist", "data.load_mnist"):
+    for place in ("runs.sets.load_mnist", "runs.reproduction.load_mnist", "data.load_mnist"):
         monkeypatch.setattr(f"tinygrad_mnist.{place}", lambda how="unit": digits)
-    for place in ("training.runs", "data"):
+    for place in ("runs.sets", "data"):
         monkeypatch.setattr(f"tinygrad_mnist.{place}.load_mnist_test", lambda how: digits)
     monkeypatch.setattr(Run, "complete", one_step)
-    monkeypatch.setattr("tinygrad_mnist.training.results.train", no_training)
+    monkeypatch.setattr("tinygrad_mnist.runs.reproduction.train", no_training)
     monkeypatch.setattr(benchmark, "report", lambda training, rounds: {})
     monkeypatch.setattr(benchmark, "text", str)
     (tmp_path / "mine.py").write_text("def f(x):\n    return x * x\n")
@@ -138,18 +133,22 @@ def test_a_recipe_that_is_taken_can_be_trained(digits, kinds):
             except RecipeError:
                 continue
             try:
-                training = Training(chosen, *digits)
+                training = build_training(chosen, Dataset.of(*digits))
             except data.DataError:
                 continue
             with np.errstate(all="ignore"):
                 training.step(next(training.remaining_batches()))
 
 
-def test_a_network_too_large_for_any_machine_is_refused_before_it_is_built():
+def test_a_network_too_large_for_any_machine_is_refused_before_it_is_built(monkeypatch):
+    built, rng = [], np.random.default_rng(0)
+    monkeypatch.setattr(nn, "MLP", lambda sizes, *_, **how: built.append(sizes))
     message = "hidden makes a network of 8,108,760,010 numbers, more than 200,000,000"
     with pytest.raises(RecipeError, match=message):
-        Recipe("x", hidden=(10_000,) * 82)
-    assert Recipe("x", hidden=(10_000, 10_000)).hidden == (10_000, 10_000)
+        build_model(Recipe("x", hidden=(10_000,) * 82), 784, 10, rng)
+    assert built == []
+    build_model(Recipe("x", hidden=(10_000, 10_000)), 784, 10, rng)
+    assert built == [(784, 10_000, 10_000, 10)]
 
 
 def test_memory_that_is_not_there_is_no_traceback(command, monkeypatch):
@@ -215,7 +214,7 @@ def test_help_breaks_a_line_only_where_it_is_full(columns, name):
 def test_one_epoch_is_one_epoch_and_no_number_is_minus_zero():
     test = {"accuracy": 1.0, "correct": 1, "incorrect": 0, "cross_entropy": -0.0}
     metrics = {"test": test, "recipe": "x", "epochs": 1, "parameters": 1, "training_seconds": 1.0}
-    text = cli.summary(metrics, Path("run"))
+    text = train.summary(metrics, Path("run"))
     assert "\n1 epoch in 1.0 s, 1 parameter. " in text
     assert "cross-entropy 0.0000." in text
     sure = np.array([[1.0, 0.0], [np.nextafter(np.float32(1), 2), 0.0]], np.float32)

@@ -47,7 +47,7 @@ REFUSED = {
     "labels one-hot apart": ((text(FEW), text(ONE_HOT)), "expected 1 (a label)"),
     "a row number too many": (
         (text(np.column_stack([range(40), DIFFERENT, FEW])),),
-        "line 1 has 786 columns, expected 784 (pixels) or 785 (a label and pixels). It starts with",
+        "line 1 has 786 columns, expected a square number (pixels) or one more (a label",
     ),
     "labels alike, csv": ((text(FEW, 0 * DIFFERENT),), "all 40 labels are 0, so there is nothing"),
     "labels alike, npz": (
@@ -97,14 +97,27 @@ def blank(images):
     return images
 
 
+def on_two_scales(images, whole=False):
+    scaled = images / 255 if not whole else images > 127
+    return np.vstack([images[:30], scaled[30:]])
+
+
 WARNED = {
     "dark on white": (
         255 - FEW,
         "the mean pixel is 8. % of white, that of MNIST 13 %. .* 255 - im",
     ),
     "dark on white, fractions": (1 - FEW / 255, r"exchange them with 1 - images"),
-    "blank": (blank(FEW), "2 images of 40 without a digit, .* the first of them number 4"),
+    "blank": (blank(FEW), "2 images of 40 with nothing on it, .* the first of them number 4"),
     "16 levels": (FEW // 16, "the brightest pixel is 15, where white is 255"),
+    "two scales, fractions": (
+        on_two_scales(FEW),
+        "in 10 images of 40, the first of them number 31, no pixel exceeds 1/255 of white",
+    ),
+    "two scales, bytes": (
+        on_two_scales(FEW, whole=True),
+        "Were pixels from 0 to 1 put together with pixels from 0 to 255?",
+    ),
     "divided twice": (FEW / 255 / 255, "the brightest pixel is 0.003922, where white is 1"),
 }
 
@@ -127,6 +140,18 @@ def test_a_test_on_one_digit_only_is_possible(tmp_path):
 def test_arrays_of_digits_on_paper_are_warned_of(tmp_path):
     with pytest.warns(data.DataWarning, match="mine.npy: the mean pixel is 8. % of white"):
         data.read_images(npy_bytes(255 - FEW), "mine.npy")
+
+
+def test_arrays_of_pixels_on_two_scales_are_warned_of():
+    with pytest.warns(data.DataWarning, match="mine.npy: in 10 images of 40") as caught:
+        data.read_images(npy_bytes(on_two_scales(FEW)), "mine.npy")
+    assert caught[0].filename == __file__
+
+
+def test_a_single_dark_image_is_no_second_scale(tmp_path):
+    images = FEW.copy()
+    images[7] //= 255
+    data.load(*write(tmp_path, npz_bytes(images=images, labels=DIFFERENT)))
 
 
 def test_mnist_itself_is_not_warned_of(tmp_path):

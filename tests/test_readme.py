@@ -7,9 +7,9 @@ from statistics import mean
 
 import pytest
 
-from tinygrad_mnist.cli import summary
+from tinygrad_mnist.cli.train import summary
+from tinygrad_mnist.runs.reproduction import table
 from tinygrad_mnist.training import Recipe, recipe_names
-from tinygrad_mnist.training.results import table
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -6,18 +6,12 @@ import zipfile
 import numpy as np
 import pytest
 
-from tinygrad_mnist import cli
-from tinygrad_mnist.data import DataError
-from tinygrad_mnist.training import (
-    Recipe,
-    RunFolderError,
-    Sets,
-    checkpoint,
-    read_history,
-    resumed,
-    run,
-)
-from tinygrad_mnist.training import folder as run_folder
+from tinygrad_mnist import files
+from tinygrad_mnist.cli import app, check
+from tinygrad_mnist.data import DataError, Dataset
+from tinygrad_mnist.runs import RunFolderError, Sets, checkpoint, read_history, resumed_run, run
+from tinygrad_mnist.runs import folder as run_folder
+from tinygrad_mnist.training import Recipe
 
 RECIPE = Recipe("r", hidden=(), epochs=2, validation=0.5, batch_size=10)
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 784), dtype=np.uint8)
@@ -31,7 +25,7 @@ def interrupted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.savez("mine.npz", images=IMAGES[:40], labels=LABELS[:40])
     np.savez("test.npz", images=IMAGES[40:], labels=LABELS[40:])
-    sets = Sets((IMAGES[:40], LABELS[:40]), (IMAGES[40:], LABELS[40:]), FILES)
+    sets = Sets(Dataset.of(IMAGES[:40], LABELS[:40]), Dataset.of(IMAGES[40:], LABELS[40:]), FILES)
     run(RECIPE, tmp_path / "run", sets, should_stop=lambda: True)
     return tmp_path / "run"
 
@@ -83,7 +77,7 @@ def test_a_damaged_checkpoint_without_another_beside_it_is_refused(interrupted):
 def test_a_checkpoint_that_does_not_say_what_it_was_trained_on_is_refused(interrupted, data):
     rewritten(interrupted, data=data)
     message = r"damaged: what it says of its data makes no sense\."
-    with pytest.raises(DataError, match=message), resumed(interrupted):
+    with pytest.raises(DataError, match=message), resumed_run(interrupted):
         pass
 
 
@@ -99,21 +93,21 @@ def test_a_lock_that_cannot_be_written_is_explained(tmp_path):
 
 def failing(monkeypatch, name):
     """Let writing files of a name fail as on a full disk."""
-    write = run_folder.write
+    write = files.write
 
     def full(path, content, keep=None):
         if path.name == name:
-            raise RunFolderError(f"{path}: cannot be written: No space left on device.")
+            raise files.WriteError(f"{path}: cannot be written: No space left on device.")
         write(path, content, keep)
 
-    for module in ("checkpoint", "runs"):
-        monkeypatch.setattr(f"tinygrad_mnist.training.{module}.write", full)
+    for module in ("checkpoint", "config", "results"):
+        monkeypatch.setattr(f"tinygrad_mnist.runs.{module}.write", full)
 
 
 def test_a_disk_that_is_full_from_the_start_leaves_nothing_to_go_on_with(tmp_path, monkeypatch):
     failing(monkeypatch, checkpoint.NEWEST)
-    sets = Sets((IMAGES, LABELS), (IMAGES[:9], LABELS[:9]), FILES)
-    with pytest.raises(RunFolderError, match=r"No space left on device\.$"):
+    sets = Sets(Dataset.of(IMAGES, LABELS), Dataset.of(IMAGES[:9], LABELS[:9]), FILES)
+    with pytest.raises(files.WriteError, match=r"No space left on device\.$"):
         run(RECIPE, tmp_path / "run", sets)
     assert list(tmp_path.iterdir()) == []
 
@@ -123,8 +117,8 @@ def test_a_disk_that_fills_up_later_leaves_a_checkpoint_and_says_how_to_go_on(
     tmp_path, monkeypatch, name
 ):
     failing(monkeypatch, name)
-    sets = Sets((IMAGES, LABELS), (IMAGES[:9], LABELS[:9]), FILES)
-    with pytest.raises(RunFolderError) as caught:
+    sets = Sets(Dataset.of(IMAGES, LABELS), Dataset.of(IMAGES[:9], LABELS[:9]), FILES)
+    with pytest.raises(files.WriteError) as caught:
         run(RECIPE, tmp_path / "run", sets, should_stop=lambda: True)
     first, second = str(caught.value).splitlines()
     assert first.endswith(f"{name}: cannot be written: No space left on device.")
@@ -142,5 +136,5 @@ def test_a_run_without_history_is_named(tmp_path):
 
 def test_tutorials_are_not_written_below_a_file(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(cli.UserFileError, match=r"cannot be written to: .*Name another folder\."):
-        cli.tutorials(tmp_path / "file" / "notebooks")
+    with pytest.raises(app.UserFileError, match=r"cannot be written to: .*Name another folder\."):
+        check.tutorials(tmp_path / "file" / "notebooks")

@@ -11,20 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygrad_mnist import training
-from tinygrad_mnist.data import DataError
-from tinygrad_mnist.training import (
-    Recipe,
-    RecipeError,
+from tinygrad_mnist.data import DataError, Dataset
+from tinygrad_mnist.runs import (
+    Run,
     RunFolderError,
-    Training,
     checkpoint,
-    resumed,
+    load_trained,
+    new_run,
+    own_sets,
+    read_history,
+    resumed_run,
     run,
-    runs,
-    started,
 )
-from tinygrad_mnist.training.checkpoint import Checkpoint
-from tinygrad_mnist.training.environment import differences, environment
+from tinygrad_mnist.runs.checkpoint import Checkpoint
+from tinygrad_mnist.runs.environment import differences, environment
+from tinygrad_mnist.training import Recipe, RecipeError, Training, build_training
+from tinygrad_mnist.training.state import put_back, take
 
 SMALL = Recipe(name="small", hidden=(8,), epochs=3, batch_size=50, lr=0.1)
 
@@ -51,8 +53,10 @@ def in_an_empty_folder(tmp_path, monkeypatch):
 def small_data(digits, monkeypatch):
     """Make runs see three hundred images only."""
     images, labels = digits
-    monkeypatch.setattr(runs, "load_mnist", lambda how: digits)
-    monkeypatch.setattr(runs, "load_mnist_test", lambda how: (images[:50], labels[:50]))
+    monkeypatch.setattr("tinygrad_mnist.runs.sets.load_mnist", lambda how: digits)
+    monkeypatch.setattr(
+        "tinygrad_mnist.runs.sets.load_mnist_test", lambda how: (images[:50], labels[:50])
+    )
 
 
 def outcome(result):
@@ -69,9 +73,9 @@ def stop_after(batches):
 
 def run_to(state, recipe, digits, *, should_stop=lambda: False):
     """Train on from a state, if there is one."""
-    trained = Training(recipe, *digits)
+    trained = build_training(recipe, Dataset.of(*digits))
     if state:
-        trained.load_state(state)
+        put_back(trained, state)
     go_on(trained, should_stop)
     return trained
 
@@ -101,17 +105,17 @@ RECIPES = {
 @pytest.mark.parametrize("name", RECIPES)
 def test_from_every_batch_of_every_epoch_the_end_is_the_same(name, few, tmp_path):
     recipe = SMALL.changed(RECIPES[name].split())
-    whole = Training(recipe, *few)
-    states = [whole.state()]
+    whole = build_training(recipe, Dataset.of(*few))
+    states = [take(whole)]
 
     def keep(*_):
-        states.append(whole.state())
+        states.append(take(whole))
 
     whole.run(on_batch=keep, on_epoch=keep, should_stop=lambda: False)
     expected = outcome(whole.result())
     assert len(states) == 1 + len(whole.history) * (whole.batches + 1)
     for state in states:
-        checkpoint.save(tmp_path, Checkpoint(recipe, state, {}, {}))
+        checkpoint.save(tmp_path, Checkpoint(recipe, state, {}, {}, {}))
         read, _, notice = checkpoint.load(tmp_path)
         assert (read.recipe, notice) == (recipe, "")
         assert outcome(run_to(read.state, recipe, few).result()) == expected
@@ -148,14 +152,14 @@ def recipes(draw):
 def test_interrupted_several_times_the_end_is_the_same(few, recipe, stops):
     state = None
     for batches in stops:
-        state = run_to(state, recipe, few, should_stop=stop_after(batches)).state()
+        state = take(run_to(state, recipe, few, should_stop=stop_after(batches)))
     found, expected = run_to(state, recipe, few).result(), training.train(recipe, *few)
     assert outcome(found) == outcome(expected)
 
 
 def test_a_training_may_also_go_on_in_the_same_process(digits):
     recipe = SMALL.changed(["dropout=0.2"])
-    paused = Training(recipe, *digits)
+    paused = build_training(recipe, Dataset.of(*digits))
     for batches in (3, 4, 100):
         go_on(paused, stop_after(batches))
     assert outcome(paused.result()) == outcome(training.train(recipe, *digits))
@@ -206,7 +210,7 @@ def halfway(request, digits):
         "dropout=0.3 affine=0.1 patience=5 epochs=4 min_delta=0.2"
     )
     recipe = SMALL.changed(settings.split())
-    state = run_to(None, recipe, digits, should_stop=stop_after(14)).state()
+    state = take(run_to(None, recipe, digits, should_stop=stop_after(14)))
     expected = outcome(training.train(recipe, *digits))
     assert expected[2] < 3, "the best weights are newer than the state: this run cannot tell"
     assert outcome(run_to(state, recipe, digits).result()) == expected
@@ -216,7 +220,7 @@ def halfway(request, digits):
 @pytest.mark.parametrize("part", FORGETFUL)
 def test_each_part_of_the_state_that_is_not_restored_is_noticed(part, halfway, digits):
     recipe, state, expected = halfway
-    damaged = FORGETFUL[part](state, Training(recipe, *digits).state())
+    damaged = FORGETFUL[part](state, take(build_training(recipe, Dataset.of(*digits))))
     assert outcome(run_to(damaged, recipe, digits).result()) != expected
 
 
@@ -240,7 +244,7 @@ def test_a_resumed_run_leaves_the_same_folder(tmp_path, batches):
     run(recipe, tmp_path / "whole")
     assert run(recipe, tmp_path / "parts", should_stop=stop_after(batches))["interrupted"]
     assert (tmp_path / "parts/checkpoint.previous.npz").exists()
-    with resumed(tmp_path / "parts") as again:
+    with resumed_run(tmp_path / "parts") as again:
         again.complete()
     assert folder_bytes(tmp_path / "parts") == folder_bytes(tmp_path / "whole")
     parts, whole = (
@@ -257,7 +261,7 @@ def test_checkpoints_are_few_and_the_first_comes_before_the_first_step(tmp_path,
         saved.append(len(steps))
         self.next_save = np.inf
 
-    monkeypatch.setattr(runs.Run, "save", save)
+    monkeypatch.setattr(Run, "save", save)
     run(SMALL, tmp_path / "out", on_batch=lambda *at: steps.append(at))
     assert saved == [0, 18]
     monkeypatch.undo()
@@ -282,24 +286,27 @@ def test_a_finished_run_says_so_and_stays_as_it_is(command, tmp_path):
 @pytest.mark.usefixtures("small_data")
 def test_results_that_were_not_written_to_the_end_are_written_again(tmp_path, monkeypatch):
     run(SMALL, tmp_path / "whole")
-    monkeypatch.setattr(runs, "html_report", lambda *_: 1 / 0)
+    monkeypatch.setattr("tinygrad_mnist.runs.results.html_report", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(SMALL, tmp_path / "parts")
     monkeypatch.undo()
     monkeypatch.setattr(Training, "step", lambda *_: pytest.fail("trained again"))
-    with resumed(tmp_path / "parts") as again, pytest.MonkeyPatch.context() as patch:
-        images, labels = again.training.images, again.training.labels
-        patch.setattr(runs, "load_mnist_test", lambda how: (images[:50], labels[:50]))
+    with resumed_run(tmp_path / "parts") as again, pytest.MonkeyPatch.context() as patch:
+        images, labels = again.training.data.images, again.training.data.labels
+        patch.setattr(
+            "tinygrad_mnist.runs.sets.load_mnist_test", lambda how: (images[:50], labels[:50])
+        )
         again.complete()
     assert folder_bytes(tmp_path / "parts") == folder_bytes(tmp_path / "whole")
 
 
 def test_a_run_that_has_not_ended_says_so_when_its_weights_are_wanted(tmp_path, digits):
-    checkpoint.save(tmp_path, Checkpoint(SMALL, Training(SMALL, *digits).state(), {}, {}))
+    state = take(build_training(SMALL, Dataset.of(*digits)))
+    checkpoint.save(tmp_path, Checkpoint(SMALL, state, {}, {}, {}))
     (tmp_path / "config.toml").write_text(SMALL.to_toml())
     message = r"its training has not ended\. Go on with it: tinygrad-mnist train --resume"
     with pytest.raises(RunFolderError, match=message):
-        training.load_trained(tmp_path)
+        load_trained(tmp_path)
 
 
 # ---------------------------------------------------------------- the same recipe
@@ -364,7 +371,7 @@ def test_what_counts_from_the_beginning_or_the_end_is_not_overridden(tmp_path, s
     run(SMALL.changed(settings), tmp_path / "run", should_stop=stop_after(8))
     with (
         pytest.raises(RecipeError, match=f"{override.split('=')[0]} cannot .* Train anew"),
-        resumed(tmp_path / "run", overrides=[override]),
+        resumed_run(tmp_path / "run", overrides=[override]),
     ):
         pass
 
@@ -381,12 +388,12 @@ def test_a_finished_run_with_more_epochs_is_a_longer_run(command, tmp_path):
 
 @pytest.mark.usefixtures("small_data")
 def test_an_override_lasts(tmp_path, interrupted):
-    with resumed(interrupted, overrides=["lr=0.01", "epochs=5"]) as again:
+    with resumed_run(interrupted, overrides=["lr=0.01", "epochs=5"]) as again:
         again.complete(should_stop=stop_after(1))
-    with resumed(interrupted) as again:
+    with resumed_run(interrupted) as again:
         assert [epoch.lr for epoch in again.training.history] == [0.1]
         again.complete()
-    history = training.read_history(interrupted)
+    history = read_history(interrupted)
     assert [epoch.lr for epoch in history] == [0.1, 0.01, 0.01, 0.01, 0.01]
     assert Recipe.load(str(interrupted / "config.toml")).lr == 0.01
 
@@ -394,10 +401,10 @@ def test_an_override_lasts(tmp_path, interrupted):
 def test_config_and_override_may_say_the_same(interrupted):
     config = interrupted / "config.toml"
     config.write_text(config.read_text().replace("epochs = 3", "epochs = 4"))
-    with pytest.raises(RecipeError, match="epochs is 4, was 3"), resumed(interrupted):
+    with pytest.raises(RecipeError, match="epochs is 4, was 3"), resumed_run(interrupted):
         pass
-    with resumed(interrupted, overrides=["epochs=4"]) as again:
-        assert again.training.recipe.epochs == 4
+    with resumed_run(interrupted, overrides=["epochs=4"]) as again:
+        assert again.recipe.epochs == 4
 
 
 @pytest.mark.parametrize(
@@ -424,8 +431,8 @@ def test_wrong_ways_to_resume_are_explained(command, interrupted, tmp_path, argu
 def own(digits, tmp_path):
     path = tmp_path / "mine.npz"
     save_both(path, *digits)
-    sets = runs.own_sets(path, test_data=path)
-    with started(SMALL, tmp_path / "run", sets) as new:
+    sets = own_sets(path, test_data=path)
+    with new_run(SMALL, tmp_path / "run", sets) as new:
         new.complete(should_stop=stop_after(7))
     return path
 
@@ -463,7 +470,7 @@ def test_other_training_data_is_refused(command, own, digits):
 @pytest.mark.parametrize("entry", ["numpy", "blas threads", "blas kernels", "processor kind"])
 def test_another_numpy_or_processor_is_warned_of(command, own, tmp_path, monkeypatch, entry):
     changed = environment() | {entry: "another"}
-    monkeypatch.setattr("tinygrad_mnist.training.resume.environment", lambda *_: changed)
+    monkeypatch.setattr("tinygrad_mnist.runs.resume.environment", lambda *_: changed)
     code, _, err = command("train", "--resume", "run")
     assert code == 0
     assert f"warning: {entry} is another, was {environment()[entry]}. So it is not" in err
@@ -481,8 +488,8 @@ def test_the_same_machine_is_not_warned_of():
 def two(digits, tmp_path):
     """A folder with two checkpoints, of a training after 2 batches and before."""
     for batches in (2, 3):
-        state = run_to(None, SMALL, digits, should_stop=stop_after(batches)).state()
-        checkpoint.save(tmp_path, Checkpoint(SMALL, state, environment(), {}))
+        state = take(run_to(None, SMALL, digits, should_stop=stop_after(batches)))
+        checkpoint.save(tmp_path, Checkpoint(SMALL, state, environment(), {}, {}))
     return tmp_path
 
 
@@ -594,7 +601,7 @@ NUMBERS = {
 @pytest.mark.parametrize("change", NUMBERS)
 def test_numbers_that_make_no_sense_are_refused(two, change):
     rewritten(two / "checkpoint.npz", lambda about, entries: NUMBERS[change](about["numbers"]))
-    with pytest.raises(DataError, match=UNFIT), resumed(two):
+    with pytest.raises(DataError, match=UNFIT), resumed_run(two):
         pass
 
 
@@ -606,5 +613,5 @@ def test_arrays_of_another_network_are_refused(two, array):
         about["sha256"][array] = checkpoint.digest(entries[array])
 
     rewritten(two / "checkpoint.npz", change)
-    with pytest.raises(DataError, match=UNFIT), resumed(two):
+    with pytest.raises(DataError, match=UNFIT), resumed_run(two):
         pass

@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 
 import tinygrad_mnist
-from tinygrad_mnist import cli, data
+from tinygrad_mnist import data, files
 from tinygrad_mnist.autodiff import Tensor
+from tinygrad_mnist.cli.predictions import show
 from tinygrad_mnist.store import PredictionLog, write_csv
-from tinygrad_mnist.training import Recipe, folder, train
+from tinygrad_mnist.training import Recipe, train
 
 # ---------------------------------------------------------------- training
 
@@ -96,13 +97,13 @@ def test_ten_thousand_predictions_are_logged_and_listed_in_constant_memory(tmp_p
         def fill(file):
             counts.append(write_csv(log.predictions(), file))
 
-        folder.write(tmp_path / "log.csv", fill)
+        files.write(tmp_path / "log.csv", fill)
         return counts.pop()
 
     for read in (
         lambda log: sum(1 for _ in log.predictions()),
-        lambda log: sum(1 for _ in cli.show(log.predictions(), json=True)) - 1,
-        lambda log: sum(1 for _ in cli.show(log.predictions(), json=False)) - 1,
+        lambda log: sum(1 for _ in show(log.predictions(), json=True)) - 1,
+        lambda log: sum(1 for _ in show(log.predictions(), json=False)) - 1,
         to_csv,
     ):
         tracemalloc.reset_peak()

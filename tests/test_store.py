@@ -96,7 +96,7 @@ def test_a_run_is_written_once_and_again_when_its_recipe_changes(log, path):
     db.close()
 
 
-def test_filters_choose_by_run_digit_and_mistake(log):
+def test_filters_choose_by_run_class_and_mistake(log):
     sure = np.eye(10, dtype=np.float32)[[7, 7, 1, 2]]
     add(log, 4, labels=[7, 1, 7, None], probabilities=sure)
     add(log, 1, run="other", labels=[3], probabilities=sure[:1])
@@ -107,10 +107,12 @@ def test_filters_choose_by_run_digit_and_mistake(log):
     assert ids() == [1, 2, 3, 4, 5]
     assert ids(wrong=True) == [2, 3, 5]
     assert ids(run="default", wrong=True) == [2, 3]
-    assert ids(digit=7) == [1, 2, 3, 5]
-    assert ids(digit=1) == [2, 3]
-    assert ids(digit=0) == []
-    assert ids(digit=2) == [4]
+    assert ids(named="7") == [1, 2, 3, 5]
+    assert ids(named="1") == [2, 3]
+    assert ids(named="0") == []
+    assert ids(named="2") == [4]
+    assert ids(named="cat") == []
+    assert ids(run="other", named="7") == [5]
     assert ids(run="nothing") == []
 
 
@@ -123,6 +125,196 @@ def test_csv_holds_every_number(log):
     assert (first["label"], second["label"]) == ("5", "")
     row = next(iter(log.predictions()))
     assert [float(first[f"p{digit}"]) for digit in range(10)] == row.probabilities
+
+
+# ---------------------------------------------------------------- any images and classes
+
+CATS, FEW = ("cat", "dog", "<b>$x$</b>"), ((2, 4), ("cat", "dog", "<b>$x$</b>"))
+
+
+def add_few(log, n=3, run="pets", **changes):
+    """Predictions of images of 2x4 pixels in three classes: the first of cat, the second of dog."""
+    values = {"labels": [None] * n, "shape": FEW[0], "classes": CATS} | changes
+    images = np.arange(8 * n, dtype=np.uint8).reshape(n, 8)
+    p = np.eye(3)[np.arange(n) % 3]
+    return log.add(run, {}, "abc", [f"{i}" for i in range(n)], images, p, **values)
+
+
+def test_a_run_has_its_own_shape_and_classes(log):
+    add(log)
+    written = add_few(log, labels=[0, 2, None])
+    digit, *found = log.predictions()
+    assert (digit.shape, digit.classes) == ((28, 28), tuple("0123456789"))
+    assert [(row.shape, row.classes, row.label) for row in found] == [
+        (*FEW, label) for label in (0, 2, None)
+    ]
+    assert [row.image.tolist() for row in found] == [row.image.tolist() for row in written]
+
+
+def test_the_same_recipe_on_other_classes_is_another_run(log, path):
+    for classes in (CATS, CATS, ("a", "b", "c")):
+        add_few(log, classes=classes)
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*) FROM runs").fetchone() == (2,)
+    db.close()
+
+
+def test_a_class_is_chosen_by_its_name_whatever_its_place(log):
+    add_few(log, labels=[None, 0, None])
+    add_few(log, run="other", classes=("dog", "cow", "cat"))
+    assert [row.id for row in log.predictions(named="cat")] == [1, 2, 6]
+    assert [row.id for row in log.predictions(named="cow")] == [5]
+    assert log.classes() == [*CATS, "cow"]
+    assert log.classes("other") == ["dog", "cow", "cat"]
+
+
+def test_csv_has_a_column_for_each_class_name(log):
+    add_few(log, 2, labels=[1, None])
+    add(log, 1, labels=[4])
+    file = io.BytesIO()
+    assert write_csv(log.predictions(), file, log.classes()) == 3
+    first, _, digit = csv.DictReader(io.StringIO(file.getvalue().decode()))
+    assert (first["predicted"], first["label"]) == ("cat", "dog")
+    assert [first[f"p({name})"] for name in CATS] == ["1.0", "0.0", "0.0"]
+    assert (first["p0"], digit["p(cat)"], digit["label"]) == ("", "", "4")
+    assert 0 < float(digit["p9"]) < 1
+
+
+def test_ten_thousand_classes_and_an_image_of_a_million_pixels_are_kept(log):
+    classes = [f"class number {i:080}" for i in range(10_000)]
+    p = np.eye(1, 10_000, 7_000)
+    log.add("", {}, "", ["x"], np.ones((1, 1 << 20), np.uint8), p, [None],
+            shape=(1 << 10, 1 << 10), classes=classes)  # fmt: skip
+    (row,) = log.predictions(named=classes[7_000])
+    assert (row.classes[row.predicted], row.image.sum()) == (classes[7_000], 1 << 20)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shape": (2, 5)},
+        {"classes": CATS[:2]},
+        {"labels": [0, 1, 3]},
+        {"labels": [0, 1, -1]},
+    ],
+)
+def test_predictions_that_do_not_fit_their_shape_or_classes_are_refused(log, changes):
+    with pytest.raises(ValueError, match=r"sources need images|The labels of 3 classes"):
+        add_few(log, **changes)
+    assert list(log.predictions()) == log.classes() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["shape = '[2, 5]'", "shape = '[2, \"x\"]'", "classes = '[\"cat\"]'", "classes = '[1, 2, 3]'"],
+)
+def test_a_run_that_was_not_written_by_us_is_refused(log, path, change):
+    add_few(log)
+    log.__exit__()
+    foreign(path, "PRAGMA ignore_check_constraints = ON", f"UPDATE runs SET {change}")
+    with PredictionLog(path) as opened, pytest.raises(StoreError, match=r"(run|prediction) 1 is d"):
+        list(opened.predictions())
+
+
+# ---------------------------------------------------------------- logs of version 1
+
+VERSION_1 = """
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    recipe TEXT NOT NULL CHECK (json_valid(recipe)),
+    created_at TEXT NOT NULL,
+    UNIQUE (name, recipe)
+) STRICT;
+CREATE TABLE predictions (
+    id INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL REFERENCES runs (id),
+    model_hash TEXT NOT NULL,
+    source TEXT NOT NULL,
+    image BLOB NOT NULL CHECK (length(image) = 784),
+    label INTEGER CHECK (label BETWEEN 0 AND 9),
+    predicted INTEGER NOT NULL CHECK (predicted BETWEEN 0 AND 9),
+    probabilities TEXT NOT NULL CHECK (json_array_length(probabilities) = 10),
+    created_at TEXT NOT NULL
+) STRICT;
+CREATE VIEW predictions_as_text (id, input, predicted) AS
+    WITH RECURSIVE positions (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM positions WHERE n < 784)
+    SELECT id, '[' || (
+        SELECT group_concat(
+            16 * instr('123456789ABCDEF', substr(digits, 2 * n - 1, 1)) \
++ instr('123456789ABCDEF', substr(digits, 2 * n, 1)), ', '
+        ) FROM (SELECT hex(image) AS digits, n FROM positions ORDER BY n)
+    ) || ']', predicted FROM predictions;
+PRAGMA application_id = 1835952499;
+PRAGMA user_version = 1;
+INSERT INTO runs VALUES (1, 'seed-a', '{"lr": 0.1}', 'then'), (4, 'other', '{}', 'later');
+INSERT INTO predictions VALUES
+    (3, 1, 'abc', 'a.png', zeroblob(784), 7, 7, '[0, 0, 0, 0, 0, 0, 0, 1, 0, 0]', 'then'),
+    (5, 4, 'abd', 'b.png', zeroblob(784), NULL, 1, '[0, 1, 0, 0, 0, 0, 0, 0, 0, 0]', 'later');
+"""
+
+
+@pytest.fixture
+def old(path):
+    with sqlite3.connect(path) as db:
+        db.executescript(VERSION_1)
+    db.close()
+    return path
+
+
+def told(rows):
+    """Rows without what NumPy cannot compare as a whole."""
+    return [(row._replace(image=None), row.image.tolist()) for row in rows]
+
+
+def test_an_old_log_is_read_as_it_is(old):
+    before = old.read_bytes()
+    with PredictionLog(old) as log:
+        first, second = log.predictions()
+        assert [row.id for row in log.predictions(named="7")] == [3]
+        assert (log.runs(), log.classes()) == (["other", "seed-a"], list("0123456789"))
+    assert (first.run, first.label, first.predicted, second.label) == ("seed-a", 7, 7, None)
+    assert (first.shape, first.classes) == ((28, 28), tuple("0123456789"))
+    assert old.read_bytes() == before
+
+
+def test_what_is_added_to_an_old_log_makes_it_a_new_one_and_keeps_every_row(old, tmp_path):
+    with PredictionLog(old) as log:
+        before = told(log.predictions())
+        add_few(log)
+        assert told(log.predictions())[:2] == before
+        assert [row.id for row in log.predictions()] == [3, 5, 6, 7, 8]
+    with PredictionLog(old, create=True) as log, PredictionLog(tmp_path / "new", create=True):
+        assert told(log.predictions())[:2] == before
+    assert schema(old) == schema(tmp_path / "new")
+
+
+def schema(path):
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+        version = db.execute("PRAGMA user_version").fetchone()
+        found = db.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
+    db.close()
+    return version, found
+
+
+def test_an_old_log_becomes_a_new_one_whole_or_not_at_all(old):
+    with PredictionLog(old) as log:
+        before = told(log.predictions())
+        with pytest.raises(StoreError):
+            log.add("run", {"x": "y" * (1 << 22)}, "abc", ["x"], *rows(1), [None])  # too large
+        assert told(log.predictions()) == before
+    with sqlite3.connect(old) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+    db.close()
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_an_old_log_that_others_have_changed_is_refused(old, create):
+    foreign(old, "CREATE TABLE notes (text)")
+    with pytest.raises(StoreError, match="changed by another program"):
+        PredictionLog(old, create=create)
 
 
 # ---------------------------------------------------------------- what is not
@@ -191,8 +383,9 @@ def test_databases_of_others_are_refused_and_left_alone(path, create, statements
 def test_a_log_of_another_version_is_refused(log, path):
     add(log)
     log.__exit__()
-    foreign(path, "PRAGMA user_version = 2")
-    with pytest.raises(StoreError, match="a log of version 2, but this program knows version 1"):
+    foreign(path, "PRAGMA user_version = 3")
+    message = "a log of version 3, but this program knows versions up to 2"
+    with pytest.raises(StoreError, match=message):
         PredictionLog(path, create=True)
 
 

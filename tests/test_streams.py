@@ -5,8 +5,9 @@ import pytest
 
 import tinygrad_mnist.nn.functional as F
 from tinygrad_mnist import byhand, data, nn
+from tinygrad_mnist.data import Dataset
 from tinygrad_mnist.nn import init
-from tinygrad_mnist.training import Recipe, Training
+from tinygrad_mnist.training import Recipe, build_training
 from tinygrad_mnist.training import loop as training_loop
 
 IMAGES = np.random.default_rng(3).integers(0, 256, (40, 784), dtype=np.uint8)
@@ -22,7 +23,9 @@ def streams(seed):
 
 
 def training(seed=0, **settings):
-    return Training(Recipe("r", seed=seed, **(SETTINGS | settings)), IMAGES, LABELS)
+    return build_training(
+        Recipe("r", seed=seed, **(SETTINGS | settings)), Dataset.of(IMAGES, LABELS)
+    )
 
 
 def filled(fill):

@@ -9,23 +9,21 @@ import numpy as np
 import pytest
 
 from tinygrad_mnist import byhand, data, nn
+from tinygrad_mnist.data import Dataset
 from tinygrad_mnist.evaluation import evaluate
 from tinygrad_mnist.export import write_npz
+from tinygrad_mnist.files import WriteError
+from tinygrad_mnist.runs import RunFolderError, free_folder, reproduce, run
+from tinygrad_mnist.runs.reproduction import table
 from tinygrad_mnist.training import (
     DivergenceError,
     Recipe,
     RecipeError,
-    RunFolderError,
-    Training,
-    free_folder,
+    build_training,
     recipe_names,
-    reproduce,
-    run,
-    runs,
     train,
 )
-from tinygrad_mnist.training.loop import build_model, build_optimizer
-from tinygrad_mnist.training.results import table
+from tinygrad_mnist.training.build import build_model, build_optimizer
 
 SMALL = Recipe(name="small", hidden=(16,), epochs=3, batch_size=50, lr=0.1)
 
@@ -182,7 +180,7 @@ def test_each_epoch_is_distorted_anew_except_the_last_and_never_validation(digit
         seen.append((len(images), how))
         return images
 
-    monkeypatch.setattr("tinygrad_mnist.training.loop.distort", watched)
+    monkeypatch.setattr("tinygrad_mnist.training.build.distort", watched)
     settings = ["elastic_alpha=30", "elastic_sigma=5", "plain_epochs=1", "validation=0.2"]
     train(SMALL.changed(settings), *digits)
     assert sum(n for n, _ in seen) == 2 * 800
@@ -218,11 +216,11 @@ def test_seed_b_steps_along_half_the_squared_error_summed_over_classes(digits, m
         before.extend(p.data.astype(float) for p in model.parameters())
         return model
 
-    monkeypatch.setattr("tinygrad_mnist.training.loop.build_model", watched)
+    monkeypatch.setattr("tinygrad_mnist.training.build.build_model", watched)
     images, labels = (np.concatenate([part, part[:200]]) for part in digits)
     result = train(Recipe.load("seed-b").changed(["epochs=1"]), images, labels)
     W1, b1, W2, b2 = before
-    X, Y = digits[0] / 255, data.one_hot(digits[1])
+    X, Y = digits[0] / 255, data.one_hot(digits[1], 10)
     A1 = 1 / (1 + np.exp(-(X @ W1 + b1)))
     A2 = 1 / (1 + np.exp(-(A1 @ W2 + b2)))
     dZ2 = (A2 - Y) * A2 * (1 - A2)
@@ -235,7 +233,7 @@ def test_seed_b_steps_along_half_the_squared_error_summed_over_classes(digits, m
 
 
 def test_weights_decay_and_biases_do_not():
-    model = build_model(SMALL, 784, np.random.default_rng(0))
+    model = build_model(SMALL, 784, 10, np.random.default_rng(0))
     groups = build_optimizer(SMALL.changed(["weight_decay=0.1"]), model).param_groups
     found = [(group["weight_decay"], [p.ndim for p in group["params"]]) for group in groups]
     assert found == [(0.1, [2, 2]), (0.0, [1, 1])]
@@ -255,7 +253,7 @@ def test_one_cycle_ends_with_a_tiny_rate(digits):
 def test_early_stopping_always_restores_the_best_weights(digits, patience):
     settings = ["epochs=12", "lr=0.5", f"patience={patience}", "momentum=0.95"]
     recipe, snapshots = SMALL.changed(settings), []
-    training = Training(recipe, *digits)
+    training = build_training(recipe, Dataset.of(*digits))
 
     def keep(_):
         snapshots.append([p.data.copy() for p in training.model.parameters()])
@@ -278,7 +276,7 @@ def test_early_stopping_always_restores_the_best_weights(digits, patience):
 
 
 def test_each_epoch_has_all_examples_in_an_order_of_its_own(digits):
-    training = Training(SMALL, *digits)
+    training = build_training(SMALL, Dataset.of(*digits))
     epochs = []
     for _ in range(3):
         epochs.append(np.concatenate(list(training.remaining_batches())))
@@ -289,7 +287,7 @@ def test_each_epoch_has_all_examples_in_an_order_of_its_own(digits):
 
 def test_validation_leaves_each_module_in_its_own_mode_and_drops_nothing(digits, monkeypatch):
     recipe = replace(SMALL, epochs=1, hidden=(16, 16), dropout=0.5)
-    training = Training(recipe, *digits)
+    training = build_training(recipe, Dataset.of(*digits))
     first, second = (m for m in training.model if isinstance(m, nn.Dropout))
     second.eval()
     seen, forward = [], nn.Dropout.forward
@@ -343,7 +341,7 @@ def test_the_table_sets_what_is_published_beside_what_was_measured_on_the_same_i
 
 @pytest.mark.usefixtures("small_data")
 def test_reproduce_keeps_what_is_published(digits, monkeypatch):
-    monkeypatch.setattr("tinygrad_mnist.training.results.load_mnist", lambda how: digits)
+    monkeypatch.setattr("tinygrad_mnist.runs.reproduction.load_mnist", lambda how: digits)
     known = SMALL.changed(["published_error=0.7", "published_in=a paper", "epochs=1"])
     with_it, without = reproduce([known, SMALL.changed(["epochs=1"])], [0])
     assert with_it["published"] == {"accuracy": pytest.approx(0.993), "on": "test", "in": "a paper"}
@@ -359,8 +357,10 @@ def test_reproduce_keeps_what_is_published(digits, monkeypatch):
 def small_data(digits, monkeypatch):
     """Make `run` see a thousand images only."""
     images, labels = digits
-    monkeypatch.setattr(runs, "load_mnist", lambda how: digits)
-    monkeypatch.setattr(runs, "load_mnist_test", lambda how: (images[:100], labels[:100]))
+    monkeypatch.setattr("tinygrad_mnist.runs.sets.load_mnist", lambda how: digits)
+    monkeypatch.setattr(
+        "tinygrad_mnist.runs.sets.load_mnist_test", lambda how: (images[:100], labels[:100])
+    )
 
 
 @pytest.mark.usefixtures("small_data", "drawn")
@@ -391,7 +391,7 @@ def test_a_run_opens_the_test_set_once(tmp_path, digits, monkeypatch):
         opened.append(how)
         return digits[0][:100], digits[1][:100]
 
-    monkeypatch.setattr(runs, "load_mnist_test", opening)
+    monkeypatch.setattr("tinygrad_mnist.runs.sets.load_mnist_test", opening)
     run(SMALL, tmp_path / "out")
     assert opened == [None]
 
@@ -427,7 +427,9 @@ def test_the_model_cards_example_runs_in_the_folder(tmp_path, monkeypatch, digit
 
 @pytest.mark.usefixtures("small_data")
 def test_an_interrupted_run_keeps_its_weights_and_leaves_the_test_set_closed(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "load_mnist_test", lambda how: pytest.fail("opened"))
+    monkeypatch.setattr(
+        "tinygrad_mnist.runs.sets.load_mnist_test", lambda how: pytest.fail("opened")
+    )
     metrics = run(SMALL, tmp_path / "out", should_stop=lambda: True)
     assert metrics["test"] is None
     assert metrics["interrupted"] == "in epoch 1 after batch 1 of 18"
@@ -458,7 +460,7 @@ def test_a_folder_that_holds_something_is_refused(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_refused_before_training(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunFolderError, match="cannot be written to: Not a directory"):
+    with pytest.raises(WriteError, match="cannot be written to: Not a directory"):
         run(SMALL, tmp_path / "file" / "out")
 
 

@@ -10,8 +10,10 @@ import onnx
 import pytest
 
 from tinygrad_mnist import byhand, export, nn
+from tinygrad_mnist.data import Dataset
+from tinygrad_mnist.runs import Sets, run
 from tinygrad_mnist.store import PredictionLog, StoreError, write_csv
-from tinygrad_mnist.training import Recipe, Sets, run
+from tinygrad_mnist.training import Recipe
 
 
 def written(write, model, *arguments, **options):
@@ -171,9 +173,10 @@ def folder(tmp_path_factory):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (60, 784), dtype=np.uint8)
     labels = np.arange(60) % 10
+    train, test = (Dataset.of(images[part], labels[part]) for part in (slice(40), slice(40, None)))
     recipe = Recipe("é", "two\nlines", hidden=(4,), epochs=1, validation=0.5)
     folder = tmp_path_factory.mktemp("runs") / "r"
-    run(recipe, folder, Sets((images[:40], labels[:40]), (images[40:], labels[40:]), {}))
+    run(recipe, folder, Sets(train, test, {}))
     return folder
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygrad_mnist import bridge, nn, optim
 from tinygrad_mnist.autodiff import no_grad, tensor
-from tinygrad_mnist.training.environment import environment
+from tinygrad_mnist.runs.environment import environment
 from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:

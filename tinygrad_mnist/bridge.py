@@ -123,7 +123,7 @@ def tape_terms(paper: byhand.MLP, X: Array, labels: Array) -> Terms:
     loss = loss + sum((m.weight * m.weight).sum() for m in layers) * (paper.l2 / 2)
     gradients = zip(places, autodiff.grad(loss, list(places.values())), strict=True)
     values = places | {"A0": autodiff.Tensor(X), f"A{layer}": output, "loss": loss}
-    values |= {f"d{name}": g for name, g in gradients if g is not None}
+    values |= {f"d{name}": g for name, g in gradients}
     return {name: value.data for name, value in values.items()}
 
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import ast
-import importlib.machinery
-import importlib.util
-import inspect
 import re
-import sys
-import traceback
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_mnist import nn
-from tinygrad_mnist.autodiff import GradcheckError, Op, Tensor, gradcheck, gradgradcheck
+from tinygrad_mnist.autodiff import GradcheckError, Tensor, gradcheck, gradgradcheck
+from tinygrad_mnist.owncode import OwnCodeError, fits, name_of, told
 from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
@@ -28,9 +23,8 @@ if TYPE_CHECKING:
 MOST_ELEMENTS = 10_000
 """Each costs two runs of the function, and two of its derivative."""
 
-
-class OwnCodeError(Exception):
-    """What was named in a file of your own cannot be checked; the message says why."""
+HINTS = ("Change --arg.", "Give a --shape for each tensor, and --arg NAME=VALUE for all else.")
+"""What to do about an argument that is unknown, and about arguments that do not fit."""
 
 
 class Checked(NamedTuple):
@@ -104,14 +98,14 @@ def _prepared(
                 f"{target.__name__} is a class, but not one of an nn.Module. "
                 "Name a function, an op, or a module."
             )
-        _fits(target, (), options)
-        with _told(target):
+        fits(target, (), options, HINTS)
+        with told(target):
             target = target(**options)
         options = {}
     if not isinstance(target, nn.Module):
-        _fits(getattr(target, "forward", target), shapes, options)
+        fits(getattr(target, "forward", target), shapes, options, HINTS)
         return partial(_called, target, options), {}
-    _fits(target.forward, shapes, options)
+    fits(target.forward, shapes, options, HINTS)
     parameters = dict(target.named_parameters())
 
     def with_parameters(*tensors: Tensor) -> Tensor:
@@ -122,35 +116,13 @@ def _prepared(
     return with_parameters, {name: p.data for name, p in parameters.items()}
 
 
-def _fits(function: Any, shapes: Sequence[Any], options: Mapping[str, Any]) -> None:
-    """See that a function takes so many tensors, and what else was given."""
-    name = getattr(function, "__qualname__", str(function))
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # of a built-in function
-        return
-    anything = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
-    unknown = [] if anything else [key for key in options if key not in signature.parameters]
-    if unknown:
-        raise OwnCodeError(
-            f"{name} takes no {unknown[0]!r}: it is {name}{signature}. Change --arg."
-        )
-    try:
-        signature.bind(*shapes, **options)
-    except TypeError as error:
-        raise OwnCodeError(
-            f"{name}{signature} does not fit: {error}. "
-            "Give a --shape for each tensor, and --arg NAME=VALUE for all else."
-        ) from error
-
-
 def _called(function: Any, options: Mapping[str, Any], *tensors: Tensor) -> Tensor:
-    with _told(function):
+    with told(function):
         out = function(*tensors, **options)
     if not isinstance(out, Tensor):
         hint = " Does it lack its return?" if out is None else " Was .data or .numpy() used?"
         raise OwnCodeError(
-            f"{_name(function)} returned {type(out).__name__}, expected a tensor.{hint}"
+            f"{name_of(function)} returned {type(out).__name__}, expected a tensor.{hint}"
         )
     return out
 
@@ -178,95 +150,6 @@ def _named(message: str, names: Sequence[str]) -> str:
     return re.sub(
         r"\binput (\d+)", lambda found: names[int(found[1])], message, flags=re.IGNORECASE
     )
-
-
-# ---------------------------------------------------------------- what a file defines
-
-
-@contextmanager
-def defined(reference: str) -> Iterator[Any]:
-    """What ``FILE.py:NAME`` names. The file is run as Python would import it.
-
-    Its folder is the first place to import from, also while what it defines is called, and its
-    ``__name__`` is that of the file. After that, everything is as before.
-
-    Raises
-    ------
-    OwnCodeError
-        If there is no such file or name, or the file fails.
-    """
-    file, _, name = reference.rpartition(":")
-    path = Path(file)
-    if not file or not path.is_file():
-        raise OwnCodeError(f"Write FILE.py:NAME; there is no file {file or reference!r}.")
-    modules, search = set(sys.modules), list(sys.path)
-    folder = path.resolve().parent
-    sys.path.insert(0, str(folder))
-    try:
-        module = _run(path)
-        if not callable(found := vars(module).get(name)):
-            own = [key for key, value in vars(module).items() if _is_of(value, module)]
-            raise OwnCodeError(
-                f"{file} has no function {name!r}. It has {', '.join(own)[:200] or 'none'}."
-            )
-        yield found
-    finally:
-        sys.path[:] = search
-        for added in set(sys.modules) - modules:
-            origin = getattr(sys.modules[added], "__file__", None)
-            if origin and folder in Path(origin).resolve().parents:
-                del sys.modules[added]
-
-
-def _run(path: Path) -> Any:
-    """The module that a file makes."""
-    taken = path.stem in sys.modules or path.stem in sys.stdlib_module_names
-    name = f"own_{path.stem}" if taken else path.stem
-    loader = importlib.machinery.SourceFileLoader(name, str(path.resolve()))
-    spec = importlib.machinery.ModuleSpec(name, loader, origin=str(path))
-    module = importlib.util.module_from_spec(spec)
-    vars(module)["__file__"] = str(path)
-    sys.modules[name] = module
-    with _told(path):  # without a cache beside the file: what is edited is what runs
-        exec(loader.source_to_code(path.read_bytes(), str(path)), vars(module))  # noqa: S102
-    return module
-
-
-def _is_of(value: Any, module: Any) -> bool:
-    """Whether a function, or that of an op, or a module, was made in a file."""
-    if isinstance(value, nn.Module):
-        return True
-    function = value.forward if isinstance(value, Op) else value
-    return callable(value) and getattr(function, "__module__", None) == module.__name__
-
-
-@contextmanager
-def _told(whose: Any) -> Iterator[None]:
-    """What other people's code raises, in one line that names it."""
-    try:
-        yield
-    except (OwnCodeError, GradcheckError, KeyboardInterrupt):
-        raise
-    except BaseException as error:  # also what exit() raises: to end here would look like success
-        at = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame)]
-        where = f" in line {at[-1].lineno} of {Path(at[-1].filename).name}" if at else ""
-        what = str(error).split("\n")[0][:200]
-        did = "when it was run" if isinstance(whose, Path) else "when it was called"
-        raise OwnCodeError(
-            f"{_name(whose)} raised {type(error).__name__}{where} {did}: {what or 'no message'}"
-        ) from error
-
-
-def _is_own(frame: traceback.FrameSummary) -> bool:
-    inside = (str(Path(__file__).parent), str(Path(np.__file__).parent), "<")
-    return not frame.filename.startswith(inside)
-
-
-def _name(whose: Any) -> str:
-    if isinstance(whose, Path):
-        return str(whose)
-    kind = type(whose).__name__
-    return str(getattr(whose, "__qualname__", getattr(whose, "name", kind)))
 
 
 # ---------------------------------------------------------------- what the command line says

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 APPLICATION_ID = 0x6D6E6973  # "mnis"
-VERSION = 1
+VERSION = 2
 PATIENCE = 60
 """Seconds to wait for another process that is writing."""
 
-LONGEST = 1 << 20
-"""No text or image of more bytes is taken out of a file."""
+LONGEST = 3 << 19
+"""No text or image of more bytes is taken out of a file or put into it."""
 
-TABLES = """
+TABLES_1 = """
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL,
@@ -56,12 +56,66 @@ CREATE VIEW predictions_as_text (id, input, predicted) AS
         ) FROM (SELECT hex(image) AS digits, n FROM positions ORDER BY n)
     ) || ']', predicted FROM predictions
 """
-SCHEMA = [statement.strip() for statement in TABLES.split(";\n")]
+"""What a log of version 1 held: MNIST's digits, and no word about them."""
+
+TABLES = """
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    recipe TEXT NOT NULL CHECK (json_valid(recipe)),
+    shape TEXT NOT NULL CHECK (json_array_length(shape) = 2),
+    classes TEXT NOT NULL CHECK (json_array_length(classes) > 0),
+    created_at TEXT NOT NULL,
+    UNIQUE (name, recipe, shape, classes)
+) STRICT;
+CREATE TABLE predictions (
+    id INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL REFERENCES runs (id),
+    model_hash TEXT NOT NULL,
+    source TEXT NOT NULL,
+    image BLOB NOT NULL CHECK (length(image) > 0),
+    label INTEGER CHECK (label >= 0),
+    predicted INTEGER NOT NULL CHECK (predicted >= 0),
+    probabilities TEXT NOT NULL CHECK (json_array_length(probabilities) > predicted),
+    created_at TEXT NOT NULL
+) STRICT;
+CREATE VIEW predictions_as_text (id, input, predicted) AS
+    SELECT id, '[' || (
+        WITH RECURSIVE positions (n) AS (
+            SELECT 1 UNION ALL SELECT n + 1 FROM positions WHERE n < length(image)
+        )
+        SELECT group_concat(
+            16 * instr('123456789ABCDEF', substr(digits, 1, 1)) \
++ instr('123456789ABCDEF', substr(digits, 2, 1)), ', '
+        ) FROM (SELECT hex(substr(image, n, 1)) AS digits FROM positions ORDER BY n)
+    ) || ']', predicted FROM predictions
+"""
+SCHEMAS = {
+    version: [statement.strip() for statement in tables.split(";\n")]
+    for version, tables in ((1, TABLES_1), (VERSION, TABLES))
+}
 """What is in a log, word by word; one with anything else in it is not opened.
 
 Another schema is another `VERSION`.
 """
 
+MNIST_SHAPE, DIGITS = (28, 28), tuple("0123456789")
+"""Shape and classes of all that is in a log of version 1."""
+
+MNIST = json.dumps(MNIST_SHAPE), json.dumps(DIGITS)
+
+FROM_1 = [
+    "DROP VIEW predictions_as_text",
+    "ALTER TABLE predictions RENAME TO predictions_1",
+    "ALTER TABLE runs RENAME TO runs_1",
+    *SCHEMAS[VERSION],
+    f"INSERT INTO runs SELECT id, name, recipe, '{MNIST[0]}', '{MNIST[1]}', created_at FROM runs_1",
+    "INSERT INTO predictions SELECT * FROM predictions_1",
+    "DROP TABLE predictions_1",
+    "DROP TABLE runs_1",
+    f"PRAGMA user_version = {VERSION}",
+]
+"""From version 1 to this one."""
 
 COLUMNS = "run, model_hash, source, image, label, predicted, probabilities, created_at"
 INSERT = f"INSERT INTO predictions ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -82,16 +136,20 @@ class Prediction(NamedTuple):
         Name of the run, and a hash of its weights.
     source : str
         Where the image came from.
-    image : ndarray of uint8, (784,)
+    image : ndarray of uint8, (pixels,)
         As the network saw it, before normalisation.
     label : int or None
-        The true digit, if it is known.
+        The position of its class among `classes`, if it is known.
     predicted : int
-        The most probable digit.
+        The position of the most probable class.
     probabilities : list of float
-        Of each digit.
+        Of each class.
     created_at : str
         ISO 8601, UTC.
+    shape : tuple of int
+        Rows and columns of the image.
+    classes : tuple of str
+        The names of the classes.
     """
 
     id: int
@@ -103,6 +161,8 @@ class Prediction(NamedTuple):
     predicted: int
     probabilities: list[float]
     created_at: str
+    shape: tuple[int, int]
+    classes: tuple[str, ...]
 
 
 class PredictionLog:
@@ -144,7 +204,8 @@ class PredictionLog:
             with self._transaction():
                 if self._is_empty():  # still: another process may have been faster
                     self._fill()
-        self._refuse_others()
+        with self._transaction("DEFERRED"):  # as it is at one moment
+            self._refuse_others()
         self._db.execute("PRAGMA foreign_keys = ON")
         if create:
             # Fails if others have it open: this once SQLite does not wait for them.
@@ -152,7 +213,7 @@ class PredictionLog:
                 self._db.execute("PRAGMA journal_mode = WAL")
 
     def _fill(self) -> None:
-        for statement in SCHEMA:
+        for statement in SCHEMAS[VERSION]:
             self._db.execute(statement)
         self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._db.execute(f"PRAGMA user_version = {VERSION}")
@@ -169,21 +230,24 @@ class PredictionLog:
                 f"{self.path}: a database, but not a log of predictions: it holds "
                 f"{_shown(', '.join(names) or 'nothing')}. Choose another file."
             )
-        if version != VERSION:
+        if version not in SCHEMAS:
             raise StoreError(
-                f"{self.path}: a log of version {version}, but this program knows version "
-                f"{VERSION}. Choose another file."
+                f"{self.path}: a log of version {version}, but this program knows versions "
+                f"up to {VERSION}. Choose another file."
             )
         if self.path.stat().st_size % page:
             raise StoreError(
                 f"{self.path}: damaged: the last of its pages is not whole. Was the file cut short?"
             )
         tables = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid"
-        if self._column(tables) != SCHEMA:
+        if self._column(tables) != SCHEMAS[version]:
             raise StoreError(
                 f"{self.path}: damaged, or changed by another program: its tables are not those "
                 "of a log of predictions."
             )
+
+    def _version(self) -> int:
+        return int(self._column("PRAGMA user_version")[0])
 
     def _is_empty(self) -> bool:
         return self._column("SELECT count(*) FROM sqlite_schema") == [0]
@@ -202,8 +266,8 @@ class PredictionLog:
             raise StoreError(f"{self.path}: {_shown(str(error)) or 'damaged'}.") from error
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
+    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
+        self._db.execute(f"BEGIN {kind}")
         try:
             yield
         except BaseException:
@@ -226,8 +290,13 @@ class PredictionLog:
         images: NDArray[np.uint8],
         probabilities: NDArray[np.floating[Any]],
         labels: Sequence[Any],
+        *,
+        shape: tuple[int, int] = MNIST_SHAPE,
+        classes: Sequence[str] = DIGITS,
     ) -> list[Prediction]:
         """Write predictions in one transaction: all of them or, if anything fails, none.
+
+        A log of an older version is brought up to date in the same transaction.
 
         Parameters
         ----------
@@ -237,12 +306,16 @@ class PredictionLog:
             Tells its weights from others.
         sources : sequence of str, (n,)
             Where each image came from.
-        images : ndarray of uint8, (n, 784)
+        images : ndarray of uint8, (n, pixels)
             What the network saw.
-        probabilities : ndarray, (n, 10)
+        probabilities : ndarray, (n, classes)
             What it said.
         labels : sequence of int or None, (n,)
             The truth, as far as it is known.
+        shape : tuple of int
+            Rows and columns of an image.
+        classes : sequence of str
+            Their names.
 
         Returns
         -------
@@ -252,17 +325,20 @@ class PredictionLog:
         Raises
         ------
         ValueError
-            If the arrays do not have these shapes and types, or a probability is not finite.
+            If the arrays do not have these shapes and types, a label is no class, or a probability
+            is not finite.
         StoreError
             If the file cannot be written to.
         """
-        _check_shapes(len(sources), images, probabilities, labels)
-        if not np.isfinite(probabilities).all():
-            raise ValueError("The probabilities are not all finite numbers.")
+        kind = (int(shape[0]), int(shape[1])), tuple(map(_text, classes))
+        _check_shapes(len(sources), images, probabilities, labels, *kind)
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        run = _text(run)
+        run, as_json = _text(run), json.dumps(dict(recipe), sort_keys=True)
         with self._explained(), self._transaction():
-            run_id = self._id_of_run(run, json.dumps(dict(recipe), sort_keys=True), now)
+            if self._version() == 1:
+                for statement in FROM_1:
+                    self._db.execute(statement)
+            run_id = self._id_of_run(run, as_json, kind, now)
             rows = []
             for name, image, row, label in zip(sources, images, probabilities, labels, strict=True):
                 source, predicted, p = _text(name), int(row.argmax()), row.tolist()
@@ -270,21 +346,26 @@ class PredictionLog:
                 pixels, text = image.tobytes(), json.dumps(p)
                 values = (run_id, model_hash, source, pixels, truth, predicted, text, now)
                 id = self._db.execute(INSERT, values).lastrowid or 0
-                written = (id, run, model_hash, source, image, truth, predicted, p, now)
+                written = (id, run, model_hash, source, image, truth, predicted, p, now, *kind)
                 rows.append(Prediction(*written))
         return rows
 
-    def _id_of_run(self, name: str, recipe: str, now: str) -> int:
+    def _id_of_run(
+        self, name: str, recipe: str, kind: tuple[tuple[int, int], tuple[str, ...]], now: str
+    ) -> int:
         """The row of a run, which is made if it is not there."""
-        columns, values = "name, recipe, created_at", (name, recipe, now)
-        insert = f"INSERT INTO runs ({columns}) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-        self._db.execute(insert, values)
-        select = "SELECT id FROM runs WHERE name = ? AND recipe = ?"
-        (found,) = self._db.execute(select, (name, recipe)).fetchone()
+        shape, classes = json.dumps(kind[0]), json.dumps(kind[1], ensure_ascii=False)
+        insert = (
+            "INSERT INTO runs (name, recipe, shape, classes, created_at) VALUES (?, ?, ?, ?, ?)"
+        )
+        values = (name, recipe, shape, classes)
+        self._db.execute(f"{insert} ON CONFLICT DO NOTHING", (*values, now))
+        select = "SELECT id FROM runs WHERE name = ? AND recipe = ? AND shape = ? AND classes = ?"
+        (found,) = self._db.execute(select, values).fetchone()
         return int(found)
 
     def predictions(
-        self, *, run: str | None = None, digit: int | None = None, wrong: bool = False
+        self, *, run: str | None = None, named: str | None = None, wrong: bool = False
     ) -> Iterator[Prediction]:
         """The rows of the log, oldest first.
 
@@ -292,8 +373,8 @@ class PredictionLog:
         ----------
         run : str, optional
             Only those of runs of this name.
-        digit : int, optional
-            Only those that are this digit or were taken for it.
+        named : str, optional
+            Only those that are of the class of this name or were taken for it.
         wrong : bool
             Only those whose label is known and not what was predicted.
 
@@ -304,18 +385,64 @@ class PredictionLog:
         """
         select = """
             SELECT p.id, r.name, model_hash, source, image, label, predicted, probabilities,
-                   p.created_at
+                   p.created_at, p.run
             FROM predictions AS p JOIN runs AS r ON p.run = r.id
             WHERE (:run IS NULL OR r.name = :run)
-              AND (:digit IS NULL OR :digit IN (label, predicted))
               AND (NOT :wrong OR label <> predicted)
+              AND (:positions IS NULL OR EXISTS (
+                  SELECT 1 FROM json_each(:positions) AS class
+                  WHERE CAST(class.key AS INTEGER) = p.run AND class.value IN (label, predicted)))
             ORDER BY p.id
         """
         with self._explained():
-            cursor = self._db.execute(select, {"run": run, "digit": digit, "wrong": wrong})
+            kinds = {id: (shape, classes) for id, _, shape, classes in self._runs()}
+            positions = {
+                id: classes.index(named) for id, (_, classes) in kinds.items() if named in classes
+            }
+            chosen = None if named is None else json.dumps(positions)
+            values = {"run": run, "wrong": wrong, "positions": chosen}
+            cursor = self._db.execute(select, values)
             with closing(cursor) as rows:
-                for row in rows:
-                    yield self._checked(row)
+                for *row, run_id in rows:
+                    if run_id not in kinds:  # written by another process meanwhile
+                        kinds = {id: (shape, classes) for id, _, shape, classes in self._runs()}
+                    yield self._checked(row, *kinds[run_id])
+
+    def _runs(self) -> list[tuple[int, str, tuple[int, int], tuple[str, ...]]]:
+        """Number, name, shape and classes of every run, checked like predictions."""
+        kind = "shape, classes" if self._version() > 1 else f"'{MNIST[0]}', '{MNIST[1]}'"
+        with closing(self._db.execute(f"SELECT id, name, {kind} FROM runs ORDER BY id")) as rows:
+            return [self._checked_run(row) for row in rows]
+
+    def _checked_run(self, row: Sequence[Any]) -> tuple[int, str, tuple[int, int], tuple[str, ...]]:
+        id, name, shape, classes = row
+        try:
+            rows, columns = json.loads(shape)
+            names = json.loads(classes)
+            right = (
+                isinstance(name, str)
+                and all(isinstance(n, int) and n > 0 for n in (rows, columns))
+                and isinstance(names, list)
+                and names
+                and all(isinstance(c, str) for c in names)
+            )
+            if right:
+                return id, name, (rows, columns), tuple(names)
+        except (ValueError, TypeError, RecursionError):
+            pass
+        raise StoreError(f"{self.path}: run {id} is damaged.")
+
+    def classes(self, run: str | None = None) -> list[str]:
+        """The names of all classes, or of those of runs of one name, each once.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read.
+        """
+        with self._explained():
+            found = [classes for _, name, _, classes in self._runs() if run in (None, name)]
+        return list(dict.fromkeys(name for classes in found for name in classes))
 
     def runs(self) -> list[str]:
         """The names of the runs that there are predictions of.
@@ -332,39 +459,54 @@ class PredictionLog:
             )
         return [str(name) for name in names]
 
-    def _checked(self, row: Sequence[Any]) -> Prediction:
+    def _checked(
+        self, row: Sequence[Any], shape: tuple[int, int], classes: tuple[str, ...]
+    ) -> Prediction:
         """A row as it was written: SQLite does not notice changed bytes, so we look."""
         id, run, model_hash, source, image, label, predicted, text, at = row
         try:
             p = json.loads(text)
             right = (
                 all(isinstance(value, str) for value in (run, model_hash, source, text, at))
-                and (label is None or (isinstance(label, int) and 0 <= label <= 9))
+                and (label is None or (isinstance(label, int) and 0 <= label < len(classes)))
                 and isinstance(image, bytes)
-                and len(image) == 784
-                and np.shape(p) == (10,)
+                and len(image) == shape[0] * shape[1]
+                and np.shape(p) == (len(classes),)
                 and np.isfinite(p).all()
                 and isinstance(predicted, int)
                 and predicted == np.argmax(p)
             )
             if right:
                 pixels = np.frombuffer(image, np.uint8)
-                return Prediction(id, run, model_hash, source, pixels, label, predicted, p, at)
+                known = (id, run, model_hash, source, pixels, label, predicted, p, at)
+                return Prediction(*known, shape, classes)
         except (ValueError, TypeError, RecursionError):
             pass
         raise StoreError(f"{self.path}: prediction {id} is damaged.")
 
 
 def _check_shapes(
-    n: int, images: NDArray[Any], probabilities: NDArray[Any], labels: Sequence[Any]
+    n: int,
+    images: NDArray[Any],
+    probabilities: NDArray[Any],
+    labels: Sequence[Any],
+    shape: tuple[int, int],
+    classes: tuple[str, ...],
 ) -> None:
+    """See that the arrays fit together, and that each label is the position of a class."""
+    pixels, count = shape[0] * shape[1], len(classes)
     shapes = images.shape, probabilities.shape, (len(labels),)
-    if images.dtype != np.uint8 or shapes != ((n, 784), (n, 10), (n,)):
+    if images.dtype != np.uint8 or shapes != ((n, pixels), (n, count), (n,)):
         raise ValueError(
-            f"{n} sources need images (n, 784) of uint8, probabilities (n, 10) and n labels, "
-            f"but these are {images.shape} of {images.dtype}, {probabilities.shape} "
+            f"{n} sources need images (n, {pixels}) of uint8, probabilities (n, {count}) and n "
+            f"labels, but these are {images.shape} of {images.dtype}, {probabilities.shape} "
             f"and {len(labels)}."
         )
+    if not np.isfinite(probabilities).all():
+        raise ValueError("The probabilities are not all finite numbers.")
+    for label in labels:
+        if label is not None and not 0 <= int(label) < count:
+            raise ValueError(f"The labels of {count} classes are from 0 to {count - 1}: {label}.")
 
 
 def _shown(text: str) -> str:
@@ -377,18 +519,46 @@ def _text(name: str) -> str:
     return name.encode(errors="replace").decode()
 
 
-def write_csv(predictions: Iterable[Prediction], file: BinaryIO) -> int:
+def write_csv(
+    predictions: Iterable[Prediction],
+    file: BinaryIO,
+    classes: Sequence[str] = DIGITS,
+) -> int:
     """Write predictions as CSV, one by one, and return how many.
 
-    All but the image is written, the probabilities in columns p0, ..., p9.
+    All but the image is written, with label and prediction by the names of their classes.
+
+    Parameters
+    ----------
+    predictions : iterable of Prediction
+        What to write.
+    file : binary file
+        Open for writing.
+    classes : sequence of str
+        The names of all classes, as `PredictionLog.classes` gives them. The probability of each is
+        in a column: p0, ..., p9 for the digits, otherwise p(name); empty where a run has no such
+        class.
     """
     text = io.TextIOWrapper(file, "utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")
-    plain = [name for name in Prediction._fields if name not in ("image", "probabilities")]
-    writer.writerow([*plain, *(f"p{digit}" for digit in range(10))])
+    columns = [f"p{name}" if name in DIGITS else f"p({name})" for name in classes]
+    writer.writerow([*PLAIN, *columns])
     count = 0
     for row in predictions:
-        writer.writerow([*(getattr(row, name) for name in plain), *row.probabilities])
+        names, p = row.classes, dict(zip(row.classes, row.probabilities, strict=True))
+        values = row._asdict() | {
+            "label": None if row.label is None else names[row.label],
+            "predicted": names[row.predicted],
+        }
+        writer.writerow([*(values[key] for key in PLAIN), *(p.get(name) for name in classes)])
         count += 1
     text.detach()
     return count
+
+
+PLAIN = [
+    name
+    for name in Prediction._fields
+    if name not in ("image", "probabilities", "shape", "classes")
+]
+"""The columns of a CSV file besides the probabilities."""

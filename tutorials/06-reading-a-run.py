@@ -23,7 +23,7 @@ from dataclasses import asdict
 import matplotlib.pyplot as plt
 import numpy as np
 
-from tinygrad_mnist import evaluation
+from tinygrad_mnist import evaluation, nn
 from tinygrad_mnist.data import load_mnist
 from tinygrad_mnist.evaluation import figures
 from tinygrad_mnist.training import Recipe, train
@@ -46,8 +46,9 @@ runs = {
     "no brakes": train(plain, images[:2500], labels[:2500]),
     "with L2": train(plain.changed(["weight_decay=0.001"]), images[:2500], labels[:2500]),
 }
-for name, run in runs.items():
-    found = evaluation.evaluate(run.model, held_out, held_out_labels)
+classifiers = {name: nn.Classifier(run.model) for name, run in runs.items()}
+for name, classifier in classifiers.items():
+    found = evaluation.evaluate(classifier, held_out, held_out_labels)
     print(f"{name:10} {found['accuracy']:.1%} right, cross-entropy {found['cross_entropy']:.3f}")
 
 # %% [markdown]
@@ -95,7 +96,7 @@ figures.training_curves(history, runs["no brakes"].kept_epoch)
 # column what it was read as:
 
 # %%
-probabilities = {name: evaluation.predict(run.model, held_out) for name, run in runs.items()}
+probabilities = {name: evaluation.predict(c, held_out) for name, c in classifiers.items()}
 read_as = probabilities["no brakes"].argmax(axis=1)
 matrix = evaluation.confusion_matrix(read_as, held_out_labels)
 figures.confusion(matrix)
@@ -161,7 +162,7 @@ figures.mistakes_grid(held_out[rows], held_out_labels[rows], read_as[rows], conf
 
 # %%
 figures.saliency_grid(
-    evaluation.first_of_each_class(runs["with L2"].model, held_out, held_out_labels)
+    evaluation.first_of_each_class(classifiers["with L2"], held_out, held_out_labels)
 )
 
 # %% [markdown]

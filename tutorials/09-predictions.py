@@ -43,6 +43,7 @@ def train_an_epoch():
 
 
 train_an_epoch()
+classifier = nn.Classifier(model)  # gives probabilities in place of logits
 
 # %% [markdown]
 # ## From a drawing to 784 numbers
@@ -74,7 +75,7 @@ for axis, (name, stage) in zip(axes, stages.items(), strict=True):
 # the network say?
 
 # %%
-probabilities = model.predict_proba(np.float32(seven.reshape(1, 784) / 255))
+probabilities = classifier.predict_proba(np.float32(seven.reshape(1, 784) / 255))
 for digit in probabilities[0].argsort()[::-1][:3]:
     print(f"{digit}: {probabilities[0, digit]:.1%}")
 
@@ -83,7 +84,7 @@ for digit in probabilities[0].argsort()[::-1][:3]:
 
 # %%
 careless = np.asarray(sheet.resize((28, 28)), np.float32).reshape(1, 784) / 255
-found = model.predict_proba(careless)[0]
+found = classifier.predict_proba(careless)[0]
 f"{found.argmax()}, with {found.max():.1%}"
 
 # %% [markdown]
@@ -108,7 +109,7 @@ def log_predictions(images, sources, labels, version):
             version,
             sources,
             pixels,
-            model.predict_proba(images),
+            classifier.predict_proba(images),
             labels,
         )
 
@@ -358,7 +359,7 @@ def check(margin):
     assert np.allclose(found, [row[0] - row[1] for row in rows]), (
         "That is not the largest of each row minus the second largest."
     )
-    images = model.predict_proba(held_out)
+    images = classifier.predict_proba(held_out)
     doubtful = margin(images).argsort()[:100]
     share = (images.argmax(axis=1) != held_out_labels)[doubtful].mean()
     print(f"of the 100 most doubtful answers {share:.0%} are wrong")

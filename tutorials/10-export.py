@@ -41,7 +41,8 @@ for _ in range(2):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-f"{(model.predict_label(held_out) == held_out_labels).mean():.1%} of the held-out images"
+classifier = nn.Classifier(model)
+f"{(classifier.predict_label(held_out) == held_out_labels).mean():.1%} of the held-out images"
 
 # %% [markdown]
 # ## Arrays with names: safetensors
@@ -81,7 +82,8 @@ assert np.array_equal(by_hand, model[2].bias.data)
 # %%
 fresh = nn.MLP(about["layers"], about["activation"])
 fresh.load_state_dict(arrays)
-assert np.array_equal(fresh.predict_proba(held_out), model.predict_proba(held_out))
+probabilities = nn.Classifier(fresh).predict_proba(held_out)
+assert np.array_equal(probabilities, classifier.predict_proba(held_out))
 
 # %% [markdown]
 # ## Arrays and what to do with them: ONNX
@@ -277,7 +279,7 @@ def check(runtime):
     for scale in (1, 1000):  # large logits must not overflow
         scaled = arrays | {"2.weight": arrays["2.weight"] * scale}
         fresh.load_state_dict(scaled)
-        found, right = runtime(scaled, x), fresh.predict_proba(x)
+        found, right = runtime(scaled, x), nn.Classifier(fresh).predict_proba(x)
         assert found is not None, "Nothing was returned: return an array."
         assert np.shape(found) == (20, 10), "There should be ten probabilities for each image."
         assert np.isfinite(found).all(), (
@@ -291,7 +293,10 @@ def check(runtime):
             (fresh(x).data, "Those are the logits: softmax makes probabilities of them."),
             (softmax(fresh(x), 0).data, "Softmax runs over the ten digits of a row: axis=1."),
             (softmax(linear(x), 1).data, "The ReLU between the two layers is missing."),
-            (unbiased.predict_proba(x), "The biases are missing: add one to each product."),
+            (
+                nn.Classifier(unbiased).predict_proba(x),
+                "The biases are missing: add one to each product.",
+            ),
         ):
             assert not np.allclose(found, wrong, atol=1e-4), sentence
         assert np.allclose(found, right, atol=1e-4), "Those are not the network's probabilities."

@@ -206,7 +206,7 @@ def test(*names: str) -> str:
 
 def results() -> str:
     """The table of measured accuracies."""
-    from tinygrad_mnist.training.results import table
+    from tinygrad_mnist.runs.reproduction import table
 
     return table(measured())
 

@@ -8,7 +8,7 @@ import pytest
 
 from tinygrad_mnist.data import like_mnist, load_mnist, load_mnist_test, normalize
 from tinygrad_mnist.data.images import to_grey
-from tinygrad_mnist.training import load_trained
+from tinygrad_mnist.runs import load_trained
 
 pytestmark = pytest.mark.browser
 
@@ -76,7 +76,7 @@ def test_probabilities_activations_and_saliency_are_pythons(live):
     images = images[:40]
     trained = load_trained(RUN)
     x = normalize(images, trained.normalize)
-    probabilities = trained.model.predict_proba(x)
+    probabilities = trained.classifier.predict_proba(x)
     found = in_page(
         live,
         """
@@ -92,7 +92,7 @@ def test_probabilities_activations_and_saliency_are_pythons(live):
     )
     theirs, hidden, slopes = (np.array(part) for part in zip(*found, strict=True))
     np.testing.assert_allclose(theirs, probabilities, atol=1e-5)
-    slopes_here = trained.model.saliency(x, probabilities.argmax(axis=1))
+    slopes_here = trained.classifier.saliency(x, probabilities.argmax(axis=1))
     np.testing.assert_allclose(hidden, trained.model[1](trained.model[0](x)).data, atol=1e-4)
     np.testing.assert_allclose(slopes, slopes_here, atol=1e-4)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist import Tensor, nn, no_grad, optim, tensor
+from tinygrad_mnist import Tensor, grad, nn, no_grad, optim, tensor
 
 
 class Net(nn.Module):
@@ -34,6 +34,16 @@ class Momentum(optim.Optimizer):
         p.data -= g
 
 
+@no_grad
+def answer(model: nn.Module, x: Tensor) -> Tensor:
+    return model(x).argmax(axis=1)
+
+
+@no_grad()
+def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
+    return (answer(model, x) - y).abs()  # wrong: a Tensor where a float was promised
+
+
 net = Net()
 x, y = tensor(np.ones((3, 4))), np.array([0, 1, 0])
 nn.Linear("4", 2)  # wrong: a string for a number
@@ -57,3 +67,10 @@ net.load_state_dict("weights.npz")  # wrong: the name of a file
 with no_grad:  # wrong: without its parentheses
     net(x)
 best: float = loss  # wrong: a Tensor for a float
+answer(net)  # wrong: without the images
+share: str = accuracy(net, x, y)  # wrong: a float for a string
+no_grad(net(x))  # wrong: a Tensor for a function
+(slope,) = grad(loss, x, allow_unused=True)
+slope.sum()  # wrong: there may be no gradient
+grad(loss, x)[0].sums()  # wrong: a method that does not exist
+grad(loss, x, allow_unused="no")  # wrong: a string for a truth value

@@ -11,7 +11,7 @@ from tinygrad_mnist.autodiff import gradcheck, op
 from tinygrad_mnist.nn import functional as F
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -82,8 +82,34 @@ hidden: Tensor = net.blocks[:-1](x)
 
 w = tensor([1.0, 2.0], requires_grad=True)
 (slope,) = grad(cube(w).sum(), w, create_graph=True)
-assert slope is not None
 slope.sum().backward()
+slopes: tuple[Tensor, ...] = grad(net(x).sum(), list(net.parameters()))
+(unused,) = grad(w.sum(), x.requires_grad_(), allow_unused=True)
+assert unused is None
+step: float = sum(g.norm().item() for g in slopes)
+
+
+@no_grad
+def predicted(model: nn.Module, x: Tensor) -> NDArray[np.intp]:
+    return model(x).argmax(axis=1).numpy()
+
+
+@no_grad()
+def hits(model: nn.Module, x: Tensor, y: NDArray[np.int64], *, shown: bool = False) -> int:
+    right = predicted(model, x) == y
+    return int(right.sum()) if shown else 0
+
+
+@no_grad
+def halved(t: Tensor) -> Iterator[Tensor]:
+    while t.norm().item() > 1:
+        t = t / 2
+        yield t
+
+
+count: int = hits(net, x, y, shown=True) + len([t.sum() for t in halved(w)])
+with no_grad() as nothing:
+    assert nothing is None
 between = (w > 1) & ~(w >= 3)
 z: Tensor = 2 * w - w[between].sum() / w[0] + w[:, None].T @ w - np.ones(2) * abs(-w)
 assert w.grad is not None

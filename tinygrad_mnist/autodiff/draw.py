@@ -291,4 +291,6 @@ def _words(tensors: list[Any]) -> str:
     steps = ", ".join(t.op.name for t in recorded[:40]) + (
         ", and more" if len(recorded) > 40 else ""
     )
-    return f"Graph of {leaves} leaves and {len(recorded)} operations: {steps or 'none'}."
+    leaf = "1 leaf" if leaves == 1 else f"{leaves} leaves"
+    operation = f"operation{'s' * (len(recorded) != 1)}"
+    return f"Graph of {leaf} and {len(recorded)} {operation}: {steps or 'none'}."

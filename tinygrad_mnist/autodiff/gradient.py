@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from tinygrad_mnist.autodiff.graph import sweep
+from tinygrad_mnist.autodiff.graph import quietly, sweep
 from tinygrad_mnist.autodiff.guard import read_only
 from tinygrad_mnist.autodiff.variable import Variable, as_array, plain, wrap
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tinygrad_mnist.autodiff.variable import Array
 
 
+@quietly
 def backward(output: Tensor, gradient: Any, retain_graph: bool) -> None:
     """Add the derivative of a tensor to the `.grad` of every leaf: see `Tensor.backward`."""
     check_differentiable(output)
@@ -75,6 +76,27 @@ def start(output: Tensor, gradient: Any) -> Array:
     return read_only(given)
 
 
+@overload
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    *,
+    allow_unused: Literal[False] = False,
+) -> tuple[Tensor, ...]: ...
+@overload
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    *,
+    allow_unused: bool,
+) -> tuple[Tensor | None, ...]: ...
+@quietly
 def grad(
     outputs: Tensor | Sequence[Tensor],
     inputs: Tensor | Sequence[Tensor],

@@ -84,6 +84,11 @@ class Op:
             return [partial(self.each, i) for i in range(count)]
         return [*self.rules, *[self._missing] * (count - len(self.rules))]
 
+    def differentiates(self, position: int) -> bool:
+        """Whether an argument has a rule: masks, class numbers and places have none."""
+        named = self.rules[position : position + 1]
+        return (named[0] if named else self.each or self.together) is not None
+
     def _missing(self, *_: Any, **__: Any) -> Any:
         raise NotImplementedError(
             f"{self.name} has derivative rules for {len(self.rules)} of its arguments only. "
@@ -101,7 +106,7 @@ class Op:
         if not tensors:
             return self.forward(*args, **params)
         if not agree:
-            args = settle(args, self.name)
+            args = settle(args, self)
             arrays = [x._data if isinstance(x, Variable) else x for x in args]
         out = self.forward(*arrays, **params)
         if wanted and mode.recording and self.differentiable:
@@ -182,6 +187,13 @@ def op(
     if numpy is not None:
         NUMPY[numpy] = made
     return made
+
+
+quietly = np.errstate(all="ignore")
+"""For layers, losses, and ops that NumPy lacks: infinity and NaN are answers, no reason to warn.
+
+The other ops warn where NumPy's own functions do.
+"""
 
 
 # ---------------------------------------------------------------- the backward sweep
@@ -358,24 +370,27 @@ def cast(x: Array, *, dtype: Any) -> Array:
 cast.vjp(lambda g, out, x, dtype: g)
 
 
-def settle(args: tuple[Any, ...], name: str) -> tuple[Any, ...]:
+def settle(args: tuple[Any, ...], op: Op) -> tuple[Any, ...]:
     """An op's arguments as tensors, arrays and Python scalars, of dtypes that fit together.
 
-    Numbers, lists of floats and 0-d arrays follow the float dtype of the arrays. NumPy alone would
-    widen: ``float32_array * np.sqrt(2)`` is float64.
+    Numbers, lists of numbers and 0-d arrays follow the float dtype of the arrays. NumPy alone would
+    widen: ``float32_array * np.sqrt(2)`` is float64, and so is ``float32_array * [1, 2]``.
     """
     settled = [
-        x if isinstance(x, Variable) or type(x) in SCALARS else numbers(x, name) for x in args
+        x if isinstance(x, Variable) or type(x) in SCALARS else numbers(x, op.name) for x in args
     ]
-    floats = [
-        x.dtype
-        for x, given in zip(settled, args, strict=True)
-        if getattr(x, "ndim", 0) and x.dtype.kind == "f" and not isinstance(given, (list, tuple))
+    listed = [isinstance(given, (list, tuple)) for given in args]
+    known = [
+        x
+        for x, in_list in zip(settled, listed, strict=True)
+        if not in_list and hasattr(x, "dtype") and x.dtype.kind == "f"
     ]
+    floats = [x.dtype for x in known if x.ndim]
     dtype = np.result_type(*floats) if floats else np.dtype(np.float32)
     for i, x in enumerate(settled):
-        if isinstance(args[i], (list, tuple)) and x.dtype.kind == "f":
-            settled[i] = x.astype(dtype)
+        if listed[i]:
+            if x.dtype.kind == "f" or (known and op.differentiates(i)):
+                settled[i] = x.astype(dtype)
         elif floats and isinstance(x, Variable) and x._data.ndim == 0 and x._data.dtype != dtype:
             settled[i] = cast(x, dtype=dtype)
     return tuple(settled)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import threading
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class _Mode(threading.local):
@@ -35,7 +37,7 @@ class Recording:
     def __exit__(self, *_: object) -> None:
         mode.recording = mode.outer.pop()
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(self, function: F) -> F:
         """Make the same of a function or generator: use as a decorator."""
 
         @wraps(function)
@@ -59,9 +61,14 @@ class Recording:
                 except BaseException as error:  # noqa: BLE001 - the generator is to see all of them
                     resume, value = generator.throw, error
 
-        return generate if inspect.isgeneratorfunction(function) else call
+        inside: Any = generate if inspect.isgeneratorfunction(function) else call
+        return inside
 
 
+@overload
+def no_grad(function: None = None) -> Recording: ...
+@overload
+def no_grad(function: F) -> F: ...
 def no_grad(function: Callable[..., Any] | None = None) -> Any:
     """Record nothing inside: ``with no_grad():``, or ``@no_grad`` above a function or generator.
 

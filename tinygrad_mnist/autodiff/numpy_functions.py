@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_mnist.autodiff import ops
-from tinygrad_mnist.autodiff.graph import NUMPY, cast, op
+from tinygrad_mnist.autodiff.graph import NUMPY, cast, op, settle
 from tinygrad_mnist.autodiff.mode import mode
-from tinygrad_mnist.autodiff.variable import Variable, wrap
+from tinygrad_mnist.autodiff.variable import Variable, plain, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -236,17 +236,16 @@ def norm(x: Tensor, ord: Any = None, axis: Any = None, keepdims: bool = False) -
 @stands_in_for(np.dot)
 def dot(a: Any, b: Any) -> Tensor:
     """np.dot: `*` if one is a number, otherwise `@`."""
-    a, b = operand(a), operand(b)
-    if b.ndim > 2:
+    if np.ndim(plain(b)) > 2:
         raise TypeError(
-            f"np.dot has no op for a right side of shape {b.shape}. "
+            f"np.dot has no op for a right side of shape {np.shape(plain(b))}. "
             "To multiply stacks of matrices, write a @ b."
         )
-    return ops.matmul(a, b) if a.ndim and b.ndim else ops.mul(a, b)
+    return ops.matmul(a, b) if np.ndim(plain(a)) and np.ndim(plain(b)) else ops.mul(a, b)
 
 
-stands_in_for(np.inner)(lambda a, b: dot(a, operand(b).T))
-stands_in_for(np.outer)(lambda a, b: operand(a).reshape((-1, 1)) * operand(b).reshape((1, -1)))
+stands_in_for(np.inner)(lambda a, b: dot(a, operand(b, a).T))
+stands_in_for(np.outer)(lambda a, b: operand(a, b).reshape((-1, 1)) * operand(b, a).reshape(-1))
 
 # ---------------------------------------------------------------- shape
 
@@ -287,7 +286,7 @@ def split(ary: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
 @stands_in_for(np.concatenate)
 def concatenate(arrays: Any, axis: int | None = 0) -> Tensor:
     """np.concatenate; without an axis, all elements in one row."""
-    xs = [operand(x) for x in arrays]
+    xs = [operand(x, *arrays) for x in arrays]
     if axis is None:
         xs, axis = [x.reshape(-1) for x in xs], 0
     return ops.concatenate(*xs, axis=axis)
@@ -296,21 +295,24 @@ def concatenate(arrays: Any, axis: int | None = 0) -> Tensor:
 @stands_in_for(np.vstack)
 def vstack(tup: Any) -> Tensor:
     """np.vstack: vectors become rows."""
-    return concatenate([x.reshape((1, -1)) if x.ndim < 2 else x for x in map(operand, tup)])
+    xs = (operand(x, *tup) for x in tup)
+    return concatenate([x.reshape((1, -1)) if x.ndim < 2 else x for x in xs])
 
 
 @stands_in_for(np.hstack)
 def hstack(tup: Any) -> Tensor:
     """np.hstack: vectors one after the other, anything else along axis 1."""
-    xs = [x if x.ndim else x.reshape(1) for x in map(operand, tup)]
+    xs = [x if x.ndim else x.reshape(1) for x in (operand(x, *tup) for x in tup)]
     return concatenate(xs, axis=0 if xs[0].ndim == 1 else 1)
 
 
 stands_in_for(np.stack)(lambda arrays, axis=0: ops.stack(*arrays, axis=axis))
 
 
-def operand(x: Any) -> Any:
-    """A tensor or array as it is, and anything else as an array."""
+def operand(x: Any, *beside: Any) -> Any:
+    """A tensor or array as it is, and anything else as an array, in the floats beside it."""
+    if beside and isinstance(x, (list, tuple)):
+        x = settle((x, *beside), ops.concatenate)[0]
     return x if hasattr(x, "reshape") else np.asarray(x)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from tinygrad_mnist.autodiff.graph import NUMPY, Op, cast, op
+from tinygrad_mnist.autodiff.graph import NUMPY, Op, cast, op, quietly, settle
 from tinygrad_mnist.autodiff.windows import overlap_add as overlap_add  # noqa: PLC0414
 from tinygrad_mnist.autodiff.windows import sliding_windows as sliding_windows  # noqa: PLC0414
 
@@ -253,6 +253,7 @@ index.vjp(lambda g, out, x, key: scatter(g, shape=x.shape, key=key))
 
 
 @op
+@quietly
 def scatter(x: Array, *, shape: tuple[int, ...], key: Any) -> Array:
     """Zeros of `shape`, with x added at `key`, element by element: the adjoint of indexing."""
     out = np.zeros(shape, x.dtype)
@@ -378,6 +379,7 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 @op
+@quietly
 def center(x: Array, *, axis: Axis = None) -> Array:
     """x minus its mean over `axis`; a second pass removes the rounding error of the first mean."""
     d = x - mean.forward(x, axis=axis, keepdims=True)
@@ -394,12 +396,12 @@ def freedom(x: Any, axis: Axis, ddof: float) -> float:
 
 
 @op
+@quietly
 def var(x: Array, *, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
     """Variance over `axis`: the sum of squared deviations from the mean, divided by n - ddof."""
     d = center.forward(wide(x), axis=axis)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        squares = (d * d).sum(axis=axis, keepdims=keepdims)
-        return narrow(np.divide(squares, freedom(x, axis, ddof)), x)
+    squares = (d * d).sum(axis=axis, keepdims=keepdims)
+    return narrow(np.divide(squares, freedom(x, axis, ddof)), x)
 
 
 var.vjp(
@@ -413,14 +415,14 @@ var.vjp(
 
 
 @op
+@quietly
 def std(x: Array, *, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
     """Standard deviation over `axis`, also where the variance overflows or underflows.
 
     Where it is 0, so is its derivative.
     """
     length = norm.forward(center.forward(wide(x), axis=axis), axis=axis, keepdims=keepdims)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return narrow(length / np.sqrt(freedom(x, axis, ddof)).astype(length.dtype), x)
+    return narrow(length / np.sqrt(freedom(x, axis, ddof)).astype(length.dtype), x)
 
 
 # out + (out == 0) is out, but 1 for out = 0: nothing is divided by 0, and x - mean is 0 there.
@@ -434,6 +436,7 @@ std.vjp(
 
 
 @op
+@quietly
 def norm(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Euclidean length over `axis`, without overflow; where it is 0, so is its derivative."""
     values = wide(x)
@@ -475,6 +478,7 @@ def to_extremes(g: Any, out: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
 
 
 @op
+@quietly
 def ties(x: Array, extreme: Array, *, axis: Axis, keepdims: bool) -> Array:
     """1 / (how many elements are the extreme) at those elements, elsewhere 0; NaN is an extreme."""
     are_it = (x == unreduce(extreme, x, axis, keepdims)) | np.isnan(x)
@@ -525,6 +529,8 @@ def matmul(x: Any, y: Any) -> Tensor:
 
     A vector counts as a matrix of one row on the left, of one column on the right.
     """
+    if isinstance(x, (list, tuple)) or isinstance(y, (list, tuple)):
+        x, y = settle((x, y), matrix_product)
     x, y = (v if hasattr(v, "reshape") else np.asarray(v) for v in (x, y))
     if x.ndim == 0 or y.ndim == 0:
         raise ValueError(
@@ -550,6 +556,7 @@ NUMPY[np.matmul] = matmul
 
 
 @op
+@quietly
 def linear(x: Array, weight: Array, bias: Array) -> Array:
     """x @ weight + bias: every row of x through the same affine map.
 
@@ -644,6 +651,7 @@ tanh.vjp(lambda g, out, x: g * tanh_slope(x))
 
 
 @op
+@quietly
 def tanh_slope(x: Array) -> Array:
     """tanh'(x) = 4e / (1+e)^2 with e = exp(-2|x|): keeps its digits where 1 - tanh(x)^2 cancels."""
     e = np.exp(-2 * np.abs(x))
@@ -682,6 +690,7 @@ relu.vjp(lambda g, out, x: keep(g, out))  # where out is not 0; NaN passes on as
 
 
 @op
+@quietly
 def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
     """x where it is positive, elsewhere negative_slope * x; at 0 the slope is negative_slope."""
     return np.where(x > 0, x, x * negative_slope)
@@ -725,9 +734,10 @@ logsigmoid.vjp(lambda g, out, x: g * sigmoid(-x))
 
 
 def along_axis(function: Callable[..., Array]) -> Callable[..., Array]:
-    """Let a function of rows take a single number too: as a row of one."""
+    """Let a function of rows take a single number too, as a row of one; and infinities quietly."""
 
     @wraps(function)
+    @quietly
     def call(*arrays: Array, axis: int = -1, **params: Any) -> Array:
         if arrays[-1].ndim == 0:
             rows = (np.reshape(a, 1) for a in arrays)
@@ -858,6 +868,7 @@ logsumexp.vjp(
 
 
 @op
+@quietly
 def cross_entropy(x: Array, target: Array) -> Array:
     """-log(softmax(x)[target]) of every row: (n, classes) and class numbers (n,) give (n,)."""
     rows, largest_at = np.arange(len(x)), x.argmax(axis=1)
@@ -886,6 +897,7 @@ cross_entropy_slope.vjp(lambda g, out, x, target: softmax_jacobian(g, x, axis=1)
 
 
 @op
+@quietly
 def squared_error(x: Array, y: Array) -> Array:
     """(x - y) squared, elementwise."""
     d = x - y

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_mnist.autodiff.graph import op
+from tinygrad_mnist.autodiff.graph import op, quietly
 
 if TYPE_CHECKING:
     from tinygrad_mnist.autodiff.variable import Array
@@ -19,6 +19,12 @@ def sliding_windows(x: Array, *, window: tuple[int, ...], stride: int = 1) -> Ar
     (..., h, w) -> (..., h', w', *window), with h' = (h - window[0]) // stride + 1.
     """
     axes = tuple(range(-len(window), 0))
+    image = x.shape[-len(window) :]
+    if any(wide > length for wide, length in zip(window, image, strict=True)):
+        raise ValueError(
+            f"A window of {window} does not fit into {image}. "
+            "Make it smaller, or put a border around the image."
+        )
     views = np.lib.stride_tricks.sliding_window_view(x, window, axes)
     steps: Any = (..., *(slice(None, None, stride) for _ in axes), *(slice(None) for _ in axes))
     return views[steps]
@@ -30,11 +36,13 @@ sliding_windows.vjp(
 
 
 @op
+@quietly
 def overlap_add(
     x: Array, *, shape: tuple[int, ...], window: tuple[int, ...], stride: int = 1
 ) -> Array:
     """Add every window back to where it was taken from: the adjoint of `sliding_windows`."""
-    out = np.zeros(shape, x.dtype)
+    corner: Any = (..., *(0 for _ in window))
+    out = np.zeros_like(x[corner], shape=shape)  # with its axes in the same order in memory
     counts = x.shape[-2 * len(window) : -len(window)]
     for offset in np.ndindex(*window):
         places: Any = (

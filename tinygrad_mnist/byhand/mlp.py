@@ -68,12 +68,12 @@ def one_hot(labels: Array, like: Array) -> Array:
     labels, (B, C) = np.asarray(labels), like.shape
     if labels.shape != (B,) or labels.dtype.kind not in "iu":
         raise ValueError(
-            f"{B} examples need labels ({B},) of whole numbers, one class each, "
+            f"A batch of {B} needs labels ({B},) of whole numbers, one class each, "
             f"but these are {labels.shape} of {labels.dtype}."
         )
     if not ((labels >= 0) & (labels < C)).all():
         raise ValueError(
-            f"Labels must lie from 0 to {C - 1}, as there are {C} classes, "
+            f"Labels number the classes and must lie from 0 to {C - 1}, "
             f"but they go from {labels.min()} to {labels.max()}."
         )
     return np.eye(C, dtype=like.dtype)[labels]

@@ -61,7 +61,7 @@ def normalize(images: NDArray[Any], how: str = "unit") -> NDArray[Any]:
     return images * ((white - black) / (255 if high > 1 else 1)) + black
 
 
-def one_hot(labels: ArrayLike, classes: int = 10) -> NDArray[np.float32]:
+def one_hot(labels: ArrayLike, classes: int) -> NDArray[np.float32]:
     """Rows of zeros with a 1 at the label: (n,) -> (n, classes) of float32.
 
     Raises
@@ -108,8 +108,8 @@ def class_numbers(labels: ArrayLike, classes: int) -> NDArray[np.intp]:
     if wrong.any():
         at = int(wrong.argmax())
         raise ValueError(
-            f"The label at position {at} is {numbers[at]}, but {classes} classes are numbered "
-            f"from 0 to {classes - 1}."
+            f"The label at position {at} is {numbers[at]}, but classes are numbered from 0 "
+            f"to {classes - 1}."
         )
     return numbers.astype(np.intp)
 

@@ -1,4 +1,4 @@
-"""Digits of your own: one function reads every format, another keeps test images apart."""
+"""Images of your own: one function reads every format, another keeps test images apart."""
 
 from __future__ import annotations
 
@@ -8,43 +8,64 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_mnist.data.csv import read_csv, read_csv_labels
+from tinygrad_mnist.data.dataset import Dataset, Found, are_digits, checked_names, default_names
 from tinygrad_mnist.data.errors import DataError
 from tinygrad_mnist.data.idx import read_idx
 from tinygrad_mnist.data.npz import read_npz
-from tinygrad_mnist.data.plausible import check_digits, refuse_other_formats
-from tinygrad_mnist.data.stream import PIXELS, opened
+from tinygrad_mnist.data.plausible import (
+    check_images,
+    refuse_other_formats,
+    warn_of_unused_labels,
+)
+from tinygrad_mnist.data.stream import opened
 from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from os import PathLike
 
     from numpy.typing import NDArray
 
+    from tinygrad_mnist.data.dataset import Kind
 
-def load(
-    path: str | PathLike[str], labels: str | PathLike[str] | None = None, *, part: str = "train"
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Read images of 28 x 28 pixels and their labels from CSV, IDX or npz files.
+
+def load_dataset(
+    path: str | PathLike[str],
+    labels: str | PathLike[str] | None = None,
+    *,
+    part: str = "train",
+    classes: Sequence[str] | None = None,
+    shape: tuple[int, int] | None = None,
+    like: Kind | None = None,
+) -> Dataset:
+    """Read images of any size and any classes from CSV, IDX or npz files.
 
     The format is detected from the content.
 
     Parameters
     ----------
     path : path
-        CSV lines of a label and 784 pixels; an npz file with ``x_train, y_train, x_test, y_test``
-        or ``images, labels``; or images only, as an IDX file or CSV lines of 784 pixels. CSV and
-        IDX may be compressed with gzip.
+        CSV lines of a label and pixels; an npz file with ``x_train, y_train, x_test, y_test`` or
+        ``images, labels``, and maybe ``classes``; or images only, as an IDX file or CSV lines of
+        pixels. CSV and IDX may be compressed with gzip.
     labels : path, optional
         The labels, if the file holds images only: an IDX file, or a CSV file of one column.
     part : {"train", "test"}
         Which arrays of an npz file that holds both.
+    classes : sequence of str, optional
+        The names of the classes in the order of the labels. By default those in the npz file;
+        else the digits for images of 28 x 28 whose labels are digits; else the labels themselves.
+    shape : tuple of int, optional
+        Rows and columns. By default those of the arrays, or of a square if the file does not say.
+    like : Dataset, optional
+        What the images are to be tested with: shape, names, and what labels mean, are as there.
 
     Returns
     -------
-    images : ndarray, (n, 784), uint8 from 0 to 255 or float32 from 0 to 1
-        One image per row. Pixels of which none exceeds 1 count as floats, whatever their type in
-        the file.
-    labels : ndarray of int64, (n,)
+    Dataset
+        Its images are uint8 from 0 to 255 or float32 from 0 to 1: pixels of which none exceeds 1
+        count as floats, whatever their type in the file. Its labels are positions from 0, also if
+        those in the file count from 1.
 
     Raises
     ------
@@ -55,24 +76,55 @@ def load(
     Warns
     -----
     DataWarning
-        If the file can be read but looks wrong: dark digits on white, blank images, another scale.
+        If the file can be read but looks wrong: dark digits on white, blank images, another scale
+        or two, classes without an image.
     """
+    return _load(path, labels, part, classes, shape, like)
+
+
+def load(
+    path: str | PathLike[str], labels: str | PathLike[str] | None = None, *, part: str = "train"
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Read images and their labels; arguments, errors and warnings are those of `load_dataset`.
+
+    Returns
+    -------
+    images : ndarray, (n, pixels), uint8 from 0 to 255 or float32 from 0 to 1
+    labels : ndarray of int64, (n,)
+        Positions of the classes, from 0.
+    """
+    data = _load(path, labels, part, None, None, None)
+    return data.images, data.labels
+
+
+def _load(
+    path: str | PathLike[str],
+    labels: str | PathLike[str] | None,
+    part: str,
+    classes: Sequence[str] | None,
+    shape: tuple[int, int] | None,
+    like: Kind | None,
+) -> Dataset:
     path, label_path = Path(path), None if labels is None else Path(labels)
-    pixels, digits = _read_images(path, part)
-    if label_path is not None:
-        if digits is not None:
-            raise DataError(f"{path}: holds labels of its own. Leave out {label_path}.")
-        digits = _read_labels(label_path)
-    elif digits is None:
-        raise DataError(f"{path}: holds images only. Name the file of their labels too.")
-    if len(pixels) != len(digits):
-        raise DataError(
-            f"{path} holds {counted(len(pixels), 'image')}, "
-            f"but {label_path or 'it'} {counted(len(digits), 'label')}."
-        )
-    images = _bytes_or_floats(pixels)
-    check_digits(path, images, digits, part)
-    return images, digits
+    found = _read_images(path, part, like.shape if like else shape)
+    numbers = _labels_beside(path, label_path, found)
+    where = label_path or path
+    if like is None:
+        names, first = _classes_of(where, numbers, found, classes)
+    else:
+        names, first = like.classes, like.first
+        _refuse_others(where, numbers, like)
+        if classes is None and found.names not in (None, names):
+            raise DataError(
+                f"{path}: its classes are not those trained on, so its labels may mean others. "
+                "Save it with the same names in the same order, or without names."
+            )
+    images = _bytes_or_floats(found.images)
+    data = Dataset.of(images, numbers - first, found.shape, names, first=first)
+    check_images(path, data, part)
+    if like is None:
+        warn_of_unused_labels(path, data)
+    return data
 
 
 def refuse_overlap(train_images: NDArray[Any], test_images: NDArray[Any]) -> None:
@@ -80,7 +132,7 @@ def refuse_overlap(train_images: NDArray[Any], test_images: NDArray[Any]) -> Non
 
     Parameters
     ----------
-    train_images, test_images : ndarray, (n, 784)
+    train_images, test_images : ndarray, (n, pixels)
         As `load` returns them: bytes and floats are compared as bytes.
 
     Raises
@@ -100,19 +152,37 @@ def refuse_overlap(train_images: NDArray[Any], test_images: NDArray[Any]) -> Non
         )
 
 
-def _read_images(path: Path, part: str) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
+def _read_images(path: Path, part: str, shape: tuple[int, int] | None) -> Found:
     start = _start(path)
     refuse_other_formats(path, start)
     if start.startswith(b"PK"):
-        return read_npz(path, part)
+        return read_npz(path, part, shape)
     if not start.startswith(b"\0"):
-        return read_csv(path)
+        return read_csv(path, shape)
     images = read_idx(path, 3)
-    if images.shape[1:] != (28, 28):
+    rows, columns = images.shape[1:]
+    if shape not in (None, (rows, columns)):
         raise DataError(
-            f"{path}: images of {images.shape[1]} x {images.shape[2]} pixels, expected 28 x 28."
+            f"{path}: images of {rows} x {columns} pixels, expected {' x '.join(map(str, shape))}."
         )
-    return images.reshape(len(images), PIXELS), None
+    return Found(images.reshape(len(images), -1), (rows, columns))
+
+
+def _labels_beside(path: Path, label_path: Path | None, found: Found) -> NDArray[np.int64]:
+    """The labels of images, from the same file or from another, one for each."""
+    labels = found.labels
+    if label_path is not None:
+        if labels is not None:
+            raise DataError(f"{path}: holds labels of its own. Leave out {label_path}.")
+        labels = _read_labels(label_path)
+    elif labels is None:
+        raise DataError(f"{path}: holds images only. Name the file of their labels too.")
+    if len(found.images) != len(labels):
+        raise DataError(
+            f"{path} holds {counted(len(found.images), 'image')}, "
+            f"but {label_path or 'it'} {counted(len(labels), 'label')}."
+        )
+    return labels
 
 
 def _read_labels(path: Path) -> NDArray[np.int64]:
@@ -120,13 +190,37 @@ def _read_labels(path: Path) -> NDArray[np.int64]:
     refuse_other_formats(path, start)
     if not start.startswith(b"\0"):
         return read_csv_labels(path)
-    labels = read_idx(path, 1)
-    if labels.max() > 9:
+    return read_idx(path, 1).astype(np.int64)
+
+
+def _classes_of(
+    path: Path, labels: NDArray[np.int64], found: Found, classes: Sequence[str] | None
+) -> tuple[tuple[str, ...], int]:
+    """The names of the classes, and the label that the first of them has in the file: 0 or 1."""
+    smallest, largest = int(labels.min()), int(labels.max())
+    given = found.names if classes is None else checked_names(classes)
+    if given is None:
+        first = int(smallest == 1 and not are_digits(found.shape, largest))
+        return default_names(found.shape, largest, first), first
+    first = int(smallest > 0 and largest == len(given))
+    needed = largest + 1 - int(smallest == 1)
+    if largest - first + 1 != len(given):
         raise DataError(
-            f"{path}: label {labels.max()} at position {labels.argmax()} "
-            "is not a digit from 0 to 9."
+            f"{path}: {counted(len(given), 'class name')}, but labels from {smallest} to "
+            f"{largest}: name {needed} classes, in the order of the labels."
         )
-    return labels.astype(np.int64)
+    return given, first
+
+
+def _refuse_others(path: Path, labels: NDArray[np.int64], like: Kind) -> None:
+    """Refuse labels that are no classes of those trained on."""
+    last = like.first + len(like.classes) - 1
+    known = (labels >= like.first) & (labels <= last)
+    if not known.all():
+        raise DataError(
+            f"{path}: label {labels[known.argmin()]} of image {known.argmin() + 1} is none of the "
+            f"{len(like.classes)} classes trained on, whose labels are {like.first} to {last}."
+        )
 
 
 def _start(path: Path) -> bytes:

@@ -81,7 +81,7 @@ def _read_header(path: Path, stream: BinaryIO, ndim: int) -> tuple[int, ...]:
 def read_idx_pair(
     images: str | PathLike[str], labels: str | PathLike[str]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Read digits and their labels, and check that they belong together.
+    """Read images and their labels, and check that there are as many of both.
 
     Returns
     -------
@@ -92,17 +92,12 @@ def read_idx_pair(
     Raises
     ------
     DataError
-        If a file is damaged, the counts differ, or a label is not a digit.
+        If a file is damaged, or the counts differ.
     """
-    pixels, digits = read_idx(images, 3), read_idx(labels, 1)
-    if len(pixels) != len(digits):
+    pixels, numbers = read_idx(images, 3), read_idx(labels, 1)
+    if len(pixels) != len(numbers):
         raise DataError(
             f"{images} holds {counted(len(pixels), 'image')}, "
-            f"but {labels} {counted(len(digits), 'label')}."
+            f"but {labels} {counted(len(numbers), 'label')}."
         )
-    if digits.max() > 9:
-        raise DataError(
-            f"{labels}: label {digits.max()} at position {digits.argmax()} "
-            "is not a digit from 0 to 9."
-        )
-    return pixels.reshape(len(pixels), -1), digits.astype(np.int64)
+    return pixels.reshape(len(pixels), -1), numbers.astype(np.int64)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygrad_mnist.data.dataset import MNIST_SHAPE
 from tinygrad_mnist.data.errors import DataError, cause
 from tinygrad_mnist.data.npz import read_array
-from tinygrad_mnist.data.plausible import warn_of_exchanged_ink
+from tinygrad_mnist.data.plausible import warn_of_exchanged_ink, warn_of_mixed_scales
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,35 +27,64 @@ SIDE, BOX, MIDDLE = 28, 20, 14
 """Of an image, of the digit on it, and the row and the column of its centre of mass."""
 
 
-def read_images(content: bytes, name: str) -> NDArray[np.uint8]:
+def read_images(
+    content: bytes, name: str, shape: tuple[int, int] = MNIST_SHAPE
+) -> NDArray[np.uint8]:
     """Images from the content of a PNG, JPEG or npy file; which one it is, its first bytes say.
 
     Parameters
     ----------
     content : bytes
-        A picture of one digit, which `like_mnist` makes an image of; or an array (784,), (28, 28),
-        (n, 784) or (n, 28, 28) of images that are like MNIST's already: bytes, other numbers from 0
-        to 255, or from 0 to 1.
+        A picture, or an array of images that are like those trained on already: (pixels,) or
+        (rows, columns) of one, (n, pixels) or (n, rows, columns) of several, in bytes, other
+        numbers from 0 to 255, or from 0 to 1.
     name : str
         What errors call it.
+    shape : tuple of int, optional
+        Rows and columns of the images. A picture of one digit becomes an image of MNIST's shape by
+        `like_mnist`, one of any other shape by `scaled`.
 
     Returns
     -------
-    ndarray of uint8, (n, 784)
+    ndarray of uint8, (n, pixels)
 
     Raises
     ------
     DataError
         If it is neither, damaged, too large, or shows nothing.
     """
-    if len(content) > MOST_BYTES:
-        raise DataError(f"{name}: more than {MOST_BYTES:,} bytes, which are too many.")
+    refuse_large(content, name)
     if content.startswith(b"\x93NUMPY"):
-        return _from_array(content, name)
+        return _from_array(content, name, shape)
     try:
-        return like_mnist(to_grey(_decode(content))).reshape(1, -1)
+        grey = to_grey(decode(content))
+        image = like_mnist(grey) if shape == MNIST_SHAPE else scaled(grey, shape)
+        return image.reshape(1, -1)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
+
+
+def refuse_large(content: bytes, name: str) -> None:
+    """Raise a DataError if the content of a file is more than `MOST_BYTES`."""
+    if len(content) > MOST_BYTES:
+        raise DataError(f"{name}: more than {MOST_BYTES:,} bytes, which are too many.")
+
+
+def scaled(grey: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture in another size, where each pixel is the mean of those that it covers.
+
+    Nothing else is done to it: white stays white, and the sides may change by different factors.
+
+    Raises
+    ------
+    DataError
+        If all pixels are alike.
+    """
+    from PIL import Image
+
+    if grey.min() == grey.max():
+        raise DataError("all pixels are alike: nothing to be seen.")
+    return np.asarray(Image.fromarray(grey).resize(shape[::-1], Image.Resampling.BOX))
 
 
 def to_grey(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -116,7 +146,7 @@ def like_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     20x20 pixels keeping the aspect ratio, with grey levels from anti-aliasing, and the centre of
     mass at the centre of the 28x28 field. In the files that is index 14.
     """
-    ink = _ink(grey)
+    ink = ink_of(grey)
     if ink.shape == (SIDE, SIDE) and max(_box(ink).shape) == BOX and _is_centred(ink):
         return ink
     box = _box(np.where(3 * ink.astype(np.int16) < ink.max(), 0, ink))
@@ -132,7 +162,14 @@ def like_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image
 
 
-def _ink(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def ink_of(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """How far each pixel is from the paper on the side of the ink: step 1 of `like_mnist`.
+
+    Raises
+    ------
+    DataError
+        If all pixels are alike.
+    """
     frame = np.ones(grey.shape, bool)
     frame[1:-1, 1:-1] = False
     edge = np.sort(grey[frame])
@@ -169,10 +206,15 @@ def _overlaps(new: int, old: int) -> NDArray[np.float64]:
     return np.maximum(overlap, 0).astype(np.float64)
 
 
-def _decode(content: bytes) -> NDArray[np.uint8]:
+def decode(content: bytes) -> NDArray[np.uint8]:
     """The pixels of a PNG or JPEG file, upright: (rows, columns, 4).
 
     Its size is looked at before anything is decoded.
+
+    Raises
+    ------
+    DataError
+        If it is neither, damaged, or has more pixels than `LARGEST_PICTURE`.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -204,25 +246,29 @@ def _decode(content: bytes) -> NDArray[np.uint8]:
         raise DataError(f"cannot be decoded: {cause(error)}.") from error
 
 
-def _from_array(content: bytes, name: str) -> NDArray[np.uint8]:
+def _from_array(content: bytes, name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
     try:
         array = read_array(f"{name}: the array", io.BytesIO(content), "buif", len(content))
     except DataError:
         raise
     except Exception as error:  # on damaged files, NumPy's reader of headers raises many kinds
         raise DataError(f"{name}: not an array of numbers, or damaged: {cause(error)}.") from error
-    image = array.shape if array.shape in ((SIDE * SIDE,), (SIDE, SIDE)) else array.shape[1:]
-    if image not in ((SIDE * SIDE,), (SIDE, SIDE)) or not array.size:
+    rows, columns = shape
+    pixels = rows * columns
+    image = array.shape if array.shape in ((pixels,), shape) else array.shape[1:]
+    if image not in ((pixels,), shape) or not array.size:
         raise DataError(
-            f"{name}: shape {array.shape}, expected (28, 28) or (784,) for one image, "
-            "(n, 28, 28) or (n, 784) for several."
+            f"{name}: shape {array.shape}, expected {shape} or ({pixels},) for one image, "
+            f"(n, {rows}, {columns}) or (n, {pixels}) for several."
         )
-    images = array.reshape(-1, SIDE * SIDE)
+    images = array.reshape(-1, pixels)
     if images.dtype.kind not in "buif" or not ((images >= 0) & (images <= 255)).all():
         raise DataError(
             f"{name}: expected numbers from 0 to 255, but it has others (type {array.dtype})."
         )
     scale = 1 if images.dtype == np.uint8 or images.max() > 1 else 255
     found = np.floor(images * float(scale) + 0.5).astype(np.uint8)
-    warn_of_exchanged_ink(name, found, stacklevel=4)
+    if shape == MNIST_SHAPE:
+        warn_of_exchanged_ink(name, found, stacklevel=4)
+    warn_of_mixed_scales(name, found, stacklevel=4)
     return found

@@ -1,4 +1,4 @@
-"""Digits in NumPy's npz, a zip file of arrays: looked at before unpacked, and never executed."""
+"""Images in NumPy's npz, a zip file of arrays: looked at before unpacked, and never executed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import numpy as np
 
+from tinygrad_mnist.data.dataset import MOST_CLASSES, Found, checked_names, shape_of
 from tinygrad_mnist.data.errors import DataError, cause
-from tinygrad_mnist.data.stream import PIXELS, largest, read_exactly
+from tinygrad_mnist.data.plausible import expected_arrays
+from tinygrad_mnist.data.stream import largest, read_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -20,11 +22,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def read_npz(path: Path, part: str = "train") -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Read images and labels from an npz file.
+def read_npz(path: Path, part: str = "train", shape: tuple[int, int] | None = None) -> Found:
+    """Read images and labels from an npz file, and the names of their classes if it has them.
 
     They are the arrays ``x_PART`` and ``y_PART``, as Keras calls them, or ``images`` and
-    ``labels``.
+    ``labels``; the names are ``classes``.
 
     Parameters
     ----------
@@ -32,28 +34,34 @@ def read_npz(path: Path, part: str = "train") -> tuple[NDArray[Any], NDArray[np.
         The file, as `numpy.savez` or `numpy.savez_compressed` writes it.
     part : {"train", "test"}
         Which of the two pairs, if the file has Keras' keys.
+    shape : tuple of int, optional
+        Rows and columns that the images must have; by default whatever they have, and those of a
+        square if the array is (n, pixels).
 
     Returns
     -------
-    images : ndarray, (n, 784), of bools, integers or floats, all from 0 to 255
-    labels : ndarray of int64, (n,)
+    Found
+        Its images are of bools, integers or floats, all from 0 to 255.
 
     Raises
     ------
     DataError
         If an array is missing, of the wrong type or shape, or too large, a pixel not a number from
-        0 to 255, a label not a digit, or the file cannot be read.
+        0 to 255, a label not a whole number from 0, or the file cannot be read.
     """
 
     def choose(names: list[str]) -> dict[str, str]:
         image_key, label_key = _keys(path, names, part)
-        return {image_key: "buif", label_key: "uif"}
+        kinds = {image_key: "buif", label_key: "uif"}
+        return kinds | ({"classes": "Uui"} if "classes" in names else {})
 
-    (image_key, images), (label_key, labels) = read_arrays(path, choose).items()
-    if prod(images.shape[1:]) != PIXELS:
-        raise DataError(
-            f"{path}: {image_key} has shape {images.shape}, expected (n, 28, 28) or (n, {PIXELS})."
-        )
+    arrays = read_arrays(path, choose)
+    (image_key, images), (label_key, labels) = list(arrays.items())[:2]
+    found = shape_of(images.shape[1:], shape)
+    if found is None:
+        expected = expected_arrays(images.shape, shape)
+        raise DataError(f"{path}: {image_key} has shape {images.shape}, {expected}")
+    labels = labels.reshape(-1) if labels.shape[1:] == (1,) else labels
     if labels.ndim != 1:
         raise DataError(
             f"{path}: {label_key} has shape {labels.shape}, expected (n,). "
@@ -61,8 +69,17 @@ def read_npz(path: Path, part: str = "train") -> tuple[NDArray[Any], NDArray[np.
         )
     if not (images.min() >= 0 and images.max() <= 255):
         _refuse(path, image_key, images, (images >= 0) & (images <= 255), "a number from 0 to 255")
-    _refuse(path, label_key, labels, np.isin(labels, range(10)), "a digit from 0 to 9")
-    return images.reshape(len(images), PIXELS), labels.astype(np.int64)
+    whole = (labels >= 0) & (labels < MOST_CLASSES) & (labels == np.floor(labels))
+    _refuse(path, label_key, labels, whole, f"a whole number from 0 to {MOST_CLASSES - 1}")
+    names = _names(path, arrays["classes"]) if "classes" in arrays else None
+    return Found(images.reshape(len(images), -1), found, labels.astype(np.int64), names)
+
+
+def _names(path: Path, names: NDArray[Any]) -> tuple[str, ...]:
+    try:
+        return checked_names([str(name) for name in names.ravel()])
+    except (DataError, ValueError) as error:  # bytes that are no text make NumPy raise the latter
+        raise DataError(f"{path}: classes: {error}") from error
 
 
 def _keys(path: Path, members: Iterable[str], part: str) -> tuple[str, str]:
@@ -124,7 +141,7 @@ def read_array(name: str, stream: IO[bytes], kinds: str, most: int) -> NDArray[A
     stream : binary file
         At its start.
     kinds : str
-        The letters of NumPy's ``dtype.kind`` that are allowed, some of "buif".
+        The letters of NumPy's ``dtype.kind`` that are allowed, some of "Ubuif".
     most : int
         No array of more bytes is read.
 
@@ -139,7 +156,7 @@ def read_array(name: str, stream: IO[bytes], kinds: str, most: int) -> NDArray[A
     with warnings.catch_warnings(action="ignore"):
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
     if dtype.kind not in kinds:
-        expected = "floating-point numbers" if kinds == "f" else "numbers"
+        expected = {"f": "floating-point numbers", "U": "text"}.get(kinds[0], "numbers")
         raise DataError(f"{name} has elements of type {dtype}, expected {expected}.")
     size = prod(shape) * dtype.itemsize
     if not 0 < size <= most:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygrad_mnist.data.dataset import DIGITS, MNIST_SHAPE, shape_of
 from tinygrad_mnist.data.errors import DataError, DataWarning
-from tinygrad_mnist.data.stream import PIXELS
 from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
@@ -17,18 +17,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tinygrad_mnist.data.dataset import Dataset
+
 BRIGHT, DARK = 0.6, 0.5
 """Of white: a mean above the first is paper, not ink; a brightest pixel below the second no white.
 
 The mean of MNIST is 0.13, and 0.87 with ink and paper exchanged.
 """
+MIXED = 0.05
+"""The share of images 255 times darker than white from which on a file seems to mix two scales."""
 LABELS = ("label", "labels", "class", "target", "digit", "y")
 """What a header may call the column of the labels."""
 NO_LABELS = ("", "id", "index", "unnamed: 0")
 """What a header calls the column of row numbers."""
+MANY = 100
+"""So many different labels are not taken for labels where nothing says that they are."""
+SAY_SHAPE = "For images that are not square, say rows and columns: --shape 8,16."
 OTHER_FORMATS = {
     b"\x93N": "an npy file, which holds one array and so no labels. Keep both in one file with "
-    "np.savez('digits.npz', images=images, labels=labels)",
+    "np.savez('mine.npz', images=images, labels=labels)",
     b"\x89P": "a PNG picture. `tinygrad-mnist predict` reads pictures; "
     "to train, collect them in an npz or CSV file with their labels",
     b"\xff\xd8": "a JPEG picture. `tinygrad-mnist predict` reads pictures; "
@@ -43,19 +50,17 @@ def refuse_other_formats(path: Path, start: bytes) -> None:
         raise DataError(f"{path}: {OTHER_FORMATS[start]}.")
 
 
-def check_digits(path: Path, images: NDArray[Any], labels: NDArray[np.int64], part: str) -> None:
+def check_images(path: Path, data: Dataset, part: str) -> None:
     """Look at images and labels as a person would.
 
     Parameters
     ----------
     path : Path
         Their file, for messages.
-    images : ndarray, (n, 784), uint8 from 0 to 255 or float32 from 0 to 1
-        One per row.
-    labels : ndarray of int64, (n,)
-        Their digits.
+    data : Dataset
+        Its images are uint8 from 0 to 255 or float32 from 0 to 1.
     part : {"train", "test"}
-        What they are for: a test on one digit only has a meaning, a training has none.
+        What they are for: a test on one class only has a meaning, a training has none.
 
     Raises
     ------
@@ -65,31 +70,48 @@ def check_digits(path: Path, images: NDArray[Any], labels: NDArray[np.int64], pa
     Warns
     -----
     DataWarning
-        If ink and paper look exchanged, the scale wrong, or some images are blank.
+        If ink and paper of digits look exchanged, the scale wrong or not one, or some images are
+        blank.
     """
+    images, labels = data.images, data.labels
     if images.min() == images.max():
         raise DataError(
-            f"{path}: all pixels of all images are {images.flat[0]}: no digit to be seen. "
+            f"{path}: all pixels of all images are {images.flat[0]}: nothing to be seen. "
             "Was the file written before the images were filled in?"
         )
     if len(labels) > 1 and (labels == labels[0]).all():
         message = (
-            f"{path}: all {len(labels)} labels are {labels[0]}, so there is nothing to tell apart. "
-            "Is the column of the labels another one?"
+            f"{path}: all {len(labels)} labels are {labels[0] + data.first}, so there is nothing "
+            "to tell apart. Is the column of the labels another one?"
         )
         if part == "train":
             raise DataError(message)
-        warnings.warn(message, DataWarning, stacklevel=3)
+        warnings.warn(message, DataWarning, stacklevel=4)
     blank = images.min(axis=1) == images.max(axis=1)
     if blank.any():
         warnings.warn(
-            f"{path}: {counted(int(blank.sum()), 'image')} of {len(images)} without a digit, all "
-            f"pixels alike, the first of them number {blank.argmax() + 1}. Leave them out?",
+            f"{path}: {counted(int(blank.sum()), 'image')} of {len(images)} with nothing on it, "
+            f"all pixels alike, the first of them number {blank.argmax() + 1}. Leave them out?",
             DataWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
-    warn_of_exchanged_ink(str(path), images, stacklevel=4)
+    if data.shape == MNIST_SHAPE and data.classes == DIGITS:
+        warn_of_exchanged_ink(str(path), images, stacklevel=5)
     warn_of_another_scale(path, images)
+    warn_of_mixed_scales(str(path), images, stacklevel=5)
+
+
+def warn_of_unused_labels(path: Path, data: Dataset) -> None:
+    """Warn if labels leave classes without an image, as a mistyped label does."""
+    unused = np.setdiff1d(np.arange(len(data.classes)), data.labels)
+    if data.classes != DIGITS and len(unused):
+        few = ", ".join(data.classes[i] for i in unused[:5]) + ", ..." * (len(unused) > 5)
+        warnings.warn(
+            f"{path}: no image for {len(unused)} of the {len(data.classes)} classes: {few}. "
+            "Is one of the labels wrong?",
+            DataWarning,
+            stacklevel=4,
+        )
 
 
 def warn_of_exchanged_ink(name: str, images: NDArray[Any], stacklevel: int) -> None:
@@ -115,7 +137,22 @@ def warn_of_another_scale(path: Path, images: NDArray[Any]) -> None:
             f"pixels counted from 0 to {largest:.4g}, or divided twice? Then scale them "
             f"to {white}.",
             DataWarning,
-            stacklevel=4,
+            stacklevel=5,
+        )
+
+
+def warn_of_mixed_scales(name: str, images: NDArray[Any], stacklevel: int) -> None:
+    """Warn if many images reach no more than 1/255 of white, and others go far beyond."""
+    white = 255 if images.dtype == np.uint8 else 1
+    brightest = images.max(axis=1)
+    dark = (brightest > 0) & (brightest <= white / 255)
+    if dark.mean() >= MIXED and brightest.max() >= DARK * white:
+        warnings.warn(
+            f"{name}: in {counted(int(dark.sum()), 'image')} of {len(images)}, the first of them "
+            f"number {dark.argmax() + 1}, no pixel exceeds 1/255 of white. Were pixels from 0 to 1 "
+            "put together with pixels from 0 to 255? Bring all to one scale.",
+            DataWarning,
+            stacklevel=stacklevel,
         )
 
 
@@ -123,7 +160,7 @@ def warn_of_another_scale(path: Path, images: NDArray[Any]) -> None:
 
 
 def label_column(path: Path, header: list[str] | None) -> int:
-    """The column of the labels in a file of 785: what its header calls so, else the first.
+    """The column of the labels among pixels: what the header calls so, else the first.
 
     Raises
     ------
@@ -148,34 +185,61 @@ def label_column(path: Path, header: list[str] | None) -> int:
 
 
 def refuse_label_among_pixels(path: Path, header: list[str]) -> None:
-    """Refuse a header of 784 columns that calls one of them a label."""
+    """Refuse a header that calls a column a label where all should be pixels."""
     for column, name in enumerate(header):
         if name.strip(" \"'").lower() in LABELS[:-1]:
             raise DataError(
                 f"{path}: the header calls column {column + 1} {name.strip()[:20]!r}, which leaves "
-                f"{PIXELS - 1} pixels, expected {PIXELS}. Was a column of pixels lost?"
+                f"{len(header) - 1} pixels, expected {len(header)}. Was a column of pixels lost?"
             )
 
 
 def refuse_labels_at_the_end(path: Path, rows: NDArray[Any]) -> None:
     """Refuse a file without a header whose last column looks like labels and whose first does not.
 
-    The pixels in the corners of digits are alike, those of labels are not.
+    The pixels in the corners of most images are alike, labels are not.
     """
     first, last = rows[:, 0], rows[:, -1]
-    digits = last.max() <= 9 and (last == last.astype(int)).all()
-    if (first == first[0]).all() and digits and (last != last[0]).any():
+    classes = last.max() < MANY and (last == last.astype(int)).all()
+    if (first == first[0]).all() and classes and (last != last[0]).any():
         raise DataError(
-            f"{path}: column 1 is {first[0]:.0f} in all {len(rows)} lines, and column {PIXELS + 1} "
-            "has different digits. Are the labels last? Move them to the front, or add a header "
-            "that calls their column 'label'."
+            f"{path}: column 1 is {first[0]:.0f} in all {len(rows)} lines, and column "
+            f"{rows.shape[1]} has different whole numbers. Are the labels last? Move them to the "
+            "front, or add a header that calls their column 'label'."
         )
 
 
-def hint_of_width(width: int, expected: dict[int, str]) -> str:
-    """What a line of an unexpected number of cells may be."""
-    if width == PIXELS + 10 or (width == 10 and 1 in expected):
-        return " Are the labels one-hot, ten columns? Save the position of the 1 instead."
-    if width == PIXELS + 2:
-        return " Is one of them a row number? Leave it out (pandas: index=False)."
-    return ""
+# ---------------------------------------------------------------- what was expected
+
+
+def expected_columns(cells: list[str], shape: tuple[int, int] | None) -> str:
+    """What lines of another number of cells should be, and what they may be."""
+    width = len(cells)
+    if shape is None:
+        expected = "expected a square number (pixels) or one more (a label and pixels)"
+        way_out = f" {SAY_SHAPE}"
+    else:
+        pixels = shape[0] * shape[1]
+        expected = f"expected {pixels} (pixels) or {pixels + 1} (a label and pixels)"
+        way_out = ""
+    if shape_of((width - len(DIGITS),), shape):
+        way_out = " Are the labels one-hot, ten columns? Save the position of the 1 instead."
+    elif shape_of((width - 2,), shape):
+        way_out = " Is one of them a row number? Leave it out (pandas: index=False)."
+    return f"{expected}. It starts with {','.join(cells)[:20]!r}.{way_out}"
+
+
+def expected_label(cells: list[str]) -> str:
+    """What lines of more than one cell should be in a file of labels, and what they may be."""
+    one_hot = {cell.strip() for cell in cells} <= {"0", "1", "0.0", "1.0"}
+    hint = " Are the labels one-hot? Save the position of the 1 instead." if one_hot else ""
+    return f"expected 1 (a label). It starts with {','.join(cells)[:20]!r}.{hint}"
+
+
+def expected_arrays(axes: tuple[int, ...], shape: tuple[int, int] | None) -> str:
+    """What shape an array of images should have, and what it may be."""
+    if len(axes) == 4 and axes[3] in (3, 4):
+        return "expected one value per pixel. In colour? Save images[..., :3].mean(axis=3)."
+    if shape is None:
+        return f"expected (n, rows, columns), or (n, pixels) of square images. {SAY_SHAPE}"
+    return f"expected (n, {shape[0]}, {shape[1]}) or (n, {shape[0] * shape[1]})."

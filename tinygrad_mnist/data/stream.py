@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist.data.errors import DataError, cause
+from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import IO, BinaryIO
 
-PIXELS = 784
-"""Of an image, 28 x 28."""
 LARGEST = 1 << 29
 """No file of more elements or bytes, once unpacked, is read: the training images in float64 fit."""
 DENSEST = 30
@@ -49,12 +48,12 @@ def read_exactly(path: Path | str, stream: IO[bytes], expected: int) -> bytearra
         content += chunk
     if missing:
         raise DataError(
-            f"{path}: the header announces {expected} bytes, "
-            f"but {missing} of them {'is' if missing == 1 else 'are'} missing. "
+            f"{path}: the header announces {counted(expected, 'byte')}, "
+            f"but {missing:,} of them {'is' if missing == 1 else 'are'} missing. "
             "Was the file cut short?"
         )
     if stream.read(1):
         raise DataError(
-            f"{path}: more data follows the {expected} bytes that the header announces."
+            f"{path}: more data follows the {counted(expected, 'byte')} that the header announces."
         )
     return content

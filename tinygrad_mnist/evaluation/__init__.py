@@ -18,11 +18,14 @@ from tinygrad_mnist.evaluation.mistakes import most_confident_mistakes
 from tinygrad_mnist.evaluation.model_card import model_card, to_markdown
 from tinygrad_mnist.evaluation.report import html_report
 from tinygrad_mnist.evaluation.saliency import Saliency, first_of_each_class
+from tinygrad_mnist.evaluation.show import show_page
+from tinygrad_mnist.evaluation.subject import Subject
 
 __all__ = [
     "Bin",
     "Predictions",
     "Saliency",
+    "Subject",
     "classification_report",
     "confusion_matrix",
     "evaluate",
@@ -36,5 +39,6 @@ __all__ = [
     "predict",
     "reliability",
     "score",
+    "show_page",
     "to_markdown",
 ]

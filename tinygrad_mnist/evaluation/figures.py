@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from io import BytesIO
+from math import ceil, isqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_mnist.evaluation.calibration import Bin
+from tinygrad_mnist.evaluation.metrics import MOST_CROSSED
 from tinygrad_mnist.evaluation.mistakes import most_confident_mistakes
+from tinygrad_mnist.evaluation.names import drawable, kind_of, names_of
 from tinygrad_mnist.evaluation.saliency import first_of_each_class
+from tinygrad_mnist.evaluation.subject import MNIST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 
     from tinygrad_mnist.evaluation.metrics import Predictions
     from tinygrad_mnist.evaluation.saliency import Saliency
+    from tinygrad_mnist.evaluation.subject import Subject
 
     Array = NDArray[Any]
 
@@ -27,10 +32,16 @@ BLUE, SKY, ORANGE, GREEN, GREY = "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#5
 """Okabe and Ito's colours, which stay apart for the colour-blind; a grey dark enough for text."""
 
 WIDTH, DPI = 5.0, 160
-"""Every figure is 800 pixels wide, and 10-point text in it is legible when shown at 350."""
+"""Figures are 800 pixels wide, and 10-point text in them is legible when shown at 350."""
 
-SIDE, GAP = 28, 3
-"""Of an image, and between images in a mosaic, in pixels of the images."""
+MOST_COUNTED, MOST_NAMED = 10, 50
+"""A confusion matrix of more classes has no numbers in it; of still more, not every name."""
+
+MOST_PIXELS, FLATTEST, TALLEST = 128, 4, 2
+"""On a side of a shown image; how many times as wide as high it may be, and as high as wide."""
+
+LINE = 0.14
+"""Height of a line of small text, in inches."""
 
 TINY = float(np.finfo(np.float32).tiny)
 
@@ -65,23 +76,44 @@ def training_curves(history: Sequence[Mapping[str, Any]], kept_epoch: int) -> Fi
     return figure
 
 
-def confusion(matrix: Array) -> Figure:
-    """How often each digit was read as each: darker by the logarithm, so that rare ones show."""
+def confusion(matrix: Array, classes: Sequence[str] | None = None) -> Figure:
+    """How often each class was read as each: darker by the logarithm, so that rare ones show.
+
+    With many classes the figure is larger and has no numbers.
+    """
     from matplotlib.colors import LogNorm
 
-    figure = _figure(4.9)
-    axes = figure.add_subplot()
+    names = names_of(classes, len(matrix))
+    figure, axes = _labelled_square(names)
     largest = max(int(matrix.max()), 2)
     counts, scale = np.ma.masked_equal(matrix, 0), LogNorm(1, largest)
     axes.imshow(counts, norm=scale, cmap="viridis_r", interpolation="nearest")
-    for (row, column), count in np.ndenumerate(matrix):
-        color = "white" if count > largest**0.5 else "black" if count else GREY
-        axes.text(column, row, f"{count}", ha="center", va="center", fontsize=9, color=color)
-    classes = range(len(matrix))
-    axes.set(xlabel="read as", ylabel="digit", xticks=classes, yticks=classes)
+    if len(names) <= MOST_COUNTED:
+        for (row, column), count in np.ndenumerate(matrix):
+            color = "white" if count > largest**0.5 else "black" if count else GREY
+            axes.text(column, row, f"{count}", ha="center", va="center", fontsize=9, color=color)
+    axes.set(xlabel="read as", ylabel=kind_of(names))
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return figure
+
+
+def _labelled_square(names: Sequence[str]) -> tuple[Figure, Axes]:
+    """Axes as wide as high, with a name for each row and column as far as they are legible."""
+    texts, families = drawable(names, 16)
+    longest = max(map(len, texts))
+    count, upright = len(names), longest <= 2
+    wide = max(WIDTH, 0.16 * min(count, MOST_NAMED) + 1.2) + (0 if upright else 0.08 * longest)
+    figure = _figure(wide - 0.1, wide)
+    axes = figure.add_subplot()
+    step = ceil(count / MOST_NAMED)
+    places = range(0, count, step)
+    style: dict[str, Any] = {"parse_math": False, "fontfamily": families}
+    size = 10 if count <= MOST_COUNTED else 8
+    turned = 0 if upright else 90
+    axes.set_xticks(places, texts[::step], fontsize=size, rotation=turned, **style)
+    axes.set_yticks(places, texts[::step], fontsize=size, **style)
+    return figure, axes
 
 
 def reliability_diagram(bins: Sequence[Bin]) -> Figure:
@@ -109,54 +141,89 @@ def reliability_diagram(bins: Sequence[Bin]) -> Figure:
     return figure
 
 
-def saliency_grid(saliency: Saliency) -> Figure:
+def saliency_grid(
+    saliency: Saliency,
+    shape: tuple[int, int] | None = None,
+    classes: Sequence[str] | None = None,
+) -> Figure:
     """Images, and beneath each how strongly every pixel moves the logit of its class.
 
-    The digit's outline is drawn on top of that.
+    The image's outline is drawn on top of that, and the name of its class below it, if `classes`
+    are given.
     """
-    columns = 5
-
-    def in_rows(values: Array) -> Array:
-        """Each image scaled to a maximum of 1, and the last row filled up."""
-        scaled = values / np.maximum(values.max(axis=1, keepdims=True), TINY)
-        padding = (0, -len(values) % columns), (0, 0)
-        padded = np.pad(scaled, padding, constant_values=np.nan)
-        return padded.reshape(-1, columns, SIDE**2)
-
-    def mosaic(upper: Array, lower: Array) -> Array:
-        return _mosaic(np.stack((upper, lower), axis=1).reshape(-1, SIDE**2), columns)
-
-    digits, slopes = in_rows(saliency.images), in_rows(saliency.slopes)
-    hidden = np.full_like(digits, np.nan)
-    picture, outline = mosaic(digits, hidden), mosaic(hidden, digits)
-    pattern = mosaic(hidden, slopes)
+    images, slopes = (
+        _shown(values / np.maximum(values.max(axis=1, keepdims=True), TINY), shape)
+        for values in (saliency.images, saliency.slopes)
+    )
+    _, rows, columns = images.shape
+    gap = np.full((len(images), _gap(columns), columns), np.nan)
+    hidden = np.full_like(images, np.nan)
+    room = _room(columns, 1) if classes else 0
+    picture, outline, pattern = (
+        _mosaic(np.concatenate((upper, gap, lower), axis=1), 5, room)
+        for upper, lower in ((images, hidden), (hidden, images), (hidden, slopes))
+    )
     figure, axes = _picture(picture.shape)
     axes.imshow(picture, cmap="gray", interpolation="nearest")
     axes.imshow(pattern, cmap="viridis", interpolation="nearest")
     axes.contour(np.nan_to_num(outline), levels=[0.5], colors="white", linewidths=0.7)
+    if classes:
+        texts, families = drawable(classes, 13)
+        tile = 2 * rows + _gap(columns), columns, room
+        _captions(axes, [texts[c] for c in saliency.classes], families, tile)
     return figure
 
 
-def mistakes_grid(images: Array, labels: Array, predicted: Array, confidence: Array) -> Figure:
-    """Images (n, 784), each with its true class, what it was read as, and with what confidence."""
-    columns, room = 5, 13
+def mistakes_grid(
+    images: Array,
+    labels: Array,
+    predicted: Array,
+    confidence: Array,
+    shape: tuple[int, int] | None = None,
+    classes: Sequence[str] | None = None,
+) -> Figure:
+    """Images (n, pixels), each with its class, what it was read as, and with what confidence."""
     if not len(images):
         figure = _figure(1.0)
         figure.text(0.5, 0.5, "No mistakes", ha="center", va="center")
         return figure
-    picture = _mosaic(images.astype(np.float64), columns, room)
+    texts, families = drawable(names_of(classes, max(*labels, *predicted) + 1), 13)
+    short = max(map(len, texts)) <= 2
+    as_ = " read as " if short else "\nas "
+    captions = [
+        f"{texts[label]}{as_}{texts[guess]}\n{100 * sure:.1f} % sure"
+        for label, guess, sure in zip(labels, predicted, confidence, strict=True)
+    ]
+    tiles = _shown(images.astype(np.float64), shape)
+    _, rows, columns = tiles.shape
+    room = _room(columns, 2 if short else 3)
+    picture = _mosaic(tiles, 5, room)
     figure, axes = _picture(picture.shape)
     axes.imshow(picture, cmap="gray_r", interpolation="nearest")
-    for i, (label, guess, sure) in enumerate(zip(labels, predicted, confidence, strict=True)):
-        row, column = divmod(i, columns)
-        x, y = column * (SIDE + GAP) + SIDE / 2, row * (SIDE + room) + SIDE
-        text = f"{label} read as {guess}\n{100 * sure:.1f} % sure"
-        axes.text(x, y, text, ha="center", va="top", fontsize=9)
+    _captions(axes, captions, families, (rows, columns, room))
     return figure
 
 
-def first_layer(weights: Array) -> Figure:
-    """What the first layer's units respond to: their weights (784, units) as images.
+def _captions(
+    axes: Axes, texts: Sequence[str], families: Sequence[str], tile: tuple[int, int, int]
+) -> None:
+    """Text below each tile of a mosaic of so many rows and columns, and room below."""
+    rows, columns, room = tile
+    style: dict[str, Any] = {"ha": "center", "va": "top", "parse_math": False}
+    style |= {"fontfamily": families, "fontsize": 9}
+    available = 0.98 * axes.get_window_extent().width / 5
+    for i, text in enumerate(texts):
+        down, across = divmod(i, 5)
+        x = across * (columns + _gap(columns)) + columns / 2
+        y = down * (rows + room) + rows + columns / 40
+        caption = axes.text(x, y, text, **style)
+        wide = caption.get_window_extent().width
+        if wide > available:
+            caption.set_fontsize(9 * available / wide)
+
+
+def first_layer(weights: Array, shape: tuple[int, int] | None = None) -> Figure:
+    """What the first layer's units respond to: their weights (pixels, units) as images.
 
     At most 64 are shown, those of largest norm first. Orange weights are below 0, purple ones
     above.
@@ -165,7 +232,8 @@ def first_layer(weights: Array) -> Figure:
 
     norms = np.linalg.norm(weights, axis=0)
     shown = np.argsort(-norms, kind="stable")[:64] if len(norms) > 10 else np.arange(len(norms))
-    picture = _mosaic(weights.T[shown].astype(np.float64), 8 if len(norms) > 10 else 5)
+    tiles = _shown(weights.T[shown].astype(np.float64), shape)
+    picture = _mosaic(tiles, 8 if len(norms) > 10 else 5)
     figure, axes = _picture(picture.shape)
     scale = float(np.quantile(np.abs(weights), 0.995)) or 1.0
     axes.imshow(picture, cmap="PuOr", interpolation="nearest", norm=CenteredNorm(0, scale))
@@ -178,8 +246,12 @@ def draw(
     history: Sequence[Mapping[str, Any]],
     metrics: Mapping[str, Any],
     test: Predictions,
+    subject: Subject = MNIST,
 ) -> dict[str, bytes]:
     """Every figure of a finished run as PNG, by name.
+
+    There is none of the confusion matrix if there are too many classes, and none of the first
+    layer unless that is one matrix from the pixels, or kernels that slide over one image.
 
     Parameters
     ----------
@@ -193,18 +265,28 @@ def draw(
         What ``metrics.json`` holds.
     test : Predictions
         For the test images.
+    subject : Subject
+        The shape of the images and the names of the classes; by default those of MNIST.
     """
+    shape, classes = subject.shape, subject.classes
     rows = most_confident_mistakes(test.probabilities, test.labels)
     images, labels, mistaken = (values[rows] for values in test)
     guesses, confidence = mistaken.argmax(axis=1), mistaken.max(axis=1)
-    figures = {
-        "curves": training_curves(history, metrics["kept_epoch"]),
-        "confusion": confusion(np.array(metrics["test"]["confusion_matrix"])),
+    saliency = first_of_each_class(model, test.images, test.labels, how)
+    named = None if kind_of(classes) == "digit" else classes  # a digit shows its name itself
+    figures = {"curves": training_curves(history, metrics["kept_epoch"])}
+    if len(classes) <= MOST_CROSSED:
+        figures["confusion"] = confusion(np.array(metrics["test"]["confusion_matrix"]), classes)
+    figures |= {
         "reliability": reliability_diagram([Bin(**b) for b in metrics["test"]["reliability"]]),
-        "mistakes": mistakes_grid(images, labels, guesses, confidence),
-        "saliency": saliency_grid(first_of_each_class(model, test.images, test.labels, how)),
-        "first_layer": first_layer(next(iter(model.parameters())).data),
+        "mistakes": mistakes_grid(images, labels, guesses, confidence, shape, classes),
+        "saliency": saliency_grid(saliency, shape, named),
     }
+    first = next(iter(model.parameters())).data
+    if first.ndim == 2 and len(first) == shape[0] * shape[1]:
+        figures["first_layer"] = first_layer(first, shape)
+    elif first.ndim == 4 and first.shape[1] == 1:
+        figures["kernels"] = first_layer(first.reshape(len(first), -1).T, first.shape[2:])
     return {name: png(figure) for name, figure in figures.items()}
 
 
@@ -215,24 +297,52 @@ def png(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def _figure(height: float) -> Figure:
+def _figure(height: float, width: float = WIDTH) -> Figure:
     from matplotlib.figure import Figure
 
-    return Figure((WIDTH, height), layout="constrained")
+    return Figure((width, height), layout="constrained")
 
 
 def _plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _mosaic(images: Array, columns: int, room: int = 0) -> Array:
-    """Images (n, 784) in rows of so many, `room` pixels below each; NaN in between."""
-    rows = -(-len(images) // columns)
-    tiles = np.full((rows * columns, SIDE + (room or GAP), SIDE + GAP), np.nan)
-    tiles[: len(images), :SIDE, :SIDE] = images.reshape(-1, SIDE, SIDE)
-    by_row = tiles.reshape(rows, columns, *tiles.shape[1:]).swapaxes(1, 2)
-    grid = by_row.reshape(rows * tiles.shape[1], -1)
-    return grid[: None if room else -GAP, :-GAP]
+def _shown(images: Array, shape: tuple[int, int] | None) -> Array:
+    """Images (n, pixels) as (n, rows, columns) that can be looked at.
+
+    Without a shape they are square if they can be. Of a large image every so many pixels are
+    shown, and what is flat as a line is made higher, or wider.
+    """
+    pixels = images.shape[1]
+    side = isqrt(pixels)
+    rows, columns = shape or ((side, side) if side * side == pixels else (1, pixels))
+    step = ceil(max(rows, columns) / MOST_PIXELS)
+    fewer = images.reshape(-1, rows, columns)[:, ::step, ::step]
+    _, rows, columns = fewer.shape
+    higher, wider = ceil(columns / (FLATTEST * rows)), ceil(rows / (TALLEST * columns))
+    return fewer.repeat(higher, axis=1).repeat(wider, axis=2)
+
+
+def _gap(columns: int) -> int:
+    """Between images of so many columns, in pixels of the images."""
+    return max(1, round(columns / 10))
+
+
+def _room(columns: int, lines: int) -> int:
+    """For lines of text below an image, five of which fill the width, in pixels of the images."""
+    inch = 5 * (columns + _gap(columns)) / WIDTH
+    return ceil(inch * LINE * (lines + 1) - 0.1)
+
+
+def _mosaic(tiles: Array, columns: int, room: int = 0) -> Array:
+    """Images (n, height, width) in rows of so many, `room` pixels below each; NaN in between."""
+    count, height, width = tiles.shape
+    rows, gap = -(-count // columns), _gap(width)
+    spaced = np.full((rows * columns, height + (room or gap), width + gap), np.nan)
+    spaced[:count, :height, :width] = tiles
+    by_row = spaced.reshape(rows, columns, *spaced.shape[1:]).swapaxes(1, 2)
+    grid = by_row.reshape(rows * spaced.shape[1], -1)
+    return grid[: None if room else -gap, :-gap]
 
 
 def _picture(shape: tuple[int, ...]) -> tuple[Figure, Axes]:

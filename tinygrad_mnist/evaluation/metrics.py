@@ -10,11 +10,17 @@ from tinygrad_mnist.data import class_numbers, minibatches, normalize
 from tinygrad_mnist.evaluation.calibration import expected_calibration_error, reliability
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
+
+MOST_CROSSED = 500
+"""With more classes, how often each was taken for each is not written down: it would be too long.
+"""
 
 
 class Predictions(NamedTuple):
-    """Images (n, 784), their true classes (n,), and a model's probabilities (n, classes)."""
+    """Images (n, pixels), their true classes (n,), and a model's probabilities (n, classes)."""
 
     images: NDArray[Any]
     labels: NDArray[Any]
@@ -22,13 +28,13 @@ class Predictions(NamedTuple):
 
 
 def predict(model: Any, images: NDArray[Any], how: str = "unit") -> NDArray[Any]:
-    """The probability of each class, a thousand images at a time: (n, 784) -> (n, classes).
+    """The probability of each class, a thousand images at a time: (n, pixels) -> (n, classes).
 
     Parameters
     ----------
     model : object
         Has ``predict_proba``, as both derivations' networks do.
-    images : ndarray, (n, 784)
+    images : ndarray, (n, pixels)
         Bytes or floats.
     how : {"unit", "seed", "standardize"}
         The normalisation the model was trained with, see `tinygrad_mnist.data.normalize`.
@@ -76,7 +82,9 @@ def confusion_matrix(
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def classification_report(confusion: NDArray[Any]) -> dict[str, Any]:
+def classification_report(
+    confusion: NDArray[Any], classes: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Precision, recall and F1 of every class, and their averages.
 
     Precision is the part of the images read as a class that belong to it, recall the part of the
@@ -87,6 +95,8 @@ def classification_report(confusion: NDArray[Any]) -> dict[str, Any]:
     ----------
     confusion : ndarray of int, (classes, classes)
         As `confusion_matrix` makes it.
+    classes : sequence of str, optional
+        Their names; by default their numbers.
 
     Returns
     -------
@@ -95,8 +105,16 @@ def classification_report(confusion: NDArray[Any]) -> dict[str, Any]:
         and ``weighted``, dicts with the means of ``precision, recall, f1`` over classes, all alike
         or weighted by their support.
     """
-    hits, support = confusion.diagonal(), confusion.sum(axis=1)
-    read_as = confusion.sum(axis=0)
+    return _report(confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0), classes)
+
+
+def _report(
+    hits: NDArray[Any],
+    support: NDArray[Any],
+    read_as: NDArray[Any],
+    classes: Sequence[str] | None,
+) -> dict[str, Any]:
+    """From how many images of each class were read as it, belong to it, and were read as it."""
     measures = {
         "precision": hits / np.maximum(read_as, 1),
         "recall": hits / np.maximum(support, 1),
@@ -104,8 +122,8 @@ def classification_report(confusion: NDArray[Any]) -> dict[str, Any]:
     }
     columns = measures | {"support": support}
     per_class = [
-        {"class": c} | {name: values[c].item() for name, values in columns.items()}
-        for c in range(len(confusion))
+        {"class": name} | {key: values[c].item() for key, values in columns.items()}
+        for c, name in enumerate(classes or range(len(hits)))
     ]
     images = max(support.sum(), 1)
     return {
@@ -122,18 +140,49 @@ def evaluate(
     return score(predict(model, images, how), labels)
 
 
-def examine(probabilities: NDArray[Any], labels: NDArray[Any]) -> dict[str, Any]:
+def examine(
+    probabilities: NDArray[Any], labels: NDArray[Any], classes: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Everything there is to say of predictions, ready for JSON.
 
     Parameters and first entries are those of `score`. To them come ``ece`` and ``reliability``
-    (see `calibration`), ``confusion_matrix``, and the entries of `classification_report`.
+    (see `calibration`), the entries of `classification_report` with the names of the classes, if
+    they are given, the ten most frequent ``confusions``, and ``confusion_matrix``, which is left
+    out if there are more than 500 classes.
     """
-    confusion = confusion_matrix(probabilities.argmax(axis=1), labels, probabilities.shape[1])
+    count = probabilities.shape[1]
+    labels, predicted = class_numbers(labels, count), probabilities.argmax(axis=1)
     bins = reliability(probabilities, labels)
-    return {
+    found = {
         **score(probabilities, labels),
         "ece": expected_calibration_error(bins),
-        **classification_report(confusion),
-        "confusion_matrix": confusion.tolist(),
+        **_report(
+            np.bincount(labels[predicted == labels], minlength=count),
+            np.bincount(labels, minlength=count),
+            np.bincount(predicted, minlength=count),
+            classes,
+        ),
+        "confusions": _confusions(predicted, labels, classes),
         "reliability": [b._asdict() for b in bins],
     }
+    if count <= MOST_CROSSED:
+        found["confusion_matrix"] = confusion_matrix(predicted, labels, count).tolist()
+    return found
+
+
+def _confusions(
+    predicted: NDArray[Any], labels: NDArray[Any], classes: Sequence[str] | None, most: int = 10
+) -> list[dict[str, Any]]:
+    """Which class was taken for which other one most often, and how often."""
+    wrong = predicted != labels
+    pairs = np.stack((labels[wrong], predicted[wrong]), axis=1)
+    pairs, counts = np.unique(pairs, axis=0, return_counts=True)
+    first = np.argsort(-counts, kind="stable")[:most]
+    return [
+        {
+            "class": classes[label] if classes else int(label),
+            "read_as": classes[guess] if classes else int(guess),
+            "images": int(count),
+        }
+        for (label, guess), count in zip(pairs[first], counts[first], strict=True)
+    ]

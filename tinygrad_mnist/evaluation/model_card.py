@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_mnist.evaluation.names import listed, shown
+from tinygrad_mnist.evaluation.subject import MNIST
 from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from tinygrad_mnist.evaluation.subject import Subject
+
+OWN_PACKAGE, EXAMPLES = "tinygrad_mnist.", "tinygrad_mnist.examples."
 
 
 def model_card(
-    recipe: Mapping[str, Any], metrics: Mapping[str, Any], environment: Mapping[str, Any]
+    recipe: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    subject: Subject = MNIST,
 ) -> dict[str, Any]:
     """What there is to know about a trained network: the content of ``model_card.json``.
 
     Parameters
     ----------
     recipe : mapping
-        Every value of the recipe.
+        Every value of the recipe that the network has.
     metrics : mapping
         What ``metrics.json`` holds, with the test set opened.
     environment : mapping
         Software and machine.
+    subject : Subject
+        The network, the shape of its images, and its classes; by default those of MNIST.
     """
     files = metrics.get("files", {})
     return {
@@ -32,24 +43,41 @@ def model_card(
         "description": recipe["description"],
         "license": "mit",
         "task": "image-classification",
-        "layers": [784, *recipe["hidden"], 10],
-        "activation": recipe["activation"] if recipe["hidden"] else None,
+        **_described(recipe, subject),
         "output": "softmax" if recipe["loss"] == "cross_entropy" else "sigmoid",
         "parameters": metrics["parameters"],
-        "input": {"shape": [28, 28], "normalize": recipe["normalize"]},
-        "training": {
-            "data": files.get("data", "MNIST"),
-            "images": metrics.get("images", 60_000),
-            "validation_fraction": recipe["validation"],
-            "epochs": metrics["epochs"],
-            "kept_epoch": metrics["kept_epoch"],
-            "seconds": metrics["training_seconds"],
-            "recipe": dict(recipe),
-        },
+        "input": {"shape": list(subject.shape), "normalize": recipe["normalize"]},
+        "classes": list(subject.classes),
+        "training": _trained(recipe, metrics),
         "validation": metrics["validation"],
         "test": {"data": files.get("test_data", "MNIST"), **_measured(metrics["test"])},
         "limits": _limits(metrics["test"]),
         "environment": dict(environment),
+    }
+
+
+def _described(recipe: Mapping[str, Any], subject: Subject) -> dict[str, Any]:
+    """The network: layers of the built-in one, or where the code of one's own is."""
+    named = {key: {"reference": recipe[key], "sha256": sha} for key, sha in subject.own.items()}
+    if "model" in subject.own:
+        named["model"] |= {"class": subject.network, "tree": subject.short_tree}
+        return {"own": named}
+    inputs = subject.shape[0] * subject.shape[1]
+    layers = [inputs, *recipe["hidden"], len(subject.classes)]
+    activation = recipe["activation"] if recipe["hidden"] else None
+    return {"own": named, "layers": layers, "activation": activation}
+
+
+def _trained(recipe: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """On what, for how long, and with which settings."""
+    return {
+        "data": metrics.get("files", {}).get("data", "MNIST"),
+        "images": metrics.get("images", 60_000),
+        "validation_fraction": recipe["validation"],
+        "epochs": metrics["epochs"],
+        "kept_epoch": metrics["kept_epoch"],
+        "seconds": metrics["training_seconds"],
+        "recipe": dict(recipe),
     }
 
 
@@ -60,18 +88,13 @@ def _measured(test: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _limits(test: Mapping[str, Any]) -> dict[str, Any]:
-    """What the network is worst at."""
-    weakest = min(test["per_class"], key=lambda row: row["recall"])
-    confused = [
-        {"digit": digit, "read_as": guess, "images": count}
-        for digit, row in enumerate(test["confusion_matrix"])
-        for guess, count in enumerate(row)
-        if digit != guess and count
-    ]
+    """What the network is worst at, of the classes that there are test images of."""
+    tested = [row for row in test["per_class"] if row["support"]]
+    weakest = min(tested, key=lambda row: row["recall"])
     return {
-        "weakest_digit": weakest["class"],
+        "weakest_class": weakest["class"],
         "weakest_recall": weakest["recall"],
-        "most_frequent_confusions": sorted(confused, key=lambda pair: -pair["images"])[:3],
+        "most_frequent_confusions": test["confusions"][:3],
     }
 
 
@@ -87,11 +110,12 @@ def _front_matter(card: Mapping[str, Any]) -> str:
     trained_on_mnist, tested_on_mnist = (
         card[part]["data"] == "MNIST" for part in ("training", "test")
     )
+    tags = ["mnist"] * trained_on_mnist + ["mlp"] * ("layers" in card) + ["numpy"]
     return f"""---
 license: {card["license"]}
 library_name: tinygrad_mnist
 pipeline_tag: {card["task"]}
-tags: [mnist, mlp, numpy, backpropagation]
+tags: [{", ".join(tags)}, backpropagation]
 datasets: [{"ylecun/mnist" if trained_on_mnist else ""}]
 metrics: [accuracy, f1]
 model-index:
@@ -108,15 +132,44 @@ type: {"ylecun/mnist" if tested_on_mnist else "image"}, split: test}}
 
 
 def _network(card: Mapping[str, Any]) -> str:
-    layers = "-".join(map(str, card["layers"]))
-    units = f"{card['activation']} units and " if card["activation"] else ""
-    return f"""# {_plain(card["name"])}
-
-{_plain(card["description"])}
-
-A fully connected network for handwritten digits, {layers}, with {units}{card["output"]} outputs:
-{counted(card["parameters"], "parameter")}, trained with NumPy alone.
+    if card["training"]["data"] == "MNIST":
+        images = "for handwritten digits"
+    else:
+        images = f"for images of {_pixels(card)} pixels in {len(card['classes']):,} classes"
+    size = counted(card["parameters"], "parameter")
+    head = f"# {_plain(card['name'])}\n\n{_plain(card['description'])}\n\n"
+    own = card["own"].get("model")
+    if own is None:
+        layers = "-".join(map(str, card["layers"]))
+        units = f"{card['activation']} units and " if card["activation"] else ""
+        return f"""{head}A fully connected network {images}, {layers}, \
+with {units}{card["output"]} outputs:
+{size}, trained with NumPy alone.
+{_names_and_hashes(card)}"""
+    fence = "`" * (2 + max(map(len, re.findall("`+", own["tree"])), default=1))
+    return f"""{head}{_plain(own["class"])}, a network of one's own, {images}:
+{size}.
+{_names_and_hashes(card)}
+{fence}text
+{own["tree"]}
+{fence}
 """
+
+
+def _names_and_hashes(card: Mapping[str, Any]) -> str:
+    """What the classes are, unless they are MNIST's, and where code of one's own is from."""
+    lines = [
+        f"The {key} is {_plain(own['reference'])}, "
+        f"in a file of SHA-256 {own['sha256'] or 'unknown'}."
+        for key, own in card["own"].items()
+    ]
+    if card["training"]["data"] != "MNIST":
+        lines.insert(0, f"The classes: {_plain(listed(card['classes']))}.")
+    return "".join(f"\n{line}\n" for line in lines)
+
+
+def _pixels(card: Mapping[str, Any]) -> str:
+    return "x".join(map(str, card["input"]["shape"]))
 
 
 def _results(card: Mapping[str, Any]) -> str:
@@ -137,12 +190,14 @@ On the {_images(test, "official test")}, opened once, when the weights were fina
 
 
 def _use(card: Mapping[str, Any]) -> str:
+    if card["training"]["data"] != "MNIST" or "model" in card["own"]:
+        return _use_of_run(card)
     activation = f', activation="{card["activation"]}"' if card["activation"] else ""
     loss = ', loss="mse"' if card["output"] == "sigmoid" else ""
     return f"""## Use
 
-The network reads 28x28 images of one digit, white on black, size-normalised and centred as in \
-MNIST.
+The network reads {_pixels(card)} images of one digit, white on black, size-normalised and \
+centred as in MNIST.
 
 ```python
 from tinygrad_mnist import byhand
@@ -153,6 +208,47 @@ images, labels = load_mnist("{card["input"]["normalize"]}")
 print(model.predict_label(images[:10]))
 ```
 """
+
+
+def _use_of_run(card: Mapping[str, Any]) -> str:
+    """How to load the folder: a network of one's own is named again, here as there."""
+    rows, columns = card["input"]["shape"]
+    reference = card["own"].get("model", {}).get("reference", "")
+    extra, before, given, option = _opening(reference)
+    names = [("data", "normalize"), ("runs", "load_trained")]
+    imports = [f"from tinygrad_mnist.{room} import {name}" for room, name in names]
+    command = f"\n```sh\ntinygrad-mnist predict . picture.png{option}\n```\n"
+    return f"""## Use
+
+The network reads images of {_pixels(card)} pixels, like those it was trained on. With `images`, \
+of shape (n, {rows * columns}), from 0 to 255, and the path of this folder:
+
+```python
+from pathlib import Path
+
+{chr(10).join(sorted([*imports, *extra]))}
+
+run = Path(".")
+{before}trained = load_trained(run{given})
+pixels = normalize(images, "{card["input"]["normalize"]}")
+print([trained.about.classes[c] for c in trained.classifier.predict_label(pixels)])
+```
+{command if option or not reference else ""}"""
+
+
+def _opening(reference: str) -> tuple[list[str], str, str, str]:
+    """How code gets at a network of one's own: imports, what comes before, argument, option."""
+    module, _, name = reference.rpartition(":")
+    if not reference:
+        return [], "", "", ""
+    option = f" --model {shlex.quote(reference)}"
+    if module.endswith(".py"):
+        extra = "from tinygrad_mnist.owncode import opened"
+        return [extra], f"with opened({reference!r}) as {name}:\n    ", f", model={name}", option
+    ours = module.startswith(OWN_PACKAGE) and not module.startswith(EXAMPLES)
+    if module == "__main__" or "_locals_" in name or ours:  # made in a notebook, or of layers
+        return [], "# model: made as it was for the training\n", ", model=model", ""
+    return [f"from {module} import {name}"], "", f", model={name}", option
 
 
 def _training(card: Mapping[str, Any]) -> str:
@@ -179,17 +275,24 @@ Accuracy on the held-out images: {100 * card["validation"]["accuracy"]:.2f} %.
 def _caution(card: Mapping[str, Any]) -> str:
     limits = card["limits"]
     confusions = ", ".join(
-        f"{c['digit']} read as {c['read_as']} ({c['images']}x)"
+        f"{_name(c['class'])} read as {_name(c['read_as'])} ({c['images']}x)"
         for c in limits["most_frequent_confusions"]
     )
     recall = f"{100 * limits['weakest_recall']:.2f} %"
+    if card["training"]["data"] == "MNIST":
+        known = "single, centred digits as in MNIST, and gives one of them"
+    else:
+        known = "images like those it was trained on, and gives one of its classes"
     return f"""## Limits
 
-A teaching example: it knows nothing but single, centred digits as in MNIST, and gives one of them \
-for any image.
-It recognises {limits["weakest_digit"]} least often ({recall} of them).
+A teaching example: it knows nothing but {known} for any image.
+It recognises {_name(limits["weakest_class"])} least often ({recall} of them).
 Most frequent confusions: {confusions or "none"}.
 """
+
+
+def _name(label: Any) -> str:
+    return _plain(shown(str(label)))
 
 
 def _images(part: Mapping[str, Any], official: str) -> str:
@@ -199,10 +302,14 @@ def _images(part: Mapping[str, Any], official: str) -> str:
 
 
 def _rows(values: Mapping[str, Any]) -> str:
-    texts = {
-        name: ", ".join(map(str, value)) or "none" if isinstance(value, (list, tuple)) else value
-        for name, value in values.items()
-    }
+    texts: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            texts |= {f"{name}.{_plain(shown(key))}": shown(str(v)) for key, v in value.items()}
+        elif isinstance(value, (list, tuple)):
+            texts[name] = ", ".join(map(str, value)) or "none"
+        else:
+            texts[name] = value
     return "\n".join(f"| {name} | {_plain(str(text))} |" for name, text in texts.items())
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_mnist.evaluation.names import kind_of, shown
+from tinygrad_mnist.evaluation.subject import MNIST
 from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
+
+    from tinygrad_mnist.evaluation.subject import Subject
 
 FIGURES = {
     "curves": "Training",
@@ -18,22 +23,30 @@ FIGURES = {
     "mistakes": "Most confident mistakes",
     "saliency": "Saliency",
     "first_layer": "First-layer weights",
+    "kernels": "First-layer kernels",
 }
 """Name of a figure -> its title."""
 
 CAPTIONS = {
     "curves": "After each epoch. Training values are means over the epoch, while the weights "
     "changed and with dropout if any.",
-    "confusion": "How many of each digit were read as each. Colours are logarithmic, so that rare "
+    "confusion": "How many of each {kind} were read as each. Colours are logarithmic, so that rare "
     "confusions show.",
     "reliability": "On the dashed line, predictions are right as often as they are sure. Below: "
     "how many there are; few say little.",
     "mistakes": "The test images that were read wrongly with the highest confidence.",
-    "saliency": "The first test image of each digit; below it, how strongly each pixel moves that "
-    "digit's logit: most where it is yellow.",
+    "saliency": "The first test image of each {which}; below it, how strongly each pixel "
+    "moves that {kind}'s logit: most where it is yellow.",
     "first_layer": "What units of the first layer respond to. Purple: a bright pixel adds. "
     "Orange: it subtracts.",
+    "kernels": "What the first layer looks for at every place of an image. Purple: a bright pixel "
+    "adds. Orange: it subtracts.",
 }
+"""Name of a figure -> what it shows."""
+
+MOST_ROWS = 100
+"""Of more classes, those with the lowest F1 are shown."""
+MOST_SALIENT = 25
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --paper: #fff; --card: #f5f7f9;
@@ -59,6 +72,7 @@ dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums }
 main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
   gap: 2.5rem 2rem }
 section { min-width: 0 }
+section.wide { grid-column: 1 / -1 }
 figure { margin: 0 }
 figcaption { font-size: .9rem; margin-top: .4rem }
 img { display: block; width: 100%; height: auto; background: #fff; border-radius: .5rem;
@@ -69,7 +83,8 @@ th { font-weight: 600 }
 .numbers th, .numbers td { text-align: right }
 .numbers :is(th, td):first-child { text-align: left }
 .numbers tr.rule td { border-top: 2px solid var(--line) }
-code { font-family: ui-monospace, monospace; font-size: .9em }
+code, pre { font-family: ui-monospace, monospace; font-size: .9em }
+pre { overflow-x: auto; margin: 0 }
 """
 
 
@@ -78,33 +93,37 @@ def html_report(
     metrics: Mapping[str, Any],
     environment: Mapping[str, Any],
     figures: Mapping[str, bytes],
+    subject: Subject = MNIST,
 ) -> str:
     """The page ``report.html``.
 
     Parameters
     ----------
     recipe : mapping
-        Every value of the recipe.
+        Every value of the recipe that the network has.
     metrics : mapping
         What ``metrics.json`` holds, with the test set opened.
     environment : mapping
         Software and machine.
     figures : mapping of str to bytes
         PNG files by name, as `figures.draw` makes them.
+    subject : Subject
+        The network, the shape of its images, and its classes; by default those of MNIST.
     """
     settings = ((key, recipe[key]) for key in recipe if key not in ("name", "description"))
+    kind = kind_of(subject.classes)
     return f"""<!DOCTYPE html>
 <html lang="en">
 {_head(recipe, metrics)}
 <body>
 {_header(recipe, metrics)}
 <main>
-{"".join(_figure(name, png) for name, png in figures.items())}
-<section><h2>Each digit</h2>{_per_class(metrics["test"])}
-<p class="soft">In %. Precision: of the images read as this digit, those that are. \
-Recall: of the images of this digit, those read as it.</p>
+{"".join(_figure(name, png, subject) for name, png in figures.items())}
+<section><h2>Each {kind}</h2>{_per_class(metrics["test"], kind)}
+<p class="soft">In %. Precision: of the images read as this {kind}, those that are. \
+Recall: of the images of this {kind}, those read as it.</p>
 </section>
-<section><h2>Recipe</h2>{_table(settings)}
+{_network(recipe, subject)}<section><h2>Recipe</h2>{_table(settings)}
 <p class="soft">To train it again: <code>tinygrad-mnist train config.toml</code></p></section>
 <section><h2>Environment</h2>{_table(environment.items())}</section>
 </main>
@@ -167,12 +186,27 @@ def _tiles(metrics: Mapping[str, Any]) -> str:
     return f"<dl>{''.join(pairs)}</dl>"
 
 
-def _figure(name: str, png: bytes) -> str:
-    title, caption = escape(FIGURES[name]), escape(CAPTIONS[name])
+def _figure(name: str, png: bytes, subject: Subject) -> str:
+    count = len(subject.classes)
+    kind = kind_of(subject.classes)
+    which = f"of the first {MOST_SALIENT} classes" if count > MOST_SALIENT else kind
+    told = CAPTIONS[name].format(kind=kind, which=which)
+    title, caption = escape(FIGURES[name]), escape(told)
+    wide = " class=wide" if name == "confusion" and count > MOST_SALIENT else ""
     image = f'<img alt="{title}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-    return f"""<section><h2>{title}</h2>
+    return f"""<section{wide}><h2>{title}</h2>
 <figure>{image}<figcaption>{caption}</figcaption></figure></section>
 """
+
+
+def _network(recipe: Mapping[str, Any], subject: Subject) -> str:
+    """What is one's own: the network as it prints itself, and the hashes of the files."""
+    rows = [
+        (f"SHA-256 of the {key}", f"{sha or 'unknown'} ({recipe[key]})")
+        for key, sha in subject.own.items()
+    ]
+    tree = f"<pre>{escape(subject.short_tree)}</pre>" if "model" in subject.own else ""
+    return f"<section><h2>Own code</h2>{tree}{_table(rows)}</section>\n" if rows else ""
 
 
 def _table(rows: Iterable[tuple[str, Any]]) -> str:
@@ -184,12 +218,14 @@ def _table(rows: Iterable[tuple[str, Any]]) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} = {shown(str(item))}" for key, item in value.items()) or "none"
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value)) or "none"
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
-def _per_class(test: Mapping[str, Any]) -> str:
+def _per_class(test: Mapping[str, Any], kind: str) -> str:
     """Percentages of every class, then their averages."""
 
     def line(name: Any, measures: Mapping[str, float], images: str, rule: str = "") -> str:
@@ -197,10 +233,15 @@ def _per_class(test: Mapping[str, Any]) -> str:
         cells = "".join(f"<td>{escape(str(cell))}</td>" for cell in (name, *percent, images))
         return f"<tr{rule}>{cells}</tr>"
 
-    columns = "digit", "precision", "recall", "F1", "images"
+    columns = kind, "precision", "recall", "F1", "images"
     head = "".join(f"<th scope='col'>{name}</th>" for name in columns)
-    body = [line(row["class"], row, f"{row['support']:,}") for row in test["per_class"]]
+    every, note = test["per_class"], ""
+    if len(every) > MOST_ROWS:
+        note = f"<p class='soft'>Of {len(every):,} classes, the {MOST_ROWS} of lowest F1:</p>"
+        every = sorted(every, key=lambda row: row["f1"])[:MOST_ROWS]
+    body = [line(shown(str(row["class"])), row, f"{row['support']:,}") for row in every]
     body.append(line("macro", test["macro"], "", " class=rule"))
     body.append(line("weighted", test["weighted"], ""))
     rows = "".join(body)
-    return f"<table class='numbers'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    table = f"<table class='numbers'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return note + table

@@ -1,4 +1,4 @@
-"""Which pixels an answer depends on: a logit's slope along each, for one image of each digit."""
+"""Which pixels an answer depends on: a logit's slope along each, for one image of each class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Saliency(NamedTuple):
-    """Images (n, 784), their classes (n,), and |∂logit of that class/∂pixel| (n, 784)."""
+    """Images (n, pixels), their classes (n,), and |∂logit of that class/∂pixel| (n, pixels)."""
 
     images: NDArray[Any]
     classes: NDArray[Any]
@@ -21,7 +21,7 @@ class Saliency(NamedTuple):
 
 
 def first_of_each_class(
-    model: Any, images: NDArray[Any], labels: NDArray[Any], how: str = "unit"
+    model: Any, images: NDArray[Any], labels: NDArray[Any], how: str = "unit", most: int = 25
 ) -> Saliency:
     """The first image of every class, and how strongly each pixel moves the logit of that class.
 
@@ -31,12 +31,14 @@ def first_of_each_class(
     ----------
     model : object
         Has ``saliency(images, classes)``, as both derivations' networks do.
-    images : ndarray, (n, 784)
+    images : ndarray, (n, pixels)
         Bytes or floats.
     labels : ndarray of int, (n,)
         The true classes.
     how : {"unit", "seed", "standardize"}
         The normalisation the model was trained with.
+    most : int
+        Of the first so many classes only.
     """
-    classes, rows = np.unique(labels, return_index=True)
+    classes, rows = (found[:most] for found in np.unique(labels, return_index=True))
     return Saliency(images[rows], classes, model.saliency(normalize(images[rows], how), classes))

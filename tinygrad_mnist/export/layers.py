@@ -42,7 +42,7 @@ def layers(
             where = f"layer {path!r}" if path else "the model itself"
             raise ExportError(
                 f"This format has no counterpart for {type(layer).__name__} ({where}). "
-                f"Supported: {names}."
+                f"Supported: {names}. Any network can be exported as safetensors."
             )
         yield path, layer
 

@@ -53,7 +53,9 @@ def write_onnx(
     shape : sequence of int, optional
         Of one example; by default (in_features,) of the first layer, if that is a Linear.
     about : mapping, optional
-        Anything that JSON can express: becomes the graph's metadata ``tinygrad_mnist``.
+        Anything that JSON can express: becomes the graph's metadata ``tinygrad_mnist``. What
+        stands under ``trained`` becomes entries of their own too, so that other programs find
+        ``shape``, the rows and columns of an image, and ``classes``, their names, as JSON.
 
     Raises
     ------
@@ -76,10 +78,17 @@ def write_onnx(
         value, example = out, _apply(path, layer, example)
     proto = graph.model(type(model).__name__, given, example.shape)
     if about is not None:
-        told = json.dumps(dict(about), sort_keys=True)
-        onnx.helper.set_model_props(proto, {"tinygrad_mnist": told})
+        told = {"tinygrad_mnist": dict(about)} | _image_and_classes(about)
+        texts = {key: json.dumps(value, sort_keys=True) for key, value in told.items()}
+        onnx.helper.set_model_props(proto, texts)
     onnx.checker.check_model(proto, full_check=True)
     file.write(proto.SerializeToString(deterministic=True))
+
+
+def _image_and_classes(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what is told of a trained network, what a program needs to feed and to read it."""
+    trained = about.get("trained", {})
+    return {key: trained[key] for key in ("shape", "classes") if key in trained}
 
 
 def _shape(chain: list[tuple[str, nn.Module]], shape: Sequence[int] | None) -> Sequence[int]:

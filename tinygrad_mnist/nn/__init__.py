@@ -1,6 +1,7 @@
 """Layers built from the ops: a layer is attributes plus `forward`."""
 
 from tinygrad_mnist.nn import functional, init, utils
+from tinygrad_mnist.nn.classifier import Classifier
 from tinygrad_mnist.nn.layers import (
     Dropout,
     Flatten,
@@ -19,6 +20,7 @@ from tinygrad_mnist.nn.module import Module, ModuleList, Parameter, Sequential
 
 __all__ = [
     "MLP",
+    "Classifier",
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",

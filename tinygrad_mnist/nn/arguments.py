@@ -44,15 +44,16 @@ def array_of(value: Any, whose: str) -> Array:
 
 
 def operand(value: Any, whose: str, like: Any = None) -> Tensor | Array:
-    """Tensors and arrays as they are; a list as a tensor, its floats float32 or as in `like`."""
+    """Tensors and arrays as they are; a list as a tensor, in the floats of `like`, else float32."""
     if isinstance(value, Tensor) or (type(value) is np.ndarray and value.dtype.kind in "biuf"):
         return value
     if value is None:
         raise TypeError(f"{whose} was given None. Does the forward before it lack its return?")
     array = array_of(value, whose)
-    if array.dtype.kind == "f" and not hasattr(value, "dtype"):
+    if not hasattr(value, "dtype"):
         known = like is not None and like.dtype.kind == "f"
-        array = array.astype(like.dtype if known else np.float32)
+        if known or array.dtype.kind == "f":
+            array = array.astype(like.dtype if known else np.float32)
     return Tensor(array)
 
 

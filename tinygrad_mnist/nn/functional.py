@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_mnist.autodiff import ops
+from tinygrad_mnist.autodiff.graph import quietly
 from tinygrad_mnist.nn import arguments
 from tinygrad_mnist.nn.arguments import operand
 
@@ -69,6 +70,7 @@ def log_softmax(input: Any, dim: int) -> Tensor:
 # ---------------------------------------------------------------- layers
 
 
+@quietly
 def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     """x @ weight + bias, with the weight as (in, out): on paper, Z = XW + b.
 
@@ -117,15 +119,16 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
 
 def _wrong_features(input: Any, weight: Any) -> ValueError:
     """The error for an input that a linear layer cannot take."""
-    features = weight.shape[0]
+    features, given = weight.shape[0], input.shape[-1] if input.ndim else "no"
     images = input.ndim > 1 and features == input.shape[-2] * input.shape[-1]
     hint = " Flatten 28x28 images with nn.Flatten() first?" if images else ""
     return ValueError(
-        f"x of shape {input.shape} has {input.shape[-1] if input.ndim else 'no'} features, "
+        f"x of shape {input.shape} has {given} feature{'s' * (given != 1)}, "
         f"but this Linear expects {features} (weight is {weight.shape}).{hint}"
     )
 
 
+@quietly
 def dropout(
     input: Any,
     p: float = 0.5,
@@ -167,6 +170,7 @@ def dropout(
 # ---------------------------------------------------------------- losses
 
 
+@quietly
 def cross_entropy(
     input: Any, target: ArrayLike | Tensor, *, reduction: str = "mean", label_smoothing: float = 0.0
 ) -> Tensor:
@@ -214,6 +218,7 @@ def cross_entropy(
     return _reduce(losses, reduction)
 
 
+@quietly
 def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Tensor:
     """(input - target)^2, elementwise.
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_mnist.autodiff import grad, no_grad, tensor
-from tinygrad_mnist.nn import arguments, init
-from tinygrad_mnist.nn import functional as F
+from tinygrad_mnist.nn import init
 from tinygrad_mnist.nn.arguments import generator, one_of, seen, whole
 from tinygrad_mnist.nn.layers import Dropout, Linear, ReLU, Sigmoid, Tanh
-from tinygrad_mnist.nn.module import Module, Sequential, evaluating
+from tinygrad_mnist.nn.module import Module, Sequential
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import DTypeLike
+
+    from tinygrad_mnist.autodiff import Tensor
 
 ACTIVATIONS: dict[str, type[Module]] = {"sigmoid": Sigmoid, "tanh": Tanh, "relu": ReLU}
 OUTPUTS = ("softmax", "sigmoid")
@@ -83,34 +83,9 @@ class MLP(Sequential):
         self.output = one_of(output, "output", OUTPUTS)
         super().__init__(*modules, *([Sigmoid()] if output == "sigmoid" else []))
 
-    def predict_proba(self, images: NDArray[Any]) -> NDArray[Any]:
-        """The probability of each class: (n, in) -> (n, classes).
-
-        Without recording and without dropout.
-        """
-        with evaluating(self), no_grad():
-            scores = self(images)
-            if self.output == "softmax":
-                scores = F.softmax(scores, dim=-1)
-        return np.asarray(scores)
-
-    def predict_label(self, images: NDArray[Any]) -> NDArray[np.intp]:
-        """The most probable class: (n, in) -> (n,)."""
-        return self.predict_proba(images).argmax(axis=-1)
-
-    def saliency(self, images: NDArray[Any], classes: NDArray[np.integer[Any]]) -> NDArray[Any]:
-        """How strongly each pixel moves the logit of a class: |∂logit_c/∂x|.
-
-        (n, in), (n,) -> (n, in), without dropout. With sigmoid outputs the logit is what goes into
-        the last sigmoid.
-        """
-        x = tensor(images, requires_grad=True)
-        with evaluating(self):
-            logits = (self[:-1] if self.output == "sigmoid" else self)(x)
-        chosen = arguments.classes(classes, logits, "saliency")
-        one_hot = np.eye(logits.shape[1], dtype=logits.dtype)[chosen]
-        (slope,) = grad(logits, x, grad_outputs=one_hot)
-        return np.abs(np.asarray(slope))
+    def logits(self, x: Any) -> Tensor:
+        """What the outputs are computed from: (n, in) -> (n, classes), before any last sigmoid."""
+        return (self[:-1] if self.output == "sigmoid" else self)(x)
 
 
 def _widths(sizes: Any) -> list[int]:

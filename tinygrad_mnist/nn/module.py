@@ -374,6 +374,26 @@ def evaluating(model: Module) -> Iterator[None]:
             module.training = training
 
 
+@contextmanager
+def watching(look: Callable[[Module, Any], object]) -> Iterator[None]:
+    """Show every module that is called inside a with block, and its output, to `look`.
+
+    A module comes after those that it called.
+    """
+    call = Module.__call__
+
+    def watched(self: Module, *inputs: Any, **options: Any) -> Tensor:
+        out = call(self, *inputs, **options)
+        look(self, out)
+        return out
+
+    Module.__call__ = watched  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Module.__call__ = call  # type: ignore[method-assign]
+
+
 def overwrite(t: Tensor, values: Any) -> None:
     """Write values into the array of a leaf: views of it see them, and `backward` notices."""
     check_writable(t)

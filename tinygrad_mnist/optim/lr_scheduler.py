@@ -200,7 +200,7 @@ class OneCycleLR(LRScheduler):
         """Raises ValueError past `total_steps`."""
         if step > self.total_steps:
             raise ValueError(
-                f"This cycle has {self.total_steps} steps, but was asked for step {step}. "
+                f"This cycle ends with step {self.total_steps}, but was asked for step {step}. "
                 "Was total_steps counted in epochs?"
             )
         return self._cycle(step, *self.rates)

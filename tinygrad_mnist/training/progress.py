@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from tinygrad_mnist.training.loop import Epoch
+    from tinygrad_mnist.training.history import Epoch
     from tinygrad_mnist.training.recipe import Recipe
 
 HEADER = "epoch    loss   train %   val loss   val %   learning rate   images/s"

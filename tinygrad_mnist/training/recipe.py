@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist.data.errors import cause
+from tinygrad_mnist.owncode import is_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,8 +23,16 @@ LARGEST_FILE = 1 << 14
 HUGE = 1e300
 WIDEST, DEEPEST = 10_000, 100
 """Units of a hidden layer, and hidden layers."""
-MOST_NUMBERS = 200_000_000
-"""Weights and biases: with gradients and momentum, three times 0.8 GB."""
+BUILT_IN = {"model": ("mlp",), "optimizer": ("sgd", "adam", "adamw")}
+"""What the package has itself; anything else is named as FILE.py:NAME."""
+OF_MODEL = ("hidden", "activation", "initialiser", "dropout")
+"""Keys that only the built-in network has."""
+OF_OPTIMIZER = ("momentum", "nesterov", "weight_decay")
+"""Keys that an optimizer of one's own has if its class takes them."""
+OPTIONS = {"model": "model_options", "optimizer": "optimizer_options"}
+"""Key of what may be one's own -> table of what its class takes."""
+WRITTEN_BY_RUNS = "trained"
+"""The table of a run's config.toml that is no part of its recipe."""
 
 CHOICES = {
     "activation": ("sigmoid", "tanh", "relu"),
@@ -32,7 +40,6 @@ CHOICES = {
     "initialiser": ("xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal",
                     "standard_normal"),
     "normalize": ("unit", "seed", "standardize"),
-    "optimizer": ("sgd", "adam", "adamw"),
     "schedule": ("constant", "exponential", "one_cycle"),
     "schedule_every": ("epoch", "batch"),
     "published_on": ("training", "validation", "test"),
@@ -67,8 +74,11 @@ IN_WORDS = {
     "str": "a word",
     "bool": "true or false",
     "tuple[int, ...]": "a list of whole numbers, as in [300, 100]",
+    "dict[str, Any]": "a table of names and values, as in {width = 64}",
 }
 """What a value of a type is, in messages."""
+ABOUT_MODEL = ("description", "published_error", "published_on", "published_in")
+"""Keys that say something of the network, and nothing of another one in its place."""
 
 
 class RecipeError(ValueError):
@@ -83,6 +93,12 @@ class Recipe:
     ----------
     name, description : str
         For people.
+    model : str
+        "mlp", or a network of your own: ``FILE.py:NAME`` or ``package.module:NAME`` of anything
+        that is called as ``NAME(inputs, classes, *, rng)`` and returns a `nn.Module` from
+        (n, inputs) to (n, classes) logits.
+    model_options : dict
+        What else your class takes, by name.
     hidden : tuple of int
         Width of each hidden layer; empty for a linear classifier.
     activation, initialiser : str
@@ -98,8 +114,12 @@ class Recipe:
         alpha and affine are 0.
     plain_epochs : int
         So many epochs at the end see the images undistorted.
-    optimizer : {"sgd", "adam", "adamw"}
-        The update rule.
+    optimizer : str
+        The update rule: "sgd", "adam", "adamw"; or one of your own, named as a model is, called as
+        ``NAME(params, lr=...)`` and a `optim.Optimizer`. It is given momentum, nesterov and
+        weight_decay too, if they differ from their defaults.
+    optimizer_options : dict
+        What else your class takes, by name.
     lr : float
         Learning rate: the highest one with the one-cycle schedule, otherwise the first.
     momentum : float
@@ -142,6 +162,8 @@ class Recipe:
 
     name: str
     description: str = ""
+    model: str = "mlp"
+    model_options: dict[str, Any] = field(default_factory=dict)
     hidden: tuple[int, ...] = (256,)
     activation: str = "relu"
     initialiser: str = "xavier_uniform"
@@ -153,6 +175,7 @@ class Recipe:
     affine: float = 0.0
     plain_epochs: int = 0
     optimizer: str = "sgd"
+    optimizer_options: dict[str, Any] = field(default_factory=dict)
     lr: float = 0.1
     momentum: float = 0.9
     nesterov: bool = False
@@ -173,10 +196,11 @@ class Recipe:
     published_in: str = ""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = _typed(field.name, field.type, getattr(self, field.name))
-            object.__setattr__(self, field.name, value)
+        for key in fields(self):
+            value = _typed(key.name, key.type, getattr(self, key.name))
+            object.__setattr__(self, key.name, value)
         self._check_each()
+        self._check_owned()
         self._check_together()
 
     def _check_each(self) -> None:
@@ -201,25 +225,47 @@ class Recipe:
                 f"each at least 1 and at most {WIDEST}, but is {list(self.hidden)!r:.80}."
             )
 
+    def _check_owned(self) -> None:
+        """What is built in and what is one's own have other keys."""
+        for key, known in BUILT_IN.items():
+            chosen, options = getattr(self, key), getattr(self, OPTIONS[key])
+            if chosen not in known and not is_reference(chosen):
+                raise RecipeError(
+                    f"{key} cannot be {chosen!r:.80}. Choose from {', '.join(known)}, "
+                    "or name your own as FILE.py:NAME."
+                )
+            if chosen in known and options:
+                raise RecipeError(
+                    f"{OPTIONS[key]} are for a {key} of your own, but {key} is {chosen!r}."
+                )
+        if self.model in BUILT_IN["model"]:
+            return
+        for key in OF_MODEL:
+            if getattr(self, key) != default_of(key):
+                raise RecipeError(
+                    f"{key} is a key of the built-in network, but model is {self.model!r}. "
+                    f"Leave it out; what your class takes goes into [{OPTIONS['model']}], "
+                    f"or is set as {OPTIONS['model']}.NAME=VALUE."
+                )
+        if self.loss != "cross_entropy":
+            raise RecipeError(
+                f"loss = {self.loss!r} needs the sigmoids of the built-in network, "
+                f"but model is {self.model!r}, which gives logits. Use cross_entropy."
+            )
+
     def _check_together(self) -> None:
         if self.schedule == "one_cycle" and (self.schedule_every != "batch" or self.patience):
             raise RecipeError(
                 "one_cycle needs schedule_every = 'batch' and patience = 0: "
                 "a cycle that is stopped early never reaches its end."
             )
-        if self.optimizer != "sgd" and self.momentum == 1:
+        if self.optimizer in ("adam", "adamw") and self.momentum == 1:
             raise RecipeError(
                 f"momentum must be below 1 with optimizer = {self.optimizer!r}, whose average "
                 "would forget nothing and take nothing in, but is 1.0."
             )
-        widths = (784, *self.hidden, 10)
-        numbers = sum((m + 1) * n for m, n in pairwise(widths))
-        if numbers > MOST_NUMBERS:
-            raise RecipeError(
-                f"hidden makes a network of {numbers:,} numbers, more than {MOST_NUMBERS:,}. "
-                "Take fewer or narrower layers."
-            )
-        if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
+        sgd = self.optimizer not in ("adam", "adamw")
+        if self.nesterov and not (sgd and self.momentum):
             raise RecipeError("nesterov needs optimizer = 'sgd' and a momentum above 0.")
 
     @classmethod
@@ -239,30 +285,82 @@ class Recipe:
         except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, lists in lists in lists
             raise RecipeError(f"{path}: not valid TOML: {cause(error)}.") from error
         try:
-            return cls(**_known({"name": path.stem} | values))
+            if isinstance(values.get(WRITTEN_BY_RUNS), dict):
+                del values[WRITTEN_BY_RUNS]
+            return cls(**cls.known({"name": path.stem} | values))
         except RecipeError as error:
             raise RecipeError(f"{path}: {error}") from error
+
+    @staticmethod
+    def known(values: dict[str, Any]) -> dict[str, Any]:
+        """The same values, if each is of a key that recipes have."""
+        keys = [key.name for key in fields(Recipe)]
+        for key in values:
+            if key not in keys:
+                raise RecipeError(f"A recipe has no key {key!r:.80}. {_suggestion(key, keys)}")
+        return values
 
     @property
     def output(self) -> str:
         """What the loss asks of the last layer, as for `nn.MLP`."""
         return "softmax" if self.loss == "cross_entropy" else "sigmoid"
 
+    @property
+    def distorts(self) -> bool:
+        """Whether training images are distorted."""
+        return self.elastic_alpha > 0 or self.affine > 0
+
     def changed(self, settings: Iterable[str]) -> Recipe:
         """A copy with settings like ``"lr=0.05"`` or ``"hidden=[300, 100]"`` replaced."""
-        values = {}
+        values: dict[str, Any] = {}
         for setting in settings:
             key, equals, text = setting.partition("=")
             if not equals:
                 raise RecipeError(f"A setting has the form key=value, but this is {setting!r}.")
-            values[key.strip()] = _parse(text.strip())
-        return replace(self, **_known(values))
+            table, dot, option = key.strip().partition(".")
+            if dot and table in OPTIONS.values():
+                values.setdefault(table, {})[option] = parsed(text.strip())
+            else:
+                values[key.strip()] = parsed(text.strip())
+        for table in OPTIONS.values():
+            if isinstance(values.get(table), dict):
+                values[table] = getattr(self, table) | values[table]
+        return replace(self, **self.left_behind(values) | self.known(values))
+
+    def left_behind(self, values: dict[str, Any]) -> dict[str, Any]:
+        """What becomes of keys that were written for a model or optimizer that is replaced.
+
+        They get their defaults, and the recipe is named after a model of one's own.
+        """
+        model, optimizer = (values.get(key, getattr(self, key)) for key in OPTIONS)
+        keys: list[str] = []
+        if not _same(model, self.model):
+            keys += [*OF_MODEL, *ABOUT_MODEL, OPTIONS["model"]]
+        own = {optimizer, self.optimizer} - set(BUILT_IN["optimizer"])
+        if own and not _same(optimizer, self.optimizer):
+            keys += [*OF_OPTIMIZER, OPTIONS["optimizer"]]
+        left = {key: default_of(key) for key in keys}
+        if "model_options" in left and is_reference(str(model)):
+            left["name"] = model.rpartition(":")[2][:60]
+            left["description"] = f"trained as {self.name} is"
+        return left
 
     def to_toml(self) -> str:
         """The recipe as TOML text; `load` reads it back."""
         import tomli_w
 
-        return tomli_w.dumps(asdict(self) | {"hidden": list(self.hidden)})
+        left_out = [table for table in OPTIONS.values() if not getattr(self, table)]
+        if self.model not in BUILT_IN["model"]:
+            left_out += OF_MODEL
+        values = asdict(self) | {"hidden": list(self.hidden)}
+        return tomli_w.dumps({key: value for key, value in values.items() if key not in left_out})
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two references are to the same name in a file of the same name, moved perhaps."""
+    return one == other or (
+        is_reference(str(one)) and re.split(r"[\\/]", str(one))[-1] == re.split(r"[\\/]", other)[-1]
+    )
 
 
 def recipe_names() -> list[str]:
@@ -270,12 +368,10 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def _known(values: dict[str, Any]) -> dict[str, Any]:
-    keys = [field.name for field in fields(Recipe)]
-    for key in values:
-        if key not in keys:
-            raise RecipeError(f"A recipe has no key {key!r:.80}. {_suggestion(key, keys)}")
-    return values
+def default_of(key: str) -> Any:
+    """What a key is if nothing is said of it."""
+    (found,) = (known for known in fields(Recipe) if known.name == key)
+    return found.default if found.default is not MISSING else {}
 
 
 def _suggestion(word: str, known: list[str]) -> str:
@@ -283,7 +379,7 @@ def _suggestion(word: str, known: list[str]) -> str:
     return f"Did you mean {near[0]!r}?" if near else f"Choose from {', '.join(known)}."
 
 
-def _parse(text: str) -> Any:
+def parsed(text: str) -> Any:
     """A TOML value; what is none is a bare word, so that quotes can be left out."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
@@ -305,4 +401,6 @@ def _typed(key: str, annotation: Any, value: Any) -> Any:
     listed = isinstance(value, (list, tuple)) and all(type(n) is int for n in value)
     if annotation == "tuple[int, ...]" and listed:
         return tuple(value)
+    if annotation == "dict[str, Any]" and isinstance(value, dict):
+        return dict(value)
     raise RecipeError(f"{key} must be {IN_WORDS[annotation]}, but is {value!r:.80}.")

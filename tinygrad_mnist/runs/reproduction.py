@@ -7,9 +7,9 @@ from statistics import mean, median, stdev
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist.data import load_mnist
-from tinygrad_mnist.training.loop import train
+from tinygrad_mnist.runs.results import measure, open_test_set
+from tinygrad_mnist.training.build import train
 from tinygrad_mnist.training.recipe import RecipeError
-from tinygrad_mnist.training.runs import measure, open_test_set
 from tinygrad_mnist.training.threads import blas_threads
 
 if TYPE_CHECKING:

@@ -15,10 +15,11 @@ import numpy as np
 
 from tinygrad_mnist.data import DataError
 from tinygrad_mnist.data.errors import cause, printable
-from tinygrad_mnist.data.stream import PIXELS
-from tinygrad_mnist.training.folder import RunFolderError, write
-from tinygrad_mnist.training.loop import State
-from tinygrad_mnist.training.recipe import Recipe
+from tinygrad_mnist.files import write
+from tinygrad_mnist.runs.about import About
+from tinygrad_mnist.runs.folder import RunFolderError
+from tinygrad_mnist.training.recipe import BUILT_IN, Recipe
+from tinygrad_mnist.training.state import State
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,12 +51,15 @@ class Checkpoint(NamedTuple):
     data : dict
         Which files replace MNIST's: their ``files``, the ``folder`` those names start from, and the
         ``sha256`` of what is trained on; empty for MNIST.
+    trained : dict
+        The table of an `About`.
     """
 
     recipe: Recipe
     state: State
     environment: dict[str, Any]
     data: dict[str, Any]
+    trained: dict[str, Any]
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
@@ -63,15 +67,16 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 
     Raises
     ------
-    RunFolderError
+    WriteError
         If it cannot be written; then those that were there still are.
     """
-    recipe, (arrays, numbers), environment, data = checkpoint
+    recipe, (arrays, numbers), environment, data, trained = checkpoint
     about = {
         "format": FORMAT,
         "recipe": asdict(recipe),
         "environment": environment,
         "data": data,
+        "trained": trained,
         "numbers": numbers,
         "sha256": {name: digest(array) for name, array in arrays.items()},
     }
@@ -127,7 +132,8 @@ def read(path: Path) -> Checkpoint:
             members = _members(path, archive)
             about = _about(path, archive.read(members.pop(ABOUT)))
             recipe = Recipe(**about["recipe"])
-            _check_size(path, recipe)
+            trained = about.get("trained", {})  # old ones lack it
+            _check_size(path, recipe, About.read(trained, path))
             arrays = {name: _array(archive.read(info)) for name, info in members.items()}
     except DataError:
         raise
@@ -138,7 +144,8 @@ def read(path: Path) -> Checkpoint:
             f"{path}: damaged, or not a checkpoint: {type(error).__name__} {cause(error)}."
         ) from error
     _compare(path, arrays, about["sha256"])
-    return Checkpoint(recipe, State(arrays, about["numbers"]), about["environment"], about["data"])
+    state = State(arrays, about["numbers"])
+    return Checkpoint(recipe, state, about["environment"], about["data"], trained)
 
 
 def _members(path: Path, archive: ZipFile) -> dict[str, ZipInfo]:
@@ -200,13 +207,15 @@ def _array(content: bytes) -> NDArray[Any]:
     return array.reshape(shape, order="F" if fortran else "C")
 
 
-def _check_size(path: Path, recipe: Recipe) -> None:
-    """Refuse a file too small or too large for its network.
+def _check_size(path: Path, recipe: Recipe, about: About) -> None:
+    """Refuse a file too small or too large for its network, if that is the built-in one.
 
     A network takes its room once; with what the optimizer remembers of it, and its best weights,
     four times at most.
     """
-    size, sizes = path.stat().st_size, (PIXELS, *recipe.hidden, 10)
+    if recipe.model not in BUILT_IN["model"] or recipe.optimizer not in BUILT_IN["optimizer"]:
+        return
+    size, sizes = path.stat().st_size, (about.inputs, *recipe.hidden, len(about.classes))
     network = 4 * sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
     epochs = 64 * recipe.epochs
     if not network <= size <= 4 * network + epochs + 2 * MOST_TEXT:

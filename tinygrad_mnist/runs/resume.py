@@ -4,29 +4,33 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist.data import DataError
-from tinygrad_mnist.training import checkpoint
-from tinygrad_mnist.training.environment import differences, environment
-from tinygrad_mnist.training.folder import RunFolderError, locked
-from tinygrad_mnist.training.loop import Training
+from tinygrad_mnist.runs import checkpoint
+from tinygrad_mnist.runs.about import About
+from tinygrad_mnist.runs.environment import differences, environment
+from tinygrad_mnist.runs.folder import RunFolderError, locked
+from tinygrad_mnist.runs.job import BUILT_IN, Own, Run
+from tinygrad_mnist.runs.sets import MNIST, Sets, fingerprint, found_again, own_sets, training_set
+from tinygrad_mnist.training.build import build_training
 from tinygrad_mnist.training.recipe import Recipe, RecipeError
-from tinygrad_mnist.training.runs import Run, Sets, fingerprint, own_sets, training_set
+from tinygrad_mnist.training.state import put_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 MAY_CHANGE = ("epochs", "lr", "patience")
 """Keys of a recipe that may change in the middle of a training."""
 
 
 @contextmanager
-def resumed(
+def resumed_run(
     folder: Path,
     recipe: Recipe | None = None,
     settings: Sequence[str] = (),
+    own: Own = BUILT_IN,
     *,
     overrides: Sequence[str] = (),
     files: Mapping[str, Path] | None = None,
@@ -39,6 +43,8 @@ def resumed(
         Of the run.
     recipe, settings : Recipe, sequence of str
         What the caller takes the recipe to be; by default whatever it is.
+    own : Own, optional
+        The network and the optimizer of your own that it was begun with.
     overrides : sequence of str
         Changes like ``"epochs=20"`` of the keys in `MAY_CHANGE`.
     files : mapping, optional
@@ -58,21 +64,21 @@ def resumed(
         raise RunFolderError(f"{folder}: there is no such run folder.")
     with locked(folder):
         saved, path, notice = checkpoint.load(folder)
-        wanted = _overridden(saved.recipe, overrides)
-        config = folder / "config.toml"
-        if config.exists():
-            _agree(saved.recipe, wanted, str(config), Recipe.load(str(config)))
-        if recipe or settings:
-            asked_for = (recipe or saved.recipe).changed(settings)
-            _agree(saved.recipe, wanted, "The recipe asked for", asked_for)
-        data, sets = _same_data(path, saved.data, files or {})
-        training = Training(wanted, *training_set(sets))
+        given = own._asdict().items()
+        named = [f"{key}={getattr(saved.recipe, key)}" for key, it in given if it is not None]
+        asked_for = (recipe or saved.recipe).changed((*named, *settings))
+        wanted = _agreed(folder, saved.recipe, asked_for, overrides)
+        origin, sets = _same_data(path, saved, files or {})
+        data = training_set(sets)
+        about = About.read(saved.trained, path)
+        training = build_training(wanted, data, *own)
         try:
-            training.load_state(saved.state)
+            put_back(training, saved.state)
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
-        run = Run(folder, training, sets, data)
-        run.notices = tuple(_notices(run, notice, saved.environment))
+        run = Run(folder, wanted, about, training, sets, origin)
+        changed = about.changed_code(**own._asdict())
+        run.notices = (*_notices(run, notice, saved.environment), *changed)
         yield run
 
 
@@ -80,11 +86,21 @@ def _notices(run: Run, notice: str, then: Mapping[str, Any]) -> Iterator[str]:
     """What people should know before a training goes on."""
     if notice:
         yield notice
-    if changed := "; ".join(differences(then, environment(run.training.recipe.threads))):
+    if changed := "; ".join(differences(then, environment(run.recipe.threads))):
         yield f"{changed}. So it is not promised that the result will be the same bit by bit."
     if run.outcome:
         finished = "this training was finished already. More of it: --override epochs=..."
         yield f"{run.folder}: {finished}"
+
+
+def _agreed(folder: Path, saved: Recipe, asked_for: Recipe, overrides: Sequence[str]) -> Recipe:
+    """The recipe to go on with, if that of the folder and the one asked for agree to it."""
+    wanted = _overridden(saved, overrides)
+    config = folder / "config.toml"
+    if config.exists():
+        _agree(saved, wanted, str(config), Recipe.load(str(config)))
+    _agree(saved, wanted, "The recipe asked for", asked_for)
+    return wanted
 
 
 def _overridden(saved: Recipe, overrides: Sequence[str]) -> Recipe:
@@ -135,9 +151,10 @@ def _differences(one: Recipe, other: Recipe) -> list[tuple[str, Any, Any]]:
 
 
 def _same_data(
-    path: Path, data: dict[str, Any], moved: Mapping[str, Path]
+    path: Path, saved: checkpoint.Checkpoint, moved: Mapping[str, Path]
 ) -> tuple[dict[str, Any], Sets | None]:
     """The files that replace MNIST's, if there are any, read again and compared."""
+    data = saved.data
     if not data:
         if moved:
             raise DataError(
@@ -146,9 +163,11 @@ def _same_data(
             )
         return data, None
     try:
-        names = data["files"] | {name: str(file.absolute()) for name, file in moved.items()}
-        paths = {name: Path(data["folder"]) / file for name, file in names.items()}
-        sets = own_sets(**paths)._replace(files=names)
+        names = data["files"] | {
+            name: str(file if file == MNIST else file.absolute()) for name, file in moved.items()
+        }
+        paths = found_again(names, data["folder"])
+        sets = own_sets(**paths, like=About.read(saved.trained, path))._replace(files=names)
     except (AttributeError, LookupError, TypeError) as error:
         raise DataError(f"{path}: damaged: what it says of its data makes no sense.") from error
     if fingerprint(sets) != data["sha256"]:

@@ -1,0 +1,167 @@
+"""The commands that check and show: compare, gradcheck, bench, tutorials."""
+
+from __future__ import annotations
+
+import json as json_module
+import shlex
+from pathlib import Path
+
+from tinygrad_mnist.cli.app import (
+    Arguments,
+    Flag,
+    Json,
+    Settings,
+    Shapes,
+    UserFileError,
+    command,
+)
+from tinygrad_mnist.words import counted
+
+MOST_ROUNDS = 1000
+"""Of a benchmark."""
+
+
+@command("tinygrad-mnist compare seed-a-two-hidden")
+def compare(recipe: str = "default", *, settings: Settings = (), json: Json = False) -> int:
+    """Hold the hand derivation against the tape, term by term, on one batch of digits in float64.
+
+    Parameters
+    ----------
+    recipe
+        Whose network, loss and L2 penalty to use; without dropout.
+    settings
+        key=value: replaces a value of the recipe. May be repeated.
+    json
+        Print the table as JSON.
+    """
+    import numpy as np
+
+    from tinygrad_mnist import bridge, nn
+    from tinygrad_mnist.data import load_mnist
+    from tinygrad_mnist.training import Recipe, build_model
+    from tinygrad_mnist.training.recipe import BUILT_IN
+
+    chosen = Recipe.load(recipe).changed(settings)
+    if chosen.model not in BUILT_IN["model"]:
+        raise UserFileError(
+            f"This recipe uses the model {chosen.model}, which has no hand derivation to compare "
+            "with. Name a recipe of the built-in network; the derivatives of your own are checked "
+            f"by tinygrad-mnist gradcheck {shlex.quote(chosen.model)}"
+        )
+    images, labels = load_mnist(chosen.normalize)
+    rng = np.random.default_rng(chosen.seed)
+    model = build_model(chosen, images.shape[1], int(labels.max()) + 1, rng)
+    assert isinstance(model, nn.MLP)
+    paper = bridge.to_paper(model, chosen.activation, chosen.weight_decay, dtype=np.float64)
+    batch = slice(chosen.batch_size)
+    comparison = bridge.compare(paper, images[batch].astype(np.float64), labels[batch])
+    print(json_module.dumps([row._asdict() for row in comparison.rows]) if json else comparison)
+    return 0 if comparison.first_divergence is None else 1
+
+
+@command(
+    "tinygrad-mnist gradcheck my_ops.py:cube --shape 3,4",
+    "tinygrad-mnist gradcheck my_ops.py:conv --shape 2,8 --shape 3 --arg stride=2",
+    "tinygrad-mnist gradcheck my_layers.py:Scale --shape 5,3 --arg features=3",
+)
+def gradcheck(
+    function: str,
+    *,
+    shape: Shapes,
+    arg: Arguments = (),
+    seed: int = 0,
+    json: Json = False,
+) -> int:
+    """Check the first and second derivatives of code of your own against central differences.
+
+    Parameters
+    ----------
+    function
+        FILE.py:NAME of a function that takes tensors and returns one; or of a module or its class,
+        whose parameters are checked as well. The file is run.
+    shape
+        Shape of an argument, as 3,4; repeated for each argument. Values are drawn from a normal
+        distribution.
+    arg
+        NAME=VALUE: what else the function takes by name, or the class to make a module; a Python
+        value. May be repeated.
+    seed
+        Decides the values.
+    json
+        Print the result as JSON.
+    """
+    from tinygrad_mnist import checking, owncode
+
+    if seed < 0:
+        raise UserFileError(f"--seed is a whole number from 0 up, but is {seed}.")
+    shapes, options = [checking.shape_of(text) for text in shape], checking.options_of(arg)
+    with owncode.opened(function) as target:
+        found = checking.check(target, shapes, options, seed)
+    if json:
+        print(json_module.dumps({"function": function, **found._asdict()}))
+        return 1 if found.problem else 0
+    parameters = len(found.names) - len(shapes)
+    also = f" of {counted(len(shapes), 'input')} and {counted(parameters, 'parameter')}"
+    for order, agrees in (("first", found.first), ("second", found.second)):
+        what = f"{function}: {order} derivatives{also if parameters else ''}"
+        if agrees:
+            print(f"{what} agree with central differences.")
+        elif agrees is not None:
+            print(f"{what}: {found.problem}")
+    return 1 if found.problem else 0
+
+
+@command("tinygrad-mnist bench", "tinygrad-mnist bench --rounds 3 --json")
+def bench(*, rounds: int = 7, json: Json = False) -> None:
+    """Measure the speed on this machine: an epoch of training, one op, the import, an answer.
+
+    This takes about half a minute.
+
+    Parameters
+    ----------
+    rounds
+        How often each is measured; the median counts.
+    json
+        Print the measurements as JSON.
+    """
+    from tinygrad_mnist import benchmark
+    from tinygrad_mnist.data import load_mnist
+
+    if not 1 <= rounds <= MOST_ROUNDS:
+        raise UserFileError(
+            f"For a median, --rounds must lie between 1 and {MOST_ROUNDS}, but is {rounds}."
+        )
+    measured = benchmark.report(benchmark.Training(*load_mnist()), rounds)
+    print(json_module.dumps(measured, indent=1) if json else benchmark.text(measured))
+
+
+@command(
+    "tinygrad-mnist tutorials",
+    "tinygrad-mnist tutorials my-notebooks",
+    "tinygrad-mnist tutorials --solutions",
+)
+def tutorials(folder: Path = Path("notebooks"), *, solutions: Flag = False) -> None:
+    """Write the tutorials as notebooks for Jupyter.
+
+    Parameters
+    ----------
+    folder
+        Where to; made if it does not exist. Nothing is overwritten.
+    solutions
+        Write the notebooks with the exercises solved, as NAME-solutions.ipynb.
+    """
+    from tinygrad_mnist.tutorials import write_notebooks
+
+    try:
+        written = write_notebooks(folder, solutions=solutions)
+    except FileExistsError as error:
+        raise UserFileError(str(error)) from error
+    except OSError as error:
+        raise UserFileError(
+            f"{folder}: cannot be written to: {error.strerror}. Name another folder."
+        ) from error
+    print(
+        f"{counted(len(written), 'notebook')} are in {folder}. "
+        "Open them in your editor, or in the browser:"
+    )
+    print(f"pip install notebook && jupyter notebook {shlex.quote(str(folder))}")

@@ -1,0 +1,64 @@
+"""How predictions are listed: as a table, or as JSON."""
+
+from __future__ import annotations
+
+import json as json_module
+from itertools import chain
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tinygrad_mnist.store import Prediction
+
+WIDEST = 24
+"""Columns that a class name takes in a list."""
+
+
+def listing(rows: Iterable[Prediction], json: bool) -> Iterator[str]:
+    """Predictions as JSON, or one line each.
+
+    A line has number, class, how sure, whether that is right, and where the image came from.
+    """
+    yield from as_json(rows) if json else as_lines(rows)
+
+
+def as_json(rows: Iterable[Prediction]) -> Iterator[str]:
+    """A list with one object a line: all of a prediction but its image, and the names."""
+    before = "["
+    for row in rows:
+        values = row._asdict()
+        for key in ("image", "shape", "classes"):
+            del values[key]
+        values["predicted_class"] = row.classes[row.predicted]
+        values["label_class"] = None if row.label is None else row.classes[row.label]
+        yield before + json_module.dumps(values)
+        before = ",\n"
+    yield "[]\n" if before == "[" else "]\n"
+
+
+def as_lines(rows: Iterable[Prediction]) -> Iterator[str]:
+    """A table, whose columns are as wide as the names of the first row's classes ask for."""
+    from tinygrad_mnist.evaluation.names import kind_of, shown, width
+
+    def cell(text: str, wide: int) -> str:
+        return text + " " * (wide - width(text))
+
+    rows = iter(rows)
+    first = next(rows, None)
+    names = first.classes if first else tuple("0123456789")
+    longest = max(width(shown(name, WIDEST)) for name in names)
+    wide = max(longest, 5)
+    label = cell("label", max(longest + 6, 8))
+    yield f"    id  {kind_of(names):>{wide}}    sure  {label}  source\n"
+    for row in chain([first] if first else [], rows):
+        named = shown(row.classes[row.predicted], WIDEST)
+        outcome = "right" if row.label == row.predicted else "wrong"
+        label = "-" if row.label is None else f"{shown(row.classes[row.label], WIDEST)} {outcome}"
+        source = "".join(c if c.isprintable() else "?" for c in row.source)
+        sure = 100 * row.probabilities[row.predicted]
+        gap = " " * (wide - width(named))
+        yield (
+            f"{row.id:6}  {gap}{named}  {sure:5.1f}%  "
+            f"{cell(label, max(longest + 6, 8))}  {source}\n"
+        )

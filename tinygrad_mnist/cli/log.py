@@ -1,0 +1,94 @@
+"""The command that lists what was read: log."""
+
+from __future__ import annotations
+
+import sys
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from tinygrad_mnist.cli.app import Flag, Json, UserFileError, command, refuse_ending
+from tinygrad_mnist.cli.listing import listing
+from tinygrad_mnist.words import counted
+
+if TYPE_CHECKING:
+    from tinygrad_mnist.store import PredictionLog
+
+
+@command(
+    "tinygrad-mnist log runs/default --wrong",
+    "tinygrad-mnist log my.db --class 7 --csv sevens.csv",
+)
+def log(
+    where: Path | None = None,
+    *,
+    wrong: Flag = False,
+    run: str | None = None,
+    named: Annotated[str | None, Parameter(name=["--class", "--digit"])] = None,
+    csv: Path | None = None,
+    json: Json = False,
+) -> None:
+    """List logged predictions, oldest first.
+
+    Parameters
+    ----------
+    where
+        A run folder, or the file of a log; by default the only run below runs/.
+    wrong
+        Only those that are known to be wrong.
+    run
+        Only those of the run of this name: a log may hold several.
+    named
+        Only those of the class of this name, and those taken for it. For MNIST it is a digit.
+    csv
+        Write them to this file instead, replaced if it exists: the probability of each class in a
+        column, but no image.
+    json
+        Print them as JSON.
+    """
+    from tinygrad_mnist.files import prepare, write
+    from tinygrad_mnist.runs import find_run
+    from tinygrad_mnist.store import PredictionLog, write_csv
+
+    refuse_ending(csv, ".csv", "CSV")
+    path = where if where and not where.is_dir() else find_run(where) / "predictions.db"
+    with PredictionLog(path) as opened:
+        refuse_unknown(opened, run, named)
+        rows = opened.predictions(run=run, named=named, wrong=wrong)
+        first = next(rows, None)
+        rows = rows if first is None else chain([first], rows)
+        if first is None:
+            print(f"note: {nothing_found(opened, run, named, wrong)}", file=sys.stderr)
+        if not csv:
+            sys.stdout.writelines(listing(rows, json))
+            return
+        prepare(csv.parent)
+        counts: list[int] = []
+        classes = opened.classes(run)
+        write(csv, lambda file: counts.append(write_csv(rows, file, classes)))
+        print(f"{counted(counts[0], 'prediction')} in {csv}")
+
+
+def refuse_unknown(log: PredictionLog, run: str | None, named: str | None) -> None:
+    """See that there is a run of this name in a log, and a class of this name."""
+    from tinygrad_mnist.evaluation.names import listed
+
+    asked = {"run": (run, log.runs()), "class": (named, log.classes(run))}
+    for kind, (name, known) in asked.items():
+        if name is not None and name not in known:
+            there = f"Those in it: {listed(known, 12)[:200]}" if known else "It is empty"
+            raise UserFileError(f"{log.path}: no prediction is of a {kind} {name!r:.80}. {there}.")
+
+
+def nothing_found(log: PredictionLog, run: str | None, named: str | None, wrong: bool) -> str:
+    """Why a list of predictions is empty."""
+    given = {"--run": run, "--class": named, "--wrong": wrong or None}
+    filters = [name for name, value in given.items() if value is not None]
+    if not log.runs():
+        return f"{log.path} is empty. `tinygrad-mnist predict` adds to it."
+    return (
+        f"none of the predictions in {log.path} is listed with {' '.join(filters)}. "
+        "Leave that out to see all."
+    )

@@ -1,0 +1,29 @@
+"""The command that begins code of one's own: new."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from tinygrad_mnist.cli.app import command
+
+
+@command("tinygrad-mnist new mine")
+def new(folder: Path) -> None:
+    """Begin an op, a layer, an optimizer and a network of your own, with their tests.
+
+    All of it works as it is. Change it as you like.
+
+    Parameters
+    ----------
+    folder
+        Where to; made if it does not exist. Nothing is overwritten.
+    """
+    from tinygrad_mnist.starter import write_starting_point
+
+    print("\n".join(str(folder / name) for name in write_starting_point(folder)))
+    own = "--model my_net.py:Net --optimizer my_optimizer.py:RMSprop"
+    print("README.md says what is in these files. They work as they are:")
+    print(f"cd {shlex.quote(str(folder))}")
+    print("pip install pytest && pytest")
+    print(f"tinygrad-mnist train recipe.toml {own}")

@@ -1,0 +1,131 @@
+"""The command that reads images: predict."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from tinygrad_mnist.cli.app import (
+    Json,
+    Positions,
+    UserFileError,
+    command,
+    refuse_ending,
+    warn,
+)
+from tinygrad_mnist.cli.listing import listing
+from tinygrad_mnist.cli.own import opened_own, other_names
+from tinygrad_mnist.cli.reading import images_to_read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tinygrad_mnist.cli.reading import Picture
+
+UNSURE = 0.9
+"""Below that confidence we say what may be wrong with a picture."""
+
+
+@command(
+    "tinygrad-mnist predict runs/default --test 0 1 2",
+    "tinygrad-mnist predict runs/default photo.jpg drawing.png digits.npy",
+    "tinygrad-mnist predict runs/default photo.jpg --show seen.png",
+    "tinygrad-mnist predict runs/default - < digits.npy",
+)
+def predict(
+    run: Path,
+    /,
+    *files: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    test: Positions = (),
+    model: str | None = None,
+    show: Path | None = None,
+    db: Path | None = None,
+    json: Json = False,
+) -> None:
+    """Read images, and log what was read.
+
+    Parameters
+    ----------
+    run
+        The folder of the run whose network reads them.
+    files
+        PNG or JPEG pictures: photographs of digits on paper, or drawings, dark on bright or bright
+        on dark; several digits are read one by one, from left to right. Or npy arrays of images
+        as the network was trained on, for MNIST (28, 28), (784,), (n, 28, 28) or (n, 784). Or - for
+        standard input. A network of images of another size reads pictures scaled to it.
+    test
+        Positions of MNIST test images, from 0 to 9999, for a network trained on MNIST.
+    model
+        FILE.py:NAME of a network of your own, if the run is of one. The file is run.
+    show
+        Write what the network saw of a picture to this PNG file, replaced if it exists.
+    db
+        The log; by default predictions.db in the run folder. Made if it does not exist.
+    json
+        Print the predictions as JSON.
+    """
+    from tinygrad_mnist.data import normalize
+    from tinygrad_mnist.runs import load_trained
+    from tinygrad_mnist.store import PredictionLog
+
+    refuse_ending(db, ".db", "an SQLite log")
+    refuse_ending(show, ".png", "a PNG picture")
+    if not files and not test:
+        raise UserFileError(
+            "Nothing to read: name picture files, or positions of test images after --test."
+        )
+    with opened_own(model) as own:
+        trained = load_trained(run, model=own.model)
+        warn((*trained.notices, *other_names(trained.recipe, model=model)))
+        sources, images, labels, pictures = images_to_read(files, test, trained.about)
+        probabilities = trained.classifier.predict_proba(normalize(images, trained.normalize))
+    if show:
+        write_seen(show, pictures, probabilities, trained.about.classes)
+    path = db or run / "predictions.db"
+    known = (run.resolve().name, trained.settings, trained.hash)
+    shape, classes = trained.about.shape, trained.about.classes
+    with PredictionLog(path, create=True) as log:
+        rows = log.add(*known, sources, images, probabilities, labels, shape=shape, classes=classes)
+    sys.stdout.writelines(listing(rows, json))
+    for doubt in doubts(pictures, probabilities):
+        print(f"note: {doubt}", file=sys.stderr)
+
+
+def write_seen(
+    path: Path,
+    pictures: Sequence[Picture],
+    probabilities: NDArray[np.floating],
+    classes: Sequence[str],
+) -> None:
+    """Write a picture, the boxes found on it, and the images that the network was given."""
+    from tinygrad_mnist.evaluation import show_page
+    from tinygrad_mnist.files import prepare, write
+
+    if len(pictures) != 1:
+        raise UserFileError(
+            f"--show draws what was seen of one picture, but {len(pictures)} were named. "
+            "Name one PNG or JPEG file, for a network of images like MNIST's."
+        )
+    found = probabilities[pictures[0].rows]
+    names = [classes[i] for i in found.argmax(axis=1)]
+    prepare(path.parent)
+    write(path, show_page(pictures[0].page, names, found.max(axis=1).tolist()))
+
+
+def doubts(pictures: Sequence[Picture], probabilities: NDArray[np.floating]) -> Iterator[str]:
+    """What may be wrong with pictures of which the network is not sure."""
+    for picture in pictures:
+        sure = probabilities[picture.rows].max(axis=1)
+        unsure = [number for number, p in enumerate(sure) if p < UNSURE]
+        for number in unsure:
+            where = f", digit {number + 1}" if len(sure) > 1 else ""
+            hints = picture.page.digits[number].hints or ("It looks like a digit of MNIST.",)
+            yield f"{picture.name}{where}: only {100 * sure[number]:.0f} % sure. {' '.join(hints)}"
+        if unsure and picture.page.hints:
+            yield f"{picture.name}: {' '.join(picture.page.hints)}"

@@ -1,0 +1,54 @@
+"""A training that is asked to stop: by Ctrl-C, by the system, or because nobody reads any more."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+BROKEN_PIPE = 13
+"""The signal that ends a program whose reader is gone: ``tinygrad-mnist recipes | head -1``."""
+
+
+class StopOnSignal:
+    """Turns the first Ctrl-C or SIGTERM into a request that the training loop asks for.
+
+    A second one ends the program at once.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.requested = 0
+
+    def __enter__(self) -> Self:
+        self.before = {number: signal.signal(number, self._request) for number in self.SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _request(self, number: int, _: Any) -> None:
+        if self.requested:
+            sys.exit(128 + number)
+        self.requested = number
+
+    def asked(self) -> bool:
+        """Whether there was one."""
+        return self.requested != 0
+
+    def guard(self, show: Callable[..., None]) -> Callable[..., None]:
+        """The same, but when nobody reads what it prints, that too is a request to stop."""
+
+        def guarded(*values: Any) -> None:
+            try:
+                show(*values)
+            except BrokenPipeError:
+                self.requested = BROKEN_PIPE
+
+        return guarded

@@ -1,0 +1,250 @@
+"""The commands that train: train, recipes, reproduce."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_mnist.cli.app import (
+    Json,
+    Overrides,
+    Seeds,
+    Settings,
+    UserFileError,
+    command,
+    refuse_ending,
+    verdict,
+    warn,
+)
+from tinygrad_mnist.cli.own import opened_own, other_names, references
+from tinygrad_mnist.cli.stop import StopOnSignal
+from tinygrad_mnist.words import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tinygrad_mnist.runs import Run
+
+
+@command(
+    "tinygrad-mnist train",
+    "tinygrad-mnist train seed-a --set epochs=5 --set hidden=[300] --out runs/wide",
+    "tinygrad-mnist train --model my_net.py:ResMLP --optimizer my_opt.py:RMSprop",
+    "tinygrad-mnist train --data mine.csv --test-data mine-test.csv",
+    "tinygrad-mnist train --data letters.npz --test-data letters.npz --classes letters.txt",
+    "tinygrad-mnist train --resume runs/default",
+)
+def train(
+    recipe: str | None = None,
+    *,
+    settings: Settings = (),
+    model: str | None = None,
+    optimizer: str | None = None,
+    data: Path | None = None,
+    labels: Path | None = None,
+    test_data: Path | None = None,
+    test_labels: Path | None = None,
+    classes: str | None = None,
+    shape: str | None = None,
+    out: Path | None = None,
+    resume: Path | None = None,
+    override: Overrides = (),
+    threads: int | None = None,
+    json: Json = False,
+) -> int:
+    """Train a network and look at the test images once.
+
+    Parameters
+    ----------
+    recipe
+        A name listed by `tinygrad-mnist recipes`, or the path of a TOML file; by default, default.
+    settings
+        key=value: replaces a value of the recipe. May be repeated.
+    model
+        A network of your own, the same as --set model=...: FILE.py:NAME or package.module:NAME of
+        what is called as NAME(inputs, classes, rng=rng) and returns an nn.Module. The file is run.
+    optimizer
+        An optimizer of your own, the same as --set optimizer=...: called as NAME(params, lr=lr).
+    data
+        Train on images of your own, of any size and any classes: CSV, npz or IDX, as
+        `tinygrad_mnist.data.load_dataset` reads them.
+    labels
+        Their labels, if that file holds images only.
+    test_data
+        Test on images of your own; none may be a training image. With --data this is needed; the
+        word mnist in place of a file means MNIST's test images.
+    test_labels
+        Their labels, if that file holds images only.
+    classes
+        What the classes of your images are called, in the order of their labels: a,b,c or a text
+        file with one name per line. By default as the npz file says, else 0 to 9, or the labels.
+    shape
+        Rows and columns of your images as 8,16, if the file does not say and they are not square.
+    out
+        Folder for the result; by default a new one, runs/RECIPE.
+    resume
+        Go on with the training in this run folder, with its recipe and data, where it stopped.
+    override
+        key=value: with --resume, replaces epochs, lr or patience from there on. May be repeated.
+    threads
+        Of the matrix products, the same as --set threads=N; by default 1. More gain little on an
+        idle machine, and lose much on a busy one. The last bits of the result may differ.
+    json
+        Print the result as JSON on standard output, and progress on standard error.
+    """
+    from tinygrad_mnist import runs
+    from tinygrad_mnist.training import Recipe
+
+    refuse_ending(out, "", "a folder")
+    named = {"data": data, "labels": labels, "test_data": test_data, "test_labels": test_labels}
+    files: dict[str, Any] = {name: path for name, path in named.items() if path}
+    refuse_strays(files, resume, out, override)
+    kind = kind_of_images(classes, shape, None if resume else data)
+    typed = references(settings, model, optimizer)
+    given = {"model": model, "optimizer": optimizer, "threads": threads}
+    more = tuple(f"{key}={value}" for key, value in given.items() if value is not None)
+    with ExitStack() as stack:
+        own = stack.enter_context(opened_own(**typed))
+        if resume:
+            asked_for = Recipe.load(recipe) if recipe else None
+            same = tuple(s for s in (*settings, *more) if s.partition("=")[0].strip() not in typed)
+            opened = runs.resumed_run(resume, asked_for, same, own, overrides=override, files=files)
+            run = stack.enter_context(opened)
+            warn(other_names(run.recipe, **typed))
+        else:
+            chosen = Recipe.load(recipe or "default").changed((*settings, *more))
+            sets = runs.own_sets(**files, **kind) if files else None
+            opened = runs.new_run(chosen, out or runs.free_folder(chosen.name), sets, own)
+            run = stack.enter_context(opened)
+        return completed(run, json)
+
+
+def refuse_strays(
+    files: Mapping[str, Path], resume: Path | None, out: Path | None, override: Sequence[str]
+) -> None:
+    """Refuse options that do not belong together."""
+    if override and not resume:
+        raise UserFileError("--override belongs to --resume RUN. For a new training, use --set.")
+    if resume and out:
+        raise UserFileError(f"--resume goes on in its own folder, {resume}: leave out --out.")
+    for images, labels in (("data", "labels"), ("test_data", "test_labels")):
+        if labels in files and images not in files and not resume:
+            raise UserFileError(
+                "--labels belongs to --data, and --test-labels to --test-data: name the images too."
+            )
+
+
+def kind_of_images(classes: str | None, shape: str | None, data: Path | None) -> dict[str, Any]:
+    """What --classes and --shape say of images of one's own, as `own_sets` takes it."""
+    from tinygrad_mnist.data import read_names
+
+    kind: dict[str, Any] = {}
+    for name, value in (("classes", classes), ("shape", shape)):
+        if value is not None and not data:
+            raise UserFileError(
+                f"--{name} belongs to --data: it says what images of your own are. "
+                "A training that goes on knows that already."
+            )
+    if shape is not None:
+        sides = [side.strip() for side in shape.split(",")]
+        if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
+            raise UserFileError(
+                f"--shape is rows and columns, as 8,16 for 8 rows of 16 pixels, but is {shape!r}."
+            )
+        kind["shape"] = tuple(map(int, sides))
+    if classes is not None:
+        kind["classes"] = read_names(classes)
+    return kind
+
+
+def completed(run: Run, json: bool) -> int:
+    """Train to the end, show how it goes, and print the outcome; the exit code."""
+    from tinygrad_mnist.runs import resume_command
+    from tinygrad_mnist.training.progress import show
+
+    warn(run.notices)
+    shown = show(run.recipe, sys.stderr if json else sys.stdout, len(run.training.data))
+    with StopOnSignal() as stop:
+        try:
+            metrics = run.complete(
+                on_batch=stop.guard(shown.on_batch),
+                on_epoch=stop.guard(shown.on_epoch),
+                should_stop=stop.asked,
+            )
+        finally:
+            shown.close()
+    text, values = summary(metrics, run.folder), metrics | {"out": str(run.folder)}
+    if metrics["interrupted"]:
+        again = resume_command(run.folder, run.recipe)
+        text, values = f"{text}\n{again}", values | {"resume": again}
+    print(json_module.dumps(values) if json else text)
+    return 128 + stop.requested if metrics["interrupted"] else 0
+
+
+def summary(metrics: dict[str, Any], folder: Path) -> str:
+    """The outcome of a run in two lines."""
+    test = metrics["test"]
+    if test is None:
+        return (
+            f"Interrupted {metrics['interrupted']}.\n"
+            f"The weights so far are in {folder}; the test set was not opened. To go on:"
+        )
+    return (
+        f"{verdict(metrics['recipe'], test)}\n"
+        f"{counted(metrics['epochs'], 'epoch')} in {metrics['training_seconds']:.1f} s, "
+        f"{counted(metrics['parameters'], 'parameter')}. Everything is in {folder}."
+    )
+
+
+@command()
+def recipes(*, json: Json = False) -> None:
+    """List the recipes.
+
+    Parameters
+    ----------
+    json
+        Print them with all their values as JSON.
+    """
+    from dataclasses import asdict
+
+    from tinygrad_mnist.training import Recipe, recipe_names
+
+    every = [Recipe.load(name) for name in recipe_names()]
+    if json:
+        print(json_module.dumps([asdict(recipe) for recipe in every]))
+    else:
+        print("\n".join(f"{recipe.name:<20}{recipe.description}" for recipe in every))
+
+
+@command("tinygrad-mnist reproduce default seed-a --out artifacts/results.json")
+def reproduce(
+    *recipes: str, seeds: Seeds = (0, 1, 2, 3, 4), out: Path | None = None, json: Json = False
+) -> None:
+    """Train recipes over several seeds and print a table of mean ± standard deviation.
+
+    Parameters
+    ----------
+    recipes
+        Names of recipes; by default all of them.
+    seeds
+        One training each.
+    out
+        JSON file for the single results; replaced if it exists.
+    json
+        Print the single results as JSON instead of the table; progress is on standard error.
+    """
+    from tinygrad_mnist import runs, training
+    from tinygrad_mnist.files import prepare, write
+    from tinygrad_mnist.runs.reproduction import table
+
+    refuse_ending(out, ".json", "JSON")
+    chosen = [training.Recipe.load(name) for name in recipes or training.recipe_names()]
+    if out is not None:
+        prepare(out.parent)
+    results = runs.reproduce(chosen, seeds, lambda line: print(line, file=sys.stderr, flush=True))
+    if out is not None:
+        write(out, json_module.dumps(results, indent=1) + "\n")
+    print(json_module.dumps(results) if json else table(results))

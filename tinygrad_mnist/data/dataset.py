@@ -1,0 +1,194 @@
+"""The data set: images, labels, shape and class names, checked once and used everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isqrt
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from tinygrad_mnist.data.batches import class_numbers
+from tinygrad_mnist.data.errors import DataError
+from tinygrad_mnist.words import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+DIGITS = tuple("0123456789")
+MNIST_SHAPE = (28, 28)
+MOST_PIXELS, MOST_CLASSES, LONGEST_NAME = 1 << 20, 10_000, 100
+"""Of an image, of a data set, and of a class name in characters."""
+
+
+class Kind(Protocol):
+    """What kind of images there are: a `Dataset` knows it, and so does a trained network."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of an image."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+
+    @property
+    def first(self) -> int:
+        """The label that files give to the first class."""
+
+
+class Found(NamedTuple):
+    """What a file holds: images (n, pixels), rows and columns; labels and class names if any."""
+
+    images: NDArray[Any]
+    shape: tuple[int, int]
+    labels: NDArray[np.int64] | None = None
+    names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and the class that each belongs to.
+
+    Attributes
+    ----------
+    images : ndarray, (n, rows * columns)
+        One image per row, bytes from 0 to 255 or floats.
+    labels : ndarray of int64, (n,)
+        The position of each image's class in `classes`.
+    shape : tuple of int
+        Rows and columns of an image.
+    classes : tuple of str
+        Their names.
+    first : int
+        The label that files give to the first class: 1 if they count from 1, as EMNIST's letters.
+    """
+
+    images: NDArray[Any]
+    labels: NDArray[np.int64]
+    shape: tuple[int, int] = MNIST_SHAPE
+    classes: tuple[str, ...] = DIGITS
+    first: int = 0
+
+    @property
+    def inputs(self) -> int:
+        """How many pixels an image has."""
+        return self.shape[0] * self.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @classmethod
+    def of(
+        cls,
+        images: NDArray[Any],
+        labels: ArrayLike,
+        shape: tuple[int, int] | None = None,
+        classes: Sequence[str] | None = None,
+        *,
+        first: int = 0,
+    ) -> Dataset:
+        """A data set from arrays, if they fit together.
+
+        Parameters
+        ----------
+        images : ndarray, (n, pixels) or (n, rows, columns)
+            Bytes or floats.
+        labels : array_like of int, (n,)
+            The position of each image's class, from 0.
+        shape : tuple of int, optional
+            Rows and columns; by default those of the images, else square, else one row.
+        classes : sequence of str, optional
+            Their names; by default the digits for images like MNIST's, else the numbers from 0 to
+            the largest label.
+        first : int, optional
+            The label that files give to the first class.
+
+        Raises
+        ------
+        DataError
+            If they do not fit together.
+        """
+        labels, flat = np.asarray(labels), images.reshape(len(images), -1)
+        if len(flat) != len(labels):
+            raise DataError(
+                f"{counted(len(flat), 'image')}, but {counted(len(labels), 'label')}: "
+                "each image has one."
+            )
+        shape = shape or shape_of(images.shape[1:]) or (1, flat.shape[1])
+        if shape[0] * shape[1] != flat.shape[1]:
+            raise DataError(f"Images of {flat.shape[1]} pixels are not {shape[0]} x {shape[1]}.")
+        largest = int(labels.max()) if labels.size else -1
+        names = checked_names(default_names(shape, largest) if classes is None else classes)
+        if largest >= len(names):
+            raise DataError(
+                f"{counted(len(names), 'class name')} for labels up to {largest}: "
+                f"{largest + 1} are needed, in the order of the labels."
+            )
+        try:
+            numbers = class_numbers(labels, len(names)).astype(np.int64)
+        except (TypeError, ValueError) as error:
+            raise DataError(str(error)) from error
+        return cls(flat, numbers, shape, names, first)
+
+
+def are_digits(shape: tuple[int, int], largest: int) -> bool:
+    """Whether images are taken for digits like MNIST's, from their shape and the largest label."""
+    return shape == MNIST_SHAPE and largest < len(DIGITS)
+
+
+def default_names(shape: tuple[int, int], largest: int, first: int = 0) -> tuple[str, ...]:
+    """The names of classes that nobody has named: the digits, or the labels themselves."""
+    if are_digits(shape, largest):
+        return DIGITS
+    return tuple(map(str, range(first, largest + 1)))
+
+
+def checked_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The names of classes, if each class has one of its own that can be printed.
+
+    Raises
+    ------
+    DataError
+        If a name is empty, comes twice, is too long, or there are too many.
+    """
+    seen: set[str] = set()
+    for number, name in enumerate(map(str, names), 1):
+        if not name or not name.isprintable() or len(name) > LONGEST_NAME:
+            raise DataError(
+                f"Class name {number} is {name[:20]!r}; expected 1 to {LONGEST_NAME} characters "
+                "that can be printed."
+            )
+        if name in seen:
+            raise DataError(
+                f"The class name {name!r} comes twice. Each class has a name of its own."
+            )
+        seen.add(name)
+    if len(names) > MOST_CLASSES:
+        raise DataError(f"{len(names):,} class names, and {MOST_CLASSES:,} are possible.")
+    return tuple(map(str, names))
+
+
+def shape_of(
+    axes: tuple[int, ...], expected: tuple[int, int] | None = None
+) -> tuple[int, int] | None:
+    """Rows and columns of images that an array has these axes for; None if that is not possible.
+
+    Parameters
+    ----------
+    axes : tuple of int
+        (rows, columns); that and an axis of length 1 before or after; or (pixels,), which are those
+        of a square unless `expected` says otherwise.
+    expected : tuple of int, optional
+        The only possible answer.
+    """
+    if len(axes) == 3 and 1 in (axes[0], axes[2]):
+        axes = axes[:2] if axes[2] == 1 else axes[1:]
+    if len(axes) == 1:
+        side = isqrt(max(0, axes[0]))
+        rows, columns = expected or (side, side)
+        axes = (rows, columns) if 1 < rows * columns == axes[0] else axes
+    possible = len(axes) == 2 and axes == (expected or axes)
+    return (axes[0], axes[1]) if possible and 0 < axes[0] * axes[1] <= MOST_PIXELS else None

@@ -1,0 +1,252 @@
+"""A run: a training and its folder, with checkpoints on the way and results at the end."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tinygrad_mnist.files import WriteError, prepare
+from tinygrad_mnist.owncode import OwnCodeError, told
+from tinygrad_mnist.runs import checkpoint
+from tinygrad_mnist.runs.about import About
+from tinygrad_mnist.runs.config import write_config
+from tinygrad_mnist.runs.environment import environment
+from tinygrad_mnist.runs.folder import RunFolderError, is_empty, locked, resume_command
+from tinygrad_mnist.runs.results import write_results
+from tinygrad_mnist.runs.sets import Sets, fingerprint, training_set
+from tinygrad_mnist.training.build import build_training, refuse_unnamed, with_own
+from tinygrad_mnist.training.divergence import DivergenceError
+from tinygrad_mnist.training.loop import Training
+from tinygrad_mnist.training.recipe import BUILT_IN as KNOWN
+from tinygrad_mnist.training.state import take
+from tinygrad_mnist.training.threads import blas_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tinygrad_mnist.training.build import Model, Rule
+    from tinygrad_mnist.training.recipe import Recipe
+
+SHARE = 0.01
+"""Of the time, so much at most goes into checkpoints."""
+
+
+class Own(NamedTuple):
+    """What is used in place of the network and the optimizer that the package has."""
+
+    model: Model | None = None
+    optimizer: Rule | None = None
+
+
+BUILT_IN = Own()
+
+
+def run(
+    recipe: Recipe,
+    folder: Path,
+    sets: Sets | None = None,
+    own: Own = BUILT_IN,
+    *,
+    on_batch: Callable[..., object] = lambda *_: None,
+    on_epoch: Callable[..., object] = lambda *_: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Train by a recipe, look at the test set, and write all that came of it to a new folder.
+
+    This is `new_run`, then `Run.complete`.
+    """
+    with new_run(recipe, folder, sets, own) as new:
+        return new.complete(on_batch=on_batch, on_epoch=on_epoch, should_stop=should_stop)
+
+
+@contextmanager
+def new_run(
+    recipe: Recipe, folder: Path, sets: Sets | None = None, own: Own = BUILT_IN
+) -> Iterator[Run]:
+    """A new run, and the lock on its folder.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What to do.
+    folder : Path
+        Where to keep the result; made if missing, must be empty. Removed if nothing gets into it.
+    sets : Sets, optional
+        Data of your own; by default MNIST.
+    own : Own, optional
+        A network and an optimizer of your own, as for `tinygrad_mnist.training.train`.
+
+    Raises
+    ------
+    WriteError
+        If the folder cannot be used: a RunFolderError if something is in it, or another process
+        trains there.
+    DataError
+        If there are too few images to hold some out.
+    OwnCodeError, RecipeError
+        As for `tinygrad_mnist.training.train`.
+    """
+    recipe = with_own(recipe, *own)
+    refuse_unnamed(recipe, **own._asdict())
+    prepare(folder)
+    try:
+        with locked(folder):
+            if not is_empty(folder):
+                begun = any(folder.glob("checkpoint*.npz"))
+                found = "go on with --resume" if begun else "remove it"
+                raise RunFolderError(
+                    f"{folder}: not empty. Nothing is overwritten: "
+                    f"choose another --out, or {found}."
+                )
+            data, origin = training_set(sets), {}
+            if sets:
+                here = str(Path.cwd())
+                origin = {"files": sets.files, "folder": here, "sha256": fingerprint(sets)}
+            about = About.of(data, sets.files if sets else {}, **own._asdict())
+            yield Run(folder, recipe, about, build_training(recipe, data, *own), sets, origin)
+    except BaseException:
+        with suppress(OSError):
+            folder.rmdir()
+        raise
+
+
+class Run:
+    """A training and the folder that it alone writes to.
+
+    Parameters
+    ----------
+    folder : Path
+        Locked by this process.
+    recipe : Recipe
+        What the training follows.
+    about : About
+        What it is on.
+    training : Training
+        New, or with the state of a checkpoint.
+    sets : Sets or None
+        Data of your own, which ``metrics.json`` then names.
+    origin : dict
+        How to find that data again, as for `checkpoint.Checkpoint`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Recipe,
+        about: About,
+        training: Training,
+        sets: Sets | None,
+        origin: dict[str, Any],
+    ) -> None:
+        self.folder, self.recipe, self.about = folder, recipe, about
+        self.training, self.sets, self.origin = training, sets, origin
+        self.notices: tuple[str, ...] = ()
+        self.environment = environment(recipe.threads)
+        self.saved = ""
+        self.next_save = 0.0
+
+    @property
+    def outcome(self) -> dict[str, Any] | None:
+        """What ``metrics.json`` holds, if the training is finished and that was written down."""
+        try:
+            metrics = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
+            epochs = len(self.training.history)
+            current = metrics["interrupted"] == "" and metrics["epochs"] == epochs
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+        return metrics if self.training.finished and current else None
+
+    def complete(
+        self,
+        *,
+        on_batch: Callable[..., object] = lambda *_: None,
+        on_epoch: Callable[..., object] = lambda *_: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> dict[str, Any]:
+        """Train to the end, look at the test set, and write everything to the folder.
+
+        Now and then a checkpoint is written. The folder gets ``checkpoint.npz, config.toml,
+        history.json, model.safetensors, metrics.json``, with the built-in network ``weights.npz``
+        and, if the training was not interrupted, ``figures/*.png, report.html, MODEL_CARD.md,
+        model_card.json``.
+
+        Parameters
+        ----------
+        on_batch, on_epoch, should_stop : callable
+            As for `train`.
+
+        Returns
+        -------
+        dict
+            What ``metrics.json`` holds. ``test`` is None if the training was interrupted: the test
+            set stays closed then.
+
+        Raises
+        ------
+        WriteError
+            If something cannot be written; the last checkpoint stays.
+        DivergenceError
+            If the loss becomes infinite or NaN; the last checkpoint stays.
+        OwnCodeError
+            If code of your own fails; the last checkpoint stays.
+        """
+        if self.outcome is not None:
+            return self.outcome
+
+        def after_batch(*at: int) -> None:
+            if time.perf_counter() >= self.next_save:
+                self.save()
+            on_batch(*at)
+
+        with self._advised(), blas_threads(self.recipe.threads), self._own_code_told():
+            self.save()
+            write_config(self.folder, self.recipe, self.about)
+            interrupted = self.training.run(
+                on_batch=after_batch, on_epoch=on_epoch, should_stop=should_stop
+            )
+            self.save()
+            result = self.training.result(interrupted)
+            return write_results(self.folder, self.recipe, self.about, result, self.sets)
+
+    @contextmanager
+    def _advised(self) -> Iterator[None]:
+        """Errors say how to go on from the checkpoint that stays."""
+        try:
+            yield
+        except (DivergenceError, OwnCodeError, WriteError) as error:
+            if not self.saved:
+                raise
+            command = resume_command(self.folder, self.recipe)
+            if isinstance(error, DivergenceError):
+                command += f" --override lr={self.recipe.lr / 10:.3g}"
+            stays = f"The checkpoint of {self.saved} stays: {command}"
+            raise type(error)(f"{error}\n{stays}") from error
+
+    @contextmanager
+    def _own_code_told(self) -> Iterator[None]:
+        """What a network or optimizer of one's own raises is told in words.
+
+        What the caller's `on_batch` and the like raise passes as it is.
+        """
+        network, rule = self.training.model, self.training.optimizer
+        of_rule = (type(rule).step, type(rule).state_dict)
+        of_network = (type(network).__call__, Training.step, Training.validate)
+        with ExitStack() as stack:
+            if self.recipe.model not in KNOWN["model"]:
+                stack.enter_context(told(network, within=of_network))
+            if self.recipe.optimizer not in KNOWN["optimizer"]:
+                stack.enter_context(told(rule, within=of_rule))
+            yield
+
+    def save(self) -> None:
+        """Write a checkpoint, and see when the next one may follow."""
+        began = time.perf_counter()
+        training = self.training
+        content = (self.recipe, take(training), self.environment, self.origin, self.about.table)
+        checkpoint.save(self.folder, checkpoint.Checkpoint(*content))
+        self.saved = f"epoch {training.epoch} after batch {training.under_way.batch}"
+        ended = time.perf_counter()
+        self.next_save = ended + (ended - began) / SHARE

@@ -1,0 +1,134 @@
+"""What is written when a training is done: numbers, weights, and what people look at."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_mnist import nn
+from tinygrad_mnist.evaluation import (
+    Predictions,
+    Subject,
+    examine,
+    figures,
+    html_report,
+    model_card,
+    predict,
+    score,
+    to_markdown,
+)
+from tinygrad_mnist.export import write_npz, write_safetensors
+from tinygrad_mnist.files import write
+from tinygrad_mnist.runs import checkpoint
+from tinygrad_mnist.runs.environment import environment
+from tinygrad_mnist.runs.sets import Sets, test_set
+from tinygrad_mnist.training.recipe import BUILT_IN, OF_MODEL, OF_OPTIMIZER, OPTIONS, default_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tinygrad_mnist.runs.about import About
+    from tinygrad_mnist.training.history import Result
+    from tinygrad_mnist.training.recipe import Recipe
+
+
+def write_results(
+    folder: Path, recipe: Recipe, about: About, result: Result, sets: Sets | None
+) -> dict[str, Any]:
+    """Open the test set and write what came of the training.
+
+    ``metrics.json`` is last: it says that all is there.
+
+    Returns
+    -------
+    dict
+        What it holds.
+    """
+    test = open_test_set(recipe, result, sets)
+    own = {"files": sets.files, "images": len(sets.train)} if sets else {}
+    metrics = measure(recipe, result, test) | own
+    if test is not None:
+        metrics["test"] = examine(test.probabilities, test.labels, about.classes)
+    history = [asdict(epoch) for epoch in result.history]
+    write(folder / "history.json", json.dumps(history, indent=1) + "\n")
+    if isinstance(result.model, nn.MLP):
+        write(folder / "weights.npz", lambda file: write_npz(result.model, file))
+    content = {"recipe": asdict(recipe), "trained": about.table}
+    write(
+        folder / "model.safetensors",
+        lambda file: write_safetensors(result.model, file, content),
+    )
+    if test is not None:
+        present(folder, recipe, about, result, metrics, test)
+    write(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+    if test is not None:
+        (folder / checkpoint.PREVIOUS).unlink(missing_ok=True)
+    return metrics
+
+
+def open_test_set(recipe: Recipe, result: Result, sets: Sets | None = None) -> Predictions | None:
+    """The one look at the test set; None if the training was interrupted: it stays closed then."""
+    if result.interrupted:
+        return None
+    test = test_set(sets)
+    classifier = nn.Classifier(result.model)
+    return Predictions(test.images, test.labels, predict(classifier, test.images, recipe.normalize))
+
+
+def measure(recipe: Recipe, result: Result, test: Predictions | None) -> dict[str, Any]:
+    """What there is to say of a training in a few numbers."""
+    kept = result.history[result.kept_epoch - 1] if result.kept_epoch else None
+    return {
+        "recipe": recipe.name,
+        "seed": recipe.seed,
+        "interrupted": result.interrupted,
+        "parameters": sum(p.size for p in result.model.parameters()),
+        "epochs": len(result.history),
+        "kept_epoch": result.kept_epoch,
+        "training_seconds": round(sum(epoch.seconds for epoch in result.history), 3),
+        "training": kept and {"accuracy": kept.accuracy, "loss": kept.loss},
+        "validation": kept and {"accuracy": kept.validation_accuracy, "loss": kept.validation_loss},
+        "test": test and score(test.probabilities, test.labels),
+    }
+
+
+def present(
+    folder: Path,
+    recipe: Recipe,
+    about: About,
+    result: Result,
+    metrics: dict[str, Any],
+    test: Predictions,
+) -> None:
+    """Write what people look at: figures, report, model card."""
+    values, where = settings_of(recipe), environment(recipe.threads)
+    own = {key: about.code.get(key, "") for key in BUILT_IN if is_own(recipe, key)}
+    model = type(result.model).__name__
+    subject = Subject(about.shape, about.classes, own, model, repr(result.model))
+    history = [asdict(epoch) for epoch in result.history]
+    classifier = nn.Classifier(result.model)
+    pictures = figures.draw(classifier, recipe.normalize, history, metrics, test, subject)
+    (folder / "figures").mkdir(exist_ok=True)
+    for name, png in pictures.items():
+        write(folder / "figures" / f"{name}.png", png)
+    write(folder / "report.html", html_report(values, metrics, where, pictures, subject))
+    card = model_card(values, metrics, where, subject)
+    write(folder / "model_card.json", json.dumps(card, indent=1) + "\n")
+    write(folder / "MODEL_CARD.md", to_markdown(card))
+
+
+def is_own(recipe: Recipe, key: str) -> bool:
+    """Whether a model or optimizer is one's own."""
+    return getattr(recipe, key) not in BUILT_IN[key]
+
+
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """The values of a recipe, without those of keys that its network and optimizer do not have."""
+    values = asdict(recipe)
+    absent = [table for table in OPTIONS.values() if not values[table]]
+    if is_own(recipe, "model"):
+        absent += OF_MODEL
+    if is_own(recipe, "optimizer"):  # is given only what differs from the default
+        absent += [key for key in OF_OPTIMIZER if values[key] == default_of(key)]
+    return {key: value for key, value in values.items() if key not in absent}

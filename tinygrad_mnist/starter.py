@@ -1,0 +1,68 @@
+"""A starting point for code of one's own: a folder of files that work as they are."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from tinygrad_mnist.files import UNFINISHED, WriteError, prepare
+
+HERE = Path(__file__).parent
+
+
+def starting_point() -> dict[str, str]:
+    """The text of each file, by its name in the folder."""
+    inside, beside = HERE / "new", HERE.parent / "starter"
+    if inside.is_dir():  # in an installed package
+        found = {path.relative_to(inside).as_posix()[:-4]: path for path in inside.rglob("*.txt")}
+    else:
+        names = (beside / "FILES").read_text(encoding="utf-8").split()
+        found = {name: beside / name for name in names}
+    return {name: found[name].read_text(encoding="utf-8") for name in sorted(found)}
+
+
+def write_starting_point(folder: Path) -> list[str]:
+    """Write all files to a new folder, or to one that is empty; all of them or none.
+
+    Returns
+    -------
+    list of str
+        Their names.
+
+    Raises
+    ------
+    WriteError
+        If there is something in the folder already, or it cannot be written to.
+    """
+    there = folder.exists()
+    if there and (not folder.is_dir() or any(folder.iterdir())):
+        raise WriteError(f"{folder}: not empty. Nothing is overwritten: name a new folder.")
+    texts, around = starting_point(), folder if there else folder.absolute().parent
+    prepare(around)
+    try:
+        with tempfile.TemporaryDirectory(suffix=UNFINISHED, prefix=".", dir=around) as scratch:
+            made = Path(scratch) / "made"
+            for name, text in texts.items():
+                path = made / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+            _move(made, folder, there)
+    except OSError as error:
+        raise WriteError(f"{folder}: cannot be written: {error.strerror or error}.") from error
+    return list(texts)
+
+
+def _move(made: Path, folder: Path, there: bool) -> None:
+    """Put a finished folder in its place; into one that is there already, entry by entry."""
+    if not there:
+        made.rename(folder)
+        return
+    names = [entry.name for entry in made.iterdir()]
+    try:
+        for name in names:
+            (made / name).rename(folder / name)
+    except OSError:
+        for name in names:
+            if (folder / name).exists():
+                (folder / name).rename(made / name)
+        raise
