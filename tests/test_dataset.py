@@ -14,10 +14,9 @@ from imagesets import letters, patterns, small_digits, write_csv, write_idx
 from PIL import Image
 
 from tinygrad_mnist import data
-from tinygrad_mnist.cli.predictions import digits_to_read
 from tinygrad_mnist.data import DataError, Dataset, DataWarning, load_dataset, read_names
 from tinygrad_mnist.data.dataset import MOST_CLASSES, default_names
-from tinygrad_mnist.runs import About, load_trained, own_sets, run
+from tinygrad_mnist.runs import About, new_run, own_sets, run
 from tinygrad_mnist.training import Recipe
 
 SHAPES = [(8, 8), (16, 16), (32, 32), (28, 28), (8, 16), (5, 3)]
@@ -485,6 +484,22 @@ def test_a_training_on_letters_goes_on_where_it_stopped(command, tmp_path):
     assert (about.classes, about.first) == (LETTERS, 1)
 
 
+def test_a_run_of_old_that_names_no_test_set_can_be_given_one(command, monkeypatch):
+    images, labels = (part[:400] for part in data.load_mnist(None))
+    np.savez("mine.npz", images=images[:350], labels=labels[:350])
+    np.savez("others.npz", images=images[350:], labels=labels[350:])
+    sets = own_sets(Path("mine.npz"), test_data=Path("others.npz"))
+    recipe = Recipe.load("default").changed(["hidden=[8]", "epochs=1"])
+    with new_run(recipe, Path("run"), sets._replace(files={"data": "mine.npz"})) as new:
+        new.save()
+    code, _, err = command("train", "--resume", "run")
+    assert (code, "mine.npz: nothing to test on." in err) == (2, True)
+    few = (images[350:], labels[350:])
+    monkeypatch.setattr("tinygrad_mnist.runs.sets.load_mnist_test", lambda how: few)
+    assert command("train", "--resume", "run", "--test-data", "mnist")[0] == 0
+    assert json.loads(Path("run/metrics.json").read_text())["files"]["test_data"] == "mnist"
+
+
 REFUSED = {
     "no test set": (
         f"train {FILES}",
@@ -527,16 +542,15 @@ def test_what_cannot_be_is_refused_by_the_command_in_one_line(command, tmp_path,
 
 
 @pytest.mark.usefixtures("in_the_folder")
-def test_pictures_and_arrays_are_read_by_a_network_of_letters(tmp_path):
+def test_pictures_and_arrays_are_read_by_a_network_of_letters(command, tmp_path):
     images, labels = letters(8, 2)
     np.save(tmp_path / "few.npy", images)
     Image.fromarray(images[0]).resize((64, 64), 0).save(tmp_path / "one.png")
-    files = (tmp_path / "few.npy", tmp_path / "one.png")
-    network = load_trained(Path("run"))
-    sources, found, _ = digits_to_read(files, (), network.about)
-    predicted = network.classifier.predict_label(data.normalize(found))
+    files = [str(tmp_path / name) for name in ("few.npy", "one.png")]
+    code, out, _ = command("predict", "run", *files, "--db", str(tmp_path / "log.db"), "--json")
+    predicted = [row["predicted"] for row in json.loads(out)]
+    assert (code, predicted[8]) == (0, predicted[0])
     assert sum(predicted[:8] == labels) >= 6
-    assert (predicted[8], len(sources)) == (predicted[0], 9)
 
 
 def test_small_digits_in_one_npz_file_are_learnt(command):
@@ -555,7 +569,8 @@ def test_a_network_trained_on_digits_of_ones_own_may_be_tested_on_mnist(command,
     asked = "train --data mine.npz --test-data mnist --set hidden=[8] epochs=1 --out run --json"
     code, out, _ = command(*asked.split())
     assert (code, json.loads(out)["files"]["test_data"]) == (0, "mnist")
-    again = "train --resume run --override epochs=2 --json"
-    assert command(*again.split())[0] == 2  # one-cycle: the checkpoint and its files were read
+    monkeypatch.chdir("run")
+    assert command("train", "--resume", "../run")[0] == 0
+    monkeypatch.chdir("..")
     found = json.loads(command("evaluate", "run", "--data", "mnist", "--json")[1])
     assert found["correct"] + found["incorrect"] == 50
