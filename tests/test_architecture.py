@@ -93,7 +93,6 @@ LONG = {
     "autodiff/draw.py::_svg": "one picture, from its back to its front",
     "autodiff/graph.py::sweep": "the loop that a page quotes whole, with its bookkeeping",
     "cli/train.py::train": "a table of options, then new or resumed",
-    "data/dataset.py::Dataset.of": "one check after the other, each with what it says",
     "training/loop.py::Training.__init__": "a table of settings, each with its default",
 }
 

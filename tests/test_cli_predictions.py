@@ -143,7 +143,7 @@ def test_predict_reads_files_arrays_and_test_images_and_log_lists_them(command, 
     write_pictures(digits)
     asked = "predict runs/seed-a drawing.jpg mnist.png several.npy --test 1 5"
     code, out, err = command(*asked.split())
-    assert (code, err) == (0, "")
+    assert (code, {line[:6] for line in err.splitlines()}) == (0, {"note: "})  # it is not sure
     sources = ["drawing.jpg", "mnist.png", *(f"several.npy[{i}]" for i in range(3))]
     sources += ["test 1", "test 5"]
     lines = out.splitlines()[1:]

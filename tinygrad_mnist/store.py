@@ -340,15 +340,27 @@ class PredictionLog:
                     self._db.execute(statement)
             run_id = self._id_of_run(run, as_json, kind, now)
             rows = []
-            for name, image, row, label in zip(sources, images, probabilities, labels, strict=True):
-                source, predicted, p = _text(name), int(row.argmax()), row.tolist()
+            for source, image, p, label in zip(sources, images, probabilities, labels, strict=True):
                 truth = None if label is None else int(label)  # NumPy's would be stored as bytes
-                pixels, text = image.tobytes(), json.dumps(p)
-                values = (run_id, model_hash, source, pixels, truth, predicted, text, now)
-                id = self._db.execute(INSERT, values).lastrowid or 0
-                written = (id, run, model_hash, source, image, truth, predicted, p, now, *kind)
-                rows.append(Prediction(*written))
+                known = _text(source), image, truth, int(p.argmax()), p.tolist(), now
+                id = self._insert(run_id, model_hash, *known)
+                rows.append(Prediction(id, run, model_hash, *known, *kind))
         return rows
+
+    def _insert(
+        self,
+        run_id: int,
+        model_hash: str,
+        source: str,
+        image: NDArray[np.uint8],
+        label: int | None,
+        predicted: int,
+        probabilities: list[float],
+        now: str,
+    ) -> int:
+        """Write one row, and return its number."""
+        as_stored = image.tobytes(), label, predicted, json.dumps(probabilities), now
+        return self._db.execute(INSERT, (run_id, model_hash, source, *as_stored)).lastrowid or 0
 
     def _id_of_run(
         self, name: str, recipe: str, kind: tuple[tuple[int, int], tuple[str, ...]], now: str

@@ -76,10 +76,7 @@ def predict(
 
     refuse_ending(db, ".db", "an SQLite log")
     refuse_ending(show, ".png", "a PNG picture")
-    if not files and not test:
-        raise UserFileError(
-            "Nothing to read: name picture files, or positions of test images after --test."
-        )
+    refuse_nothing(files, test)
     with opened_own(model) as own:
         trained = load_trained(run, model=own.model)
         warn((*trained.notices, *other_names(trained.recipe, model=model)))
@@ -87,14 +84,20 @@ def predict(
         probabilities = trained.classifier.predict_proba(normalize(images, trained.normalize))
     if show:
         write_seen(show, pictures, probabilities, trained.about.classes)
-    path = db or run / "predictions.db"
     known = (run.resolve().name, trained.settings, trained.hash)
     shape, classes = trained.about.shape, trained.about.classes
-    with PredictionLog(path, create=True) as log:
+    with PredictionLog(db or run / "predictions.db", create=True) as log:
         rows = log.add(*known, sources, images, probabilities, labels, shape=shape, classes=classes)
     sys.stdout.writelines(listing(rows, json))
-    for doubt in doubts(pictures, probabilities):
-        print(f"note: {doubt}", file=sys.stderr)
+    say_doubts(pictures, probabilities)
+
+
+def refuse_nothing(files: tuple[Path, ...], test: tuple[int, ...]) -> None:
+    """See that there is something to read."""
+    if not files and not test:
+        raise UserFileError(
+            "Nothing to read: name picture files, or positions of test images after --test."
+        )
 
 
 def write_seen(
@@ -113,9 +116,17 @@ def write_seen(
             "Name one PNG or JPEG file, for a network of images like MNIST's."
         )
     found = probabilities[pictures[0].rows]
-    names = [classes[i] for i in found.argmax(axis=1)]
+    answers = found.argmax(axis=1).tolist(), found.max(axis=1).tolist()
     prepare(path.parent)
-    write(path, show_page(pictures[0].page, names, found.max(axis=1).tolist()))
+    write(path, show_page(pictures[0].page, *answers, classes))
+
+
+def say_doubts(pictures: Sequence[Picture], probabilities: NDArray[np.floating]) -> None:
+    """Say, on standard error, what may be wrong with pictures of which the network is not sure."""
+    from tinygrad_mnist.data.errors import printable
+
+    for doubt in doubts(pictures, probabilities):
+        print(f"note: {printable(doubt, 1000)}", file=sys.stderr)
 
 
 def doubts(pictures: Sequence[Picture], probabilities: NDArray[np.floating]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinygrad_mnist.data.images import SIDE
 from tinygrad_mnist.evaluation.figures import ORANGE, WIDTH, png
+from tinygrad_mnist.evaluation.names import drawable, names_of
 from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
@@ -31,7 +32,12 @@ class Place(NamedTuple):
     height: float
 
 
-def show_page(page: Page, labels: Sequence[int], confidence: Sequence[float]) -> bytes:
+def show_page(
+    page: Page,
+    labels: Sequence[int],
+    confidence: Sequence[float],
+    classes: Sequence[str] | None = None,
+) -> bytes:
     """Draw a page, and the images that its digits became, as the bytes of a PNG file.
 
     Parameters
@@ -42,6 +48,8 @@ def show_page(page: Page, labels: Sequence[int], confidence: Sequence[float]) ->
         What each digit was read as.
     confidence : sequence of float, length n
         How sure the network was of each, from 0 to 1.
+    classes : sequence of str, optional
+        The names of the classes; by default their numbers.
 
     Raises
     ------
@@ -61,15 +69,16 @@ def show_page(page: Page, labels: Sequence[int], confidence: Sequence[float]) ->
     below = max(photograph.top + photograph.height, images[-1].top + images[-1].height + CAPTION)
     figure = Figure((WIDTH, below + GAP))
     _draw_photograph(_axes(figure, photograph), page)
+    names, families = drawable(names_of(classes, max(labels) + 1), 13)
+    style: dict[str, Any] = {"ha": "center", "va": "top", "parse_math": False}
+    style |= {"fontfamily": families, "fontsize": 10 if n <= BESIDE else 8}
     for i, place in enumerate(images):
         number = f"{i + 1}: " if n > 1 else ""
-        caption = (
-            f"{number}{labels[i]}\n{100 * confidence[i]:.1f} %{' sure' if n <= BESIDE else ''}"
-        )
+        sure = f"{100 * confidence[i]:.1f} %{' sure' if n <= BESIDE else ''}"
         axes = _axes(figure, place)
         axes.imshow(page.digits[i].image.reshape(SIDE, SIDE), cmap="gray", interpolation="nearest")
-        middle: dict[str, Any] = {"ha": "center", "va": "top", "transform": axes.transAxes}
-        axes.text(0.5, -0.04, caption, fontsize=10 if n <= BESIDE else 8, **middle)
+        caption = f"{number}{names[labels[i]]}\n{sure}"
+        axes.text(0.5, -0.04, caption, transform=axes.transAxes, **style)
     return png(figure)
 
 
