@@ -1,6 +1,7 @@
 """The rooms, the only arrows allowed between them, and how much code a reader finds in each."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -92,7 +93,6 @@ LONG = {
     "autodiff/draw.py::_svg": "one picture, from its back to its front",
     "autodiff/graph.py::sweep": "the loop that a page quotes whole, with its bookkeeping",
     "cli/train.py::train": "a table of options, then new or resumed",
-    "data/dataset.py::Dataset.of": "one check after the other, each with what it says",
     "training/loop.py::Training.__init__": "a table of settings, each with its default",
 }
 
@@ -202,6 +202,53 @@ def test_a_long_function_has_a_reason_and_no_other_has():
         found.update(f"{file}::{name}" for name in long_functions(path.read_text()))
     assert sorted(found - LONG.keys()) == [], f"more than {MOST} lines: take apart, or say why not"
     assert sorted(LONG.keys() - found) == [], f"{MOST} lines or fewer: no reason is needed any more"
+
+
+# A number that belongs to MNIST -> the files that may have it, and why.
+OF_MNIST = {
+    784: {},
+    28: {
+        "data/dataset.py": "the shape of MNIST's images",
+        "data/images.py": "the side of its images, and an exponent",
+    },
+    10: {
+        "data/augment.py": "how far a smoothed field reaches, in images",
+        "evaluation/figures.py": "how many numbers or tiles fit beside each other",
+        "evaluation/model_card.py": "a line break, and images in an example",
+        "evaluation/metrics.py": "a default, and the length of a list",
+        "evaluation/show.py": "a font size",
+        "runs/job.py": "a tenth of a learning rate",
+        "training/divergence.py": "a tenth of a learning rate",
+        "training/loop.py": "epochs",
+        "training/recipe.py": "epochs",
+    },
+}
+ROOMS_OF_DATA = {"data", "training", "runs", "evaluation", "cli"}
+
+
+def numbers(source):
+    """All whole numbers that a source text computes with, also those typed into a message."""
+    nodes = list(ast.walk(ast.parse(source)))
+    widths = [node.format_spec for node in nodes if isinstance(node, ast.FormattedValue)]
+    for node in nodes:
+        if isinstance(node, ast.Constant) and type(node.value) is int:
+            yield node.value
+        elif isinstance(node, ast.JoinedStr) and node not in widths:
+            texts = [part.value for part in node.values if isinstance(part, ast.Constant)]
+            yield from (int(digits) for text in texts for digits in re.findall(r"\b\d+\b", text))
+
+
+def test_the_size_and_the_classes_of_mnist_stand_where_mnist_is():
+    files = [path for path in SOURCES if room(path) in ROOMS_OF_DATA]
+    for path in files:
+        file, found = path.relative_to(PACKAGE).as_posix(), set(numbers(path.read_text()))
+        assert [n for n in found & OF_MNIST.keys() if file not in OF_MNIST[n]] == [], file
+
+
+def test_a_size_in_code_or_in_a_message_is_seen():
+    assert sorted(numbers("x.reshape(-1, 784)")) == [1, 784]
+    assert list(numbers('f"{name:>10}: expected 28 x 28"')) == [28, 28]
+    assert list(numbers('"""An image of 28 rows."""')) == []
 
 
 PROSE = '''\

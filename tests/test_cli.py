@@ -236,11 +236,16 @@ cli.main()
 """
 
 
-def test_a_terminal_shows_live_progress():
+def test_a_terminal_shows_live_progress(tmp_path, digits):
+    images, labels = digits
+    train, test = slice(900), slice(900, None)
+    sets = {"x_train": images[train], "y_train": labels[train]}
+    sets |= {"x_test": images[test], "y_test": labels[test]}
+    np.savez(tmp_path / "mine.npz", **sets)
     ours, theirs = pty.openpty()
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
     asked = [sys.executable, "-c", UNDRAWN, "train"]
-    asked += ["--set", "epochs=1", "hidden=[16]", "examples=2000"]
+    asked += ["--data", "mine.npz", "--test-data", "mine.npz", "--set", "epochs=1", "hidden=[16]"]
     process = subprocess.Popen(asked, stdout=theirs, stderr=theirs, env=environment)
     os.close(theirs)
     shown, end = b"", time.monotonic() + 60

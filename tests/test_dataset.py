@@ -14,10 +14,9 @@ from imagesets import letters, patterns, small_digits, write_csv, write_idx
 from PIL import Image
 
 from tinygrad_mnist import data
-from tinygrad_mnist.cli.predictions import digits_to_read
 from tinygrad_mnist.data import DataError, Dataset, DataWarning, load_dataset, read_names
 from tinygrad_mnist.data.dataset import MOST_CLASSES, default_names
-from tinygrad_mnist.runs import About, load_trained, own_sets, run
+from tinygrad_mnist.runs import About, new_run, own_sets, run
 from tinygrad_mnist.training import Recipe
 
 SHAPES = [(8, 8), (16, 16), (32, 32), (28, 28), (8, 16), (5, 3)]
@@ -371,6 +370,7 @@ def test_other_names_in_a_test_file_are_refused_unless_names_were_given_by_hand(
         ((np.ones((2, 4)), [0, 1], None, "aa"), "The class name 'a' comes twice."),
         ((np.ones((2, 4)), [0.5, 1]), "Labels are whole numbers from 0"),
         ((np.ones((2, 4)), [-1, 1]), "The label at position 0 is -1"),
+        ((np.ones((2, 4)), [0, 1 << 60]), "Label 1152921504606846976, but there may be 10,000"),
         ((np.ones((1, 4)), [0], None, range(MOST_CLASSES + 1)), "10,001 class names, and 10,000"),
     ],
 )
@@ -472,17 +472,44 @@ def test_a_run_knows_shape_names_and_counting(command, tmp_path):
 
 
 @pytest.mark.usefixtures("in_the_folder")
-def test_a_training_on_letters_goes_on_where_it_stopped(command, tmp_path):
-    asked = f"train {FILES} {TEST_FILES} --classes names.txt {SMALL}"
-    assert command(*asked.split(), "--out", str(tmp_path / "whole"))[0] == 0
-    part = f"train {FILES} {TEST_FILES} --classes names.txt --set epochs=1 {SMALL[6:]}"
-    part = part.replace("epochs=2", "schedule=constant")
-    assert command(*part.split(), "--out", str(tmp_path / "part"))[0] == 0
-    more = f"train --resume {tmp_path / 'part'} --override epochs=2 --json"
-    code, out, err = command(*more.split())
-    assert (code, json.loads(out)["epochs"]) == (0, 2), err
-    about = About.read(tomllib.loads((tmp_path / "part/config.toml").read_text())["trained"], "")
+def test_a_training_on_letters_goes_on_as_if_it_had_not_stopped(command, tmp_path):
+    asked = f"train {FILES} {TEST_FILES} --classes names.txt --set hidden=[8] schedule=constant"
+    whole, part = str(tmp_path / "whole"), str(tmp_path / "part")
+    assert command(*asked.split(), "epochs=2", "--out", whole)[0] == 0
+    assert command(*asked.split(), "epochs=1", "--out", part)[0] == 0
+    assert command("train", "--resume", part, "--override", "epochs=2")[0] == 0
+    twice = [Path(folder, "weights.npz").read_bytes() for folder in (whole, part)]
+    assert twice[0] == twice[1]
+    about = About.read(tomllib.loads(Path(part, "config.toml").read_text())["trained"], "")
     assert (about.classes, about.first) == (LETTERS, 1)
+
+
+def test_names_given_by_hand_stay_when_a_training_goes_on(command):
+    images, labels = small_digits()
+    parts = {"x_train": images[:500], "y_train": labels[:500], "classes": list("abcdefghij")}
+    np.savez("both.npz", **parts, x_test=images[500:], y_test=labels[500:])
+    files = "--data both.npz --test-data both.npz --classes k,l,m,n,o,p,q,r,s,t --out run"
+    asked = f"train {files} --set hidden=[8] epochs=1 schedule=constant"
+    assert command(*asked.split())[0] == 0
+    assert command("train", "--resume", "run", "--override", "epochs=2")[0] == 0
+    trained = tomllib.loads(Path("run/config.toml").read_text())["trained"]
+    assert "".join(trained["classes"]) == "klmnopqrst"
+
+
+def test_a_run_of_old_that_names_no_test_set_can_be_given_one(command, monkeypatch):
+    images, labels = (part[:400] for part in data.load_mnist(None))
+    np.savez("mine.npz", images=images[:350], labels=labels[:350])
+    np.savez("others.npz", images=images[350:], labels=labels[350:])
+    sets = own_sets(Path("mine.npz"), test_data=Path("others.npz"))
+    recipe = Recipe.load("default").changed(["hidden=[8]", "epochs=1"])
+    with new_run(recipe, Path("run"), sets._replace(files={"data": "mine.npz"})) as new:
+        new.save()
+    code, _, err = command("train", "--resume", "run")
+    assert (code, "mine.npz: nothing to test on." in err) == (2, True)
+    few = (images[350:], labels[350:])
+    monkeypatch.setattr("tinygrad_mnist.runs.sets.load_mnist_test", lambda how: few)
+    assert command("train", "--resume", "run", "--test-data", "mnist")[0] == 0
+    assert json.loads(Path("run/metrics.json").read_text())["files"]["test_data"] == "mnist"
 
 
 REFUSED = {
@@ -527,16 +554,15 @@ def test_what_cannot_be_is_refused_by_the_command_in_one_line(command, tmp_path,
 
 
 @pytest.mark.usefixtures("in_the_folder")
-def test_pictures_and_arrays_are_read_by_a_network_of_letters(tmp_path):
+def test_pictures_and_arrays_are_read_by_a_network_of_letters(command, tmp_path):
     images, labels = letters(8, 2)
     np.save(tmp_path / "few.npy", images)
     Image.fromarray(images[0]).resize((64, 64), 0).save(tmp_path / "one.png")
-    files = (tmp_path / "few.npy", tmp_path / "one.png")
-    network = load_trained(Path("run"))
-    sources, found, _ = digits_to_read(files, (), network.about)
-    predicted = network.classifier.predict_label(data.normalize(found))
+    files = [str(tmp_path / name) for name in ("few.npy", "one.png")]
+    code, out, _ = command("predict", "run", *files, "--db", str(tmp_path / "log.db"), "--json")
+    predicted = [row["predicted"] for row in json.loads(out)]
+    assert (code, predicted[8]) == (0, predicted[0])
     assert sum(predicted[:8] == labels) >= 6
-    assert (predicted[8], len(sources)) == (predicted[0], 9)
 
 
 def test_small_digits_in_one_npz_file_are_learnt(command):
@@ -555,7 +581,8 @@ def test_a_network_trained_on_digits_of_ones_own_may_be_tested_on_mnist(command,
     asked = "train --data mine.npz --test-data mnist --set hidden=[8] epochs=1 --out run --json"
     code, out, _ = command(*asked.split())
     assert (code, json.loads(out)["files"]["test_data"]) == (0, "mnist")
-    again = "train --resume run --override epochs=2 --json"
-    assert command(*again.split())[0] == 2  # one-cycle: the checkpoint and its files were read
+    monkeypatch.chdir("run")
+    assert command("train", "--resume", "../run")[0] == 0
+    monkeypatch.chdir("..")
     found = json.loads(command("evaluate", "run", "--data", "mnist", "--json")[1])
     assert found["correct"] + found["incorrect"] == 50

@@ -110,6 +110,41 @@ def test_it_trains_from_any_folder_with_the_options_of_its_recipe(command, monke
     assert (saved.model_options, saved.lr) == ({"width": 7}, 0.002)
 
 
+PAGE = (ROOT / "docs/howto/own-network.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(bash|text)\n(.*?)```", PAGE, re.DOTALL)
+FEW = ["--set", "examples=500", "epochs=1"]
+
+
+@pytest.fixture
+def carried_out(command, monkeypatch):
+    """Carry out a line of a page, trainings with few images, and return what it prints."""
+
+    def run(line):
+        name, *told = line.split()
+        if name == "tinygrad-mnist":
+            few = FEW if told[:2] == ["train", "recipe.toml"] else []
+            code, out, err = command(*told, *few)
+            assert code == (2 if told == ["evaluate", "runs/my-net"] else 0), err
+            return err + out
+        assert name in {"cd", "pip", "pytest", "echo"}
+        if name == "cd":
+            monkeypatch.chdir(*told)
+        elif name == "echo":
+            subprocess.run(["bash", "-c", line], check=True)
+        return "\n".join(failed_tests(".")) if name == "pytest" else ""
+
+    return run
+
+
+def test_the_commands_of_the_page_run_in_order_and_print_what_it_shows(carried_out):
+    printed = ""
+    for kind, text in BLOCKS:
+        if kind == "bash":
+            printed = "".join(map(carried_out, text.splitlines()))
+        else:
+            assert printed == text
+
+
 # ---------------------------------------------------------------- whole or not at all
 
 

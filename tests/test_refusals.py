@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tinygrad_mnist import files
-from tinygrad_mnist.cli import app, check
+from tinygrad_mnist.cli import check
+from tinygrad_mnist.cli.app import UserFileError
 from tinygrad_mnist.data import DataError, Dataset
 from tinygrad_mnist.runs import RunFolderError, Sets, checkpoint, read_history, resumed_run, run
 from tinygrad_mnist.runs import folder as run_folder
@@ -136,5 +137,5 @@ def test_a_run_without_history_is_named(tmp_path):
 
 def test_tutorials_are_not_written_below_a_file(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(app.UserFileError, match=r"cannot be written to: .*Name another folder\."):
+    with pytest.raises(UserFileError, match=r"cannot be written to: .*Name another folder\."):
         check.tutorials(tmp_path / "file" / "notebooks")

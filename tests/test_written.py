@@ -41,10 +41,10 @@ def test_a_log_says_in_its_header_whose_it_is_and_of_which_version(path):
     content = path.read_bytes()
     assert content[:16] == b"SQLite format 3\0"
     assert content[68:72] == b"mnis"  # application_id, which `file` and SQLite look at
-    assert int.from_bytes(content[60:64]) == 1  # user_version
+    assert int.from_bytes(content[60:64]) == 2  # user_version
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA application_id").fetchone() == (0x6D6E6973,)
-        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
     db.close()
 
 

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 @command(
     "tinygrad-mnist train",
     "tinygrad-mnist train seed-a --set epochs=5 --set hidden=[300] --out runs/wide",
-    "tinygrad-mnist train --model my_net.py:ResMLP --optimizer my_opt.py:RMSprop",
+    "tinygrad-mnist train --model my_net.py:Net --optimizer my_opt.py:RMSprop",
     "tinygrad-mnist train --data mine.csv --test-data mine-test.csv",
-    "tinygrad-mnist train --data letters.npz --test-data letters.npz --classes letters.txt",
+    "tinygrad-mnist train --data abc.npz --test-data abc.npz --classes abc.txt",
     "tinygrad-mnist train --resume runs/default",
 )
 def train(

@@ -110,9 +110,9 @@ def belongs(mark: Mark, taller: Mark) -> bool:
         max(a.start, b.start) - min(a.stop, b.stop)
         for a, b in zip(mark.box, taller.box, strict=True)
     )
-    size = max(mark.size, taller.size)
+    size = taller.joined(mark).size
     if mark.height < 0.45 * taller.height:
-        return max(below, beside) < 0.2 * size
+        return below < 0.2 * size and beside < 0.1 * size
     return below < 0.1 * size and -beside > 0.4 * min(mark.width, taller.width)
 
 

@@ -40,9 +40,10 @@ def diagnose(
     x : ndarray or None
         The inputs it happened on, if it was seen in the outputs.
     """
-    norm = nn.utils.clip_grad_norm_(model.parameters(), inf).item()  # clips nothing
+    first = _first_not_finite(model, x)
+    norm = nn.utils.clip_grad_norm_(model.parameters(), inf).item()  # an infinite one spoils all
     return DivergenceError(
-        f"The {what} in {where}, at learning rate {lr:.3g}. {_first_not_finite(model, x)} "
+        f"The {what} in {where}, at learning rate {lr:.3g}. {first} "
         f"The gradient of the step before had norm {norm:.3g}. "
         f"Try a smaller lr, such as {first_lr / 10:.3g}."
     )

@@ -332,7 +332,7 @@ class Recipe:
 
         They get their defaults, and the recipe is named after a model of one's own.
         """
-        model, optimizer = (values.get(key, getattr(self, key)) for key in OPTIONS)
+        model, optimizer = (str(values.get(key, getattr(self, key))) for key in OPTIONS)
         keys: list[str] = []
         if not _same(model, self.model):
             keys += [*OF_MODEL, *ABOUT_MODEL, OPTIONS["model"]]
@@ -340,7 +340,7 @@ class Recipe:
         if own and not _same(optimizer, self.optimizer):
             keys += [*OF_OPTIMIZER, OPTIONS["optimizer"]]
         left = {key: default_of(key) for key in keys}
-        if "model_options" in left and is_reference(str(model)):
+        if "model_options" in left and is_reference(model):
             left["name"] = model.rpartition(":")[2][:60]
             left["description"] = f"trained as {self.name} is"
         return left
@@ -356,11 +356,10 @@ class Recipe:
         return tomli_w.dumps({key: value for key, value in values.items() if key not in left_out})
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: str, other: str) -> bool:
     """Whether two references are to the same name in a file of the same name, moved perhaps."""
-    return one == other or (
-        is_reference(str(one)) and re.split(r"[\\/]", str(one))[-1] == re.split(r"[\\/]", other)[-1]
-    )
+    names = {re.split(r"[\\/]", reference)[-1] for reference in (one, other)}
+    return len(names) == 1
 
 
 def recipe_names() -> list[str]:
