@@ -353,6 +353,31 @@ def test_the_card_describes_the_network_that_was_trained():
     assert not {"layers", "activation"} & card.keys()
 
 
+def test_a_network_of_the_package_is_not_called_ones_own():
+    reference = "tinygrad_mnist.examples.lenet:LeNet"
+    subject = Subject(own={"model": ""}, network="LeNet", tree="LeNet()")
+    text = to_markdown(
+        model_card(settings_of(Recipe("x", model=reference)), numbers(CLOTHES), {}, subject)
+    )
+    assert "LeNet, an example of the package, for images" in text
+    assert "from tinygrad_mnist.examples.lenet import LeNet\n" in text
+    assert "SHA-256" not in text
+
+
+@pytest.mark.parametrize(
+    "reference", ["__main__:Net", "test_x:f__locals__Net", "tinygrad_mnist.nn.module:Sequential"]
+)
+def test_a_network_that_no_command_can_name_is_loaded_as_it_was_made(reference):
+    subject = Subject(own={"model": ""}, network="Net", tree="Net()")
+    text = to_markdown(
+        model_card(settings_of(Recipe("x", model=reference)), numbers(CLOTHES), {}, subject)
+    )
+    assert (
+        "# model: made as it was for the training\ntrained = load_trained(run, model=model)" in text
+    )
+    assert "```sh" not in text
+
+
 def test_hostile_names_do_not_change_what_the_card_is_made_of():
     def shape_of(subject, recipe):
         text = to_markdown(

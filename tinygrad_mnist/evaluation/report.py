@@ -210,13 +210,15 @@ def _unseen(classes: Sequence[str]) -> str:
 
 
 def _network(recipe: Mapping[str, Any], subject: Subject) -> str:
-    """What is one's own: the network as it prints itself, and the hashes of the files."""
+    """What is not built in: the network as it prints itself, and the hashes of the files."""
     rows = [
-        (f"SHA-256 of the {key}", f"{sha or 'unknown'} ({recipe[key]})")
+        row
         for key, sha in subject.own.items()
+        for row in ((key, recipe[key]), (f"SHA-256 of the {key}", sha))
+        if row[1]
     ]
     tree = f"<pre>{escape(subject.short_tree)}</pre>" if "model" in subject.own else ""
-    return f"<section><h2>Own code</h2>{tree}{_table(rows)}</section>\n" if rows else ""
+    return f"<section><h2>Network</h2>{tree}{_table(rows)}</section>\n" if rows else ""
 
 
 def _table(rows: Iterable[tuple[str, Any]]) -> str:
