@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sqlite3
 import warnings
 from html.parser import HTMLParser
@@ -16,7 +17,7 @@ from imagesets import letters, patterns, small_digits
 from markdown_it import MarkdownIt
 from matplotlib.font_manager import fontManager
 
-from tinygrad_mnist import nn
+from tinygrad_mnist import data, nn
 from tinygrad_mnist.data import Dataset
 from tinygrad_mnist.evaluation import (
     Predictions,
@@ -27,6 +28,7 @@ from tinygrad_mnist.evaluation import (
     first_of_each_class,
     html_report,
     model_card,
+    show_page,
     to_markdown,
 )
 from tinygrad_mnist.evaluation.names import drawable, kind_of, listed, shown, width
@@ -36,6 +38,7 @@ from tinygrad_mnist.runs.results import settings_of
 from tinygrad_mnist.runs.sets import Sets
 from tinygrad_mnist.training import Recipe
 
+DRAW = figures.draw  # before tests put something else in its place
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
            "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")  # fmt: skip
 LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -125,7 +128,6 @@ def drawn_texts(figure):
         warnings.simplefilter("error")
         figure.set_dpi(figures.DPI)
         figure.draw_without_rendering()
-        figures.png(figure)
     (axes,) = figure.axes
     ticks = [*axes.get_xticklabels(), *axes.get_yticklabels()] if axes.axison else []
     return [*axes.texts, *ticks]
@@ -215,6 +217,16 @@ def test_saliency_has_the_name_of_each_class_below_it():
     assert saliency_texts(CLOTHES) == list(CLOTHES)
 
 
+def test_the_name_under_a_picture_is_no_formula(monkeypatch):
+    made = []
+    monkeypatch.setattr("tinygrad_mnist.evaluation.show.png", made.append)
+    digit = data.Digit(np.zeros(784, np.uint8), (2, 3, 10, 12), ())
+    page = data.Page((digit,), (), np.zeros((40, 30, 3), np.uint8), 1.0)
+    show_page(page, [1], [0.5], ("a", "$x$"))
+    (text,) = made[0].axes[1].texts
+    assert (text.get_text(), text.get_parse_math()) == ("$x$\n50.0 % sure", False)
+
+
 # ---------------------------------------------------------------- which figures there are
 
 
@@ -253,7 +265,8 @@ COMMON = {"curves", "confusion", "reliability", "mistakes", "saliency"}
         ((64, 5), {"first_layer"}),
     ],
 )
-def test_the_first_layer_is_shown_only_if_it_looks_at_pixels(first, extra):
+def test_the_first_layer_is_shown_only_if_it_looks_at_pixels(first, extra, monkeypatch):
+    monkeypatch.setattr(figures, "png", lambda figure: b"")
     found = all_figures(Kernels(first, 64, 3), Subject((8, 8), ("a", "b", "c")))
     assert found.keys() == COMMON | extra
 
@@ -297,8 +310,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
 
-    def handle_data(self, data):
-        self.text += data
+    def handle_data(self, text):
+        self.text += text
 
 
 def test_the_report_names_classes_as_text_and_shows_the_network():
@@ -317,6 +330,19 @@ def test_the_report_names_classes_as_text_and_shows_the_network():
     assert not re.search(r"[\x00-\x08\x1b\u202e]|digit|activation|hidden", page.text)
 
 
+def test_the_report_says_what_stands_behind_a_number_in_place_of_a_name():
+    subject = Subject((8, 8), ("shirt", "\U00013080"))
+    html = html_report(
+        settings_of(RECIPE), numbers(subject.classes), WHERE, {"confusion": b""}, subject
+    )
+    text = "Names that no font here could draw: #1 \U00013080."
+    assert text in html
+    names = Subject((8, 8), ("shirt", "coat"))
+    assert "no font" not in html_report(
+        settings_of(RECIPE), numbers(names.classes), WHERE, {}, names
+    )
+
+
 def test_the_card_describes_the_network_that_was_trained():
     card = model_card(settings_of(RECIPE), numbers(EVIL), WHERE, OWN)
     own = {"reference": "my_net.py:ResMLP", "sha256": "ab" * 32, "class": "ResMLP"}
@@ -325,6 +351,31 @@ def test_the_card_describes_the_network_that_was_trained():
     absent = {"hidden", "activation", "initialiser", "dropout", "optimizer_options"}
     assert not absent & card["training"]["recipe"].keys()
     assert not {"layers", "activation"} & card.keys()
+
+
+def test_a_network_of_the_package_is_not_called_ones_own():
+    reference = "tinygrad_mnist.examples.lenet:LeNet"
+    subject = Subject(own={"model": ""}, network="LeNet", tree="LeNet()")
+    text = to_markdown(
+        model_card(settings_of(Recipe("x", model=reference)), numbers(CLOTHES), {}, subject)
+    )
+    assert "LeNet, an example of the package, for images" in text
+    assert "from tinygrad_mnist.examples.lenet import LeNet\n" in text
+    assert "SHA-256" not in text
+
+
+@pytest.mark.parametrize(
+    "reference", ["__main__:Net", "test_x:f__locals__Net", "tinygrad_mnist.nn.module:Sequential"]
+)
+def test_a_network_that_no_command_can_name_is_loaded_as_it_was_made(reference):
+    subject = Subject(own={"model": ""}, network="Net", tree="Net()")
+    text = to_markdown(
+        model_card(settings_of(Recipe("x", model=reference)), numbers(CLOTHES), {}, subject)
+    )
+    assert (
+        "# model: made as it was for the training\ntrained = load_trained(run, model=model)" in text
+    )
+    assert "```sh" not in text
 
 
 def test_hostile_names_do_not_change_what_the_card_is_made_of():
@@ -365,11 +416,12 @@ def test_ten_thousand_classes_make_no_large_page(hostile):
     card = model_card(recipe, metrics, WHERE, subject)
     assert len(to_markdown(card)) < 30_000
     assert len(html_report(recipe, metrics, WHERE, {}, subject)) < 100_000
-    assert subject.short_tree.endswith("... 999,940 more lines")
+    assert subject.short_tree == "x\n" * 60 + "... 999,940 more lines"
 
 
 @pytest.mark.usefixtures("drawn")
-def test_with_too_many_classes_there_is_no_confusion_matrix():
+def test_with_too_many_classes_there_is_no_confusion_matrix(monkeypatch):
+    monkeypatch.setattr(figures, "png", lambda figure: b"")
     subject = Subject((8, 8), tuple(map(str, range(600))))
     assert "confusion" not in all_figures(nn.Linear(64, 600), subject, 700)
 
@@ -391,19 +443,31 @@ class ResMLP(nn.Module):
 """
 
 
-@pytest.fixture
-def own_run(tmp_path, monkeypatch):
-    """A network of one's own, trained on letters, in runs/own."""
-    monkeypatch.chdir(tmp_path)
-    Path("my_net.py").write_text(NET)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A network of one's own, trained on letters, in runs/own of a folder with its code."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "my_net.py").write_text(NET)
     sets = Sets(*(Dataset.of(*letters(1040, seed), None, LETTERS) for seed in (0, 1)),
                 {"data": "letters.npz", "test_data": "others.npz"})  # fmt: skip
-    with opened("my_net.py:ResMLP") as own:
-        run(Recipe("own", model="my_net.py:ResMLP", epochs=8), Path("runs/own"), sets, Own(own))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(figures, "draw", DRAW)
+        patch.setattr(figures, "png", lambda figure: b"")
+        with opened("my_net.py:ResMLP") as own:
+            recipe = Recipe("own", model="my_net.py:ResMLP", epochs=8)
+            run(recipe, Path("runs/own"), sets, Own(own))
+    return folder
+
+
+@pytest.fixture
+def own_run(trained, tmp_path, monkeypatch):
+    """A copy of that folder."""
+    shutil.copytree(trained, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
     return Path("runs/own")
 
 
-@pytest.mark.usefixtures("drawn")
 def test_the_card_of_a_run_says_how_to_use_its_network_and_that_works(own_run, capsys):
     text = (own_run / "MODEL_CARD.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
@@ -414,6 +478,7 @@ def test_the_card_of_a_run_says_how_to_use_its_network_and_that_works(own_run, c
     assert "--model my_net.py:ResMLP" in text
     for words in ("byhand", "digit", "activation", "| hidden", "MNIST"):
         assert words not in text
+    assert {path.stem for path in (own_run / "figures").iterdir()} == COMMON | {"first_layer"}
     metrics = json.loads((own_run / "metrics.json").read_text())
     assert [row["class"] for row in metrics["test"]["per_class"]] == list(LETTERS)
 
@@ -448,9 +513,10 @@ def test_a_network_of_ones_own_is_exported_as_safetensors_and_nothing_else(own_r
 
 def test_an_onnx_file_says_what_images_and_classes_it_is_for(tmp_path, command, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    data = Dataset.of(*small_digits(200))
-    classes = tuple(f"№{c}" for c in data.classes)
-    sets = Sets(*[Dataset.of(data.images, data.labels, data.shape, classes)] * 2, {"data": "x"})
+    digits = Dataset.of(*small_digits(200))
+    classes = tuple(f"№{c}" for c in digits.classes)
+    named = Dataset.of(digits.images, digits.labels, digits.shape, classes)
+    sets = Sets(named, named, {"data": "x"})
     run(Recipe("x", hidden=(8,), epochs=1), Path("runs/x"), sets)
     assert command("export", "runs/x", "--format", "onnx")[0] == 0
     said = {

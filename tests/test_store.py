@@ -278,6 +278,17 @@ def test_an_old_log_is_read_as_it_is(old):
     assert old.read_bytes() == before
 
 
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+def test_an_old_log_in_a_folder_that_cannot_be_written_to_is_read(old, journal, monkeypatch):
+    foreign(old, f"PRAGMA journal_mode = {journal}")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with PredictionLog(old) as log:
+        assert [row.id for row in log.predictions()] == [3, 5]
+        assert [path.name for path in old.parent.iterdir()] == [old.name]
+        with pytest.raises(StoreError, match="readonly"):
+            add(log)
+
+
 def test_what_is_added_to_an_old_log_makes_it_a_new_one_and_keeps_every_row(old, tmp_path):
     with PredictionLog(old) as log:
         before = told(log.predictions())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sqlite3
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
@@ -188,7 +189,7 @@ class PredictionLog:
                 f"{self.path}: there is no such log. `tinygrad-mnist predict` makes one."
             )
         with self._explained():
-            uri = f"{self.path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+            uri = f"{self.path.absolute().as_uri()}?mode={self._mode(create)}"
             self._db = sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None)
             self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
         try:
@@ -197,6 +198,12 @@ class PredictionLog:
         except BaseException:
             self._db.close()
             raise
+
+    def _mode(self, create: bool) -> str:
+        """How to open the file: as it is, if its folder has no room for what SQLite puts there."""
+        open_elsewhere = Path(f"{self.path}-wal").exists()
+        sealed = not os.access(self.path.parent, os.W_OK) and not open_elsewhere
+        return "rwc" if create else "ro&immutable=1" if sealed else "rw"
 
     def _prepare(self, create: bool) -> None:
         """Make an empty file a log, and any file open only if it is one."""

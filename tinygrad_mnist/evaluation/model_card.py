@@ -147,7 +147,8 @@ with {units}{card["output"]} outputs:
 {size}, trained with NumPy alone.
 {_names_and_hashes(card)}"""
     fence = "`" * (2 + max(map(len, re.findall("`+", own["tree"])), default=1))
-    return f"""{head}{_plain(own["class"])}, a network of one's own, {images}:
+    whose = "an example of the package" if _is_example(own) else "a network of one's own"
+    return f"""{head}{_plain(own["class"])}, {whose}, {images}:
 {size}.
 {_names_and_hashes(card)}
 {fence}text
@@ -158,14 +159,17 @@ with {units}{card["output"]} outputs:
 
 def _names_and_hashes(card: Mapping[str, Any]) -> str:
     """What the classes are, unless they are MNIST's, and where code of one's own is from."""
-    lines = [
-        f"The {key} is {_plain(own['reference'])}, "
-        f"in a file of SHA-256 {own['sha256'] or 'unknown'}."
-        for key, own in card["own"].items()
-    ]
+    lines = []
+    for key, own in card["own"].items():
+        file = "" if _is_example(own) else f", in a file of SHA-256 {own['sha256'] or 'unknown'}"
+        lines.append(f"The {key} is {_plain(own['reference'])}{file}.")
     if card["training"]["data"] != "MNIST":
         lines.insert(0, f"The classes: {_plain(listed(card['classes']))}.")
     return "".join(f"\n{line}\n" for line in lines)
+
+
+def _is_example(own: Mapping[str, Any]) -> bool:
+    return bool(own["reference"].startswith(EXAMPLES))
 
 
 def _pixels(card: Mapping[str, Any]) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_mnist.evaluation.names import kind_of, shown
+from tinygrad_mnist.evaluation.names import drawable, kind_of, listed, shown
 from tinygrad_mnist.evaluation.subject import MNIST
 from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from tinygrad_mnist.evaluation.subject import Subject
 
@@ -70,7 +70,7 @@ dl div { background: var(--card); border-radius: .5rem; padding: .6rem .8rem }
 dt { font-size: .85rem; color: var(--soft) }
 dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums }
 main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
-  gap: 2.5rem 2rem }
+  gap: 2.5rem 2rem; grid-auto-flow: dense }
 section { min-width: 0 }
 section.wide { grid-column: 1 / -1 }
 figure { margin: 0 }
@@ -191,6 +191,8 @@ def _figure(name: str, png: bytes, subject: Subject) -> str:
     kind = kind_of(subject.classes)
     which = f"of the first {MOST_SALIENT} classes" if count > MOST_SALIENT else kind
     told = CAPTIONS[name].format(kind=kind, which=which)
+    if name == "confusion":
+        told += _unseen(subject.classes)
     title, caption = escape(FIGURES[name]), escape(told)
     wide = " class=wide" if name == "confusion" and count > MOST_SALIENT else ""
     image = f'<img alt="{title}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
@@ -199,14 +201,24 @@ def _figure(name: str, png: bytes, subject: Subject) -> str:
 """
 
 
+def _unseen(classes: Sequence[str]) -> str:
+    """What stands behind the numbers of classes whose names the figures could not draw."""
+    texts, _ = drawable(classes, 40)
+    pairs = zip(texts, map(shown, classes), strict=True)
+    unseen = [f"{text} {name}" for text, name in pairs if text != name]
+    return f" Names that no font here could draw: {listed(unseen)}." if unseen else ""
+
+
 def _network(recipe: Mapping[str, Any], subject: Subject) -> str:
-    """What is one's own: the network as it prints itself, and the hashes of the files."""
+    """What is not built in: the network as it prints itself, and the hashes of the files."""
     rows = [
-        (f"SHA-256 of the {key}", f"{sha or 'unknown'} ({recipe[key]})")
+        row
         for key, sha in subject.own.items()
+        for row in ((key, recipe[key]), (f"SHA-256 of the {key}", sha))
+        if row[1]
     ]
     tree = f"<pre>{escape(subject.short_tree)}</pre>" if "model" in subject.own else ""
-    return f"<section><h2>Own code</h2>{tree}{_table(rows)}</section>\n" if rows else ""
+    return f"<section><h2>Network</h2>{tree}{_table(rows)}</section>\n" if rows else ""
 
 
 def _table(rows: Iterable[tuple[str, Any]]) -> str:
