@@ -370,6 +370,7 @@ def test_other_names_in_a_test_file_are_refused_unless_names_were_given_by_hand(
         ((np.ones((2, 4)), [0, 1], None, "aa"), "The class name 'a' comes twice."),
         ((np.ones((2, 4)), [0.5, 1]), "Labels are whole numbers from 0"),
         ((np.ones((2, 4)), [-1, 1]), "The label at position 0 is -1"),
+        ((np.ones((2, 4)), [0, 1 << 60]), "Label 1152921504606846976, but there may be 10,000"),
         ((np.ones((1, 4)), [0], None, range(MOST_CLASSES + 1)), "10,001 class names, and 10,000"),
     ],
 )
@@ -471,17 +472,28 @@ def test_a_run_knows_shape_names_and_counting(command, tmp_path):
 
 
 @pytest.mark.usefixtures("in_the_folder")
-def test_a_training_on_letters_goes_on_where_it_stopped(command, tmp_path):
-    asked = f"train {FILES} {TEST_FILES} --classes names.txt {SMALL}"
-    assert command(*asked.split(), "--out", str(tmp_path / "whole"))[0] == 0
-    part = f"train {FILES} {TEST_FILES} --classes names.txt --set epochs=1 {SMALL[6:]}"
-    part = part.replace("epochs=2", "schedule=constant")
-    assert command(*part.split(), "--out", str(tmp_path / "part"))[0] == 0
-    more = f"train --resume {tmp_path / 'part'} --override epochs=2 --json"
-    code, out, err = command(*more.split())
-    assert (code, json.loads(out)["epochs"]) == (0, 2), err
-    about = About.read(tomllib.loads((tmp_path / "part/config.toml").read_text())["trained"], "")
+def test_a_training_on_letters_goes_on_as_if_it_had_not_stopped(command, tmp_path):
+    asked = f"train {FILES} {TEST_FILES} --classes names.txt --set hidden=[8] schedule=constant"
+    whole, part = str(tmp_path / "whole"), str(tmp_path / "part")
+    assert command(*asked.split(), "epochs=2", "--out", whole)[0] == 0
+    assert command(*asked.split(), "epochs=1", "--out", part)[0] == 0
+    assert command("train", "--resume", part, "--override", "epochs=2")[0] == 0
+    twice = [Path(folder, "weights.npz").read_bytes() for folder in (whole, part)]
+    assert twice[0] == twice[1]
+    about = About.read(tomllib.loads(Path(part, "config.toml").read_text())["trained"], "")
     assert (about.classes, about.first) == (LETTERS, 1)
+
+
+def test_names_given_by_hand_stay_when_a_training_goes_on(command):
+    images, labels = small_digits()
+    parts = {"x_train": images[:500], "y_train": labels[:500], "classes": list("abcdefghij")}
+    np.savez("both.npz", **parts, x_test=images[500:], y_test=labels[500:])
+    files = "--data both.npz --test-data both.npz --classes k,l,m,n,o,p,q,r,s,t --out run"
+    asked = f"train {files} --set hidden=[8] epochs=1 schedule=constant"
+    assert command(*asked.split())[0] == 0
+    assert command("train", "--resume", "run", "--override", "epochs=2")[0] == 0
+    trained = tomllib.loads(Path("run/config.toml").read_text())["trained"]
+    assert "".join(trained["classes"]) == "klmnopqrst"
 
 
 def test_a_run_of_old_that_names_no_test_set_can_be_given_one(command, monkeypatch):

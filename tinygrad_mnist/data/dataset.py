@@ -121,17 +121,23 @@ class Dataset:
         if shape[0] * shape[1] != flat.shape[1]:
             raise DataError(f"Images of {flat.shape[1]} pixels are not {shape[0]} x {shape[1]}.")
         largest = int(labels.max()) if labels.size else -1
+        if largest >= MOST_CLASSES:
+            raise DataError(f"Label {largest}, but there may be {MOST_CLASSES:,} classes at most.")
         names = checked_names(default_names(shape, largest) if classes is None else classes)
-        if largest >= len(names):
-            raise DataError(
-                f"{counted(len(names), 'class name')} for labels up to {largest}: "
-                f"{largest + 1} are needed, in the order of the labels."
-            )
-        try:
-            numbers = class_numbers(labels, len(names)).astype(np.int64)
-        except (TypeError, ValueError) as error:
-            raise DataError(str(error)) from error
-        return cls(flat, numbers, shape, names, first)
+        return cls(flat, _positions(labels, largest, names), shape, names, first)
+
+
+def _positions(labels: NDArray[Any], largest: int, names: tuple[str, ...]) -> NDArray[np.int64]:
+    """Labels that are positions in the names."""
+    if largest >= len(names):
+        raise DataError(
+            f"{counted(len(names), 'class name')} for labels up to {largest}: "
+            f"{largest + 1} are needed, in the order of the labels."
+        )
+    try:
+        return class_numbers(labels, len(names)).astype(np.int64)
+    except (TypeError, ValueError) as error:
+        raise DataError(str(error)) from error
 
 
 def are_digits(shape: tuple[int, int], largest: int) -> bool:
@@ -154,6 +160,8 @@ def checked_names(names: Sequence[str]) -> tuple[str, ...]:
     DataError
         If a name is empty, comes twice, is too long, or there are too many.
     """
+    if len(names) > MOST_CLASSES:
+        raise DataError(f"{len(names):,} class names, and {MOST_CLASSES:,} are possible.")
     seen: set[str] = set()
     for number, name in enumerate(map(str, names), 1):
         if not name or not name.isprintable() or len(name) > LONGEST_NAME:
@@ -166,8 +174,6 @@ def checked_names(names: Sequence[str]) -> tuple[str, ...]:
                 f"The class name {name!r} comes twice. Each class has a name of its own."
             )
         seen.add(name)
-    if len(names) > MOST_CLASSES:
-        raise DataError(f"{len(names):,} class names, and {MOST_CLASSES:,} are possible.")
     return tuple(map(str, names))
 
 
