@@ -116,6 +116,14 @@ def test_a_flat_photograph_is_white_but_for_the_ink(mnist):
         assert np.median(flat[ink == 1]) < 100
 
 
+def test_lines_as_dark_as_the_ink_are_gone_if_the_pen_is_wider():
+    grey = PAPER.copy()
+    grey[::20], grey[1::20], grey[:, ::25] = 30, 30, 30
+    grey[60:140, 58:70] = 30
+    (digit,) = read_digits(png(grey), "squares")
+    assert overlap(digit.box, (58, 60, 12, 80)) > 0.5
+
+
 def test_white_chalk_on_a_board_in_shadow_becomes_dark_ink_on_white(mnist):
     for photograph, _ in photographed(mnist, "shadow", TUNED_ON, 5):
         flat = flatten(255 - to_grey(decode(photograph.jpeg()))).grey
@@ -190,6 +198,18 @@ def test_a_speck_is_no_digit_and_does_not_move_the_one_there_is():
     page = page_with(FIVE, (20, 200, 5, 5))
     assert [d.box for d in page.digits] == [(50, 60, 12, 80)]
     np.testing.assert_array_equal(page.digits[0].image, page_with(FIVE).digits[0].image)
+
+
+def test_dirt_close_to_a_digit_does_not_belong_to_it():
+    assert [digit.box for digit in page_with(FIVE, (70, 64, 5, 5)).digits] == [(50, 60, 12, 80)]
+
+
+def test_a_digit_whose_box_reaches_into_that_of_another_is_not_on_its_image():
+    corner = [FIVE, (130, 50, 10, 60)]
+    first, second = page_with(*corner, (60, 105, 60, 16)).digits
+    (alone,) = page_with(*corner).digits
+    np.testing.assert_array_equal(first.image, alone.image)
+    assert second.box == (105, 60, 16, 60)
 
 
 def test_rows_are_read_one_after_the_other_also_when_they_rise():

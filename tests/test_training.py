@@ -49,7 +49,7 @@ def test_recipes_survive_a_round_trip_through_toml(name, tmp_path):
 
 def test_the_named_experiments_are_there():
     ours = {"default", "relu-adam"}
-    known = {"dropout-1024", "linear", "nielsen-100", "simard-800"}
+    known = {"dropout-1024", "lenet", "linear", "nielsen-100", "simard-800"}
     known |= {"seed-a", "seed-b", "seed-b-repaired"}
     assert ours | known | {"seed-a-two-hidden"} == set(recipe_names())
     assert known == {name for name in recipe_names() if Recipe.load(name).published_in}

@@ -228,8 +228,9 @@ def test_a_file_that_has_changed_is_named(command, foreign, asked):
     assert (("mine.py", "optimizer") in found) == ("--optimizer" in asked)
 
 
-def test_a_file_that_the_named_one_imports_counts_too(command):
-    Path("net.py").write_text("from layer import Layer\nclass Net(Layer):\n    pass\n")
+def test_a_file_that_the_named_one_imports_through_another_counts_too(command):
+    Path("net.py").write_text("from middle import Middle\nclass Net(Middle):\n    pass\n")
+    Path("middle.py").write_text("import layer\nclass Middle(layer.Layer):\n    pass\n")
     layer = Path(networks.__file__).read_text().replace("class Swish", "class Layer")
     Path("layer.py").write_text(layer)
     told = ["--model", "net.py:Net"]

@@ -15,6 +15,7 @@ from tinygrad_mnist.training import Recipe, train
 CODE = """
 import numpy as np
 from tinygrad_mnist import nn, no_grad, optim
+from tinygrad_mnist.autodiff import op
 from tinygrad_mnist.nn import functional as F
 
 number = 3
@@ -87,6 +88,21 @@ class NoneLater(Net):
             if self.last.count == 4:
                 return None
         return self.last(x)
+
+seen = []
+
+@op
+def twice(x):
+    return 2 * x
+
+@twice.vjp
+def rule(g, out, x):
+    seen.append(1)
+    return 2 * g if len(seen) < 5 else g / seen[5]
+
+class RuleFailsLater(Net):
+    def forward(self, x):
+        return twice(self.last(x))
 
 class FailsInTraining(Net):
     def forward(self, x):
@@ -286,6 +302,7 @@ def test_what_does_not_belong_to_it_is_refused_by_name(command, settings):
 LATER = {
     "--model wrong.py:FailsLater": "FailsLater raised ZeroDivisionError in line {return 1 / 0} of",
     "--model wrong.py:NoneLater": "NoneLater raised ",
+    "--model wrong.py:RuleFailsLater": "RuleFailsLater raised IndexError in line {seen[5]} of ",
     "--optimizer wrong.py:BreaksLater": 'BreaksLater raised KeyError in line {-= group["rate"]\n} ',
 }
 

@@ -173,4 +173,4 @@ def _without_lines(ink: Mask) -> tuple[Mask, bool]:
     if not kept.any():
         kept = over
     apart = connected(ink & ~at_the_edge(ink), kept)
-    return apart | (ink & grown(kept, side)), bool(over.any())
+    return apart | (ink & grown(kept, 1 + side // 4)), bool(over.any())
