@@ -78,6 +78,6 @@ def test_every_command_of_the_page_works_in_its_order(command):
 
 def test_the_page_has_commands_of_every_kind_that_reads_data():
     text = " ".join(text for kind, _, text in BLOCKS if kind == "bash")
-    assert sum(len(commands(text)) for kind, _, text in BLOCKS if kind == "bash") == 11
+    assert sum(len(commands(text)) for kind, _, text in BLOCKS if kind == "bash") == 12
     for option in ("--data", "--labels", "--test-data", "--test-labels", "--classes", "--shape"):
         assert f"{option} " in text
