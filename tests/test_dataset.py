@@ -208,13 +208,12 @@ def test_a_name_for_label_0_that_no_image_has_is_warned_of():
     assert (found.first, found.labels.min()) == (0, 1)
 
 
-def test_names_that_no_text_can_hold_are_refused():
-    file = io.BytesIO()
-    np.savez(file, images=letters(52)[0], labels=letters(52)[1], classes=np.array(["a"]))
-    content = file.getvalue().replace("a".encode("utf-32-le"), b"\xff\xff\xff\x7f")
-    Path("set.npz").write_bytes(content)
-    with pytest.raises(DataError, match=r"set\.npz: "):
-        load_dataset("set.npz")
+@pytest.mark.parametrize("number", [0x110000, 0x7FFFFFFF, 0xD800])
+@pytest.mark.parametrize("order", "<>")
+def test_names_that_no_text_can_hold_are_refused(number, order):
+    names = np.full(26, number, f"{order}u4").view(f"{order}U1")
+    with pytest.raises(DataError, match=r"set\.npz: classes: "):
+        load_dataset(**write("npz", *letters(52), classes=names))
 
 
 # ---------------------------------------------------------------- what does not fit

@@ -64,6 +64,7 @@ def defaults():
     return sorted(lines)
 
 
+@pytest.mark.usefixtures("drawn")
 def test_every_default_of_a_public_function_is_the_one_written_down():
     """Another one is another behaviour for everybody: change it here too, and in the CHANGELOG."""
     assert defaults() == TABLE.read_text(encoding="utf-8").splitlines()

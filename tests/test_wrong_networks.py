@@ -324,6 +324,14 @@ def test_what_fails_in_the_middle_is_said_with_the_checkpoint_that_stays(
     assert Path("run/checkpoint.npz").exists()
 
 
+@pytest.mark.parametrize(("key", "name"), [("model", "Net"), ("optimizer", "Step")])
+def test_a_training_of_what_is_built_in_does_not_go_on_with_another(command, key, name):
+    assert command("train", "--set", "epochs=1", "hidden=[4]", "--out", "run")[0] == 0
+    code, _, err = command("train", "--resume", "run", f"--{key}", f"wrong.py:{name}")
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"which the package has itself. Leave out --{key}" in err
+
+
 def test_mended_it_goes_on_from_there(command, monkeypatch):
     monkeypatch.setattr("tinygrad_mnist.runs.job.SHARE", 1e9)
     told = ["--model", "wrong.py:FailsLater", "--set", "batch_size=30", "epochs=1"]

@@ -78,7 +78,7 @@ def read_npz(path: Path, part: str = "train", shape: tuple[int, int] | None = No
 def _names(path: Path, names: NDArray[Any]) -> tuple[str, ...]:
     try:
         return checked_names([str(name) for name in names.ravel()])
-    except (DataError, ValueError) as error:  # bytes that are no text make NumPy raise the latter
+    except (DataError, ValueError, SystemError) as error:  # NumPy, of numbers that are no letters
         raise DataError(f"{path}: classes: {error}") from error
 
 

@@ -14,6 +14,7 @@ from tinygrad_mnist.runs.folder import RunFolderError, locked
 from tinygrad_mnist.runs.job import BUILT_IN, Own, Run
 from tinygrad_mnist.runs.sets import MNIST, Sets, fingerprint, found_again, own_sets, training_set
 from tinygrad_mnist.training.build import build_training
+from tinygrad_mnist.training.recipe import BUILT_IN as KNOWN
 from tinygrad_mnist.training.recipe import Recipe, RecipeError
 from tinygrad_mnist.training.state import put_back
 
@@ -64,8 +65,7 @@ def resumed_run(
         raise RunFolderError(f"{folder}: there is no such run folder.")
     with locked(folder):
         saved, path, notice = checkpoint.load(folder)
-        given = own._asdict().items()
-        named = [f"{key}={getattr(saved.recipe, key)}" for key, it in given if it is not None]
+        named = _named(saved.recipe, **own._asdict())
         asked_for = (recipe or saved.recipe).changed((*named, *settings))
         wanted = _agreed(folder, saved.recipe, asked_for, overrides)
         origin, sets = _same_data(path, saved, files or {})
@@ -91,6 +91,18 @@ def _notices(run: Run, notice: str, then: Mapping[str, Any]) -> Iterator[str]:
     if run.outcome:
         finished = "this training was finished already. More of it: --override epochs=..."
         yield f"{run.folder}: {finished}"
+
+
+def _named(saved: Recipe, **own: Any) -> list[str]:
+    """The references that a recipe has to what is given: by now, their files may be elsewhere."""
+    references = {key: getattr(saved, key) for key, given in own.items() if given is not None}
+    for key, reference in references.items():
+        if reference in KNOWN[key]:
+            raise RecipeError(
+                f"This training has the {key} {reference!r}, which the package has itself. "
+                f"Leave out --{key}, or train anew."
+            )
+    return [f"{key}={reference}" for key, reference in references.items()]
 
 
 def _agreed(folder: Path, saved: Recipe, asked_for: Recipe, overrides: Sequence[str]) -> Recipe:
