@@ -15,7 +15,7 @@ from PIL import Image
 import tinygrad_mnist
 from tinygrad_mnist import data, files
 from tinygrad_mnist.autodiff import Tensor
-from tinygrad_mnist.cli.predictions import show
+from tinygrad_mnist.cli.listing import listing
 from tinygrad_mnist.store import PredictionLog, write_csv
 from tinygrad_mnist.training import Recipe, train
 
@@ -102,8 +102,8 @@ def test_ten_thousand_predictions_are_logged_and_listed_in_constant_memory(tmp_p
 
     for read in (
         lambda log: sum(1 for _ in log.predictions()),
-        lambda log: sum(1 for _ in show(log.predictions(), json=True)) - 1,
-        lambda log: sum(1 for _ in show(log.predictions(), json=False)) - 1,
+        lambda log: sum(1 for _ in listing(log.predictions(), json=True)) - 1,
+        lambda log: sum(1 for _ in listing(log.predictions(), json=False)) - 1,
         to_csv,
     ):
         tracemalloc.reset_peak()
