@@ -88,7 +88,7 @@ def test_nesterov_says_what_it_needs(settings):
 def test_what_there_is_to_say_of_predictions_has_these_names():
     found = examine(np.eye(3)[[0, 1, 1]], np.array([0, 1, 2]))
     scores = ["accuracy", "correct", "incorrect", "cross_entropy", "ece"]
-    report = ["per_class", "macro", "weighted", "confusions", "confusion_matrix", "reliability"]
+    report = ["per_class", "macro", "weighted", "confusions", "reliability", "confusion_matrix"]
     assert list(found) == scores + report
     assert list(found["reliability"][0]) == ["low", "high", "predictions", "confidence", "accuracy"]
     assert list(found["per_class"][0]) == ["class", "precision", "recall", "f1", "support"]

@@ -97,7 +97,7 @@ def loss(t, Y):
 
 
 p = fresh()
-print(f"loss {loss(forward(p, X[:500]), one_hot(y[:500])):.2f}, guessing {np.log(10):.2f}")
+print(f"loss {loss(forward(p, X[:500]), one_hot(y[:500], 10)):.2f}, guessing {np.log(10):.2f}")
 
 # %% [markdown]
 # ## Backward
@@ -130,14 +130,14 @@ def backward(p, t, Y):
 # %%
 def moved(p, name, place, h=1e-5):
     """The derivative of the loss by one parameter, from two forward passes."""
-    A0, Y = X[:50], one_hot(y[:50])
+    A0, Y = X[:50], one_hot(y[:50], 10)
     there, back = ({k: v.copy() for k, v in p.items()} for _ in range(2))
     there[name][place] += h
     back[name][place] -= h
     return (loss(forward(there, A0), Y) - loss(forward(back, A0), Y)) / (2 * h)
 
 
-d = backward(p, forward(p, X[:50]), one_hot(y[:50]))
+d = backward(p, forward(p, X[:50]), one_hot(y[:50], 10))
 print("            by hand         by moving it")
 for name, place in (("W1", (400, 5)), ("b1", (5,)), ("W2", (5, 3)), ("b2", (3,))):
     print(f"{name:4}{d[name][place]:15.10f}  {moved(p, name, place):15.10f}")
@@ -161,7 +161,7 @@ def train(p, lr, epochs=1):
     losses = []
     for _ in range(epochs):
         for rows in minibatches(len(X), 32, rng):
-            t, Y = forward(p, X[rows]), one_hot(y[rows])
+            t, Y = forward(p, X[rows]), one_hot(y[rows], 10)
             losses.append(loss(t, Y))
             d = backward(p, t, Y)
             for name in p:
@@ -233,7 +233,7 @@ from tinygrad_mnist import byhand
 paper = byhand.MLP((784, 64, 10), activation="sigmoid", dtype=np.float64)
 paper.params = p
 theirs = paper.backward(paper.forward(X[:50]), y[:50])
-ours = backward(p, forward(p, X[:50]), one_hot(y[:50]))
+ours = backward(p, forward(p, X[:50]), one_hot(y[:50], 10))
 print(
     f"largest difference {max(np.abs(ours[name] - theirs[f'd{name}']).max() for name in ours):.0e}"
 )

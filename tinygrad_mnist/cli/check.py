@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_module
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from tinygrad_mnist.cli.app import (
     Arguments,
@@ -16,6 +17,9 @@ from tinygrad_mnist.cli.app import (
     command,
 )
 from tinygrad_mnist.words import counted
+
+if TYPE_CHECKING:
+    from tinygrad_mnist import nn
 
 MOST_ROUNDS = 1000
 """Of a benchmark."""
@@ -36,7 +40,7 @@ def compare(recipe: str = "default", *, settings: Settings = (), json: Json = Fa
     """
     import numpy as np
 
-    from tinygrad_mnist import bridge, nn
+    from tinygrad_mnist import bridge
     from tinygrad_mnist.data import load_mnist
     from tinygrad_mnist.training import Recipe, build_model
     from tinygrad_mnist.training.recipe import BUILT_IN
@@ -50,8 +54,7 @@ def compare(recipe: str = "default", *, settings: Settings = (), json: Json = Fa
         )
     images, labels = load_mnist(chosen.normalize)
     rng = np.random.default_rng(chosen.seed)
-    model = build_model(chosen, images.shape[1], int(labels.max()) + 1, rng)
-    assert isinstance(model, nn.MLP)
+    model = cast("nn.MLP", build_model(chosen, images.shape[1], int(labels.max()) + 1, rng))
     paper = bridge.to_paper(model, chosen.activation, chosen.weight_decay, dtype=np.float64)
     batch = slice(chosen.batch_size)
     comparison = bridge.compare(paper, images[batch].astype(np.float64), labels[batch])

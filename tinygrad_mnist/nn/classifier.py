@@ -62,7 +62,8 @@ class Classifier:
         with evaluating(self.module):
             logits = getattr(self.module, "logits", self.module)(x)
         chosen = arguments.classes(classes, logits, "saliency")
-        one_hot = np.eye(logits.shape[1], dtype=logits.dtype)[chosen]
+        one_hot = np.zeros_like(logits.data)
+        one_hot[np.arange(len(chosen)), chosen] = 1
         (slope,) = grad(logits, x, grad_outputs=one_hot)
         return np.abs(np.asarray(slope))
 
