@@ -1,6 +1,6 @@
 """Change a line at a time in named files, and see which changes no test notices.
 
-``python tests/mutate.py tinygrad_mnist/data/batches.py --tests tests/test_data.py`` draws a sample
+``python tests/mutate.py tinygrad_mnist/data/batches.py --tests tests/data/test_data.py`` draws a sample
 of the mutants that `mutmut <https://mutmut.readthedocs.io>`_ makes of each file, runs the tests
 that reach them, and shows those that survive. All of it happens in a copy. A survivor is a gap in
 the tests, or as right as the original. Defaults are left to ``tests/defaults.txt``: mutmut keeps
@@ -32,7 +32,9 @@ OTHERS = {
 """Tests that start programs or read sources: they are slow, or see no mutant."""
 SURVIVED = (0, 33)
 """Exit codes: the tests passed, or there was none to run."""
-TABLE = "tests/test_defaults.py::test_every_default_of_a_public_function_is_the_one_written_down"
+TABLE = (
+    "tests/whole/test_defaults.py::test_every_default_of_a_public_function_is_the_one_written_down"
+)
 CONFIG = """
 [tool.mutmut]
 source_paths = ["tinygrad_mnist"]

@@ -8,7 +8,7 @@ from samples import MUTANTS, SAMPLES
 from tinygrad_mnist.autodiff import ops
 from tinygrad_mnist.autodiff.graph import NUMPY
 
-PAGE = Path(__file__).parent.parent / "docs" / "ops.md"
+PAGE = Path(__file__).parents[2] / "docs" / "ops.md"
 
 HEAD = """\
 # All ops
@@ -58,7 +58,9 @@ def table():
 
 
 def test_the_page_is_up_to_date():
-    assert PAGE.read_text(encoding="utf-8") == table(), "run: python tests/test_ops_table.py"
+    assert PAGE.read_text(encoding="utf-8") == table(), (
+        "run: python tests/autodiff/test_ops_table.py"
+    )
 
 
 if __name__ == "__main__":

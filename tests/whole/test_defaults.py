@@ -18,7 +18,7 @@ from tinygrad_mnist.nn import init
 from tinygrad_mnist.nn.utils import clip_grad_norm_
 from tinygrad_mnist.optim import lr_scheduler
 
-TABLE = Path(__file__).with_name("defaults.txt")
+TABLE = Path(__file__).parents[1] / "defaults.txt"
 OF_THE_COMMAND = {"__main__", "benchmark", "cli", "exercises", "tutorials"}
 INTERNAL = {"arguments", "draw", "variable", "windows"}
 

@@ -12,7 +12,7 @@ from PIL import Image
 from tinygrad_mnist import data
 from tinygrad_mnist.runs.config import read_config
 
-PAGE = Path(__file__).parent.parent / "docs" / "howto" / "own-data.md"
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "own-data.md"
 BLOCK = re.compile(
     r"^```(text|bash|py)\b(?: title=\"([^\"\n]*)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL
 )

@@ -17,7 +17,7 @@ from mutations import difference, mutants
 from tinygrad_mnist import data, tutorials
 from tinygrad_mnist.exercises import Exercise, WrongAnswer, cells, grade, parts, read
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SCRIPTS = tutorials.scripts()
 LOAD = data.load_mnist
 SLOW = {"05-own-layer", "06-reading-a-run", "08-vanishing-gradients"}  # they train for seconds

@@ -21,7 +21,7 @@ from tinygrad_mnist.data.paper import EVEN
 from tinygrad_mnist.evaluation import predict, show_page
 from tinygrad_mnist.runs import load_trained
 
-RUN = Path(__file__).parent.parent / "artifacts" / "default"
+RUN = Path(__file__).parents[2] / "artifacts" / "default"
 TUNED_ON, REPORTED = 0, 1
 """Seeds of photographs: all constants were chosen on the first, with other digits."""
 OF_A_KIND, ENOUGH = 35, 0.85

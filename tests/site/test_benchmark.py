@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from tinygrad_mnist import benchmark
 from tinygrad_mnist.cli import main
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 QUESTIONS = [path.stem for path in (BENCHMARKS / "results").glob("*.json")]
 
 

@@ -17,7 +17,7 @@ from tinygrad_mnist.data import load_mnist, normalize
 from tinygrad_mnist.runs import load_trained
 from tinygrad_mnist.training import Recipe
 
-ARTIFACTS = Path(__file__).parent.parent / "artifacts"
+ARTIFACTS = Path(__file__).parents[2] / "artifacts"
 RUNS = ["default", "seed-a"]
 
 pytestmark = pytest.mark.parametrize("run", [ARTIFACTS / name for name in RUNS], ids=RUNS)

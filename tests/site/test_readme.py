@@ -11,7 +11,7 @@ from tinygrad_mnist.cli.train import summary
 from tinygrad_mnist.runs.reproduction import table
 from tinygrad_mnist.training import Recipe, recipe_names
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = json.loads((ROOT / "artifacts" / "results.json").read_text())
 

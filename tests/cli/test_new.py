@@ -15,7 +15,7 @@ from tinygrad_mnist.evaluation import figures
 from tinygrad_mnist.files import WriteError
 from tinygrad_mnist.training import Recipe
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 OWN = ["--model", "my_net.py:Net", "--optimizer", "my_optimizer.py:RMSprop"]
 
 

@@ -16,7 +16,7 @@ from typeset import Tex, absolute, cases, exp, log, matrix, named, sqrt, tanh, t
 
 from tinygrad_mnist import byhand
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted((DOCS / "derivations").glob("*.py"))
 
 
@@ -406,7 +406,7 @@ def test_shapes_stand_beneath_matrices_and_numbers_in_them():
         ("$$\nZ = X\n$$", "line 1 displays a formula that nothing checks"),
         ("{{ equation nothing }}", "there is no equation nothing"),
         ("{{ source tinygrad_mnist/autodiff/ops.py nothing }}", "has no nothing"),
-        ("{{ test tests/test_ops.py::test_nothing }}", "has no test_nothing"),
+        ("{{ test tests/autodiff/test_ops.py::test_nothing }}", "has no test_nothing"),
         ("{{ accuracy nothing }}", "has no 'nothing'"),
         ("{{ nothing }}", "there is no directive 'nothing'"),
     ],
