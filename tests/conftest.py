@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 
 import pytest
 
@@ -48,3 +49,17 @@ def drawn():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figures, "draw", DRAW)
         yield
+
+
+@pytest.fixture
+def small_runs(mnist, tmp_path, monkeypatch):
+    """An empty folder in which runs see 120 images, draw nothing, and do not wait for the disk."""
+    images, labels = mnist
+    few = images[:120].copy(), labels[:120].copy()
+    test = [part[:30] for part in data.load_mnist_test(None)]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tinygrad_mnist.runs.sets.load_mnist", lambda how: few)
+    monkeypatch.setattr("tinygrad_mnist.runs.sets.load_mnist_test", lambda how: test)
+    monkeypatch.setattr(figures, "draw", lambda *_: {"curves": b"PNG"})
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    return few

@@ -1,10 +1,10 @@
 """Change a line at a time in named files, and see which changes no test notices.
 
-``python tests/mutate.py tinygrad_mnist/data/batches.py --tests tests/data/test_data.py`` draws a sample
-of the mutants that `mutmut <https://mutmut.readthedocs.io>`_ makes of each file, runs the tests
-that reach them, and shows those that survive. All of it happens in a copy. A survivor is a gap in
-the tests, or as right as the original. Defaults are left to ``tests/defaults.txt``: mutmut keeps
-the signature of what it changes.
+``python tests/mutate.py tinygrad_mnist/data/batches.py --tests tests/data/test_data.py`` draws a
+sample of the mutants that `mutmut <https://mutmut.readthedocs.io>`_ makes of each file, runs the
+tests that reach them, and shows those that survive. All of it happens in a copy. A survivor is a
+gap in the tests, or as right as the original. Defaults are left to ``tests/defaults.txt``: mutmut
+keeps the signature of what it changes.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from math import inf
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-NEEDED = ["tests", "docs", "tutorials", "artifacts", "README.md", "conftest.py"]
+NEEDED = ["tests", "docs", "tutorials", "starter", "artifacts", "README.md", "conftest.py"]
 OTHERS = {
     *("accuracy", "architecture", "artifacts", "benchmark", "cli", "cli_predictions", "draw"),
     *("faults", "figures", "hostile", "hostile_recipes", "ops_table", "readme", "soak"),
@@ -51,7 +51,7 @@ def tests_of(file):
         r"^(?:    )?(?:def|class) ([a-zA-Z]\w*)", Path(file).read_text(), re.MULTILINE
     )
     said = re.compile(rf"\b({'|'.join(names)})\b")
-    for path in sorted((ROOT / "tests").glob("test_*.py")):
+    for path in sorted((ROOT / "tests").glob("*/test_*.py")):
         if said.search(path.read_text()) and path.stem.removeprefix("test_") not in OTHERS:
             yield path.relative_to(ROOT).as_posix()
 

@@ -1,7 +1,6 @@
 """Code is run only if this very command names it; a name read from a file is printed, no more."""
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -14,8 +13,6 @@ import pytest
 
 import tinygrad_mnist.examples
 from tinygrad_mnist import nn, optim, runs
-from tinygrad_mnist.data import load_mnist, load_mnist_test
-from tinygrad_mnist.evaluation import figures
 from tinygrad_mnist.owncode import OwnCodeError, is_example, is_reference, sums_of
 from tinygrad_mnist.runs import Own
 from tinygrad_mnist.training import Recipe, RecipeError, train
@@ -24,20 +21,13 @@ from tinygrad_mnist.training.build import build_model, build_optimizer
 MARK = "\nfrom pathlib import Path\nPath(__file__).with_name('RUN').touch()\n"
 
 
-@pytest.fixture(scope="module")
-def digits():
-    images, labels = load_mnist(None)
-    return images[:120].copy(), labels[:120].copy()
+@pytest.fixture
+def digits(small_runs):
+    return small_runs
 
 
 @pytest.fixture(autouse=True)
-def in_a_folder(tmp_path, monkeypatch, digits):
-    monkeypatch.chdir(tmp_path)
-    few = [part[:30] for part in load_mnist_test(None)]
-    monkeypatch.setattr("tinygrad_mnist.runs.sets.load_mnist", lambda how: digits)
-    monkeypatch.setattr("tinygrad_mnist.runs.sets.load_mnist_test", lambda how: few)
-    monkeypatch.setattr(figures, "draw", lambda *_: {"curves": b"PNG"})
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+def in_a_folder(small_runs):
     shutil.copy(networks.__file__, "mine.py")
 
 

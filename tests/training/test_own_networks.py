@@ -16,6 +16,7 @@ from tinygrad_mnist import nn, optim, runs
 from tinygrad_mnist.autodiff import gradcheck
 from tinygrad_mnist.data import Dataset, load_mnist, load_mnist_test
 from tinygrad_mnist.evaluation import figures
+from tinygrad_mnist.examples import LeNet
 from tinygrad_mnist.export import read_safetensors
 from tinygrad_mnist.runs import Own, Sets, resumed_run
 from tinygrad_mnist.training import Recipe, fit, train
@@ -45,8 +46,11 @@ def in_a_folder_with_code_and_data(tmp_path, monkeypatch, digits):
     np.savez("mine.npz", **train_part, x_test=few, y_test=classes)
 
 
+LENET = "tinygrad_mnist.examples.lenet:LeNet"
+
+
 def own(model, optimizer=None):
-    found = ["--model", f"mine.py:{model}"]
+    found = ["--model", model if ":" in model else f"mine.py:{model}"]
     return [*found, "--optimizer", f"mine.py:{optimizer}"] if optimizer else found
 
 
@@ -102,7 +106,16 @@ cli.main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize(("model", "optimizer"), [("Noisy", "Langevin"), ("Running", "RMSprop")])
+KILLED = [
+    ("ResMLP", None),
+    ("Running", "RMSprop"),
+    ("Swish", "Counting"),
+    ("Noisy", "Langevin"),
+    (LENET, None),
+]
+
+
+@pytest.mark.parametrize(("model", "optimizer"), KILLED)
 def test_killed_and_resumed_by_command_it_ends_with_the_same_bytes(command, model, optimizer):
     told = ["train", *own(model, optimizer), "--set", *SMALL, *DATA]
     assert command(*told, "--out", "whole")[0] == 0
@@ -129,22 +142,24 @@ def test_an_example_of_the_package_needs_no_name_after_the_first_time(command):
     assert (code, json.loads(out)["layers"], err) == (0, "LeNet", "")
 
 
-def test_a_trained_network_is_evaluated_read_with_logged_and_exported_by_command(command):
-    _, out, err = command("train", *own("Running", "RMSprop"), "--set", *SMALL)
-    assert out.splitlines()[-2].startswith("Running: ")
-    assert (err, sorted(Path("runs").iterdir())) == ("", [Path("runs/Running")])
-    told = ["runs/Running", *own("Running")]
+@pytest.mark.parametrize("model", [model for model, _ in KILLED])
+def test_a_trained_network_is_evaluated_read_with_logged_and_exported_by_command(command, model):
+    name = model.rpartition(":")[2]
+    _, out, err = command("train", *own(model), "--set", *SMALL)
+    assert out.splitlines()[-2].startswith(f"{name}: ")
+    assert (err, sorted(Path("runs").iterdir())) == ("", [Path("runs", name)])
+    told = [f"runs/{name}", *own(model)]
     _, out, _ = command("evaluate", *told, *DATA[:2], "--json")
-    assert json.loads(out)["layers"] == "Running"
+    assert json.loads(out)["layers"] == name
     assert command("predict", *told, "--test", "0", "1")[0] == 0
-    assert command("log", "runs/Running")[1].count("\n") == 3
+    assert command("log", f"runs/{name}")[1].count("\n") == 3
     assert command("export", *told, "--out", "out.safetensors")[0] == 0
     arrays, content = read_safetensors(Path("out.safetensors"))
-    assert arrays["mean"].any()
-    assert content["recipe"]["model"] == "mine.py:Running"
+    assert "mean" not in arrays or arrays["mean"].any()
+    assert content["recipe"]["model"] == own(model)[1]
     found = [
-        command("evaluate", *which, *own("Running"), *DATA[:2], "--json")[1]
-        for which in (["runs/Running"], ["--weights", "out.safetensors"])
+        command("evaluate", *which, *own(model), *DATA[:2], "--json")[1]
+        for which in ([f"runs/{name}"], ["--weights", "out.safetensors"])
     ]
     accuracies = [json.loads(text)["accuracy"] for text in found]
     assert accuracies[0] == accuracies[1]
@@ -180,10 +195,10 @@ def test_what_is_set_in_quotes_is_named_in_this_command_too(command):
 # ---------------------------------------------------------------- from Python
 
 
-@pytest.mark.parametrize("model", ["ResMLP", "Running", "Swish", "Noisy"])
+@pytest.mark.parametrize("model", ["ResMLP", "Running", "Swish", "Noisy", "LeNet"])
 def test_python_takes_the_same_class_and_gives_the_same_network(digits, model):
     recipe = Recipe.load("default").changed(SMALL)
-    given = getattr(networks, model), networks.RMSprop
+    given = getattr(networks, model, LeNet), networks.RMSprop
     result = train(recipe, *digits, model=given[0], optimizer=given[1])
     runs.run(recipe, Path("run"), own=Own(*given))
     trained = runs.load_trained(Path("run"), model=given[0])

@@ -1,14 +1,11 @@
 """Networks and optimizers that cannot be trained: each is refused in words, with a way out."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tinygrad_mnist import nn, optim
-from tinygrad_mnist.data import load_mnist, load_mnist_test
-from tinygrad_mnist.evaluation import figures
 from tinygrad_mnist.owncode import OwnCodeError
 from tinygrad_mnist.training import Recipe, train
 
@@ -202,20 +199,13 @@ def no_lr(params):
 """
 
 
-@pytest.fixture(scope="module")
-def digits():
-    images, labels = load_mnist(None)
-    return images[:120].copy(), labels[:120].copy()
+@pytest.fixture
+def digits(small_runs):
+    return small_runs
 
 
 @pytest.fixture(autouse=True)
-def in_a_folder_with_code(tmp_path, monkeypatch, digits):
-    monkeypatch.chdir(tmp_path)
-    few = [part[:30] for part in load_mnist_test(None)]
-    monkeypatch.setattr("tinygrad_mnist.runs.sets.load_mnist", lambda how: digits)
-    monkeypatch.setattr("tinygrad_mnist.runs.sets.load_mnist_test", lambda how: few)
-    monkeypatch.setattr(figures, "draw", lambda *_: {"curves": b"PNG"})
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+def in_a_folder_with_code(small_runs):
     Path("wrong.py").write_text(CODE)
 
 
