@@ -1,5 +1,6 @@
 """Networks and optimizers of one's own through all there is: trained, killed, resumed, used."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -174,6 +175,17 @@ def test_the_recipe_of_a_run_says_only_what_counts_for_its_network(command):
     again = ["train", "run/config.toml", *own("Swish"), "--out", "again"]
     assert command(*again)[0] == 0
     assert weights("again") == weights("run")
+
+
+def test_the_card_and_the_report_give_the_sum_of_each_file_that_is_named(command):
+    shutil.copy("mine.py", "rule.py")
+    Path("rule.py").write_text(Path("rule.py").read_text() + "\n# the same, in another file\n")
+    told = ["--model", "mine.py:Swish", "--optimizer", "rule.py:RMSprop"]
+    assert command("train", *told, "--set", *SMALL, "--out", "run")[0] == 0
+    for page in ("MODEL_CARD.md", "report.html"):
+        text = Path("run", page).read_text()
+        for file in ("mine.py", "rule.py"):
+            assert hashlib.sha256(Path(file).read_bytes()).hexdigest() in text, (page, file)
 
 
 def test_options_stay_when_the_file_is_named_by_another_path(command, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist.data import DataError, Dataset
@@ -94,6 +95,12 @@ class About:
     def on_mnist(self) -> bool:
         """Whether it was trained on MNIST's images, whatever it was tested on."""
         return "data" not in self.files
+
+    def sum_of(self, key: str, reference: str) -> str:
+        """SHA-256 of the file that a reference names, or "" if that is not known."""
+        where = reference.rpartition(":")[0]
+        file = Path(where).name if where.endswith(".py") else f"{where.rpartition('.')[2]}.py"
+        return self.code.get(f"{key} {file}", "")
 
     def changed_code(self, **own: Any) -> list[str]:
         """A sentence for each file that is not what the network was trained with."""

@@ -103,7 +103,8 @@ def present(
 ) -> None:
     """Write what people look at: figures, report, model card."""
     values, where = settings_of(recipe), environment(recipe.threads)
-    own = {key: about.code.get(key, "") for key in BUILT_IN if is_own(recipe, key)}
+    named = {key: getattr(recipe, key) for key in BUILT_IN if is_own(recipe, key)}
+    own = {key: about.sum_of(key, reference) for key, reference in named.items()}
     model = type(result.model).__name__
     subject = Subject(about.shape, about.classes, own, model, repr(result.model))
     history = [asdict(epoch) for epoch in result.history]
