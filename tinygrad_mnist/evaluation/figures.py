@@ -214,7 +214,7 @@ def _captions(
     available = 0.98 * axes.get_window_extent().width / 5
     for i, text in enumerate(texts):
         down, across = divmod(i, 5)
-        x = across * (columns + _gap(columns)) + columns / 2
+        x = across * (columns + _gap(columns)) + (columns - 1) / 2
         y = down * (rows + room) + rows + columns / 40
         caption = axes.text(x, y, text, **style)
         wide = caption.get_window_extent().width

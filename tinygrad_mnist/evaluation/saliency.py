@@ -21,7 +21,7 @@ class Saliency(NamedTuple):
 
 
 def first_of_each_class(
-    model: Any, images: NDArray[Any], labels: NDArray[Any], how: str = "unit", most: int = 25
+    model: Any, images: NDArray[Any], labels: NDArray[Any], how: str = "unit", most: int = 30
 ) -> Saliency:
     """The first image of every class, and how strongly each pixel moves the logit of that class.
 
