@@ -176,7 +176,10 @@ def _hints_of_page(flat: Flat, digits: int, specks: int) -> Iterator[str]:
             "Use a darker pen."
         )
     if flat.cut:
-        yield "A stroke runs over the edge of the picture. Leave paper all around the digits."
+        yield (
+            "Something as thick as the pen runs over the edge of the picture. "
+            "If it is a digit, leave paper all around it."
+        )
     if digits > 1:
         yield f"There are {digits} marks. If it is one digit, its strokes do not meet."
     if specks:
