@@ -318,6 +318,24 @@ def interrupted(small_data, tmp_path):
     return tmp_path / "run"
 
 
+def test_a_folder_of_the_time_before_other_networks_and_images_goes_on(interrupted, tmp_path):
+    file, config = interrupted / "checkpoint.npz", interrupted / "config.toml"
+    with np.load(file) as saved:
+        arrays = dict(saved)
+    about = json.loads(arrays["about"].tobytes())
+    del about["trained"], about["numbers"]["settings"]
+    for key in ("model", "model_options", "optimizer_options"):
+        del about["recipe"][key]
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    np.savez(file, **arrays)
+    config.write_text(config.read_text().split("[trained]")[0].replace('model = "mlp"\n', ""))
+    with resumed_run(interrupted) as again:
+        again.complete()
+    run(SMALL.changed(["patience=3"]), tmp_path / "whole")
+    weights = [tmp_path / name / "weights.npz" for name in ("run", "whole")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
 def test_another_recipe_is_refused_with_what_differs(command, interrupted, tmp_path):
     config = interrupted / "config.toml"
     changed = config.read_text().replace("lr = 0.1", "lr = 0.3")
