@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import networks
@@ -20,7 +22,7 @@ from tinygrad_mnist.evaluation import figures
 from tinygrad_mnist.examples import LeNet
 from tinygrad_mnist.export import read_safetensors
 from tinygrad_mnist.runs import Own, Sets, resumed_run
-from tinygrad_mnist.training import Recipe, fit, train
+from tinygrad_mnist.training import DivergenceError, Recipe, fit, train
 
 SMALL = ["epochs=2", "batch_size=50", "lr=0.02"]
 DATA = ["--data", "mine.npz", "--test-data", "mine.npz"]
@@ -243,3 +245,30 @@ def test_images_and_classes_of_ones_own_reach_the_network(tmp_path):
 
 def test_the_rule_of_the_op_in_these_networks_is_right(rng):
     assert gradcheck(networks.swish, [rng.normal(size=(2, 3))])
+
+
+class Deep(nn.Module):
+    """A tree: what goes wrong is three modules down."""
+
+    def __init__(self, inputs, classes, *, rng, spoiled):
+        self.body = nn.ModuleList([networks.ResMLP(inputs, classes, rng=rng)])
+        self.spoiled = spoiled
+
+    def forward(self, x):
+        block = self.body[0]
+        if self.training and self.spoiled == "weight":
+            block.norm.weight.data[3] = np.inf
+        return block(x) * (np.inf if self.training and self.spoiled == "output" else 1)
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "place"),
+    [
+        ("weight", "the weight of layer body.0.norm (LayerNorm)"),
+        ("output", "the output of the model (Deep)"),
+    ],
+)
+def test_a_divergence_names_the_path_of_the_module_in_any_tree(digits, spoiled, place):
+    recipe = Recipe.load("default").changed(SMALL)
+    with pytest.raises(DivergenceError, match=re.escape(place)):
+        train(recipe, *digits, model=partial(Deep, spoiled=spoiled))
