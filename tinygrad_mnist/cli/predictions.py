@@ -136,7 +136,9 @@ def doubts(pictures: Sequence[Picture], probabilities: NDArray[np.floating]) -> 
         unsure = [number for number, p in enumerate(sure) if p < UNSURE]
         for number in unsure:
             where = f", digit {number + 1}" if len(sure) > 1 else ""
-            hints = picture.page.digits[number].hints or ("It looks like a digit of MNIST.",)
+            hints = picture.page.digits[number].hints or (
+                "Nothing that was measured on it is unlike MNIST's digits.",
+            )
             yield f"{picture.name}{where}: only {100 * sure[number]:.0f} % sure. {' '.join(hints)}"
         if unsure and picture.page.hints:
             yield f"{picture.name}: {' '.join(picture.page.hints)}"
