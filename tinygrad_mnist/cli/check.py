@@ -43,10 +43,9 @@ def compare(recipe: str = "default", *, settings: Settings = (), json: Json = Fa
     from tinygrad_mnist import bridge
     from tinygrad_mnist.data import load_mnist
     from tinygrad_mnist.training import Recipe, build_model
-    from tinygrad_mnist.training.recipe import BUILT_IN
 
     chosen = Recipe.load(recipe).changed(settings)
-    if chosen.model not in BUILT_IN["model"]:
+    if "model" in chosen.own:
         raise UserFileError(
             f"This recipe uses the model {chosen.model}, which has no hand derivation to compare "
             "with. Name a recipe of the built-in network; the derivatives of your own are checked "

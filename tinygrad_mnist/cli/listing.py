@@ -39,6 +39,7 @@ def as_json(rows: Iterable[Prediction]) -> Iterator[str]:
 
 def as_lines(rows: Iterable[Prediction]) -> Iterator[str]:
     """A table, whose columns are as wide as the names of the first row's classes ask for."""
+    from tinygrad_mnist.data.errors import printable
     from tinygrad_mnist.evaluation.names import kind_of, shown, width
 
     def cell(text: str, wide: int) -> str:
@@ -55,7 +56,7 @@ def as_lines(rows: Iterable[Prediction]) -> Iterator[str]:
         named = shown(row.classes[row.predicted], WIDEST)
         outcome = "right" if row.label == row.predicted else "wrong"
         label = "-" if row.label is None else f"{shown(row.classes[row.label], WIDEST)} {outcome}"
-        source = "".join(c if c.isprintable() else "?" for c in row.source)
+        source = printable(row.source, len(row.source))
         sure = 100 * row.probabilities[row.predicted]
         gap = " " * (wide - width(named))
         yield (

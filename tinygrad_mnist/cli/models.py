@@ -147,10 +147,9 @@ def write_for_the_ancestor(run: Path) -> None:
     from tinygrad_mnist.files import write
     from tinygrad_mnist.runs import find_run, load_trained, read_history
     from tinygrad_mnist.runs.config import read_config
-    from tinygrad_mnist.training.recipe import BUILT_IN
 
     recipe, _ = read_config(find_run(run))
-    if recipe.model not in BUILT_IN["model"]:
+    if "model" in recipe.own:
         raise UserFileError(
             f"{run}: --ancestor describes the built-in network, and this run is of {recipe.model}."
         )

@@ -87,10 +87,9 @@ def images_in(content: bytes, name: str, about: About) -> tuple[Any, Page | None
     import numpy as np
 
     from tinygrad_mnist.data import read_images, read_page
-    from tinygrad_mnist.data.dataset import DIGITS, MNIST_SHAPE
+    from tinygrad_mnist.data.dataset import is_of_digits
 
-    of_digits = (about.shape, about.classes) == (MNIST_SHAPE, DIGITS)
-    if not of_digits or content.startswith(b"\x93NUMPY"):
+    if not is_of_digits(about) or content.startswith(b"\x93NUMPY"):
         return read_images(content, name, about.shape), None
     page = read_page(content, name)
     return np.stack([digit.image for digit in page.digits]), page

@@ -39,6 +39,11 @@ class Kind(Protocol):
         """The label that files give to the first class."""
 
 
+def is_of_digits(kind: Kind) -> bool:
+    """Whether images have the shape and the classes of MNIST's."""
+    return (kind.shape, kind.classes) == (MNIST_SHAPE, DIGITS)
+
+
 class Found(NamedTuple):
     """What a file holds: images (n, pixels), rows and columns; labels and class names if any."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from unicodedata import combining, east_asian_width
 
 from tinygrad_mnist.data.dataset import DIGITS
+from tinygrad_mnist.data.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,7 +45,7 @@ def shown(name: str, most: int = 40) -> str:
     """
     if len(name) > 4 * most:
         name = f"{name[: 2 * most]}…{name[-2 * most :]}"
-    text = "".join(c if c.isprintable() else "?" for c in name)
+    text = printable(name, len(name))
     if width(text) <= most:
         return text
     half = len(text) // 2

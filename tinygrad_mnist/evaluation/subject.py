@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tinygrad_mnist.data.dataset import DIGITS, MNIST_SHAPE
+from tinygrad_mnist.data.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,10 +47,7 @@ class Subject:
     @property
     def short_tree(self) -> str:
         """The tree in a bounded number of lines of bounded length, all of them printable."""
-        lines = [
-            "".join(c if c.isprintable() else "?" for c in line[:WIDEST_LINE])
-            for line in self.tree.splitlines()
-        ]
+        lines = [printable(line, WIDEST_LINE) for line in self.tree.splitlines()]
         more = len(lines) - MOST_LINES
         return "\n".join(lines if more <= 0 else [*lines[:MOST_LINES], f"... {more:,} more lines"])
 

@@ -18,7 +18,7 @@ from tinygrad_mnist.data.errors import cause, printable
 from tinygrad_mnist.files import write
 from tinygrad_mnist.runs.about import About
 from tinygrad_mnist.runs.folder import RunFolderError
-from tinygrad_mnist.training.recipe import BUILT_IN, Recipe
+from tinygrad_mnist.training.recipe import Recipe
 from tinygrad_mnist.training.state import State
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def _check_size(path: Path, recipe: Recipe, about: About) -> None:
     A network takes its room once; with what the optimizer remembers of it, and its best weights,
     four times at most.
     """
-    if recipe.model not in BUILT_IN["model"] or recipe.optimizer not in BUILT_IN["optimizer"]:
+    if recipe.own:
         return
     size, sizes = path.stat().st_size, (about.inputs, *recipe.hidden, len(about.classes))
     network = 4 * sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))

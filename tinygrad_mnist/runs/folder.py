@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinygrad_mnist.files import UNFINISHED, WriteError
-from tinygrad_mnist.training.recipe import BUILT_IN
 
 try:
     import fcntl
@@ -44,9 +43,7 @@ def resume_command(folder: Path, recipe: Recipe | None = None) -> str:
 
 def own_options(recipe: Recipe) -> str:
     """What to add to a command, so that it may run the code that a recipe names."""
-    given = [(key, getattr(recipe, key)) for key in BUILT_IN]
-    own = [(key, reference) for key, reference in given if reference not in BUILT_IN[key]]
-    return "".join(f" --{key} {shlex.quote(reference)}" for key, reference in own)
+    return "".join(f" --{key} {shlex.quote(reference)}" for key, reference in recipe.own.items())
 
 
 @contextmanager

@@ -20,7 +20,6 @@ from tinygrad_mnist.runs.sets import Sets, fingerprint, training_set
 from tinygrad_mnist.training.build import build_training, refuse_unnamed, with_own
 from tinygrad_mnist.training.divergence import DivergenceError
 from tinygrad_mnist.training.loop import Training
-from tinygrad_mnist.training.recipe import BUILT_IN as KNOWN
 from tinygrad_mnist.training.state import take
 from tinygrad_mnist.training.threads import blas_threads
 
@@ -41,14 +40,14 @@ class Own(NamedTuple):
     optimizer: Rule | None = None
 
 
-BUILT_IN = Own()
+NOTHING_OWN = Own()
 
 
 def run(
     recipe: Recipe,
     folder: Path,
     sets: Sets | None = None,
-    own: Own = BUILT_IN,
+    own: Own = NOTHING_OWN,
     *,
     on_batch: Callable[..., object] = lambda *_: None,
     on_epoch: Callable[..., object] = lambda *_: None,
@@ -64,7 +63,7 @@ def run(
 
 @contextmanager
 def new_run(
-    recipe: Recipe, folder: Path, sets: Sets | None = None, own: Own = BUILT_IN
+    recipe: Recipe, folder: Path, sets: Sets | None = None, own: Own = NOTHING_OWN
 ) -> Iterator[Run]:
     """A new run, and the lock on its folder.
 
@@ -235,9 +234,9 @@ class Run:
         of_rule = (type(rule).step, type(rule).state_dict)
         of_network = (type(network).__call__, Training.step, Training.validate)
         with ExitStack() as stack:
-            if self.recipe.model not in KNOWN["model"]:
+            if "model" in self.recipe.own:
                 stack.enter_context(told(network, within=of_network))
-            if self.recipe.optimizer not in KNOWN["optimizer"]:
+            if "optimizer" in self.recipe.own:
                 stack.enter_context(told(rule, within=of_rule))
             yield
 

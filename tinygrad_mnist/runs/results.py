@@ -23,7 +23,7 @@ from tinygrad_mnist.files import write
 from tinygrad_mnist.runs import checkpoint
 from tinygrad_mnist.runs.environment import environment
 from tinygrad_mnist.runs.sets import Sets, test_set
-from tinygrad_mnist.training.recipe import BUILT_IN, OF_MODEL, OF_OPTIMIZER, OPTIONS, default_of
+from tinygrad_mnist.training.recipe import OF_MODEL, OF_OPTIMIZER, OPTIONS, default_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,8 +103,7 @@ def present(
 ) -> None:
     """Write what people look at: figures, report, model card."""
     values, where = settings_of(recipe), environment(recipe.threads)
-    named = {key: getattr(recipe, key) for key in BUILT_IN if is_own(recipe, key)}
-    own = {key: about.sum_of(key, reference) for key, reference in named.items()}
+    own = {key: about.sum_of(key, reference) for key, reference in recipe.own.items()}
     model = type(result.model).__name__
     subject = Subject(about.shape, about.classes, own, model, repr(result.model))
     history = [asdict(epoch) for epoch in result.history]
@@ -119,17 +118,12 @@ def present(
     write(folder / "MODEL_CARD.md", to_markdown(card))
 
 
-def is_own(recipe: Recipe, key: str) -> bool:
-    """Whether a model or optimizer is one's own."""
-    return getattr(recipe, key) not in BUILT_IN[key]
-
-
 def settings_of(recipe: Recipe) -> dict[str, Any]:
     """The values of a recipe, without those of keys that its network and optimizer do not have."""
     values = asdict(recipe)
     absent = [table for table in OPTIONS.values() if not values[table]]
-    if is_own(recipe, "model"):
+    if "model" in recipe.own:
         absent += OF_MODEL
-    if is_own(recipe, "optimizer"):  # is given only what differs from the default
+    if "optimizer" in recipe.own:  # is given only what differs from the default
         absent += [key for key in OF_OPTIMIZER if values[key] == default_of(key)]
     return {key: value for key, value in values.items() if key not in absent}

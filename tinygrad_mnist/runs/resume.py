@@ -11,10 +11,9 @@ from tinygrad_mnist.runs import checkpoint
 from tinygrad_mnist.runs.about import About
 from tinygrad_mnist.runs.environment import differences, environment
 from tinygrad_mnist.runs.folder import RunFolderError, locked
-from tinygrad_mnist.runs.job import BUILT_IN, Own, Run
+from tinygrad_mnist.runs.job import NOTHING_OWN, Own, Run
 from tinygrad_mnist.runs.sets import MNIST, Sets, fingerprint, found_again, own_sets, training_set
 from tinygrad_mnist.training.build import build_training
-from tinygrad_mnist.training.recipe import BUILT_IN as KNOWN
 from tinygrad_mnist.training.recipe import Recipe, RecipeError
 from tinygrad_mnist.training.state import put_back
 
@@ -31,7 +30,7 @@ def resumed_run(
     folder: Path,
     recipe: Recipe | None = None,
     settings: Sequence[str] = (),
-    own: Own = BUILT_IN,
+    own: Own = NOTHING_OWN,
     *,
     overrides: Sequence[str] = (),
     files: Mapping[str, Path] | None = None,
@@ -97,7 +96,7 @@ def _named(saved: Recipe, **own: Any) -> list[str]:
     """The references that a recipe has to what is given: by now, their files may be elsewhere."""
     references = {key: getattr(saved, key) for key, given in own.items() if given is not None}
     for key, reference in references.items():
-        if reference in KNOWN[key]:
+        if key not in saved.own:
             raise RecipeError(
                 f"This training has the {key} {reference!r}, which the package has itself. "
                 f"Leave out --{key}, or train anew."

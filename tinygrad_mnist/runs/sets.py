@@ -13,7 +13,7 @@ from tinygrad_mnist.data import (
     load_mnist_test,
     refuse_overlap,
 )
-from tinygrad_mnist.data.dataset import DIGITS, MNIST_SHAPE
+from tinygrad_mnist.data.dataset import MNIST_SHAPE, is_of_digits
 from tinygrad_mnist.runs.checkpoint import digest
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def set_to_judge(
         return load_dataset(data, labels, part="test", classes=classes, like=kind)
     if labels:
         raise DataError(f"MNIST's test images have labels of their own. Leave out {labels}.")
-    if (kind.shape, kind.classes) != (MNIST_SHAPE, DIGITS):
+    if not is_of_digits(kind):
         theirs, ours = (" x ".join(map(str, shape)) for shape in (MNIST_SHAPE, kind.shape))
         raise DataError(
             f"MNIST's test images are digits from 0 to 9 in {theirs} pixels, but those trained on "

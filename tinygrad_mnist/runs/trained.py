@@ -19,7 +19,7 @@ from tinygrad_mnist.runs.config import read_config
 from tinygrad_mnist.runs.find import find_run
 from tinygrad_mnist.runs.folder import RunFolderError, resume_command
 from tinygrad_mnist.training.build import build_model
-from tinygrad_mnist.training.recipe import BUILT_IN, Recipe, RecipeError
+from tinygrad_mnist.training.recipe import Recipe, RecipeError
 from tinygrad_mnist.training.trial import try_model
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _from_safetensors(
             f"{path}: does not say what network it is of. Name the run folder too: its recipe does."
         )
     recipe = recipe or Recipe("own")
-    if own is None and recipe.model in BUILT_IN["model"]:
+    if own is None and "model" not in recipe.own:
         _check_size(path, recipe, about, arrays)
     model = build_model(recipe, about.inputs, len(about.classes), np.random.default_rng(0), own)
     try:

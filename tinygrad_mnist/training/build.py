@@ -25,7 +25,7 @@ from tinygrad_mnist.owncode import (
     told,
 )
 from tinygrad_mnist.training.loop import Training
-from tinygrad_mnist.training.recipe import BUILT_IN, OF_OPTIMIZER, Recipe, RecipeError, default_of
+from tinygrad_mnist.training.recipe import OF_OPTIMIZER, Recipe, RecipeError, default_of
 from tinygrad_mnist.training.trial import try_model, try_optimizer, try_training
 from tinygrad_mnist.words import counted
 
@@ -106,7 +106,6 @@ def train(
         If the recipe names a model or optimizer that was not given.
     """
     recipe = with_own(recipe, model, optimizer)
-    refuse_unnamed(recipe, model=model, optimizer=optimizer)
     training = build_training(recipe, Dataset.of(images, labels), model, optimizer)
     interrupted = training.run(on_batch=on_batch, on_epoch=on_epoch, should_stop=should_stop)
     return training.result(interrupted)
@@ -121,7 +120,7 @@ def with_own(recipe: Recipe, model: Model | None, optimizer: Rule | None) -> Rec
     names = {
         key: reference_to(own)
         for key, own in given.items()
-        if own is not None and getattr(recipe, key) in BUILT_IN[key]
+        if own is not None and key not in recipe.own
     }
     return replace(recipe, **recipe.left_behind(names) | names)
 
@@ -130,10 +129,10 @@ def build_training(
     recipe: Recipe, data: Dataset, model: Model | None = None, optimizer: Rule | None = None
 ) -> Training:
     """The training that a recipe describes, before its first step; arguments are as for `train`."""
+    refuse_unnamed(recipe, model=model, optimizer=optimizer)
     split_rng, *rngs = map(np.random.default_rng, np.random.SeedSequence(recipe.seed).spawn(4))
     generators = dict(zip(("model", "order", "distortion"), rngs, strict=True))
     training_rows, validation_rows = _rows(recipe, len(data), split_rng)
-    refuse_unnamed(recipe, model=model, optimizer=optimizer)
     network = build_model(recipe, data.inputs, len(data.classes), generators["model"], model)
     few = training_rows[:2]
     if model is not None:
@@ -167,7 +166,7 @@ def build_model(
     model: Model | None = None,
 ) -> nn.Module:
     """The untrained network of a recipe, or the one given: (n, inputs) -> (n, classes)."""
-    if model is None and recipe.model in BUILT_IN["model"]:
+    if model is None and "model" not in recipe.own:
         return _mlp(recipe, inputs, classes, rng)
     if model is None:
         model = _of_package(recipe, "model", nn.Module)
@@ -202,12 +201,11 @@ def _mlp(recipe: Recipe, inputs: int, classes: int, rng: np.random.Generator) ->
 
 def refuse_unnamed(recipe: Recipe, **given: Any) -> None:
     """Refuse to run code that a recipe names and that was not given, but for the package's own."""
-    named = {
-        key: getattr(recipe, key)
-        for key, own in given.items()
-        if own is None and getattr(recipe, key) not in BUILT_IN[key]
+    unknown = {
+        key: name
+        for key, name in recipe.own.items()
+        if key in given and given[key] is None and not is_example(name)
     }
-    unknown = {key: name for key, name in named.items() if not is_example(name)}
     if unknown:
         what = " and ".join(f"the {key} {name}" for key, name in unknown.items())
         options = " ".join(f"--{key} {shlex.quote(name)}" for key, name in unknown.items())
@@ -239,7 +237,7 @@ def build_optimizer(
     groups: list[dict[str, Any]] = [{"params": params} for params in (weights, others) if params]
     if optimizer is not None:
         return _own_optimizer(recipe, groups, optimizer)
-    if recipe.optimizer not in BUILT_IN["optimizer"]:
+    if "optimizer" in recipe.own:
         rule = _of_package(recipe, "optimizer", optim.Optimizer)
         return _own_optimizer(recipe, groups, rule)
     groups[0]["weight_decay"] = recipe.weight_decay if weights else 0.0

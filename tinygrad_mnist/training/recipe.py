@@ -238,7 +238,7 @@ class Recipe:
                 raise RecipeError(
                     f"{OPTIONS[key]} are for a {key} of your own, but {key} is {chosen!r}."
                 )
-        if self.model in BUILT_IN["model"]:
+        if "model" not in self.own:
             return
         for key in OF_MODEL:
             if getattr(self, key) != default_of(key):
@@ -306,6 +306,12 @@ class Recipe:
         return "softmax" if self.loss == "cross_entropy" else "sigmoid"
 
     @property
+    def own(self) -> dict[str, str]:
+        """What the package does not have itself: ``model`` and ``optimizer``, as they are named."""
+        named = {key: getattr(self, key) for key in BUILT_IN}
+        return {key: name for key, name in named.items() if name not in BUILT_IN[key]}
+
+    @property
     def distorts(self) -> bool:
         """Whether training images are distorted."""
         return self.elastic_alpha > 0 or self.affine > 0
@@ -350,7 +356,7 @@ class Recipe:
         import tomli_w
 
         left_out = [table for table in OPTIONS.values() if not getattr(self, table)]
-        if self.model not in BUILT_IN["model"]:
+        if "model" in self.own:
             left_out += OF_MODEL
         values = asdict(self) | {"hidden": list(self.hidden)}
         return tomli_w.dumps({key: value for key, value in values.items() if key not in left_out})
