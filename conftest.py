@@ -62,12 +62,14 @@ def before_page(namespace):
 
 
 def after_page(namespace):
-    """Forget what a page has defined: its tensors, and its ops with ``@op(numpy=...)``."""
+    """Forget what a page has defined, its ops with ``@op(numpy=...)``, and the starter's files."""
     from tinygrad_mnist.autodiff.graph import NUMPY
 
     NUMPY.clear()
     NUMPY.update(OPS)
     namespace.clear()
+    for name in [name for name in sys.modules if name.startswith("my_")]:
+        del sys.modules[name]
 
 
 pytest_collect_file = (
