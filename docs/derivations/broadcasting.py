@@ -1,5 +1,6 @@
 """The equations of the page "Broadcasting"."""
 
+import numpy as np
 from equations import Derivation, equal
 from typeset import total
 
@@ -9,7 +10,7 @@ from tinygrad_mnist.autodiff import ops
 page = Derivation(8, B=2, m=3)
 for name, shape in (("X", "B m"), ("b", "m"), ("r", "m"), ("c", "B"), ("V", "B m")):
     page.given(name, shape)
-page.given("u", "B", sample=lambda rng, shape: [1] * shape[0])
+page.given("u", "B", sample=lambda rng, shape: np.ones(shape, int), symbols=np.ones_like)
 page.index(i="B", j="m")
 
 

@@ -7,11 +7,10 @@ from typeset import total
 from tinygrad_mnist import byhand, optim, tensor
 from tinygrad_mnist.nn import functional as F
 
-page = Derivation(12, n=3, m=2, T=3)
+page = Derivation(12, steps="t", n=3, m=2, T=3)
 page.given("W", "n m")
 page.given("lambda_", positive=True)
 page.index(i="n", j="m", k="n")
-page.step(t="T")
 
 
 def penalty(W, lambda_):
@@ -34,11 +33,8 @@ def pull(W, lambda_, i, j):
 
 
 page.given("w0")
-page.given("g", "T")
+page.given("g", "T", step="t")
 page.given("eta", positive=True)
-page.sequence("g")
-page.sequence("w", start="w0")
-page.sequence("s", start="w0")
 
 
 def path(w0, gradients, eta, lambda_):
@@ -51,7 +47,9 @@ def path(w0, gradients, eta, lambda_):
         yield w.item()
 
 
-@page.define("T", code=lambda w0, g, eta, lambda_: list(path(w0, g, eta, lambda_)))
+@page.define(
+    "T", code=lambda w0, g, eta, lambda_: list(path(w0, g, eta, lambda_)), step="t", start="w0"
+)
 def w(w, g, eta, lambda_, t):
     return w[t - 1] - eta * (g[t] + lambda_ * w[t - 1])
 
@@ -61,8 +59,16 @@ def decay(w, g, eta, lambda_, t):
     return equal(w[t], (1 - eta * lambda_) * w[t - 1] - eta * g[t])
 
 
-@page.define("T", code=lambda w0, eta, lambda_, T: list(path(w0, [0] * T, eta, lambda_)), lhs="w")
-def s(s, eta, lambda_, t):
+def without_gradient(s, eta, lambda_, t):
+    """The same step where the gradient of the loss is 0."""
+    return w(s, {t: 0}, eta, lambda_, t)
+
+
+page.let("s", without_gradient, "w", step="t", start="w0")
+
+
+@page.closed("s")
+def shrinking(s, eta, lambda_, t):
     return (1 - eta * lambda_) ** t * s[0]
 
 
@@ -92,14 +98,18 @@ page.given("x0")
 page.written["x0"] = "x"
 
 
-@page.quantity("mean_y", r"\mathrm{E}(y)")
 def mean_y(x0, p):
+    """Of an activation that is dropped with the probability p."""
     return p * 0 + (1 - p) * x0 / (1 - p)
 
 
-@page.quantity("var_y", r"\mathrm{Var}(y)")
 def var_y(x0, p):
+    """The mean square of how far it is from x."""
     return p * (0 - x0) ** 2 + (1 - p) * (x0 / (1 - p) - x0) ** 2
+
+
+page.let("mean_y", mean_y, r"\mathrm{E}(y)")
+page.let("var_y", var_y, r"\mathrm{Var}(y)")
 
 
 @page.claim

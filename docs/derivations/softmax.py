@@ -15,13 +15,18 @@ def one_hot(rng, shape):
     return np.eye(classes, dtype=int)[drawn].reshape(shape)
 
 
+def adding_up(Y):
+    """Rows of any numbers that add up to 1: a proof for these is one for all one-hot rows."""
+    return np.concatenate([Y[..., :-1], 1 - Y[..., :-1].sum(axis=-1, keepdims=True)], axis=-1)
+
+
 page = Derivation(4, B=2, C=3)
 page.given("z", "C")
 page.given("c")
 page.given("g", "C")
-page.given("y", "C", sample=one_hot)
+page.given("y", "C", sample=one_hot, symbols=adding_up)
 page.given("Z", "B C")
-page.given("Y", "B C", sample=one_hot)
+page.given("Y", "B C", sample=one_hot, symbols=adding_up)
 page.index(i="C", j="C", r="B")
 
 
@@ -40,12 +45,15 @@ def shift(p, z, c, i, C):
     return equal(p[i], exp(z[i] - c) / total(lambda k: exp(z[k] - c), C))
 
 
-@page.define("C", code=lambda p: np.log(p), lhs=r"\log p_i")
-def logp(z, i, C):
-    return z[i] - log(total(lambda k: exp(z[k]), C))
+@page.claim
+def logp(p, z, i, C):
+    return equal(log(p[i]), z[i] - log(total(lambda k: exp(z[k]), C)))
 
 
-@page.derivative("logp[i]", "z[j]", lhs=r"\frac{\partial \log p_i}{\partial z_j}")
+page.let("log_p", lambda p: log(p))
+
+
+@page.derivative("log_p[i]", "z[j]", lhs=r"\frac{\partial \log p_i}{\partial z_j}")
 def relative(p, i, j):
     return delta(i, j) - p[j]
 

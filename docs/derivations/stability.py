@@ -25,7 +25,7 @@ def softmax(z, c, i, C):
     return equal(exp(z[i]) / total(lambda k: exp(z[k]), C), shifted)
 
 
-@page.define("C", code=lambda z: ops.log_softmax(z), lhs="a")
+@page.define("C", code=lambda z: ops.log_softmax(z))
 def a(z, i, C):
     return log(exp(z[i]) / total(lambda k: exp(z[k]), C))
 
@@ -56,7 +56,7 @@ def target(p, i, C):
     return equal(p[i] - 1, p[i] - total(lambda k: p[k], C))
 
 
-@page.define(code=lambda v: ops.mean(v), lhs=r"\bar v")
+@page.define(code=lambda v: ops.mean(v), symbol=r"\bar{v}")
 def mean(v, C):
     return total(lambda k: v[k], C) / C
 
@@ -67,7 +67,7 @@ def variance(v, mean, C):
     return equal(total(lambda k: v[k] ** 2, C) / C - mean**2, centred)
 
 
-@page.define(code=lambda v: ops.norm(v), lhs=r"\lVert v \rVert")
+@page.define(code=lambda v: ops.norm(v), symbol=r"\lVert v \rVert")
 def norm(v, C):
     return sqrt(total(lambda k: v[k] ** 2, C))
 
