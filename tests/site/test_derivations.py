@@ -95,6 +95,15 @@ def test_a_flipped_sign_is_noticed(path, name, tree, flip):
         page.equations[name].check()
 
 
+def test_a_gradient_that_has_a_mean_spreads_as_its_mean_square_says():
+    path = DOCS / "derivations" / "initialisation.py"
+    square, variance = "lambda mean_x2: mean_x2", "lambda b, c: ((b - c) / 2) ** 2"
+    text = path.read_text(encoding="utf-8")
+    assert square in text
+    with pytest.raises(EquationError, match=r"\(11.3\) backward is wrong"):
+        load(path, text.replace(square, variance)).equations["backward"].check()
+
+
 # ---------------------------------------------------------------- the network on paper
 
 NETWORK = DOCS / "derivations" / "network.py"
