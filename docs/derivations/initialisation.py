@@ -61,12 +61,18 @@ page.let("var_z", forward_step, r"\mathrm{Var}(z)", step="n", start=0)
 page.let("var_dx", backward_step, r"\mathrm{Var}(dx)", step="m", start=0)
 
 
-@page.closed("var_z", lhs=r"\mathrm{Var}(z)", code=tried)
+NOTE = (
+    "In a step, one term w x more is added, where w has mean 0 and is independent of x and of the "
+    "sum so far. Also computed from all cases, for weights ±a and inputs b or c."
+)
+
+
+@page.closed("var_z", lhs=r"\mathrm{Var}(z)", code=tried, note=NOTE)
 def forward(n, var_w, mean_x2):
     return n * var_w * mean_x2
 
 
-@page.closed("var_dx", lhs=r"\mathrm{Var}(dx)", code=tried)
+@page.closed("var_dx", lhs=r"\mathrm{Var}(dx)", code=tried, note=NOTE)
 def backward(m, var_w, mean_dz2):
     return m * var_w * mean_dz2
 
@@ -127,7 +133,7 @@ page.let(
 )
 
 
-@page.claim(note="a z and its opposite")
+@page.claim(limit="a z and its opposite")
 def half(mean_relu2, var_s):
     return equal(mean_relu2, var_s / 2)
 

@@ -66,7 +66,7 @@ def first(x):
     return 3 * x**2
 
 
-@page.derivative("f", "x", order=2, lhs="f''(x)")
+@page.derivative("first", "x", lhs="f''(x)")
 def second(x):
     return 3 * 2 * x
 

@@ -132,7 +132,7 @@ def equation(page: Derivation, *names: str) -> str:
     number, *others = dict.fromkeys(line.number for line in lines)
     if others:
         raise EquationError(f"{' and '.join(names)} are two equations, not lines of one.")
-    mark = "; ".join(dict.fromkeys(line.check() for line in lines))
+    mark = "; ".join(dict.fromkeys(line.check() for line in lines)).replace(" = ", "&nbsp;=&nbsp;")
     at, proved = number.replace(".", "-"), " proved" * mark.startswith("proved")
     return (
         f'<div class="equation" id="eq-{at}" markdown>\n{formula(latex(*lines))}\n'
@@ -145,9 +145,9 @@ def equation(page: Derivation, *names: str) -> str:
 
 
 CHECKED = """\
-The formula is written by the function shown, which is also what was computed. Both sides of a proof
-agree for random numbers, too, to 20 digits, and for sizes one larger. In
-`tests/site/test_derivations.py` each sign in the function is turned, and this check has to fail."""
+The formula is written by the function shown, which is also what was computed. The tests of the site
+turn each sign in it, and the check has to fail (`tests/site/test_derivations.py`); and they read the
+formula back (`tests/site/test_reading.py`)."""
 
 
 def checked(number: str, mark: str, lines: list[Equation]) -> str:

@@ -76,7 +76,7 @@ def assert_read_as_checked(equation, first):
     left, *rights = [text for sides in lines(equation) for text in sides if text]
     for at in values.everywhere(counted):
         claimed = values.call(equation.formula, at)
-        claimed = floats(getattr(claimed, "sides", [claimed])[0])
+        claimed = floats(claimed if equation.left else claimed[0])
         for text in [*left.split(" = "), *rights]:
             if not NOT_COMPUTED.search(text):
                 text = re.sub(r"_([a-z])(?!\w)", r"_{\1}", re.sub(r"\\text{\w+: }", "", text))

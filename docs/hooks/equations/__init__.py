@@ -21,6 +21,6 @@ symbols, must be what comes out.
 """
 
 from equations.check import EquationError
-from equations.page import Derivation, Equal, equal
+from equations.page import Derivation, equal
 
-__all__ = ["Derivation", "Equal", "EquationError", "equal"]
+__all__ = ["Derivation", "EquationError", "equal"]

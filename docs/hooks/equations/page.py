@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,24 +12,20 @@ from equations import write
 from equations.check import Equation, EquationError
 from equations.values import Term, Values, parameters
 
-DEFINED = "From random numbers, the package computes the same to 12 digits."
-SEEN = "The program was run with random numbers, and found the same to 12 digits."
-ZERO = "and simplified the difference from the right side to 0."
+DEFINED = "With random numbers, the package computes the same, to 12 digits."
+SEEN = "With random numbers, the program was run and found the same, to 12 digits."
+ZERO = (
+    "and simplified the difference from the right side to 0. With random numbers, both sides agree "
+    "to 20 digits, also for sizes that are one larger."
+)
 SLOPE = f"SymPy differentiated {{}} with respect to {{}}, through all definitions, {ZERO}"
-CLAIM = "SymPy computed both sides from the definitions and simplified the difference to 0."
+CLAIM = f"SymPy computed the left side from the definitions {ZERO}"
 INDUCTION = f"It is so at the start. From the right side, SymPy took a step as defined, {ZERO}"
 
 
-@dataclass(frozen=True)
-class Equal:
-    """The claim that some formulas are the same."""
-
-    sides: tuple[Any, ...]
-
-
-def equal(*sides: Any) -> Equal:
+def equal(*sides: Any) -> tuple[Any, ...]:
     """Claim that two or more formulas are the same."""
-    return Equal(sides)
+    return sides
 
 
 class Derivation:
@@ -84,7 +79,8 @@ class Derivation:
         self.given(self.top)
         self.arrivals.append(name)
 
-    # -- what is said about it; `of` lists what dX may be the derivative of, if not the page's top
+    # -- what is said about it: `of` lists what dX may be the derivative of, if not the page's top;
+    # -- what is the `same` equation as the one before is one more line of it; a `note` is shown
 
     def define(
         self, shape: str = "", *, code: Any, lhs: str = "", symbol: str = "", **more: Any
@@ -95,7 +91,7 @@ class Derivation:
         name. If it is ``seen=True``, it defines nothing, but says what a program was seen to do.
         """
         how = ("compared with numbers", SEEN) if more.pop("seen", 0) else ("a definition", DEFINED)
-        place = {key: more.pop(key) for key in ("of", "same") if key in more}
+        place = {key: more.pop(key) for key in ("of", "same", "note") if key in more}
 
         def add(formula: Any) -> Any:
             name = formula.__name__
@@ -121,9 +117,7 @@ class Derivation:
         left = str(write.written(self, f"d{term}", indices))
         return self.derivative("", f"{term}[{','.join(indices)}]", lhs=left, **more)(formula)
 
-    def derivative(
-        self, y: str, x: str, *, order: int = 1, lhs: str = "", code: Any = None, **more: Any
-    ) -> Any:
+    def derivative(self, y: str, x: str, *, lhs: str = "", code: Any = None, **more: Any) -> Any:
         """A derivative of one term with respect to another: ``derivative("p[i]", "z[j]")``.
 
         The entries are named by indices. That of a gradient is a second derivative:
@@ -136,7 +130,7 @@ class Derivation:
             name, sizes = formula.__name__, map(self.indices.get, self.indices_of(formula))
 
             def pairs(values: Values) -> Any:
-                found = np.asarray(values.slopes(y or values.top, x, order), object)
+                found = np.asarray(values.slopes(y or values.top, x), object)
                 for at in values.everywhere([*rows, *columns]):
                     yield found[tuple(at[i] for i in [*rows, *columns])], values.call(formula, at)
                 if code and values.seed is not None:
@@ -144,32 +138,31 @@ class Derivation:
 
             if y:
                 self.terms.setdefault(name, Term(name, tuple(sizes), formula))
-            power = f"^{order}" if order > 1 else ""
             above, below = write.written(self, y or self.top, rows), write.written(self, x, columns)
-            left = lhs or rf"\frac{{\partial{power} {above}}}{{\partial {below}{power}}}"
-            how = SLOPE.format(y or "the loss", x) + f" {DEFINED}" * bool(code)
+            left = lhs or rf"\frac{{\partial {above}}}{{\partial {below}}}"
+            how = SLOPE.format(y or "the loss", x if y else "each entry") + f" {DEFINED}" * bool(code)
             return self._add(formula, left, pairs, "proved", how, **more)
 
         return add
 
-    def claim(self, formula: Any = None, *, note: str = "", **more: Any) -> Any:
+    def claim(self, formula: Any = None, *, limit: str = "", **more: Any) -> Any:
         """Anything else: the decorated function returns `equal` of formulas that are the same.
 
-        A `note` says of what it is a proof, if that is less than the page says.
+        A `limit` says of what it is a proof, if that is less than the page says.
         """
         if formula is None:
-            return partial(self.claim, note=note, **more)
+            return partial(self.claim, limit=limit, **more)
         indices = [x for x in parameters(formula) if x in self.indices or x in self.steps]
 
         def pairs(values: Values) -> Any:
-            values.limits |= {"note": note} if note else {}
+            values.limits |= {"limit": limit} if limit else {}
             for at in values.everywhere(indices):
-                first, *others = values.call(formula, at).sides
+                first, *others = values.call(formula, at)
                 yield from ((first, other) for other in others)
 
         return self._add(formula, "", pairs, "proved", CLAIM, **more)
 
-    def closed(self, name: str, *, lhs: str = "", code: Any = None) -> Any:
+    def closed(self, name: str, *, lhs: str = "", code: Any = None, **more: Any) -> Any:
         """Each entry of a sequence as the decorated formula, without those before it: induction.
 
         If there is ``code``, it computes the entries in another way.
@@ -187,7 +180,7 @@ class Derivation:
                     yield values.coded(code), values.array(name)
 
             left = lhs or str(write.written(self, name, term.step))
-            return self._add(formula, left, pairs, "proved", INDUCTION)
+            return self._add(formula, left, pairs, "proved", INDUCTION, **more)
 
         return add
 
@@ -198,15 +191,17 @@ class Derivation:
         pairs: Any,
         mark: str,
         how: str,
+        *,
         of: str = "",
         same: bool = False,
+        note: str = "",
     ) -> Any:
         name, numbers = formula.__name__, dict.fromkeys(x.number for x in self.equations.values())
         if name in self.equations:
             raise EquationError(f"page {self.number} has two equations called {name}.")
         number, tops = f"{self.number}.{len(numbers) + (not same)}", of.split() or [self.top]
         self.equations[name] = Equation(
-            self, name, number, formula, left, pairs, mark, how, tuple(tops)
+            self, name, number, formula, left, pairs, mark, f"{how} {note}".strip(), tuple(tops)
         )
         return formula
 

@@ -169,21 +169,19 @@ class Values:
         supposed = self.supposed | {name: value}
         return type(self)(self.page, self.top, self.seed, supposed=supposed, **more)
 
-    def slopes(self, of: str, by: str, order: int = 1) -> Any:
+    def slopes(self, of: str, by: str) -> Any:
         """What SymPy finds: the derivative of each entry of a term with respect to each of another.
 
         It differentiates the definitions in between.
         """
-        if (of, by, order) not in self.found:
+        if (of, by) not in self.found:
             at = np.asarray(self[by], object)
             fresh = letters(by, at.shape, real=True)
             ys = np.asarray(self.supposing(by, fresh if at.shape else fresh.item())[of], object)
             here = dict(zip(fresh.flat, at.flat, strict=True))
-            found = [
-                sympy.diff(y, x, order).xreplace(here) for y in entries(ys) for x in fresh.flat
-            ]
-            self.found[of, by, order] = exact(np.reshape(found, ys.shape + at.shape))
-        return self.found[of, by, order]
+            found = [y.diff(x).xreplace(here) for y in entries(ys) for x in fresh.flat]
+            self.found[of, by] = exact(np.reshape(found, ys.shape + at.shape))
+        return self.found[of, by]
 
 
 def parameters(formula: Any) -> list[str]:

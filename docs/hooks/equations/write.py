@@ -40,7 +40,7 @@ def lines(equation: Any) -> list[tuple[str, str]]:
     """The two sides of each line of an equation; a line that goes on has no left side."""
     names = parameters(equation.formula)
     value = equation.formula(**{name: written(equation.page, name) for name in names})
-    left, *sides = [equation.left, value] if equation.left else value.sides
+    left, *sides = [equation.left, value] if equation.left else value
     lefts = [str(left), *[""] * (len(sides) - 1)]
     return list(zip(lefts, [str(tex(side)) for side in sides], strict=True))
 
