@@ -56,7 +56,8 @@ def measured(a, c, N):
 
 @page.define(code=measured, symbol=r"\mathrm{ECE}")
 def ece(N, a, c, K):
-    return total(lambda b: N[b] * absolute(a[b] - c[b]), K) / total(lambda b: N[b], K)
+    off = total(lambda b: N[b] * absolute(a[b] - c[b]), K)
+    return off / total(lambda b: N[b], K)
 
 
 page.given("x", "n")

@@ -113,7 +113,10 @@ page.given("fan_out", sample=lambda rng, shape: rng.randrange(1, 9), positive=Tr
 page.written |= {"fan_in": "n", "fan_out": "m"}
 
 
-@page.define(code=largest(init.xavier_uniform_), symbol=r"r_{\text{Xavier}}")
+R_XAVIER, R_HE = r"r_{\text{Xavier}}", r"r_{\text{He}}"
+
+
+@page.define(code=largest(init.xavier_uniform_), symbol=R_XAVIER)
 def xavier(fan_in, fan_out):
     return sqrt(6 / (fan_in + fan_out))
 
@@ -138,7 +141,10 @@ def half(mean_relu2, var_s):
     return equal(mean_relu2, var_s / 2)
 
 
-@page.define(code=largest(init.kaiming_uniform_, nonlinearity="relu"), symbol=r"r_{\text{He}}")
+kaiming = largest(init.kaiming_uniform_, nonlinearity="relu")
+
+
+@page.define(code=kaiming, symbol=R_HE)
 def he(fan_in):
     return sqrt(6 / fan_in)
 

@@ -120,7 +120,10 @@ def A1(Z1):
     return f(Z1)
 
 
-@page.define("B C", code=forward("A2"), lhs=r"\text{softmax: } (A_{2})_{ij}")
+SOFTMAX, SIGMOID = r"\text{softmax: } (A_{2})_{ij}", r"\text{sigmoid: } (A_{2})_{ij}"
+
+
+@page.define("B C", code=forward("A2"), lhs=SOFTMAX)
 def A2(Z2, i, j, C):
     return exp(Z2[i, j]) / total(lambda c: exp(Z2[i, c]), C)
 
@@ -129,7 +132,7 @@ def A2(Z2, i, j, C):
     "B C",
     code=forward("A2"),
     of="loss_of_squares",
-    lhs=r"\text{sigmoid: } (A_{2})_{ij}",
+    lhs=SIGMOID,
     same=True,
 )
 def A2_(Z2, i, j):
@@ -138,12 +141,12 @@ def A2_(Z2, i, j):
 
 @page.define(code=data_of, symbol=r"\mathrm{data}")
 def cross_entropy(A2, Y, B, C):
-    return -total(lambda i: total(lambda j: Y[i, j] * log(A2[i, j]), C), B) / B
+    return -total(lambda i, j: Y[i, j] * log(A2[i, j]), B, C) / B
 
 
 @page.define(code=data_of, symbol=r"\mathrm{data}", of="loss_of_squares")
 def squared_error(A2_, Y, B, C):
-    return total(lambda i: total(lambda j: (A2_[i, j] - Y[i, j]) ** 2, C), B) / (B * C)
+    return total(lambda i, j: (A2_[i, j] - Y[i, j]) ** 2, B, C) / (B * C)
 
 
 page.let("data", lambda cross_entropy: cross_entropy, r"\mathrm{data}")
@@ -151,8 +154,9 @@ page.let("data", lambda cross_entropy: cross_entropy, r"\mathrm{data}")
 
 @page.define(code=loss_of)
 def loss(data, W1, W2, lambda_, n0, n1, C):
-    squares = total(lambda k: total(lambda j: W1[k, j] ** 2, n1), n0)
-    return data + lambda_ / 2 * (squares + total(lambda k: total(lambda j: W2[k, j] ** 2, C), n1))
+    squares_1 = total(lambda k, j: W1[k, j] ** 2, n0, n1)
+    squares_2 = total(lambda k, j: W2[k, j] ** 2, n1, C)
+    return data + lambda_ / 2 * (squares_1 + squares_2)
 
 
 page.let(
@@ -209,7 +213,7 @@ def dZ1(dA1, Z1):
 
 
 def trained(g, mu, eta=0.0):
-    """The package's velocities and weights along given gradients, from a weight of 1."""
+    """The package's velocities, and its weights from a weight of 1, along given gradients."""
     network = byhand.MLP((1, 1), dtype=np.float64)
     network.params = {"W1": np.array(1.0)}
     path = []
@@ -217,6 +221,11 @@ def trained(g, mu, eta=0.0):
         network.step({"dW1": gradient}, eta, mu)
         path.append((network.velocity["W1"], network.params["W1"]))
     return np.transpose(path)
+
+
+def weights(g, mu, eta):
+    """The package's weights after each step."""
+    return trained(g, mu, eta)[1]
 
 
 page.given("g", "T", step="t")
@@ -229,7 +238,7 @@ def v(v, g, mu, t):
     return mu * v[t - 1] + g[t]
 
 
-@page.define("T", code=lambda g, mu, eta: trained(g, mu, eta)[1], step="t", start=1)
+@page.define("T", code=weights, step="t", start=1)
 def theta(theta, v, eta, t):
     return theta[t - 1] - eta * v[t]
 

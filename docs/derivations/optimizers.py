@@ -75,7 +75,8 @@ def unrolled(g, mu, t):
 
 @page.claim
 def geometric(mu, t):
-    return equal(total(lambda s: mu ** (t - s), t, first=1), (1 - mu**t) / (1 - mu))
+    powers = total(lambda s: mu ** (t - s), t, first=1)
+    return equal(powers, (1 - mu**t) / (1 - mu))
 
 
 def looks_ahead(p0, g, eta, mu):
@@ -114,12 +115,16 @@ def s(s, g, beta2, t):
 
 @page.closed("m")
 def average(g, beta1, t):
-    return total(lambda k: (1 - beta1) * beta1 ** (t - k) * g[k], t, first=1)
+    def weighted(k):
+        return (1 - beta1) * beta1 ** (t - k) * g[k]
+
+    return total(weighted, t, first=1)
 
 
 @page.claim
 def weights(beta1, t):
-    return equal(total(lambda k: (1 - beta1) * beta1 ** (t - k), t, first=1), 1 - beta1**t)
+    weights = total(lambda k: (1 - beta1) * beta1 ** (t - k), t, first=1)
+    return equal(weights, 1 - beta1**t)
 
 
 def corrected(name, beta):

@@ -24,7 +24,7 @@ def penalty(W, lambda_):
 
 @page.define(code=penalty)
 def R(W, lambda_, n, m):
-    return lambda_ / 2 * total(lambda i: total(lambda j: W[i, j] ** 2, m), n)
+    return lambda_ / 2 * total(lambda i, j: W[i, j] ** 2, n, m)
 
 
 @page.derivative("R", "W[i,j]")
@@ -37,19 +37,19 @@ page.given("g", "T", step="t")
 page.given("eta", positive=True)
 
 
-def path(w0, gradients, eta, lambda_):
+def path(w0, g, eta, lambda_):
     """A weight after each step of SGD."""
     w = tensor(np.float64(w0), requires_grad=True)
     optimizer = optim.SGD([w], lr=eta, weight_decay=lambda_)
-    for g in gradients:
-        w.grad = tensor(np.float64(g))
+    after = []
+    for gradient in g:
+        w.grad = tensor(np.float64(gradient))
         optimizer.step()
-        yield w.item()
+        after.append(w.item())
+    return after
 
 
-@page.define(
-    "T", code=lambda w0, g, eta, lambda_: list(path(w0, g, eta, lambda_)), step="t", start="w0"
-)
+@page.define("T", code=path, step="t", start="w0")
 def w(w, g, eta, lambda_, t):
     return w[t - 1] - eta * (g[t] + lambda_ * w[t - 1])
 
@@ -89,7 +89,12 @@ class Drawn:
         return np.where(self.mask > 0, 1.0, 0.0).astype(dtype).reshape(shape)
 
 
-@page.define("n", code=lambda x, mask, p: F.dropout(tensor(x), p, rng=Drawn(mask)))
+def dropped(x, mask, p):
+    """What the package makes of activations."""
+    return F.dropout(tensor(x), p, rng=Drawn(mask))
+
+
+@page.define("n", code=dropped)
 def y(x, mask, p, k):
     return mask[k] * x[k] / (1 - p)
 

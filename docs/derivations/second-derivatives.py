@@ -91,7 +91,10 @@ def H(p):
     return diag(p) - outer(p)
 
 
-@page.derivative("dz[i]", "z[j]", lhs=r"\frac{\partial^2 L}{\partial z_i\, \partial z_j}")
+H_ij = r"\frac{\partial^2 L}{\partial z_i\, \partial z_j}"
+
+
+@page.derivative("dz[i]", "z[j]", lhs=H_ij)
 def curvature(H, i, j):
     return H[i, j]
 
@@ -99,7 +102,7 @@ def curvature(H, i, j):
 @page.claim
 def bend(v, v_bar, H, p, C):
     return equal(
-        total(lambda i: total(lambda j: v[i] * H[i, j] * v[j], C), C),
+        total(lambda i, j: v[i] * H[i, j] * v[j], C, C),
         total(lambda i: p[i] * (v[i] - v_bar) ** 2, C),
     )
 
@@ -110,9 +113,10 @@ def q(p, v, i, C):
 
 
 SLOPE = r"\sum_{j=1}^{C} \frac{\partial L}{\partial z_j}\, v_j"
+SLOPE_BY_z = rf"\frac{{\partial}}{{\partial z_i}} {SLOPE}"
 
 
-@page.derivative("slope", "z[i]", lhs=rf"\frac{{\partial}}{{\partial z_i}} {SLOPE}")
+@page.derivative("slope", "z[i]", lhs=SLOPE_BY_z)
 def along(H, v, i, C):
     return total(lambda j: H[i, j] * v[j], C)
 

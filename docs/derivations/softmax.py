@@ -53,12 +53,16 @@ def logp(p, z, i, C):
 page.let("log_p", lambda p: log(p))
 
 
-@page.derivative("log_p[i]", "z[j]", lhs=r"\frac{\partial \log p_i}{\partial z_j}")
+LOG_SLOPE = r"\frac{\partial \log p_i}{\partial z_j}"
+J_ij = r"J_{ij} = \frac{\partial p_i}{\partial z_j}"
+
+
+@page.derivative("log_p[i]", "z[j]", lhs=LOG_SLOPE)
 def relative(p, i, j):
     return delta(i, j) - p[j]
 
 
-@page.derivative("p[i]", "z[j]", lhs=r"J_{ij} = \frac{\partial p_i}{\partial z_j}")
+@page.derivative("p[i]", "z[j]", lhs=J_ij)
 def J(p, i, j):
     return p[i] * (delta(i, j) - p[j])
 
@@ -107,9 +111,14 @@ def A(Z, r, j, C):
     return exp(Z[r, j]) / total(lambda k: exp(Z[r, k]), C)
 
 
-@page.define(code=lambda Z, Y: ops.cross_entropy(Z, Y.argmax(axis=1)).mean())
+def mean_loss(Z, Y):
+    """The package's cross-entropy of a batch."""
+    return ops.cross_entropy(Z, Y.argmax(axis=1)).mean()
+
+
+@page.define(code=mean_loss)
 def L(A, Y, B, C):
-    return -(total(lambda r: total(lambda j: Y[r, j] * log(A[r, j]), C), B) / B)
+    return -(total(lambda r, j: Y[r, j] * log(A[r, j]), B, C) / B)
 
 
 def by_hand(Z, Y):

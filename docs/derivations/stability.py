@@ -16,7 +16,8 @@ page.index(i="C")
 
 @page.claim
 def sigmoid(x):
-    return equal(1 / (1 + exp(-x)), exp(minimum(x, 0)) / (1 + exp(-absolute(x))))
+    shifted = exp(minimum(x, 0)) / (1 + exp(-absolute(x)))
+    return equal(1 / (1 + exp(-x)), shifted)
 
 
 @page.claim
@@ -37,7 +38,8 @@ def log_softmax(a, z, c, i, C):
 
 @page.claim
 def softplus(x):
-    return equal(log(1 + exp(x)), maximum(x, 0) + log(1 + exp(-absolute(x))))
+    shifted = maximum(x, 0) + log(1 + exp(-absolute(x)))
+    return equal(log(1 + exp(x)), shifted)
 
 
 @page.claim

@@ -54,10 +54,10 @@ def wrongly(walk, x, *more):
     return grads[t["x"]]
 
 
-def ladder(steps):
+def ladder(k):
     """How many rules the walk along every path applies to y = y + y, done so many times."""
     y = Tensor(np.float64(1), requires_grad=True)
-    for _ in range(steps):
+    for _ in range(k):
         y = y + y
     return along_every_path(y, np.ones(()), {})
 
@@ -142,17 +142,27 @@ def dx_hasty(da, x):
     return 2 * da * (x + x)
 
 
-@page.define(seen=True, code=lambda k: ladder(k), symbol=r"\text{rules applied}")
+@page.define(seen=True, code=ladder, symbol=r"\text{rules applied}")
 def visits(k):
     return 2 ** (k + 1) - 2
 
 
-@page.define(seen=True, code=lambda B, n0, n1, n2: multiplications(B, n0, n1, n2)[0])
+def forward(B, n0, n1, n2):
+    """Multiplications of the forward pass."""
+    return multiplications(B, n0, n1, n2)[0]
+
+
+def backward(B, n0, n1, n2):
+    """Multiplications of the backward pass."""
+    return multiplications(B, n0, n1, n2)[1]
+
+
+@page.define(seen=True, code=forward)
 def F(B, n0, n1, n2):
     return B * n0 * n1 + B * n1 * n2
 
 
-@page.define(seen=True, code=lambda B, n0, n1, n2: multiplications(B, n0, n1, n2)[1])
+@page.define(seen=True, code=backward)
 def R(F, B, n0, n1):
     return 2 * F - B * n0 * n1
 

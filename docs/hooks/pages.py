@@ -146,8 +146,8 @@ def equation(page: Derivation, *names: str) -> str:
 
 CHECKED = """\
 The formula is written by the function shown, which is also what was computed. The tests of the site
-turn each sign in it, and the check has to fail (`tests/site/test_derivations.py`); and they read the
-formula back (`tests/site/test_reading.py`)."""
+turn each sign in it, and the check has to fail (`tests/site/test_derivations.py`); and they read
+the formula back (`tests/site/test_reading.py`)."""
 
 
 def checked(number: str, mark: str, lines: list[Equation]) -> str:

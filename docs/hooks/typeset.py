@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,17 +90,8 @@ class Tex:
     def __rpow__(self, other: Any) -> Tex:
         return tex(other) ** self
 
-    def __lt__(self, other: Any) -> Tex:
-        return Tex(f"{self} < {tex(other)}", SUM)
-
     def __gt__(self, other: Any) -> Tex:
         return Tex(f"{self} > {tex(other)}", SUM)
-
-    def __le__(self, other: Any) -> Tex:
-        return Tex(rf"{self} \le {tex(other)}", SUM)
-
-    def __ge__(self, other: Any) -> Tex:
-        return Tex(rf"{self} \ge {tex(other)}", SUM)
 
     def __getitem__(self, key: Any) -> Tex:
         places = [tex(k).latex for k in (key if isinstance(key, tuple) else (key,))]
@@ -136,14 +128,14 @@ def named(name: str, shape: Sequence[str] = ()) -> Tex:
 def symbol(name: str) -> str:
     r"""The LaTeX of a Python name: ``W1`` is W_1, ``p_hat`` is \hat p, ``lambda_`` is \lambda."""
     name = name.rstrip("_")
-    if match := re.fullmatch(r"(.+)_(hat|bar|tilde)", name):
+    if match := re.fullmatch(r"(.+)_(hat|bar)", name):
         return rf"\{match[2]}{{{symbol(match[1])}}}"
     if match := re.fullmatch(r"([A-Za-z]+)_?(\d+|[a-z]+)", name):
         head, tail = match.groups()
         if tail.isdigit() or "_" in name:
             index = tail if len(tail) == 1 or tail.isdigit() else rf"\text{{{tail}}}"
             return f"{symbol(head)}_{{{index}}}"
-    if name in GREEK or name == "ell":
+    if name in GREEK:
         return rf"\{name}"
     return name if len(name) == 1 or re.fullmatch(r"d[A-Z]|d[a-z]", name) else rf"\mathrm{{{name}}}"
 
@@ -194,25 +186,29 @@ maximum = function(r"\max", sympy.Max)
 minimum = function(r"\min", sympy.Min)
 
 
-def total(term: Callable[[Any], Any], last: Any, first: int | None = None) -> Any:
-    """The sum of a term over an index, which has the name of the term's parameter.
+def total(term: Callable[..., Any], *lasts: Any, first: int | None = None) -> Any:
+    """The sum of a term over its parameters: indices, whose names they have.
 
-    The index numbers the entries of a matrix, of which `last` are counted from 1 on paper and from
-    0 in arrays; or, if `first` is given, it is a number itself, from `first` to `last`, both
-    included. If `last` is a symbol, the sum is one, too.
+    An index numbers the entries of a matrix, of which `lasts` are counted from 1 on paper and from
+    0 in arrays; or, if `first` is given, it is a number itself, from `first` to the last, both
+    included. If that is a symbol, the sum is one, too.
     """
-    index = term.__code__.co_varnames[0]
-    if not isinstance(last, Tex):
-        if getattr(last, "free_symbols", None):
-            k = sympy.Symbol(index, integer=True)
-            return sympy.Sum(term(k), (k, first, last))
-        terms = map(term, range(last) if first is None else range(first, last + 1))
-        return sum(terms, next(terms, sympy.Integer(0)))
-    written = Tex(symbol(index))
-    body = term(written)
-    low = 1 if first is None else first
-    latex = rf"\sum_{{{written}={low}}}^{{{last}}} {_tight(body, OPEN)}"
-    return Tex(latex, OPEN, body.shape)
+    return _sum(term, list(zip(term.__code__.co_varnames, lasts, strict=False)), first)
+
+
+def _sum(term: Callable[..., Any], ranges: list[tuple[str, Any]], first: int | None) -> Any:
+    (index, last), *inner = ranges
+    body = (lambda k: _sum(partial(term, k), inner, first)) if inner else term
+    if isinstance(last, Tex):
+        value = body(Tex(symbol(index)))
+        low = 1 if first is None else first
+        latex = rf"\sum_{{{symbol(index)}={low}}}^{{{last}}} {_tight(value, OPEN)}"
+        return Tex(latex, OPEN, value.shape)
+    if getattr(last, "free_symbols", None):
+        k = sympy.Symbol(index, integer=True)
+        return sympy.Sum(body(k), (k, first, last))
+    terms = map(body, range(last) if first is None else range(first, last + 1))
+    return sum(terms, next(terms, sympy.Integer(0)))
 
 
 def delta(i: Any, j: Any) -> Any:

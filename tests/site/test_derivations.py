@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import inspect
 import re
 import sys
 from contextlib import contextmanager
@@ -11,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pages
 import pytest
+import sympy
 from equations import Derivation, EquationError, equal
+from equations.check import vanishes
 from equations.write import latex
 from typeset import Tex, absolute, cases, exp, log, matrix, named, sqrt, tanh, total
 
@@ -85,6 +88,13 @@ def test_every_equation_is_right(path):
     assert len(marks) == len({x.number for x in page.equations.values()}) > 0
     kinds = {re.sub(" for .*", "", mark) for mark in marks}
     assert kinds <= {"proved", "a definition", "compared with numbers"}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_what_a_mark_opens_has_short_lines(path):
+    _, page = built(path)
+    for equation in page.equations.values():
+        assert max(map(len, inspect.getsource(equation.formula).splitlines())) <= 76
 
 
 @pytest.mark.parametrize(("path", "name", "tree", "flip"), FLIPS)
@@ -331,6 +341,14 @@ def test_what_is_so_at_the_steps_that_are_computed_only_is_not_proved(sequence):
 
     with pytest.raises(EquationError, match="early has a difference that does not simplify"):
         sequence.equations["early"].check()
+
+
+def test_sums_that_start_at_different_terms_do_not_cancel():
+    t, k = sympy.Symbol("t", integer=True, positive=True), sympy.Symbol("k", integer=True)
+    g = sympy.Function("g")
+    first, second = (sympy.Sum(g(k), (k, n, t)) for n in (1, 2))
+    assert vanishes(first - sympy.Sum(g(k), (k, 1, t - 1)) - g(t))
+    assert not vanishes(first - second)
 
 
 def test_what_depends_on_a_sign_is_proved_case_by_case(page):

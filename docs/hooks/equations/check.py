@@ -141,6 +141,8 @@ def without_sums(difference: Any) -> tuple[Any, ...]:
         return (sympy.simplify(done),)
     apart = difference.replace(sympy.Sum, shortened).expand(deep=False)
     sums = apart.atoms(sympy.Sum)
+    if len({s.limits for s in sums}) > 1:
+        return (sympy.Integer(1),)  # they cannot be added up
     return apart.subs(dict.fromkeys(sums, 0)), sum(apart.coeff(s) * s.function for s in sums)
 
 

@@ -140,7 +140,9 @@ class Derivation:
                 self.terms.setdefault(name, Term(name, tuple(sizes), formula))
             above, below = write.written(self, y or self.top, rows), write.written(self, x, columns)
             left = lhs or rf"\frac{{\partial {above}}}{{\partial {below}}}"
-            how = SLOPE.format(y or "the loss", x if y else "each entry") + f" {DEFINED}" * bool(code)
+            how = SLOPE.format(y or "the loss", x if y else "each entry") + f" {DEFINED}" * bool(
+                code
+            )
             return self._add(formula, left, pairs, "proved", how, **more)
 
         return add
