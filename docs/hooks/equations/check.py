@@ -143,7 +143,8 @@ def without_sums(difference: Any) -> tuple[Any, ...]:
     sums = apart.atoms(sympy.Sum)
     if len({s.limits for s in sums}) > 1:
         return (sympy.Integer(1),)  # they cannot be added up
-    return apart.subs(dict.fromkeys(sums, 0)), sum(apart.coeff(s) * s.function for s in sums)
+    terms = sympy.Add(*(apart.coeff(s) * s.function for s in sums))
+    return apart.subs(dict.fromkeys(sums, 0)), terms
 
 
 def shortened(term: Any, limits: Any) -> Any:
