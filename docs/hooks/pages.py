@@ -138,9 +138,9 @@ def equation(page: Derivation, *names: str) -> str:
         f'<div class="equation" id="eq-{at}" markdown>\n{formula(latex(*lines))}\n'
         f'<p><a class="number" href="#eq-{at}">({number})</a> <button type="button" '
         f'class="mark{proved}" popovertarget="check-{at}">{mark}</button></p>\n'
-        f'<div class="check" id="check-{at}" popover="auto" role="dialog" data-search-exclude '
-        f'aria-label="How ({number}) is checked" markdown>\n\n{checked(number, mark, lines)}\n\n'
-        "</div>\n</div>"
+        f'<div class="check" id="check-{at}" popover="auto" role="dialog" '
+        f'data-search-exclude="true" aria-label="How ({number}) is checked" markdown>\n\n'
+        f"{checked(number, mark, lines)}\n\n</div>\n</div>"
     )
 
 
