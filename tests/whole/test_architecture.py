@@ -69,7 +69,9 @@ MACHINE = {
     "draw": {"graph", "variable"},
     "tensor": {"memory", "mode", "guard", "variable", "graph", "ops", "gradient", "draw",
                "numpy_functions"},
-    "check": {"ops", "guard", "gradient", "tensor"},
+    "differences": set(),
+    "causes": {"differences", "gradient", "graph", "tensor"},
+    "check": {"ops", "guard", "gradient", "tensor", "differences", "causes"},
     "__init__": {"mode", "graph", "gradient", "tensor", "check"},
 }  # fmt: skip
 
@@ -82,13 +84,13 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 11_300,
+    WHOLE: 12_500,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
 LONG = {
-    "autodiff/check.py::_causes": "one cause after the other, from the most telling to the last",
-    "autodiff/check.py::gradcheck": "one check after the other, each with what it says",
+    "autodiff/check.py::_compare": "one check after the other, each with what it says",
+    "autodiff/check.py::_causes": "two more looks at the function, then at its ops, then at numbers",
     "autodiff/draw.py::_place": "one layout, whose passes share all positions",
     "autodiff/draw.py::_svg": "one picture, from its back to its front",
     "autodiff/graph.py::sweep": "the loop that a page quotes whole, with its bookkeeping",
