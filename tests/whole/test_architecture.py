@@ -27,6 +27,8 @@ ARROWS = {
     "words": set(),
     "files": set(),
     "starter": {"files"},
+    "func": {"autodiff", "nn"},
+    "testing": {"autodiff", "nn", "func"},
     "owncode": set(),
     "training": {"autodiff", "nn", "optim", "data", "owncode", "words"},
     "runs": {"training", "nn", "data", "evaluation", "export", "files", "owncode"},
@@ -47,6 +49,7 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
     "export": {"numpy", "onnx", "safetensors"},
     "training": {"numpy", "rich", "threadpoolctl", "tomli_w"},
     "runs": {"numpy", "threadpoolctl", "tomli_w"},
+    "testing": {"numpy", "hypothesis", "pytest", "_pytest"},
     "files": set(),
     "starter": set(),
     "exercises": set(),
@@ -90,7 +93,7 @@ MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
 LONG = {
     "autodiff/check.py::_compare": "one check after the other, each with what it says",
-    "autodiff/check.py::_causes": "two more looks at the function, then at its ops, then at numbers",
+    "autodiff/check.py::_causes": "the function looked at, then its ops, then numbers",
     "autodiff/draw.py::_place": "one layout, whose passes share all positions",
     "autodiff/draw.py::_svg": "one picture, from its back to its front",
     "autodiff/graph.py::sweep": "the loop that a page quotes whole, with its bookkeeping",
