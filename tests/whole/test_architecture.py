@@ -18,6 +18,7 @@ ARROWS = {
     "byhand": set(),
     "data": {"words"},
     "nn": {"autodiff"},
+    "func": {"autodiff", "nn"},
     "optim": {"autodiff"},
     "bridge": {"autodiff", "nn", "byhand"},
     "evaluation": {"data", "words"},
@@ -36,10 +37,10 @@ ARROWS = {
     "exercises": set(),
     "tutorials": {"exercises"},
     "benchmark": {"autodiff", "nn", "optim", "bridge", "runs", "words"},
-    "checking": {"autodiff", "nn", "owncode", "words"},
+    "checking": {"autodiff", "func", "nn", "owncode", "words"},
     "cli": {"benchmark", "bridge", "checking", "data", "evaluation", "export", "files", "nn",
             "owncode", "runs", "starter", "store", "training", "tutorials", "words"},
-    "__init__": {"autodiff", "nn", "optim"},
+    "__init__": {"autodiff", "func", "nn", "optim"},
     "__main__": {"cli"},
 }  # fmt: skip
 # What a room may import from outside the package, besides the standard library.
@@ -87,7 +88,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 12_500,
+    WHOLE: 12_800,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
