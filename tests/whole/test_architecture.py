@@ -28,7 +28,6 @@ ARROWS = {
     "words": set(),
     "files": set(),
     "starter": {"files"},
-    "func": {"autodiff", "nn"},
     "testing": {"autodiff", "nn", "func"},
     "owncode": set(),
     "training": {"autodiff", "nn", "optim", "data", "owncode", "words"},
