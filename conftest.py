@@ -112,12 +112,3 @@ def pytest_xdist_make_scheduler(config, log):
     from xdist.scheduler import LoadFileScheduling
 
     return LoadFileScheduling(config, log) if config.option.dist == "load" else None
-
-
-def pytest_terminal_summary(terminalreporter):
-    """Print the kill matrix of the mutants if they were tested."""
-    mutants = sys.modules.get("test_mutants")
-    if mutants is not None and mutants.KILLED:
-        terminalreporter.section("wrong derivative rules and the checker that rejects them")
-        for line in mutants.kill_matrix():
-            terminalreporter.write_line(line)

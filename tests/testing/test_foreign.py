@@ -1,0 +1,40 @@
+"""Somebody's project, tested by the kit: green as it is, red with the cause for each fault.
+
+Continuous integration runs the same against the wheel, each in a pytest of its own.
+"""
+
+import importlib
+import sys
+
+import foreign
+import pytest
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Its tests, imported from a folder with a fault planted."""
+
+    def tests(fault=None):
+        foreign.planted(tmp_path, fault)
+        monkeypatch.syspath_prepend(tmp_path)
+        return importlib.import_module("test_project")
+
+    yield tests
+    for path in foreign.PROJECT.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+
+
+def test_it_passes_as_it_is(project):
+    tests = [f for name, f in vars(project()).items() if name.startswith("test_")]
+    assert len(tests) == 4
+    for test in tests:
+        test()
+
+
+@pytest.mark.parametrize("name", foreign.FAULTS)
+def test_a_fault_fails_and_is_named(project, name):
+    fault = foreign.FAULTS[name]
+    test = getattr(project(fault), f"test_{fault.test}")
+    with pytest.raises(AssertionError) as caught:
+        test()
+    assert fault.cause in str(caught.value)
