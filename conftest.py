@@ -62,13 +62,13 @@ def before_page(namespace):
 
 
 def after_page(namespace):
-    """Forget what a page has defined, its ops with ``@op(numpy=...)``, and the starter's files."""
+    """Forget what a page has defined, its ops with ``@op(numpy=...)``, and files beside it."""
     from tinygrad_mnist.autodiff.graph import NUMPY
 
     NUMPY.clear()
     NUMPY.update(OPS)
     namespace.clear()
-    for name in [name for name in sys.modules if name.startswith("my_")]:
+    for name in [name for name in sys.modules if name.startswith(("my_", "bell_"))]:
         del sys.modules[name]
 
 

@@ -115,7 +115,7 @@ PLUGIN = ["-p", "tinygrad_mnist.testing.plugin"]
 MUTATE = [*PLUGIN, "--mutate-gradients"]
 WEAK = """
 import numpy as np
-from my_op import bell
+from bell_op import bell
 from tinygrad_mnist import tensor
 
 def test_the_sign():
@@ -129,7 +129,7 @@ def test_the_sign():
 def weak(tmp_path):
     """A project whose only test looks at a sign."""
     foreign.planted(tmp_path)
-    (tmp_path / "test_project.py").write_text(WEAK)
+    (tmp_path / "test_bell.py").write_text(WEAK)
     return tmp_path
 
 
@@ -151,7 +151,7 @@ def test_the_plugin_does_nothing_unless_it_is_asked(weak):
 
 
 def test_after_a_failing_test_nothing_is_tried(weak):
-    (weak / "test_project.py").write_text(WEAK.replace("< 0", "> 0"))
+    (weak / "test_bell.py").write_text(WEAK.replace("< 0", "> 0"))
     said = foreign.tested(weak, *MUTATE)
     assert "No rule was tried: a test failed" in said
     assert "1 failed" in said

@@ -115,11 +115,12 @@ def assert_op(
             function, xs = _of(op, call, positions), [call.arguments[i] for i in positions]
             assert_gradients(function, *xs, order=order, rtol=rtol, atol=atol)
 
-    one_case = isinstance(strategy, Call)
-    failed = _failure(holds, strategy) if one_case else searched(holds, strategy)
+    if isinstance(strategy, Call):
+        label, failed = "Case", _failure(holds, strategy)
+    else:
+        label, failed = "Smallest case", searched(holds, strategy)
     if failed is not None:
         call, error = failed
-        label = "Case" if one_case else "Smallest case"
         where = shown(name, *_call(call))
         raise type(error)(f"{error}\n{label}: {where}") from error.__cause__
 
