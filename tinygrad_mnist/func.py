@@ -3,9 +3,9 @@
 ``func.grad(f)(x)`` calls `f` and returns what ``grad(f(x), x)`` would: the first differentiates a
 function, the second a result that is on the tape already.
 
-An argument may be a tensor, an array or a number, or a dict, list or tuple of those, also nested;
-its derivative has the same form. So the parameters of a model, as a dict, are an argument, and
-`functional_call` computes the model with them.
+An argument may be a tensor, an array or a number, or a dict, list or tuple of those, also nested
+(a list of numbers is not one array); its derivative has the same form. So the parameters of a
+model, as a dict, are an argument, and `functional_call` computes the model with them.
 
 The function is called on arguments of its own, and nobody's ``.grad`` is written. What comes out
 requires grad only if something of the caller's that requires grad led there, also from outside of
