@@ -149,20 +149,31 @@ def worked():
 
 page.given("g", "C")
 page.let("pulled", lambda b, v: np.sum(b * v))
-ROW = r"\sum_{i=1}^{C} g_i\, \frac{\partial \log p_i}{\partial z_j}"
-COLUMN = r"\sum_{j=1}^{C} \frac{\partial \log p_i}{\partial z_j}\, v_j"
+ROW = r"b_j = \sum_{i=1}^{C} g_i\, \frac{\partial \log p_i}{\partial z_j}"
+COLUMN = r"t_i = \sum_{j=1}^{C} \frac{\partial \log p_i}{\partial z_j}\, v_j"
+BACK_AGAIN = r"\frac{\partial}{\partial g_i} \sum_{j=1}^{C} b_j\, v_j"
 
 
-@page.define("C", code=lambda z, g: func.vjp(ops.log_softmax, z)[1](g)[0], lhs=f"b_j = {ROW}")
+def pull(z, g):
+    """The package's product of g with the Jacobian."""
+    return func.vjp(ops.log_softmax, z)[1](g)[0]
+
+
+def push(z, v):
+    """The package's product of the Jacobian with v."""
+    return func.jvp(ops.log_softmax, (z,), (v,))[1]
+
+
+@page.define("C", code=pull, lhs=ROW)
 def b(g, p, j, C):
     return g[j] - p[j] * total(lambda i: g[i], C)
 
 
-@page.define("C", code=lambda z, v: func.jvp(ops.log_softmax, (z,), (v,))[1], lhs=f"t_i = {COLUMN}")
+@page.define("C", code=push, lhs=COLUMN)
 def t(v, v_bar, i):
     return v[i] - v_bar
 
 
-@page.derivative("pulled", "g[i]", lhs=r"\frac{\partial}{\partial g_i} \sum_{j=1}^{C} b_j\, v_j")
+@page.derivative("pulled", "g[i]", lhs=BACK_AGAIN)
 def pushed(v, v_bar, i):
     return v[i] - v_bar

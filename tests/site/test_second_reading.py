@@ -262,6 +262,10 @@ def second(draw):
     yield "9.9", v @ H @ v, letters
     yield "9.10", H @ v, letters, "i"
     yield "9.11", slope(lambda z: (softmax(z) - y) @ v, z), letters, "i"
+    g, J = draw(3), slope(lambda z: np.log(softmax(z)), z)
+    yield "9.16", g @ J, letters | {"g": g}, "j"
+    yield "9.17", J @ v, letters, "i"
+    yield "9.18", slope(lambda g: (g @ J) @ v, g), letters, "i"
     w, h = draw(2), draw(2)
     letters = {"w": w, "h": h, "m": 2, r"\eta": 0.3}
     yield "9.13", slope(lambda w: np.sum(h * w**2) / 2, w), letters, "k"
