@@ -148,6 +148,7 @@ def worked():
 
 
 page.given("g", "C")
+page.let("weighted", lambda g, p: np.sum(g * log(p)))
 page.let("pulled", lambda b, v: np.sum(b * v))
 ROW = r"b_j = \sum_{i=1}^{C} g_i\, \frac{\partial \log p_i}{\partial z_j}"
 COLUMN = r"t_i = \sum_{j=1}^{C} \frac{\partial \log p_i}{\partial z_j}\, v_j"
@@ -164,12 +165,12 @@ def push(z, v):
     return func.jvp(ops.log_softmax, (z,), (v,))[1]
 
 
-@page.define("C", code=pull, lhs=ROW)
+@page.derivative("weighted", "z[j]", lhs=ROW, code=pull)
 def b(g, p, j, C):
     return g[j] - p[j] * total(lambda i: g[i], C)
 
 
-@page.define("C", code=push, lhs=COLUMN)
+@page.define("C", code=push, lhs=COLUMN, seen=True)
 def t(v, v_bar, i):
     return v[i] - v_bar
 
