@@ -101,8 +101,8 @@ median_slope(network("mse", normal))
 # %% [markdown]
 # ## Step 1: smaller weights
 #
-# 784 inputs times weights of size 1 add up to something large. Xavier's rule divides by the number
-# of inputs and outputs, so that the sum stays near 1. Biases begin at 0.
+# 784 inputs times weights of size 1 add up to something large. Xavier's rule gives the weights the
+# variance 2 / (inputs + outputs), so that the sum stays small. Biases begin at 0.
 
 
 # %%
@@ -212,7 +212,7 @@ axis.spines[["top", "right", "bottom"]].set_visible(False)
 # ### Exercise 1: how large is z?
 #
 # The standard deviation of a hidden unit's pre-activation is about
-# $\sqrt{n \,\mathrm{Var}(w)\, \mathrm{E}(x^2)}$. Write it as a function of the images, one a row,
+# $\sqrt{n \,\mathrm{Var}(w)\, \mathrm{E}(x^2)}$. Write it as a function of the images, one per row,
 # and of the variance of the weights.
 
 
