@@ -97,8 +97,7 @@ median_slope(network("mse", normal))
 # %% [markdown]
 # In the middle, a quarter of the gradient passes. In half of the cases here, less than a
 # four-hundredth does, and the weights of these units hardly move.
-
-# %% [markdown]
+#
 # ## Step 1: smaller weights
 #
 # 784 inputs times weights of size 1 add up to something large. Xavier's rule gives the weights the
