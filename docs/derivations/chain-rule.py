@@ -24,9 +24,10 @@ def c(a, u):
     return a + u
 
 
+# The loss of the small program: L is that of the vectors below.
 @page.define(code=lambda a, c: ops.mul(a, c))
 def L_(a, c):
-    return a * c  # the loss of the small program; L is that of the vectors below
+    return a * c
 
 
 @page.derivative("a", "u", lhs=r"a_u = \frac{\partial a}{\partial u}")
@@ -69,7 +70,10 @@ def y(W, x, i, n):
     return total(lambda j: x[j] ** 2 * W[j, i], n)
 
 
-@page.derivative("y[i]", "x[j]", lhs=r"J_{ij} = \frac{\partial y_i}{\partial x_j}")
+J_ij = r"J_{ij} = \frac{\partial y_i}{\partial x_j}"
+
+
+@page.derivative("y[i]", "x[j]", lhs=J_ij)
 def J(W, x, i, j):
     return 2 * W[j, i] * x[j]
 
