@@ -34,11 +34,11 @@ def diag(p):
 
 
 def outer(p):
-    """The product of a column and the same numbers as a row."""
+    """The product of a row, as a column, with the row: all products of two entries."""
     if not isinstance(p, Tex):
         return np.outer(p, p)
     if p.name:
-        return Tex(rf"{p}\; {p.T}", PRODUCT)
+        return Tex(rf"{p.T}\; {p}", PRODUCT)
     column = p.latex.replace(" & ", r" \\ ")
     return Tex(f"{column} {p}", PRODUCT)
 
