@@ -17,8 +17,8 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?")
 ENTRIES, MATRICES = r"\odot", "@"
 
 
-class Row:
-    """A vector, transposed: behind another it makes the matrix of all products."""
+class Column:
+    """A vector, transposed: before another it makes the matrix of all products."""
 
     def __init__(self, vector):
         self.vector = vector
@@ -86,7 +86,7 @@ class Reader:
             elif token == "^":
                 value = value ** self.exponent()
             else:
-                value = Row(value) if value.ndim == 1 else value.T
+                value = Column(value) if value.ndim == 1 else value.T
         return value
 
     def exponent(self):
@@ -151,7 +151,7 @@ class Reader:
         sizes = tuple(Reader(n, self.names, self.first).all() for n in shape.split(r" \times "))
         value = self.sum()
         self.expect("}")
-        found = value.vector.shape if isinstance(value, Row) else value.shape
+        found = value.vector.shape if isinstance(value, Column) else value.shape
         assert found == sizes, f"{shape} is {sizes}, not {found}"
         return value
 
@@ -207,12 +207,12 @@ ATOMS = {
 
 
 def is_array(value):
-    return isinstance(value, Row) or np.ndim(value) > 0
+    return isinstance(value, Column) or np.ndim(value) > 0
 
 
 def times(left, right, sign):
-    if isinstance(right, Row):
-        return np.outer(left, right.vector)
+    if isinstance(left, Column):
+        return np.outer(left.vector, right)
     if sign == MATRICES:
         return left @ right
     return left * right

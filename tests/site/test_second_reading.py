@@ -70,13 +70,13 @@ def chain_rule(draw):
     yield "1.8", letters["da"], letters
     yield "1.9", slope(lambda u: u * v * (u * v + u), u), letters
     yield "1.10", slope(lambda v: u * v * (u * v + u), v), letters
-    W, x, dy = draw(2, 3), draw(3), draw(2)
-    J = slope(lambda x: W @ x**2, x)
+    W, x, dy = draw(3, 2), draw(3), draw(2)
+    J = slope(lambda x: x**2 @ W, x)
     letters = {"W": W, "x": x, "J": J, "dy": dy, "n": 3, "m": 2}
-    yield "1.11", W @ x**2, letters, "i"
+    yield "1.11", x**2 @ W, letters, "i"
     yield "1.12", J, letters, "ij"
-    yield "1.13", slope(lambda x: dy @ (W @ x**2), x), letters, "j"
-    yield "1.14", slope(lambda x: dy @ (W @ x**2), x), letters
+    yield "1.13", slope(lambda x: dy @ (x**2 @ W), x), letters, "j"
+    yield "1.14", slope(lambda x: dy @ (x**2 @ W), x), letters
 
 
 def linear(draw):
