@@ -38,7 +38,7 @@ class Running(nn.Module):
     def forward(self, x):
         if self.training:
             with no_grad():
-                self.mean.data += 0.1 * (np.asarray(x).mean(axis=0) - self.mean.data)
+                self.mean += 0.1 * (x.mean(axis=0) - self.mean)
                 self.seen.data += 1
         return self.last(x - self.mean)
 
@@ -97,9 +97,12 @@ class Counting(optim.Optimizer):
     def __init__(self, params, lr=0.01):
         super().__init__(params, {"lr": lr, "steps": 0})
 
-    def update(self, p, g, group, state):
-        if p is group["params"][0]:
+    def step(self, closure=None):
+        for group in self.param_groups:
             group["steps"] += 1
+        return super().step(closure)
+
+    def update(self, p, g, group, state):
         p.data -= group["lr"] / group["steps"] ** 0.5 * g
 
 
