@@ -28,14 +28,19 @@ def files_in(folder):
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def failed_tests(folder):
-    """The names of those that fail, of at least seven, in a process of their own."""
+def tested(folder, *options):
+    """What pytest prints in a process of its own."""
     alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
-    told = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", folder]
-    done = subprocess.run(told, env=alone, capture_output=True, text=True, check=False)
-    counts = [int(n) for n in re.findall(r"(\d+) (?:passed|failed)", done.stdout)]
-    assert sum(counts) >= 7, done.stdout
-    return set(re.findall(r"^FAILED .*::test_(\w+)", done.stdout, re.MULTILINE))
+    told = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, folder]
+    return subprocess.run(told, env=alone, capture_output=True, text=True, check=False).stdout
+
+
+def failed_tests(folder):
+    """The names of those that fail, of at least seven."""
+    printed = tested(folder)
+    counts = [int(n) for n in re.findall(r"(\d+) (?:passed|failed)", printed)]
+    assert sum(counts) >= 7, printed
+    return set(re.findall(r"^FAILED .*::test_(\w+)", printed, re.MULTILINE))
 
 
 # Change -> the tests that find it: in each set, all changes at once.
@@ -75,6 +80,15 @@ def test_its_tests_pass_as_they_are_and_find_each_mistake(mistakes):
     found = failed_tests("mine")
     assert expected <= found
     assert bool(found) == bool(expected)
+
+
+@pytest.mark.slow
+def test_its_workflow_finds_that_every_wrong_rule_is_noticed():
+    starter.write_starting_point(Path("mine"))
+    (run,) = re.findall(r"run: pytest (.*)", Path("mine/.github/workflows/tests.yml").read_text())
+    printed = tested("mine", *run.split())
+    assert re.search(r"^swish +arg 0 ", printed, re.MULTILINE)
+    assert "7 of 7 wrong rules noticed: 100 %" in printed
 
 
 def test_the_commands_of_its_readme_run_from_new_to_export(command, monkeypatch):
