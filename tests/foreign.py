@@ -66,50 +66,50 @@ INSTEAD = """
 NOISE = "        x = x + np.random.normal(size=x.shape)\n"
 FAULTS = {
     "wrong sign": Fault(
-        "my_op.py", "-2 * g * (x", "2 * g * (x", "the_op", "the sign is wrong",
+        "bell_op.py", "-2 * g * (x", "2 * g * (x", "the_op", "the sign is wrong",
     ),
     "cotangent forgotten": Fault(
-        "my_op.py", "-2 * g * (x", "-2 * (x", "the_op", "the rule forgot the cotangent g",
+        "bell_op.py", "-2 * g * (x", "-2 * (x", "the_op", "the rule forgot the cotangent g",
     ),
     "broadcasting undone by hand": Fault(
-        "my_op.py", RULE, SUMMED, "the_op",
+        "bell_op.py", RULE, SUMMED, "the_op",
         "the rule sums over axis 0 by itself",
     ),
     "stash": Fault(
-        "my_op.py", FORWARD + HEAD + RULE, STASH + HEAD + RULE.replace("* out", "* bell.kept"),
+        "bell_op.py", FORWARD + HEAD + RULE, STASH + HEAD + RULE.replace("* out", "* bell.kept"),
         "the_op", "reads what its forward function stored",
     ),
     "writes its input": Fault(
-        "my_op.py", FORWARD, "    x -= mean\n    return np.exp(-(x**2))\n", "the_op",
+        "bell_op.py", FORWARD, "    x -= mean\n    return np.exp(-(x**2))\n", "the_op",
         "x += ... or x[...] = ... in place of x = x + ...",
     ),
     "writes its cotangent": Fault(
-        "my_op.py", "\nbell.vjp(\n" + RULE, WRITES, "the_op",
+        "bell_op.py", "\nbell.vjp(\n" + RULE, WRITES, "the_op",
         "A derivative rule of bell writes into the cotangent g",
     ),
     "leaks the batch": Fault(
-        "my_layers.py", ".mean(axis=-1)\n", ".mean(axis=-1) + x.mean()\n", "prototypes",
+        "bell_layers.py", ".mean(axis=-1)\n", ".mean(axis=-1) + x.mean()\n", "prototypes",
         "a mean or a maximum over axis 0",
     ),
     "unregistered buffer": Fault(
-        "my_layers.py", 'self.register_buffer("mean", np.zeros(features, np.float32))',
+        "bell_layers.py", 'self.register_buffer("mean", np.zeros(features, np.float32))',
         "self.mean = np.zeros(features, np.float32)", "centred",
         "Make it a buffer",
     ),
     "remembers by id": Fault(
-        "my_optimizer.py", INSTEAD, BY_ID, "the_optimizer",
+        "bell_optimizer.py", INSTEAD, BY_ID, "the_optimizer",
         "velocity is keyed by id(p), which another process does not know",
     ),
     "float64": Fault(
-        "my_op.py", "    return np.exp(", "    return np.float64(1) * np.exp(", "the_op",
+        "bell_op.py", "    return np.exp(", "    return np.float64(1) * np.exp(", "the_op",
         "a float64 array or np.float64 number inside",
     ),
     "random in evaluation": Fault(
-        "my_layers.py", "        rows = x", NOISE + "        rows = x",
+        "bell_layers.py", "        rows = x", NOISE + "        rows = x",
         "prototypes", "random numbers are drawn",
     ),
     "wrong second derivative": Fault(
-        "my_op.py", "\nbell.vjp(\n" + RULE, TWICE, "the_op",
+        "bell_op.py", "\nbell.vjp(\n" + RULE, TWICE, "the_op",
         "in the rule of twice for argument 0: a factor",
     ),
 }  # fmt: skip
@@ -147,7 +147,7 @@ def main():
             assert "4 passed" in said, said
             assert "wrong rules noticed: 100 %" in said, said
         else:
-            assert f"FAILED test_project.py::test_{fault.test}" in said, said
+            assert f"FAILED test_bell.py::test_{fault.test}" in said, said
             assert fault.cause in said, said
         sys.stdout.write(f"{name}: {'passes' if fault is None else fault.cause}\n")
 

@@ -3,9 +3,9 @@
 ``func.grad(f)(x)`` calls `f` and returns what ``grad(f(x), x)`` would: the first differentiates a
 function, the second a result that is on the tape already.
 
-An argument may be a tensor, an array or a number, or a dict, list or tuple of those, also nested;
-its derivative has the same form. So the parameters of a model, as a dict, are an argument, and
-`functional_call` computes the model with them.
+An argument may be a tensor, an array or a number, or a dict, list or tuple of those, also nested
+(a list of numbers is not one array); its derivative has the same form. So the parameters of a
+model, as a dict, are an argument, and `functional_call` computes the model with them.
 
 The function is called on arguments of its own, and nobody's ``.grad`` is written. What comes out
 requires grad only if something of the caller's that requires grad led there, also from outside of
@@ -295,7 +295,7 @@ def jvp(
         )
     tangents = _mapped(partial(_fitting, "its primal"), "tangents", primals, tangents)
     output, pull = vjp(func, *primals)
-    _, push = vjp(pull, _mapped(_zeros, "", output))
+    _, push = vjp(pull, _mapped(_any_cotangent, "", output))
     (tangent_out,) = push(tangents)
     return output, tangent_out
 
@@ -440,7 +440,7 @@ class _Call:
         self.given = tuple([args[n] for n in positions])
         self.several = isinstance(argnums, tuple)
         self.arguments: list[Tensor] = []
-        self.run, self.tracking, self.aux = _Run(), mode.recording, None
+        self.run, self.aux = _Run(), None
         try:
             with Recording(True):
                 for n in positions:
@@ -460,25 +460,27 @@ class _Call:
                 f"{where} is {t.dtype}, and only floats have derivatives. Make it from floats, "
                 "such as 1.0 in place of 1, or leave it out of argnums."
             )
-        if self.tracking and t.requires_grad:
-            self.arguments.append(_argument(t, run=self.run))
-        else:
-            t = t.detach()
-            self.arguments.append(wrap(t.data, _argument, (t,), (t.data,), {"run": self.run}))
-        return self.arguments[-1]
+        if t.requires_grad:
+            inner = _argument(t, run=self.run)
+        else:  # an op records no constant, but here a tape starts at it
+            inner = wrap(t.data, _argument, (t,), (t.data,), {"run": self.run})
+        self.arguments.append(inner)
+        return inner
 
     def pull(self, starts: Iterable[tuple[Tensor, Any]]) -> Any:
         """The gradients of the arguments, in their form, given outputs and their cotangents."""
         live = [(y, g) for y, g in starts if y.requires_grad]
         found: Iterable[Tensor | None] = [None] * len(self.arguments)
-        if live and self.arguments:
+        if live:
             ys, gs = zip(*live, strict=True)
-            again = mode.recording and any(map(_tracked, ys + gs))
+            again = any(map(_tracked, ys + gs))
             found = autodiff.grad(
                 ys, self.arguments, gs, True, create_graph=again, allow_unused=True
             )
         pairs = zip(self.arguments, found, strict=True)
-        gradients = (_zeros("", x) if g is None else _for_caller("", g) for x, g in pairs)
+        gradients = (
+            Tensor(np.zeros_like(x.data)) if g is None else _for_caller("", g) for x, g in pairs
+        )
         trees = _mapped(lambda *_: next(gradients), "", self.given)
         return trees if self.several else trees[0]
 
@@ -496,8 +498,8 @@ class _Call:
 
 
 def _tracked(t: Tensor) -> bool:
-    """Whether t is on the tape of the caller, or of a transform that is still running."""
-    waiting: list[Any] = [t]
+    """Whether the caller records, and t is on its tape, or that of a transform still running."""
+    waiting: list[Any] = [t] if mode.recording else []
     met: set[Tensor] = set()
     while waiting:
         y = waiting.pop()
@@ -511,9 +513,8 @@ def _tracked(t: Tensor) -> bool:
 
 def _for_caller(_: str, t: Any) -> Any:
     """Cut a tensor off from a tape that only the transform knows."""
-    if not isinstance(t, Tensor) or not t.requires_grad or (mode.recording and _tracked(t)):
-        return t
-    return t.detach()
+    local = isinstance(t, Tensor) and t.requires_grad and not _tracked(t)
+    return t.detach() if local else t
 
 
 # ---------------------------------------------------------------- what may be given and returned
@@ -550,8 +551,9 @@ def _fitting(whose: str, where: str, like: Any, given: Any) -> Tensor:
     return t
 
 
-def _zeros(_: str, t: Tensor) -> Tensor:
-    return Tensor(np.zeros_like(t.data))
+def _any_cotangent(_: str, y: Tensor) -> Array:
+    """One of floats; it is not looked at if y consists of class numbers and the like."""
+    return np.zeros(y.shape, y.dtype if y.dtype.kind == "f" else np.float32)
 
 
 def _positions(argnums: Any, count: int, name: str) -> list[int]:

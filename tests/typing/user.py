@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_mnist import Tensor, grad, nn, no_grad, optim, tensor
+from tinygrad_mnist import Tensor, func, grad, nn, no_grad, optim, tensor
 from tinygrad_mnist.autodiff import gradcheck, op
 from tinygrad_mnist.nn import functional as F
 
@@ -118,3 +118,17 @@ w.grad = None
 weights: dict[str, Tensor] = net.state_dict()
 net.load_state_dict({name: value.numpy().copy() for name, value in weights.items()})
 assert gradcheck(cube, [w])
+
+
+def energy(parameters: dict[str, Tensor], x: Tensor, *, scale: float = 1.0) -> Tensor:
+    return func.functional_call(net, parameters, x).sum() * scale
+
+
+fixed = {name: p.detach() for name, p in net.named_parameters()}
+steepest: dict[str, Tensor] = func.grad(energy)(fixed, x, scale=2.0)
+(by_weight, by_image), reached_energy = func.grad_and_value(energy, (0, 1))(fixed, x)
+second: Tensor = func.hessian(lambda t: (t**3).sum())(np.ones(2)) + func.jacrev(cube)(w)
+output, pull = func.vjp(cube, w)
+pulled: tuple[Tensor, ...] = pull(np.ones(2))
+value, moved = func.jvp(func.grad(energy), (fixed, x), (fixed, np.zeros((3, 4))))
+named: Tensor = func.functional_call(net, {"head.bias": [1.0, 2.0]}, (x,), strict=False)

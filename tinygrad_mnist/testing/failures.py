@@ -12,9 +12,13 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
+CAUSE = "\nLikely cause: "
+"""Between what was seen and why, here and in what `gradcheck` says."""
+
+
 def fail(seen: str, cause: str) -> NoReturn:
     """Raise an AssertionError that says what was seen and the likely cause."""
-    raise AssertionError(f"{seen}\nLikely cause: {cause}.")
+    raise AssertionError(f"{seen}{CAUSE}{cause}.")
 
 
 @contextmanager

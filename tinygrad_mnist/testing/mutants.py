@@ -141,7 +141,7 @@ def _result(rule: Rule, args: tuple[Any, ...], params: dict[str, Any], kind: str
     """What a rule makes of arrays, as bytes; a stash reads what was there at another place."""
     g, *rest = args
     if kind == "stash":
-        rest = [x * 1.01 + 0.02 * j if x.dtype.kind == "f" else x for j, x in enumerate(rest, 1)]
+        rest = [x * 1.001 + 0.001 * j if x.dtype.kind == "f" else x for j, x in enumerate(rest, 1)]
     try:
         with np.errstate(all="ignore"):
             found = np.asarray(rule(g, *rest, **params))
@@ -187,7 +187,7 @@ def survivors(op: Op, test: Callable[[], object], own: Iterable[Mutant] = ()) ->
     ...     print(survivor)
     square, rule of argument 0, stash: no test fails
     """
-    return list(surviving(op, watched(op, test), _fails(test), own))
+    return list(surviving(op, watched(op, test), fails(test), own))
 
 
 def watched(op: Op, test: Callable[[], object]) -> Seen:
@@ -196,43 +196,50 @@ def watched(op: Op, test: Callable[[], object]) -> Seen:
     with planted(op, seen.watch):
         try:
             test()
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
             raise AssertionError(f"The test of {op.name} fails as the op is: {error}") from error
     return seen
 
 
 def surviving(
-    op: Op, seen: Seen, fails: Callable[[], bool], own: Iterable[Mutant] = ()
+    op: Op, seen: Seen, noticed: Callable[[], bool], own: Iterable[Mutant] = ()
 ) -> Iterator[Survivor]:
     """The wrong rules with which nothing fails."""
-    for i, kind, alive in tried(op, seen, fails, own):
+    for i, kind, alive in tried(op, seen, noticed, own):
         if alive:
             why = "no test fails" if i in seen.calls else "no test calls this rule"
             yield Survivor(op.name, i, kind, why)
 
 
 def tried(
-    op: Op, seen: Seen, fails: Callable[[], bool], own: Iterable[Mutant] = ()
+    op: Op, seen: Seen, noticed: Callable[[], bool], own: Iterable[Mutant] = ()
 ) -> Iterator[tuple[int, str, bool]]:
     """Every mutant that could be noticed, and whether it survived."""
     count = max(seen.count, len(op.rules))
-    rules = op.rules_for(count)
-    for i, kind, wrong in [*mutants(op, count), *own]:
+    as_it_is = copy(op)
+    rules = as_it_is.rules_for(count)
+    for i, kind, wrong in [*mutants(as_it_is, count), *own]:
         right = rules[i]
         assert right is not None
         if kind in MAY_BE_RIGHT and not seen.differ(i, right, wrong, kind):
             continue
         with mutated(op, i, wrong):
-            yield i, kind, not fails()
+            yield i, kind, not noticed()
 
 
-def _fails(test: Callable[[], object]) -> Callable[[], bool]:
-    def fails() -> bool:
+def fails(test: Callable[[], object]) -> Callable[[], bool]:
+    """Whether a test fails, as a function to be asked once for each mutant."""
+
+    def noticed() -> bool:
         try:
             with unshrunk():
                 test()
-        except Exception:  # noqa: BLE001  whatever it raises, it noticed
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:  # noqa: BLE001  whatever it raises, as pytest.fail does, it noticed
             return True
         return False
 
-    return fails
+    return noticed

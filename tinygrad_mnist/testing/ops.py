@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tinygrad_mnist.autodiff import Op, Tensor, gradcheck, gradgradcheck
 from tinygrad_mnist.autodiff.causes import calls_behind
-from tinygrad_mnist.testing.failures import differs, fail, not_writing, read_only, shown
+from tinygrad_mnist.autodiff.variable import plain
+from tinygrad_mnist.testing.failures import CAUSE, differs, fail, not_writing, read_only, shown
 from tinygrad_mnist.testing.strategies import Call
 
 if TYPE_CHECKING:
@@ -106,23 +107,22 @@ def assert_op(
     """
     name = op.name if isinstance(op, Op) else getattr(op, "__name__", "the function")
 
-    def holds(given_: Any) -> None:
-        call = _call(given_)
-        try:
-            _check_value(op, name, call, reference)
-            _check_dtypes(op, name, call)
-            if positions := _floats(call):
-                xs = [call.arguments[i] for i in positions]
-                assert_gradients(_of_floats(op, call), *xs, order=order, rtol=rtol, atol=atol)
-        except AssertionError as error:
-            where = shown(name, call.arguments, call.params)
-            label = "Case" if isinstance(strategy, Call) else "Smallest case"
-            raise type(error)(f"{error}\n{label}: {where}") from error.__cause__
+    def holds(drawn: Any) -> None:
+        call = _call(drawn)
+        _check_value(op, name, call, reference)
+        _check_dtypes(op, name, call)
+        if positions := _differentiated(op, call):
+            function, xs = _of(op, call, positions), [call.arguments[i] for i in positions]
+            assert_gradients(function, *xs, order=order, rtol=rtol, atol=atol)
 
     if isinstance(strategy, Call):
-        holds(strategy)
+        label, failed = "Case", _failure(holds, strategy)
     else:
-        searched(holds, strategy)
+        label, failed = "Smallest case", searched(holds, strategy)
+    if failed is not None:
+        call, error = failed
+        where = shown(name, *_call(call))
+        raise type(error)(f"{error}\n{label}: {where}") from error.__cause__
 
 
 UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -139,12 +139,55 @@ def unshrunk() -> Iterator[None]:
         _phases.reset(token)
 
 
-def searched(holds: Callable[[Any], None], strategy: st.SearchStrategy[Any]) -> None:
-    """Let Hypothesis look for the smallest case for which `holds` raises."""
+class Found(Exception):
+    """A case that fails: what the search looks for."""
+
+
+def searched(
+    holds: Callable[[Any], None], strategy: st.SearchStrategy[Any]
+) -> tuple[Any, AssertionError] | None:
+    """The smallest case for which `holds` raises, as Hypothesis finds it, and the error.
+
+    The smallest case may have several explanations: at x = -1, the input for the output is a wrong
+    sign. So the cause is that of the case with the most different numbers.
+    """
+    failures: list[tuple[Any, AssertionError]] = []
+
+    def look(drawn: Any) -> None:
+        if (failed := _failure(holds, drawn)) is not None:
+            failures.append(failed)
+            raise Found
+
     how = settings(deadline=None, report_multiple_bugs=False)
     if phases := _phases.get():
         how = settings(how, phases=phases)
-    how(given(strategy)(lambda drawn: holds(drawn)))()
+    try:
+        how(given(strategy)(lambda drawn: look(drawn)))()
+    except Found:
+        smallest, error = failures[-1]
+        seen = str(error).partition(CAUSE)[0]
+        alike = [f for f in failures if _kind(f[1]) == _kind(error)]
+        _, richest = max(alike, key=lambda failed: _richness(_call(failed[0])))
+        cause = str(richest).partition(CAUSE)[2]
+        return smallest, type(error)(f"{seen}{CAUSE}{cause}" if cause else seen)
+    return None
+
+
+def _failure(holds: Callable[[Any], None], drawn: Any) -> tuple[Any, AssertionError] | None:
+    try:
+        holds(drawn)
+    except AssertionError as error:
+        return drawn, error
+    return None
+
+
+def _kind(error: AssertionError) -> tuple[type, str]:
+    """What was seen, in its first words."""
+    return type(error), str(error)[:12]
+
+
+def _richness(call: Call) -> int:
+    return sum(np.unique(call.arguments[i]).size for i in _floats(call))
 
 
 def _call(drawn: Any) -> Call:
@@ -154,17 +197,21 @@ def _call(drawn: Any) -> Call:
 
 
 def _floats(call: Call) -> list[int]:
-    """Positions of the arguments that are differentiated."""
-    return [i for i, x in enumerate(call.arguments) if _is_array_of_floats(x)]
+    """Positions of the arguments that are floats."""
+    return [
+        i
+        for i, x in enumerate(call.arguments)
+        if isinstance(x, np.ndarray | np.floating | float) and np.asarray(x).dtype.kind == "f"
+    ]
 
 
-def _is_array_of_floats(x: Any) -> bool:
-    return isinstance(x, np.ndarray | np.floating | float) and np.asarray(x).dtype.kind == "f"
+def _differentiated(op: Callable[..., Any], call: Call) -> list[int]:
+    """Positions of the floats that have a derivative."""
+    return [i for i in _floats(call) if not isinstance(op, Op) or op.differentiates(i)]
 
 
-def _of_floats(op: Callable[..., Any], call: Call) -> Callable[..., Tensor]:
-    """The op as a function of the arguments that are differentiated."""
-    positions = _floats(call)
+def _of(op: Callable[..., Any], call: Call, positions: list[int]) -> Callable[..., Tensor]:
+    """The op as a function of some of its arguments."""
 
     def function(*xs: Tensor) -> Tensor:
         arguments = list(call.arguments)
@@ -179,19 +226,21 @@ def _check_value(
     op: Callable[..., Any], name: str, call: Call, reference: Callable[..., Any] | None
 ) -> None:
     given_ = [read_only(x) for x in call.arguments]
+    if not isinstance(op, Op):
+        given_ = [Tensor(x) if isinstance(x, np.ndarray) else x for x in given_]
     with not_writing(name):
         out = op(*given_, **call.params)
         again = op(*given_, **call.params)
-    if isinstance(out, Tensor):
+    if isinstance(op, Op) and isinstance(out, Tensor):
         fail(
-            f"Given arrays, {name} returned a tensor, so its derivative cannot be read on arrays",
-            "a tensor is made or kept inside",
+            f"Given arrays, {name} returned a tensor, so a rule that calls it cannot run on arrays",
+            "a tensor is made inside",
         )
-    if differs(out, again):
+    if differs(plain(out), plain(again)):
         fail(f"Two runs of {name} differ", "it draws random numbers, or remembers the first run")
     if reference is not None:
         expected = np.asarray(reference(*call.arguments, **call.params))
-        found = np.asarray(out)
+        found = np.asarray(plain(out))
         if found.shape != expected.shape:
             fail(
                 f"{name} returned shape {found.shape}, the reference {expected.shape}",
@@ -208,16 +257,18 @@ def _check_value(
 def _check_dtypes(op: Callable[..., Any], name: str, call: Call) -> None:
     """Given float32, everything stays float32: the result, and what each rule returns."""
     positions = _floats(call)
+    if not positions:
+        return
     leaves = [Tensor(np.asarray(call.arguments[i], np.float32), True) for i in positions]
     with np.errstate(all="ignore"):
-        out = _of_floats(op, call)(*leaves)
+        out = _of(op, call, positions)(*leaves)
     wide = "a float64 array or np.float64 number inside, as np.sqrt(2) or np.array(0.5) is one"
-    if leaves and out.dtype == np.float64 and call.params.get("dtype") != np.float64:
+    if out.dtype == np.float64 and call.params.get("dtype") != np.float64:
         fail(f"Given float32, {name} returns float64", wide)
     for behind in calls_behind(out):
         for i, x in enumerate(behind.arrays):
-            mine = x.dtype == np.float32 and behind.op.differentiates(i)
-            if mine and behind.out.dtype == np.float32:
+            mine = isinstance(x, np.ndarray) and x.dtype == np.float32
+            if mine and behind.op.differentiates(i) and behind.out.dtype == np.float32:
                 g = behind.g.astype(np.float32)
                 if behind.raw(i, g=g).dtype == np.float64:
                     rule = f"the rule of {behind.op.name} for argument {i}"

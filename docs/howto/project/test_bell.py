@@ -1,9 +1,9 @@
 """Every derivative is right, and nothing is forgotten or leaked."""
 
 import numpy as np
-from my_layers import Centred, Prototypes
-from my_op import bell
-from my_optimizer import Inertia
+from bell_layers import Centred, Prototypes
+from bell_op import bell
+from bell_optimizer import Inertia
 
 from tinygrad_mnist.testing import (
     assert_module,

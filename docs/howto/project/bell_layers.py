@@ -1,7 +1,7 @@
 """Two layers: one compares with prototypes by the op, the other centres its input."""
 
 import numpy as np
-from my_op import bell
+from bell_op import bell
 
 from tinygrad_mnist import nn, no_grad
 
