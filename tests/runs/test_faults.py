@@ -1,6 +1,5 @@
 """Full disks, killed processes, signals, pipes, locks: files are whole or absent, none is lost."""
 
-import errno
 import json
 import os
 import random
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faults import PowerCut, failing
 
 from tinygrad_mnist import files
 from tinygrad_mnist.cli.stop import StopOnSignal
@@ -79,74 +79,6 @@ def files_of(name):
 # ---------------------------------------------------------------- whole or not at all
 
 
-class PowerCut(BaseException):
-    """Nothing runs after this, not even what would clear away."""
-
-
-class Faulty:
-    """A file whose writing, flushing and closing may fail."""
-
-    def __init__(self, file, fails):
-        self.file, self.fails = file, fails
-
-    def __getattr__(self, name):
-        return getattr(self.file, name)
-
-    def write(self, content):
-        self.fails()
-        return self.file.write(content)
-
-    def flush(self):
-        self.fails()
-        self.file.flush()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.file.close()
-        self.fails()
-
-
-@contextmanager
-def failing(call, for_good=False):
-    """Let a call of the operating system, counted from 0, fail with "disk full".
-
-    If it is for good, that one and all later ones fail, and nothing runs after that.
-    """
-    calls = []
-
-    def fails():
-        calls.append(len(calls))
-        if for_good and len(calls) > call:
-            raise PowerCut
-        if len(calls) == call + 1:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def guarded(function):
-        def called(*args, **how):
-            fails()
-            return function(*args, **how)
-
-        return called
-
-    opened = Path.open
-
-    def faulty(path, mode="r"):
-        if not set(mode) & set("wx"):
-            return opened(path, mode)
-        fails()
-        return Faulty(opened(path, mode), fails)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "open", faulty)
-        for function in ("replace", "unlink"):
-            patch.setattr(Path, function, guarded(getattr(Path, function)))
-        for function in ("fsync", "open"):
-            patch.setattr(os, function, guarded(getattr(os, function)))
-        yield calls
-
-
 def pieces(file):
     for piece in (b"new ", b"content ", b"in pieces"):
         file.write(piece)
@@ -155,7 +87,7 @@ def pieces(file):
 @pytest.mark.parametrize("for_good", [False, True], ids=["disk full", "power cut"])
 @pytest.mark.parametrize("before", [b"old", None])
 def test_whatever_call_fails_the_old_or_the_new_file_is_there(tmp_path, before, for_good):
-    path, outcomes = tmp_path / "run" / "file", []
+    path, outcomes = tmp_path / "run" / "metrics.json", []
     path.parent.mkdir()
     for call in range(100):
         if before is None:
@@ -171,7 +103,7 @@ def test_whatever_call_fails_the_old_or_the_new_file_is_there(tmp_path, before, 
             with folder.locked(path.parent):
                 pass
         left = {found.name for found in path.parent.iterdir()}
-        assert left <= {"file"}, "something unfinished is left"
+        assert left <= {"metrics.json"}, "something unfinished is left"
     assert call > 7
     assert set(outcomes) == {before, b"new content in pieces"}
 
@@ -200,13 +132,26 @@ def test_a_disk_that_is_full_is_named(tmp_path):
         files.write(tmp_path / "file", pieces)
 
 
-def test_a_file_keeps_its_permissions_to_the_umask_and_links_keep_pointing(tmp_path):
+def mode_of(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o400])
+def test_a_file_that_is_replaced_keeps_its_mode_and_shows_nothing_before(tmp_path, mode):
+    path, modes = tmp_path / "file", []
+    path.write_text("old")
+    path.chmod(mode)
+    files.write(path, lambda file: modes.append(mode_of(Path(file.name))))
+    assert [*modes, mode_of(path)] == [mode, mode]
+
+
+def test_a_new_file_has_its_permissions_from_the_umask_and_links_keep_pointing(tmp_path):
     before = os.umask(0o027)
     try:
         files.write(tmp_path / "file", "text")
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+    assert mode_of(tmp_path / "file") == 0o640
     (tmp_path / "link").symlink_to("file")
     files.write(tmp_path / "link", "new")
     assert (tmp_path / "link").is_symlink()
@@ -219,11 +164,15 @@ def test_what_a_killed_process_left_unfinished_is_cleared_away_and_nothing_else(
         tmp_path / ".checkpoint.npz.123.unfinished",
         tmp_path / "figures/.a.png.123.unfinished",
     ]
-    kept = [tmp_path / "unfinished", tmp_path / ".hidden"]
+    (tmp_path / "deep").mkdir()
+    others = ["unfinished", ".hidden", ".notes.txt.5.unfinished", ".config.toml.unfinished"]
+    others += [".a.png.123.unfinished", "deep/.checkpoint.npz.123.unfinished"]
+    kept = [tmp_path / name for name in others]
     for path in stale + kept:
         path.write_text("")
     with folder.locked(tmp_path):
-        assert [path.exists() for path in stale + kept] == [False, False, True, True]
+        assert not any(path.exists() for path in stale)
+        assert all(path.exists() for path in kept)
 
 
 # ---------------------------------------------------------------- places that cannot be written to
@@ -444,13 +393,10 @@ def test_a_second_trainer_is_refused_and_the_first_not_disturbed(command):
     process = begin(STUCK, *TINY, "epochs=1", "--out", "run")
     assert process.stdout.readline() == "stuck\n"
     before = files_of("run")
-    for arguments in ([*TINY, "--out", "run"], ["train", "--resume", "run"]):
-        code, out, err = command(*arguments)
-        assert (code, out) == (2, "")
-        assert err == (
-            f"error: run: process {process.pid} is training there. "
-            "Wait until it ends, or choose another folder.\n"
-        )
+    said = f"process {process.pid} is training there. Wait until it ends, or choose another folder"
+    assert command("train", "--resume", "run") == (2, "", f"error: run: {said}.\n")
+    said = "not empty. Nothing is overwritten: choose another --out, or go on with --resume"
+    assert command(*TINY, "--out", "run") == (2, "", f"error: run: {said}.\n")
     assert files_of("run") == before
     process.kill()
     process.communicate()

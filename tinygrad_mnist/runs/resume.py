@@ -7,10 +7,19 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist.data import DataError
+from tinygrad_mnist.data.errors import printable
 from tinygrad_mnist.runs import checkpoint
 from tinygrad_mnist.runs.about import About
+from tinygrad_mnist.runs.entries import (
+    CONFIG,
+    LOCK,
+    NEWEST,
+    PREVIOUS,
+    RunFolderError,
+    unfinished,
+)
 from tinygrad_mnist.runs.environment import differences, environment
-from tinygrad_mnist.runs.folder import RunFolderError, locked
+from tinygrad_mnist.runs.folder import locked
 from tinygrad_mnist.runs.job import NOTHING_OWN, Own, Run
 from tinygrad_mnist.runs.sets import MNIST, Sets, fingerprint, found_again, own_sets, training_set
 from tinygrad_mnist.training.build import build_training
@@ -62,6 +71,7 @@ def resumed_run(
     """
     if not folder.is_dir():
         raise RunFolderError(f"{folder}: there is no such run folder.")
+    _refuse_others(folder)
     with locked(folder):
         saved, path, notice = checkpoint.load(folder)
         named = _named(saved.recipe, **own._asdict())
@@ -79,6 +89,21 @@ def resumed_run(
         changed = about.changed_code(**own._asdict())
         run.notices = (*_notices(run, notice, saved.environment), *changed)
         yield run
+
+
+def _refuse_others(folder: Path) -> None:
+    """Refuse a folder that is not a run of ours, before anything is written to it.
+
+    A run has a sound checkpoint. It has a ``config.toml`` too, or was killed before that was
+    written, when there was nothing else.
+    """
+    checkpoint.load(folder)
+    known = {folder / LOCK, folder / NEWEST, folder / PREVIOUS, *unfinished(folder)}
+    if not (folder / CONFIG).exists() and (others := set(folder.iterdir()) - known):
+        raise RunFolderError(
+            f"{folder}: not a run folder: there is no {CONFIG} in it, but "
+            f"{printable(min(others).name)!r}. Move the checkpoint to a folder of its own."
+        )
 
 
 def _notices(run: Run, notice: str, then: Mapping[str, Any]) -> Iterator[str]:
@@ -107,7 +132,7 @@ def _named(saved: Recipe, **own: Any) -> list[str]:
 def _agreed(folder: Path, saved: Recipe, asked_for: Recipe, overrides: Sequence[str]) -> Recipe:
     """The recipe to go on with, if that of the folder and the one asked for agree to it."""
     wanted = _overridden(saved, overrides)
-    config = folder / "config.toml"
+    config = folder / CONFIG
     if config.exists():
         _agree(saved, wanted, str(config), Recipe.load(str(config)))
     _agree(saved, wanted, "The recipe asked for", asked_for)
