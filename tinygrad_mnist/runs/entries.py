@@ -112,8 +112,7 @@ def unfinished(folder: Path) -> Iterator[Path]:
 
 def opened(path: Path) -> BinaryIO:
     """A file of a run folder, open for reading."""
-    flags = os.O_RDONLY | NO_FOLLOW | getattr(os, "O_BINARY", 0)
-    return os.fdopen(os.open(path, flags), "rb")
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | NO_FOLLOW))
 
 
 def read_json(path: Path, what: str) -> Any:
