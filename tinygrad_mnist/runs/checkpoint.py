@@ -168,6 +168,8 @@ def read(path: Path) -> Checkpoint:
             f"{path}: damaged, or not a checkpoint: {type(error).__name__} {cause(error)}."
         ) from error
     _compare(path, arrays, about["sha256"])
+    if not np.isfinite(arrays.get("history", 0)).all():
+        raise DataError(f"{path}: its history holds NaN or infinity.")
     state = State(arrays, about["numbers"])
     return Checkpoint(recipe, state, about["environment"], about["data"], trained)
 
