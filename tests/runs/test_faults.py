@@ -29,8 +29,11 @@ from tinygrad_mnist.training.state import take
 
 COMMAND = [sys.executable, "-m", "tinygrad_mnist"]
 SMALL = Recipe(name="small", hidden=(8,), epochs=3, batch_size=50, lr=0.1)
-TINY = ["train", "--data", "mine.npz", "--test-data", "mine.npz"]
+MINE = ["--data", "mine.npz", "--test-data", "mine.npz"]
+TINY = ["train", *MINE]
 TINY += ["--set", "hidden=[8]", "batch_size=50"]
+RESUME = ["train", "--resume", "run", *MINE]
+AGAIN = f"tinygrad-mnist {shlex.join(RESUME)}"
 
 
 @pytest.fixture(scope="module")
@@ -245,10 +248,10 @@ def test_a_disk_that_fills_up_ends_the_training_with_its_last_checkpoint(command
     assert process.returncode == 2
     assert err.splitlines() == [
         "error: run/checkpoint.npz: cannot be written: File too large.",
-        "The checkpoint of epoch 1 after batch 0 stays: tinygrad-mnist train --resume run",
+        f"The checkpoint of epoch 1 after batch 0 stays: {AGAIN}",
     ]
     assert sorted(path.name for path in Path("run").iterdir()) == ["checkpoint.npz", "config.toml"]
-    assert command("train", "--resume", "run")[0] == 0
+    assert command(*RESUME)[0] == 0
 
 
 def test_a_disk_that_is_full_from_the_beginning_leaves_nothing(tmp_path):
@@ -291,13 +294,13 @@ def test_killed_at_thirty_random_moments_of_a_training_it_always_goes_on_and_end
     reached = []
     for _ in range(30):
         begun = list(Path().glob("run/checkpoint*"))
-        assert kill(0.5, *(["train", "--resume", "run"] if begun else [*LONG, "--out", "run"]))
+        assert kill(0.5, *(RESUME if begun else [*LONG, "--out", "run"]))
         if begun:
             state = checkpoint.load(Path("run"))[0].state
             reached.append((len(state.arrays["history"]), state.numbers["under_way"]["batch"]))
     assert reached == sorted(reached), "something was lost"
     assert len(set(reached)) > 15
-    assert command("train", "--resume", "run")[0] == 0
+    assert command(*RESUME)[0] == 0
     assert (weights("run"), losses("run")) == (weights("whole"), losses("whole"))
     assert not list(Path("run").rglob(".*"))
 
@@ -314,7 +317,7 @@ def test_killed_at_ten_random_moments_of_a_short_run_its_results_are_complete_in
     for name in map(str, range(10)):
         killed = kill(1.5, *TINY, "epochs=2", "--out", name)
         begun = list(Path(name).glob("checkpoint*"))
-        again = ["train", "--resume", name] if begun else [*TINY, "epochs=2", "--out", name]
+        again = ["train", "--resume", name, *MINE] if begun else [*TINY, "epochs=2", "--out", name]
         assert command(*again)[0] == 0
         assert killed or Path(name, "metrics.json").exists()
         assert (weights(name), losses(name)) == (weights("whole"), losses("whole"))
@@ -343,8 +346,8 @@ def test_a_signal_finishes_the_batch_saves_and_says_how_to_go_on(command, number
     assert (process.returncode, err) == (code, "")
     said, _, again = out.splitlines()[-3:]
     assert re.fullmatch(r"Interrupted in epoch \d+ after batch \d of 5\.", said)
-    assert again == "tinygrad-mnist train --resume run"
-    assert command("train", "--resume", "run")[0] == 0
+    assert again == AGAIN
+    assert command(*RESUME)[0] == 0
     assert command(*settings, "--out", "whole")[0] == 0
     assert (weights("run"), losses("run")) == (weights("whole"), losses("whole"))
 
@@ -377,7 +380,8 @@ def test_json_says_how_to_go_on_too(command, monkeypatch):
 
     monkeypatch.setattr(StopOnSignal, "asked", asked)
     code, out, _ = command(*TINY, "--json", "--out", "a b")
-    assert (code, json.loads(out)["resume"]) == (130, "tinygrad-mnist train --resume 'a b'")
+    again = AGAIN.replace("run", "'a b'")
+    assert (code, json.loads(out)["resume"]) == (130, again)
 
 
 def test_signals_are_as_before_after_a_training(command):
@@ -401,7 +405,7 @@ def test_a_second_trainer_is_refused_and_the_first_not_disturbed(command):
     process.kill()
     process.communicate()
     assert Path("run/.lock").exists()
-    assert command("train", "--resume", "run")[0] == 0, "the lock of a dead process holds"
+    assert command(*RESUME)[0] == 0, "the lock of a dead process holds"
     assert not Path("run/.lock").exists()
 
 
@@ -457,7 +461,8 @@ def test_training_into_a_broken_pipe_saves_and_is_silent(environment):
     done = subprocess.run(pipe, check=False, **how)
     assert (done.returncode, done.stderr) == (141, "")
     assert done.stdout.startswith("epoch")
-    with resumed_run(Path("run")) as again:
+    mine = {"data": Path("mine.npz"), "test_data": Path("mine.npz")}
+    with resumed_run(Path("run"), files=mine) as again:
         assert again.training.history or again.training.under_way.batch
 
 

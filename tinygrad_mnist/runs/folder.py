@@ -8,6 +8,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinygrad_mnist.data import DataError
+from tinygrad_mnist.data.errors import printable
+from tinygrad_mnist.runs.config import read_config
 from tinygrad_mnist.runs.entries import (
     LOCK,
     NO_FOLLOW,
@@ -17,6 +20,7 @@ from tinygrad_mnist.runs.entries import (
     refuse_other_places,
     unfinished,
 )
+from tinygrad_mnist.training.recipe import RecipeError
 
 try:
     import fcntl
@@ -24,12 +28,14 @@ except ImportError:  # Windows has other locks: there a second trainer is not no
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tinygrad_mnist.training.recipe import Recipe
 
 LONGEST_LOCK = 20
 """Bytes of a process number and the end of its line."""
+LONGEST_COMMAND = 4000
+"""Characters of a command that are shown."""
 
 
 def free_folder(name: str) -> Path:
@@ -40,10 +46,22 @@ def free_folder(name: str) -> Path:
     return folder
 
 
-def resume_command(folder: Path, recipe: Recipe | None = None) -> str:
-    """What to type to go on with a run; a network of one's own has to be named again."""
+def resume_command(
+    folder: Path, recipe: Recipe | None = None, files: Mapping[str, str] | None = None
+) -> str:
+    """What to type to go on with a run.
+
+    A network of one's own has to be named again, and so have files, by the name of their option;
+    by default those that ``config.toml`` names.
+    """
     own = own_options(recipe) if recipe else ""
-    return f"tinygrad-mnist train --resume {shlex.quote(str(folder))}{own}"
+    if files is None:
+        files = {}
+        with suppress(RecipeError, DataError):
+            files = read_config(folder)[1].files
+    named = (f" --{key.replace('_', '-')} {shlex.quote(file)}" for key, file in files.items())
+    command = f"tinygrad-mnist train --resume {shlex.quote(str(folder))}{own}{''.join(named)}"
+    return printable(command, LONGEST_COMMAND)
 
 
 def own_options(recipe: Recipe) -> str:

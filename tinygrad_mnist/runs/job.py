@@ -250,7 +250,7 @@ class Run:
         except (DivergenceError, OwnCodeError, WriteError) as error:
             if not self.saved:
                 raise
-            command = resume_command(self.folder, self.recipe)
+            command = resume_command(self.folder, self.recipe, self.about.files)
             if isinstance(error, DivergenceError):
                 command += f" --override lr={self.recipe.lr / 10:.3g}"
             stays = f"The checkpoint of {self.saved} stays: {command}"

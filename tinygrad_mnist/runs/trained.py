@@ -147,8 +147,8 @@ def _weights_in(folder: Path) -> Path:
         if (folder / name).exists():
             return folder / name
     if (folder / NEWEST).exists():
-        recipe, _ = read_config(folder)
-        again = resume_command(folder, recipe)
+        recipe, about = read_config(folder)
+        again = resume_command(folder, recipe, about.files)
         raise RunFolderError(f"{folder}: its training has not ended. Go on with it: {again}")
     return folder / "weights.npz"
 
