@@ -82,7 +82,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 11_300,
+    WHOLE: 11_520,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import warnings
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -99,7 +100,8 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 def drop_previous(folder: Path) -> None:
     """Remove the checkpoint before the newest, unless it is the only sound one."""
     if is_sound(folder / NEWEST):
-        (folder / PREVIOUS).unlink(missing_ok=True)
+        with suppress(OSError):
+            (folder / PREVIOUS).unlink()
 
 
 def is_sound(path: Path) -> bool:

@@ -100,7 +100,8 @@ def locked(folder: Path) -> Iterator[None]:
     with os.fdopen(descriptor, "rb"):
         try:
             for stale in unfinished(folder):
-                stale.unlink(missing_ok=True)
+                with suppress(OSError):
+                    stale.unlink()
             yield
         finally:
             with suppress(OSError):
@@ -143,6 +144,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 def _holder(path: Path) -> str:
     """Who has a lock, in words."""
-    with opened(path) as file:
+    number = ""
+    with suppress(OSError), opened(path) as file:
         number = file.read(LONGEST_LOCK).decode(errors="replace").strip()
     return f"process {number}" if number.isdecimal() else "another process"
