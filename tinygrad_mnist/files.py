@@ -6,11 +6,11 @@ import os
 import stat
 import tempfile
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 UNFINISHED = ".unfinished"
 """How the name of a file ends that is not whole yet."""
@@ -67,7 +67,7 @@ def write(
         If it cannot be written.
     """
     try:
-        place = path.resolve() if follow else path
+        place = Path(os.path.realpath(path)) if follow else path
         if follow and place.exists() and not place.is_file() and not place.is_dir():
             with place.open("wb") as device:
                 _fill(device, content)
@@ -85,7 +85,7 @@ def _put(
     unfinished.unlink(missing_ok=True)
     try:
         with unfinished.open("xb") as file:
-            _take_mode(unfinished, place)  # before there is anything to read
+            _take_mode(unfinished, place, keep)  # before there is anything to read
             _fill(file, content)
             os.fsync(file.fileno())
         if keep and os.path.lexists(place):
@@ -98,12 +98,14 @@ def _put(
     _sync(place.parent)
 
 
-def _take_mode(file: Path, place: Path) -> None:
-    """Give a file the permissions of the one that it will replace."""
-    with suppress(FileNotFoundError):
-        mode = place.lstat().st_mode
-        if stat.S_ISREG(mode):
-            file.chmod(stat.S_IMODE(mode))
+def _take_mode(file: Path, *olds: Path | None) -> None:
+    """Give a file the permissions of the one that it replaces, or else of the one before that."""
+    for old in filter(None, olds):
+        with suppress(FileNotFoundError):
+            mode = old.lstat().st_mode
+            if stat.S_ISREG(mode):
+                file.chmod(stat.S_IMODE(mode))
+                return
 
 
 def _fill(file: Any, content: Callable[[Any], object] | str | bytes) -> None:

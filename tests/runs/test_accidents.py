@@ -154,6 +154,14 @@ def test_a_checkpoint_that_is_damaged_twice_has_a_sound_one_before_it_twice(inte
     assert sound(interrupted)
 
 
+def test_a_checkpoint_that_is_missing_leaves_its_permissions_to_the_next(interrupted):
+    (interrupted / PREVIOUS).chmod(0o600)
+    (interrupted / NEWEST).unlink()
+    with resumed_run(interrupted) as again:
+        again.save()
+    assert (interrupted / NEWEST).stat().st_mode & 0o777 == 0o600
+
+
 def test_at_the_end_the_checkpoint_before_goes_only_if_the_newest_is_sound(
     interrupted, monkeypatch
 ):

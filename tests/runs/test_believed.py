@@ -73,7 +73,7 @@ def test_results_that_were_edited_to_nonsense_are_refused_with_the_way_out(comma
     changed(finished / "metrics.json", EDITS[key])
     code, _, err = command("train", "--resume", "run")
     named = "accuracy" if key == "test" else key.split()[0]
-    said = f"error: run/metrics.json: not what this training wrote: {named!r} makes no sense. "
+    said = f"error: run/metrics.json: not what this training wrote: {named} makes no sense. "
     assert (code, err) == (2, f"{said}Remove it: --resume writes it anew.\n")
     (finished / "metrics.json").unlink()
     assert command("train", "--resume", "run")[0] == 0

@@ -518,9 +518,10 @@ def test_files_in_the_run_folder_itself_are_found_again(command, digits, tmp_pat
         assert again.sets is not None
 
 
-def test_a_link_in_the_run_folder_that_stays_inside_is_not_followed_either(own, tmp_path):
+@pytest.mark.parametrize("target", ["real.npz", "link.npz"])
+def test_a_link_in_the_run_folder_that_stays_inside_is_not_followed_either(own, tmp_path, target):
     shutil.move(own, tmp_path / "run/real.npz")
-    (tmp_path / "run/link.npz").symlink_to("real.npz")
+    (tmp_path / "run/link.npz").symlink_to(target)
     rewritten(tmp_path / "run/checkpoint.npz", lambda about, _: about["data"].update(
         files={"data": "run/link.npz", "test_data": "mnist"}))  # fmt: skip
     with (

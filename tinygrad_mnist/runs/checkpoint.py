@@ -93,8 +93,9 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         np.savez(file, allow_pickle=False, **entries)
 
     # A damaged one never takes the place of the sound one that was gone on from.
-    keep = folder / PREVIOUS if is_sound(folder / NEWEST) else None
-    write(folder / NEWEST, fill, keep)
+    newest = folder / NEWEST
+    damaged = newest.exists() and not is_sound(newest)
+    write(newest, fill, keep=None if damaged else folder / PREVIOUS)
 
 
 def drop_previous(folder: Path) -> None:

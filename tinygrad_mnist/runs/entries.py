@@ -106,7 +106,7 @@ def unfinished(folder: Path) -> Iterator[Path]:
         for path in place.iterdir():
             named = re.fullmatch(rf"\.(.+)\.\d+{re.escape(files.UNFINISHED)}", path.name)
             known = named and (named[1].endswith(".png") if place == figures else named[1] in NAMES)
-            if known and stat.S_ISREG(path.lstat().st_mode):
+            if known and path.is_file() and not path.is_symlink():
                 yield path
 
 

@@ -92,19 +92,22 @@ def read_metrics(folder: Path, recipe: Recipe) -> dict[str, Any]:
     """
     path = folder / METRICS
     metrics = read_json(path, "the results of a run")
-    wrong = "" if isinstance(metrics, dict) else "all"
-    if not wrong and metrics.get("recipe") != recipe.name:
-        wrong = "recipe"
-    wrong = wrong or not_numbers(metrics, NUMBERS)
-    test = None if wrong else metrics.get("test")
-    if test is not None:
-        wrong = not_numbers(test, SCORES)
-    if wrong:
+    if wrong := _wrong(metrics, recipe):
         raise DataError(
-            f"{path}: not what this training wrote: {wrong!r} makes no sense. "
+            f"{path}: not what this training wrote: {wrong} makes no sense. "
             "Remove it: --resume writes it anew."
         )
-    return metrics | {"test": test}
+    return metrics | {"test": metrics.get("test")}
+
+
+def _wrong(metrics: Any, recipe: Recipe) -> str:
+    """The first entry of ``metrics.json`` that is not as a training by a recipe wrote it."""
+    if not isinstance(metrics, dict):
+        return "all of it"
+    if metrics.get("recipe") != recipe.name:
+        return "recipe"
+    test = metrics.get("test")
+    return not_numbers(metrics, NUMBERS) or ("" if test is None else not_numbers(test, SCORES))
 
 
 def open_test_set(recipe: Recipe, result: Result, sets: Sets | None = None) -> Predictions | None:

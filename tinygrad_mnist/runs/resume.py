@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from os.path import normpath
+from os.path import normpath, realpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -255,7 +255,7 @@ def _refuse_unnamed(
 def _within(folder: Path, file: Path) -> bool:
     """Whether a file is in the run folder, and itself there."""
     try:
-        within = file.resolve().is_relative_to(folder.resolve())
+        within = Path(realpath(file)).is_relative_to(realpath(folder))
     except ValueError:  # a zero byte
         return False
     if within:
