@@ -94,7 +94,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 
     # A damaged one never takes the place of the sound one that was gone on from.
     newest = folder / NEWEST
-    damaged = newest.exists() and not is_sound(newest)
+    damaged = os.path.lexists(newest) and not is_sound(newest)
     write(newest, fill, keep=None if damaged else folder / PREVIOUS)
 
 
