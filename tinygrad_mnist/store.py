@@ -201,9 +201,7 @@ class PredictionLog:
 
     def _mode(self, create: bool) -> str:
         """How to open the file: as it is, if SQLite may not write to it or beside it."""
-        path = Path(
-            os.path.realpath(self.path)
-        )  # SQLite's other files are beside the file, not beside a link
+        path = Path(os.path.realpath(self.path))  # SQLite writes beside it, not beside a link
         if create or (_writable(path) and _writable(path.parent)):
             return "rwc" if create else "rw"
         newest, index = (Path(f"{path}-{ending}") for ending in ("wal", "shm"))
