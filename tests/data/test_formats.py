@@ -170,7 +170,7 @@ def test_pixels_that_are_only_0_or_1_are_black_and_white(tmp_path, dtype):
 
 def test_whole_numbers_never_take_the_slow_way(tmp_path, monkeypatch):
     monkeypatch.setattr(csv, "_slow", lambda *_: pytest.fail("cell by cell"))
-    monkeypatch.setattr(csv, "BLOCK", 7)
+    monkeypatch.setattr(csv, "LINES", 7)
     np.testing.assert_array_equal(data.load(*write(tmp_path, CSV))[0], IMAGES)
 
 

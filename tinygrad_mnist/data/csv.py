@@ -36,8 +36,8 @@ LONGEST_LINE = 1 << 20
 """In characters."""
 LONGEST_CELL = 32
 """On average."""
-BLOCK = 1000
-"""Lines that are read at a time."""
+LINES, CELLS = 1000, 1 << 19
+"""That are read at a time, whichever of them are fewer."""
 _remembered = lru_cache(1024)(float)
 """Scaled bytes have 256 values, and a look in a table is faster than reading 17 digits."""
 
@@ -79,14 +79,14 @@ def read_csv(path: Path, shape: tuple[int, int] | None = None) -> Found:
         return Found(rows, layout.shape)
     if not header:
         refuse_labels_at_the_end(path, rows)
-    labels = rows[:, layout.label].astype(np.int64)
+    labels = rows[:, layout.label]
     return Found(np.delete(rows, layout.label, axis=1), layout.shape, labels)
 
 
-def read_csv_labels(path: Path) -> NDArray[np.int64]:
+def read_csv_labels(path: Path) -> NDArray[Any]:
     """Read a CSV file whose lines are labels and nothing else; otherwise as `read_csv`."""
     rows, _, _ = _read_rows(path, _layout_of_labels)
-    return rows[:, 0].astype(np.int64)
+    return rows[:, 0]
 
 
 def _read_rows(
@@ -133,7 +133,8 @@ def _layout_of_labels(path: Path, number: int, cells: list[str], header: bool) -
 
 def _blocks(path: Path, lines: Iterator[tuple[int, str]], layout: Layout) -> Iterator[NDArray[Any]]:
     """The rows of the lines, so many at a time."""
-    while block := list(islice(lines, BLOCK)):
+    at_once = max(1, min(LINES, CELLS // layout.width))
+    while block := list(islice(lines, at_once)):
         rows = _fast(block, layout.width)
         if rows is None:
             slow = [_slow(path, *line, layout) for line in block]
