@@ -26,6 +26,7 @@ ARROWS = {
     "store": set(),
     "words": set(),
     "files": set(),
+    "start": set(),
     "starter": {"files"},
     "owncode": set(),
     "training": {"autodiff", "nn", "optim", "data", "owncode", "words"},
@@ -36,8 +37,9 @@ ARROWS = {
     "benchmark": {"autodiff", "nn", "optim", "bridge", "runs", "words"},
     "checking": {"autodiff", "nn", "owncode", "words"},
     "cli": {"benchmark", "bridge", "checking", "data", "evaluation", "export", "files", "nn",
-            "owncode", "runs", "starter", "store", "training", "tutorials", "words"},
-    "__init__": {"autodiff", "nn", "optim"},
+            "owncode", "runs", "start", "starter", "store", "training", "tutorials", "words",
+            "__version__"},
+    "__init__": {"autodiff", "nn", "optim", "start"},
     "__main__": {"cli"},
 }  # fmt: skip
 # What a room may import from outside the package, besides the standard library.
@@ -48,6 +50,7 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
     "training": {"numpy", "rich", "threadpoolctl", "tomli_w"},
     "runs": {"numpy", "threadpoolctl", "tomli_w"},
     "files": set(),
+    "start": set(),
     "starter": set(),
     "exercises": set(),
     "tutorials": set(),
@@ -82,7 +85,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 11_300,
+    WHOLE: 11_480,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
