@@ -62,13 +62,13 @@ def before_page(namespace):
 
 
 def after_page(namespace):
-    """Forget what a page has defined, its ops with ``@op(numpy=...)``, and the starter's files."""
+    """Forget what a page has defined, its ops with ``@op(numpy=...)``, and files beside it."""
     from tinygrad_mnist.autodiff.graph import NUMPY
 
     NUMPY.clear()
     NUMPY.update(OPS)
     namespace.clear()
-    for name in [name for name in sys.modules if name.startswith("my_")]:
+    for name in [name for name in sys.modules if name.startswith(("my_", "bell_"))]:
         del sys.modules[name]
 
 
@@ -112,12 +112,3 @@ def pytest_xdist_make_scheduler(config, log):
     from xdist.scheduler import LoadFileScheduling
 
     return LoadFileScheduling(config, log) if config.option.dist == "load" else None
-
-
-def pytest_terminal_summary(terminalreporter):
-    """Print the kill matrix of the mutants if they were tested."""
-    mutants = sys.modules.get("test_mutants")
-    if mutants is not None and mutants.KILLED:
-        terminalreporter.section("wrong derivative rules and the checker that rejects them")
-        for line in mutants.kill_matrix():
-            terminalreporter.write_line(line)

@@ -22,8 +22,14 @@ CORES = 1.1
 
 
 def one_thread():
-    """Hold all libraries that are loaded to one thread, and those of new processes."""
+    """Hold all libraries that are loaded to one thread, and those of new processes.
+
+    JAX's pool of threads obeys none of the settings; the threads that it starts inherit the one
+    core of this thread, where the system can bind a thread to a core.
+    """
     os.environ.update(ONE)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     threadpool_limits(limits=1)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygrad_mnist.autodiff import ops
 from tinygrad_mnist.autodiff.graph import cast
+from tinygrad_mnist.testing import Call
 
 
 def draw(*shape, low=-2.0, high=2.0):
@@ -32,9 +33,9 @@ class Sample:
     params: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def floats(self):
-        """Positions of the arguments that are differentiated."""
-        return [i for i, x in enumerate(self.arguments) if np.asarray(x).dtype.kind == "f"]
+    def call(self):
+        """The same for `assert_op`."""
+        return Call(self.arguments, self.params)
 
 
 def _log_softmax(x, axis=-1):
@@ -297,8 +298,7 @@ CASE_NAMES = [f"{op.name}-{i}" for op, samples in SAMPLES.items() for i, _ in en
 # ---------------------------------------------------------------- mutants
 
 # Op -> wrong twins of its rules: (argument, what is wrong, the wrong rule). The twins that can be
-# made from any rule (cotangent forgotten, sign, half, double, stash) are made in test_mutants.py
-# and are not written here.
+# made from any rule (sign, cotangent forgotten, stash, ...) come with the kit.
 MUTANTS = {
     ops.sub: [(1, "sign of the first argument", lambda g, out, x, y: g)],
     ops.mul: [
@@ -507,23 +507,6 @@ MUTANTS = {
         (1, "sign of the first argument", lambda g, out, x, y: 2 * g * (x - y)),
     ],
 }
-
-# Rules that do not depend on the values of inputs and output, or only in steps (which side of a
-# kink): reading those from a stash changes no derivative of any order. test_mutants.py proves each:
-# the rule's result stays when the inputs move.
-STEADY_RULES = {
-    (op, i)
-    for op, positions in {
-        cast: (0,), ops.add: (0, 1), ops.sub: (0, 1), ops.remainder: (0, 1), ops.neg: (0,),
-        ops.maximum: (0, 1), ops.minimum: (0, 1), ops.where: (1, 2), ops.keep: (0,),
-        ops.clamp: (0,), ops.reshape: (0,), ops.transpose: (0,), ops.broadcast_to: (0,),
-        ops.index: (0,), ops.scatter: (0,), ops.concatenate: (0, 1, 2), ops.stack: (0, 1),
-        ops.sliding_windows: (0,), ops.overlap_add: (0,), ops.sum: (0,), ops.mean: (0,),
-        ops.center: (0,), ops.max: (0,), ops.min: (0,), ops.linear: (2,), ops.abs: (0,),
-        ops.relu: (0,), ops.leaky_relu: (0,),
-    }.items()
-    for i in positions
-}  # fmt: skip
 
 
 def _spread(g, x, axis=None, keepdims=False):

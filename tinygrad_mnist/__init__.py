@@ -1,9 +1,9 @@
 """Backpropagation derived twice: by hand, and by a reverse-mode tape over NumPy."""
 
 from tinygrad_mnist import start as start  # isort: skip  before all that takes time
-from tinygrad_mnist import autodiff, nn, optim
+from tinygrad_mnist import autodiff, func, nn, optim
 from tinygrad_mnist.autodiff import Tensor, grad, no_grad, tensor
 
 __version__ = "0.1.0"
 
-__all__ = ["Tensor", "__version__", "autodiff", "grad", "nn", "no_grad", "optim", "tensor"]
+__all__ = ["Tensor", "__version__", "autodiff", "func", "grad", "nn", "no_grad", "optim", "tensor"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,11 +11,12 @@ import numpy as np
 
 from tinygrad_mnist import nn
 from tinygrad_mnist.autodiff import GradcheckError, Tensor, gradcheck, gradgradcheck
+from tinygrad_mnist.func import functional_call
 from tinygrad_mnist.owncode import OwnCodeError, fits, name_of, told
 from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -104,45 +104,27 @@ def _prepared(
         options = {}
     if not isinstance(target, nn.Module):
         fits(getattr(target, "forward", target), shapes, options, HINTS)
-        return partial(_called, target, options), {}
+        return partial(_called, target, partial(target, **options)), {}
     fits(target.forward, shapes, options, HINTS)
     parameters = dict(target.named_parameters())
 
     def with_parameters(*tensors: Tensor) -> Tensor:
         inputs, values = tensors[: len(shapes)], tensors[len(shapes) :]
-        with _in_place_of(target, dict(zip(parameters.values(), values, strict=True))):
-            return _called(target, options, *inputs)
+        named = dict(zip(parameters, values, strict=True))
+        return _called(target, functional_call, target, named, inputs, options)
 
     return with_parameters, {name: p.data for name, p in parameters.items()}
 
 
-def _called(function: Any, options: Mapping[str, Any], *tensors: Tensor) -> Tensor:
-    with told(function):
-        out = function(*tensors, **options)
+def _called(whose: Any, function: Callable[..., Any], *args: Any) -> Tensor:
+    with told(whose):
+        out = function(*args)
     if not isinstance(out, Tensor):
         hint = " Does it lack its return?" if out is None else " Was .data or .numpy() used?"
         raise OwnCodeError(
-            f"{name_of(function)} returned {type(out).__name__}, expected a tensor.{hint}"
+            f"{name_of(whose)} returned {type(out).__name__}, expected a tensor.{hint}"
         )
     return out
-
-
-@contextmanager
-def _in_place_of(model: nn.Module, values: Mapping[nn.Parameter, Tensor]) -> Iterator[None]:
-    """Let other tensors stand where the parameters of a model are."""
-    places = [
-        (vars(module), name, value)
-        for module in model.modules()
-        for name, value in vars(module).items()
-        if isinstance(value, nn.Parameter)
-    ]
-    try:
-        for attributes, name, parameter in places:
-            attributes[name] = values[parameter]
-        yield
-    finally:
-        for attributes, name, parameter in places:
-            attributes[name] = parameter
 
 
 def _named(message: str, names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ import sympy
 from equations import Derivation, equal
 from typeset import PRODUCT, Tex, exp, log, total
 
-from tinygrad_mnist import Tensor, grad
+from tinygrad_mnist import Tensor, func, grad
 from tinygrad_mnist.autodiff import ops
 
 page = Derivation(9, top="both", C=3, m=2)
@@ -137,3 +137,24 @@ def worked():
     """Three classes, of which the second is twice as probable as the others."""
     given = {"z": [0, sympy.log(2), 0], "y": [1, 0, 0], "v": [1, 0, -1]}
     return page.example("p", "H", "q", folded=True, **given)
+
+
+page.given("g", "C")
+page.let("pulled", lambda b, v: np.sum(b * v))
+ROW = r"\sum_{i=1}^{C} g_i\, \frac{\partial \log p_i}{\partial z_j}"
+COLUMN = r"\sum_{j=1}^{C} \frac{\partial \log p_i}{\partial z_j}\, v_j"
+
+
+@page.define("C", code=lambda z, g: func.vjp(ops.log_softmax, z)[1](g)[0], lhs=f"b_j = {ROW}")
+def b(g, p, j, C):
+    return g[j] - p[j] * total(lambda i: g[i], C)
+
+
+@page.define("C", code=lambda z, v: func.jvp(ops.log_softmax, (z,), (v,))[1], lhs=f"t_i = {COLUMN}")
+def t(v, v_bar, i):
+    return v[i] - v_bar
+
+
+@page.derivative("pulled", "g[i]", lhs=r"\frac{\partial}{\partial g_i} \sum_{j=1}^{C} b_j\, v_j")
+def pushed(v, v_bar, i):
+    return v[i] - v_bar

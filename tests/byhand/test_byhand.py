@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tinygrad_mnist import bridge, byhand, nn, optim
-from tinygrad_mnist.autodiff.check import central_differences
+from tinygrad_mnist.autodiff.differences import central_differences
 from tinygrad_mnist.data import one_hot
 
 

@@ -77,17 +77,6 @@ def test_nothing_in_the_commands_prints_but_through_the_gate():
         assert allowed or "print(" not in path.read_text().replace("fingerprint(", ""), path
 
 
-def test_names_that_are_no_text_end_no_training():
-    for name in ("mine.npz", "test.npz"):
-        Path(name).rename(f"{name}\udcff")
-    asked = "train --set epochs=1 hidden=[4] --out $'out\\xff'"
-    done = bash(f"$T {asked} --data $'mine.npz\\xff' --test-data $'test.npz\\xff'")
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.splitlines()[-1].endswith(b"Everything is in out?.")
-    written = {path.name for path in Path("out\udcff").iterdir()}
-    assert {"metrics.json", "report.html", "MODEL_CARD.md"} <= written
-
-
 # ---------------------------------------------------------------- streams
 
 

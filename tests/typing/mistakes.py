@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist import Tensor, grad, nn, no_grad, optim, tensor
+from tinygrad_mnist import Tensor, func, grad, nn, no_grad, optim, tensor
+from tinygrad_mnist.testing import arrays, assert_module, assert_op, assert_optimizer, survivors
 
 
 class Net(nn.Module):
@@ -74,3 +75,18 @@ no_grad(net(x))  # wrong: a Tensor for a function
 slope.sum()  # wrong: there may be no gradient
 grad(loss, x)[0].sums()  # wrong: a method that does not exist
 grad(loss, x, allow_unused="no")  # wrong: a string for a truth value
+
+func.grad(loss)(x)  # wrong: what was computed, and not the function
+func.grad(net, argnums="0")  # wrong: a string for a number
+func.jacrev(net, has_aux=True)  # wrong: a keyword that does not exist
+func.jvp(net, x, x)  # wrong: tensors for tuples of tensors
+func.vjp(net, x)[1]()  # wrong: without a cotangent
+func.grad_and_value(net)(x).sum()  # wrong: a pair for a Tensor
+func.functional_call(net, [x], x)  # wrong: a list for a dict of names
+func.functional_call(net.forward, {}, x)  # wrong: a method for the module
+
+assert_op(func.grad, np.ones(2))  # wrong: an array for a strategy
+assert_op(net, arrays("low"))  # wrong: a string for a number
+assert_module(net.forward, x)  # wrong: a method for the module
+assert_optimizer(optim.SGD(net.parameters(), lr=0.1))  # wrong: an optimizer for what makes one
+survivors(net, lambda: None)  # wrong: a module for an op

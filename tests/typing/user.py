@@ -6,9 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_mnist import Tensor, grad, nn, no_grad, optim, tensor
+from tinygrad_mnist import Tensor, func, grad, nn, no_grad, optim, tensor
 from tinygrad_mnist.autodiff import gradcheck, op
 from tinygrad_mnist.nn import functional as F
+from tinygrad_mnist.testing import (
+    Survivor,
+    arrays,
+    assert_gradients,
+    assert_module,
+    assert_op,
+    assert_optimizer,
+    broadcastable,
+    calls,
+    survivors,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -118,3 +129,28 @@ w.grad = None
 weights: dict[str, Tensor] = net.state_dict()
 net.load_state_dict({name: value.numpy().copy() for name, value in weights.items()})
 assert gradcheck(cube, [w])
+
+
+def energy(parameters: dict[str, Tensor], x: Tensor, *, scale: float = 1.0) -> Tensor:
+    return func.functional_call(net, parameters, x).sum() * scale
+
+
+fixed = {name: p.detach() for name, p in net.named_parameters()}
+steepest: dict[str, Tensor] = func.grad(energy)(fixed, x, scale=2.0)
+(by_weight, by_image), reached_energy = func.grad_and_value(energy, (0, 1))(fixed, x)
+second: Tensor = func.hessian(lambda t: (t**3).sum())(np.ones(2)) + func.jacrev(cube)(w)
+output, pull = func.vjp(cube, w)
+pulled: tuple[Tensor, ...] = pull(np.ones(2))
+value, moved = func.jvp(func.grad(energy), (fixed, x), (fixed, np.zeros((3, 4))))
+named: Tensor = func.functional_call(net, {"head.bias": [1.0, 2.0]}, (x,), strict=False)
+
+
+def check_all() -> list[Survivor]:
+    assert_gradients(lambda a, b: (a * b).sum(), [1.0], w, order=1)
+    assert_op(cube, arrays(-1, 1, away_from=0, shape=(2,)), lambda a: a**3, order=2)
+    assert_op(cube, calls(arrays(), scale=2.0))
+    assert_op(cube, broadcastable(1))
+    assert_module(nn.Linear(3, 2), np.ones((2, 3)), rows_are_independent=False)
+    assert_optimizer(optim.Adam)
+    assert_optimizer(lambda params: optim.SGD(params, lr=0.1))
+    return survivors(cube, lambda: assert_op(cube, arrays()))

@@ -80,9 +80,15 @@ class Op:
         """One rule for each of `count` arguments; a missing one raises when it is called."""
         if len(self.rules) >= count:
             return self.rules
+        if self.together is not None:
+            return [partial(self._one_of_all, i) for i in range(count)]
         if self.each is not None:
             return [partial(self.each, i) for i in range(count)]
         return [*self.rules, *[self._missing] * (count - len(self.rules))]
+
+    def _one_of_all(self, position: int, *args: Any, **params: Any) -> Any:
+        assert self.together is not None
+        return list(self.together(*args, **params))[position]
 
     def differentiates(self, position: int) -> bool:
         """Whether an argument has a rule: masks, class numbers and places have none."""

@@ -1,0 +1,66 @@
+"""How the assertions say what is wrong: what was seen, the likely cause, the case."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import NoReturn
+
+
+CAUSE = "\nLikely cause: "
+"""Between what was seen and why, here and in what `gradcheck` says."""
+
+
+def fail(seen: str, cause: str) -> NoReturn:
+    """Raise an AssertionError that says what was seen and the likely cause."""
+    raise AssertionError(f"{seen}{CAUSE}{cause}.")
+
+
+@contextmanager
+def not_writing(name: str) -> Iterator[None]:
+    """Say so if what runs within writes into arrays that are `read_only`."""
+    try:
+        yield
+    except ValueError as error:
+        if "read-only" in str(error) or "output operand" in str(error):
+            raise AssertionError(
+                f"{name} writes into what it is given\n"
+                "Likely cause: x += ... or x[...] = ... in place of x = x + ..."
+            ) from error
+        raise
+
+
+def read_only(x: Any) -> Any:
+    """An array that cannot be written to; anything else as it is."""
+    if isinstance(x, np.ndarray):
+        x = x.view()
+        x.flags.writeable = False
+    return x
+
+
+def shown(name: str, arguments: tuple[Any, ...], params: Mapping[str, Any]) -> str:
+    """A call as one would type it, with the memory layout of arrays that have an unusual one."""
+    given = [_shown(x) for x in arguments] + [f"{key}={value!r}" for key, value in params.items()]
+    return f"{name}({', '.join(given)})"
+
+
+def _shown(x: Any) -> str:
+    array = np.asarray(x)
+    if array.size > 100:
+        return f"array of {array.dtype}, shape {array.shape}"
+    text = " ".join(repr(x).split())
+    lies = array.flags.c_contiguous or array.ndim == 0
+    return text if lies else f"{text[:-1]}, strides={array.strides})"
+
+
+def differs(a: Any, b: Any) -> bool:
+    """Whether two results are not the same bits."""
+    first, second = np.asarray(a), np.asarray(b)
+    if first.shape != second.shape or first.dtype != second.dtype:
+        return True
+    return not np.array_equal(first, second, equal_nan=first.dtype.kind == "f")

@@ -1,0 +1,246 @@
+"""The assertion about layers and networks."""
+
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_mnist.autodiff import GradcheckError, Tensor, no_grad
+from tinygrad_mnist.func import functional_call
+from tinygrad_mnist.testing.failures import differs, fail, not_writing, read_only
+from tinygrad_mnist.testing.ops import assert_gradients
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from tinygrad_mnist.nn import Module
+
+    Array = NDArray[Any]
+
+STEPS = 3
+"""How often a module is called in training mode, so that it may come to remember something."""
+
+
+def assert_module(
+    module: Module,
+    *inputs: Any,
+    order: int = 2,
+    rows_are_independent: bool = True,
+    dtype: Any = np.float32,
+) -> None:
+    """Assert that a module keeps all its promises.
+
+    The gradients with respect to its inputs and all of its parameters agree with central
+    differences, in training and in evaluation mode. In float32 it computes in float32. In
+    evaluation mode it answers the same each time, changes nothing, and answers each row as if it
+    were alone. What it remembers is in its state dict, and a copy shares nothing with it. The
+    module itself is left as it is: copies are tried.
+
+    Parameters
+    ----------
+    module : nn.Module
+        With few parameters: each costs two calls for each element of the gradient, twice.
+    *inputs : array_like, (n, ...)
+        What it is called with; two rows or more. Floats are differentiated.
+    order : {1, 2}
+        Up to which derivative.
+    rows_are_independent : bool
+        Whether the first axis of the first input is that of the examples.
+    dtype : dtype
+        Of its parameters, and so of what it computes.
+
+    Raises
+    ------
+    AssertionError
+        Says what was seen, and the likely cause.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinygrad_mnist import nn
+    >>> from tinygrad_mnist.testing import assert_module
+    >>> assert_module(nn.Linear(3, 2), np.random.default_rng(0).normal(size=(4, 3)))
+    """
+    arrays = [np.asarray(x) for x in inputs]
+    try:
+        twin = deepcopy(module)
+    except Exception as error:
+        raise AssertionError(
+            f"{_name(module)} cannot be copied: {error}\n"
+            "Likely cause: an attribute that is an open file, a lock, or a Python module."
+        ) from error
+    _check_parameters(module, dtype)
+    given = [x.astype(dtype) if x.dtype.kind == "f" else x for x in arrays]
+    _check_call(twin, given)
+    _check_evaluation(deepcopy(module).eval(), given)
+    _check_dtype(twin, given, dtype)
+    if rows_are_independent:
+        _check_rows(_in_float64(module).eval(), arrays)
+    _check_memory(module, given)
+    _check_copy(deepcopy(module).eval(), given)
+    for training in (False, True):
+        _check_gradients(_in_float64(module).train(training), arrays, order)
+
+
+def _name(module: Module) -> str:
+    return type(module).__name__
+
+
+def _answer(module: Module, arrays: list[Array]) -> Array:
+    with no_grad():
+        return module(*map(Tensor, arrays)).data.copy()
+
+
+def _check_parameters(module: Module, dtype: Any) -> None:
+    for name, p in module.named_parameters():
+        if p.dtype != dtype:
+            fail(
+                f"Parameter {name} of {_name(module)} is in {p.dtype}, expected {np.dtype(dtype)}",
+                "rng.normal(size=...) and np.ones(n) are float64: .astype(np.float32)",
+            )
+
+
+def _in_float64(module: Module) -> Module:
+    """A copy whose parameters and buffers have twice the digits."""
+    twin = deepcopy(module)
+    for t in (*twin.parameters(), *twin.buffers()):
+        if t.dtype.kind == "f":
+            t.data = t.data.astype(np.float64)
+    return twin
+
+
+def _check_call(module: Module, arrays: list[Array]) -> None:
+    name = _name(module)
+    with not_writing(name):
+        out: Any = module(*(Tensor(read_only(x)) for x in arrays))
+    if not isinstance(out, Tensor):
+        hint = "forward lacks its return" if out is None else ".data or .numpy() at the end"
+        fail(f"{name} returned {type(out).__name__}, expected a tensor", hint)
+
+
+def _check_dtype(module: Module, arrays: list[Array], dtype: Any) -> None:
+    out = _answer(module, arrays)
+    if out.dtype.kind == "f" and out.dtype != dtype:
+        fail(
+            f"Given {np.dtype(dtype)}, {_name(module)} returns {out.dtype}",
+            "an array in float64 inside, such as np.ones(n) or np.sqrt(2)",
+        )
+
+
+def _check_evaluation(module: Module, arrays: list[Array]) -> None:
+    name, before = _name(module), _state(module)
+    first, second = _answer(module, arrays), _answer(module, arrays)
+    for key, values in _state(module).items():
+        if differs(values, before[key]):
+            fail(
+                f"{name} changes {key} in evaluation mode too, so its answers depend on what it "
+                "was asked before",
+                "`if self.training:` is missing before the change",
+            )
+    if differs(first, second):
+        fail(
+            f"In evaluation mode, {name} answers the same input twice differently",
+            "random numbers are drawn, without `if self.training:`",
+        )
+
+
+def _check_rows(module: Module, arrays: list[Array]) -> None:
+    n = len(arrays[0])
+    rows = [x if len(x) == n else None for x in arrays]
+    together = _answer(module, arrays)
+    for i in range(n):
+        one = [x if r is None else r[i : i + 1] for r, x in zip(rows, arrays, strict=True)]
+        try:
+            apart = _answer(module, one)
+        except Exception as error:
+            raise AssertionError(
+                f"In evaluation mode, {_name(module)} fails for one row alone: {error!r}\n"
+                "Likely cause: statistics of the batch, where running averages are meant."
+            ) from error
+        if not np.allclose(apart, together[i : i + 1], rtol=1e-6, atol=1e-9, equal_nan=True):
+            fail(
+                f"In evaluation mode, the answer of {_name(module)} for row {i} depends on the "
+                f"other rows: largest difference {np.abs(apart - together[i]).max():.3g}",
+                "a mean or a maximum over axis 0, where running averages or axis 1 are meant",
+            )
+
+
+def _check_memory(module: Module, arrays: list[Array]) -> None:
+    """A copy that is given the state dict after training answers as the module does."""
+    trained, restored = deepcopy(module).train(), deepcopy(module)
+    for _ in range(STEPS):
+        _answer(trained, arrays)
+    saved = {key: Tensor(values) for key, values in _state(trained).items()}
+    restored.load_state_dict(saved)
+    modes = (False,) if any(map(_draws, trained.modules())) else (False, True)
+    if any(
+        differs(_answer(trained.train(mode), arrays), _answer(restored.train(mode), arrays))
+        for mode in modes
+    ):
+        changed = ", ".join(_changed(trained, restored)) or "something"
+        fail(
+            f"After calls in training mode, {_name(module)} answers differently from a copy that "
+            f"loaded its state dict: {changed} has changed and is not in it",
+            "an array as an attribute. Make it a buffer: self.register_buffer(name, array)",
+        )
+
+
+def _draws(module: Module) -> bool:
+    return any(isinstance(value, np.random.Generator) for value in vars(module).values())
+
+
+def _changed(trained: Module, restored: Module) -> Iterator[str]:
+    """The names of attributes that are arrays or numbers and differ."""
+    for (path, a), (_, b) in zip(trained.named_modules(), restored.named_modules(), strict=True):
+        for name, value in vars(a).items():
+            other = vars(b).get(name)
+            if isinstance(value, Tensor) and isinstance(other, Tensor):
+                value, other = value.data, other.data
+            kept = isinstance(value, np.ndarray | np.number | int | float | list | tuple)
+            if kept and name != "training" and differs(value, other):
+                yield f"{path}.{name}" if path else name
+
+
+def _check_copy(module: Module, arrays: list[Array]) -> None:
+    before = _answer(module, arrays)
+    twin = deepcopy(module)
+    for t in (*twin.parameters(), *twin.buffers()):
+        t.data += 1
+    if differs(_answer(module, arrays), before):
+        fail(
+            f"Changing a copy of {_name(module)} changes the original",
+            "both share an array: an attribute of the class, or a function of one's own that "
+            "holds the module",
+        )
+
+
+def _check_gradients(module: Module, arrays: list[Array], order: int) -> None:
+    """With respect to the inputs that are floats, and to every parameter."""
+    floats = [i for i, x in enumerate(arrays) if x.dtype.kind == "f"]
+    parameters = dict(module.named_parameters())
+    names = [f"input {i}" for i in floats] + [f"parameter {name}" for name in parameters]
+    names.append("the cotangent")
+
+    def function(*tensors: Tensor) -> Tensor:
+        given = [Tensor(x) for x in arrays]
+        values = dict(zip(parameters, tensors[len(floats) :], strict=True))
+        for i, x in zip(floats, tensors[: len(floats)], strict=True):
+            given[i] = x
+        return functional_call(deepcopy(module), values, tuple(given))
+
+    xs = [arrays[i] for i in floats] + [p.data for p in parameters.values()]
+    try:
+        assert_gradients(function, *xs, order=order)
+    except GradcheckError as error:
+        mode = "training" if module.training else "evaluation"
+        text = re.sub(r"\binput (\d+)", lambda found: names[int(found[1])], str(error))
+        raise GradcheckError(f"{_name(module)} in {mode} mode: {text}") from error.__cause__
+
+
+def _state(module: Module) -> dict[str, Array]:
+    return {key: t.data.copy() for key, t in module.state_dict().items()}
