@@ -88,8 +88,7 @@ def _tensors(parameters: Any) -> list[Tensor]:
     for p in listed:
         if not isinstance(p, Tensor):
             raise TypeError(
-                f"Only tensors have gradients, but this is {seen(p)}. "
-                "Pass model.parameters()."
+                f"Only tensors have gradients, but this is {seen(p)}. Pass model.parameters()."
             )
     if not listed and isinstance(parameters, Iterator):
         warnings.warn(
