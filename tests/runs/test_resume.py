@@ -282,7 +282,7 @@ def test_a_finished_run_says_so_and_stays_as_it_is(command, tmp_path):
 
     before = contents()
     code, out, err = command("train", "--resume", "run")
-    said = "this training was finished already. More of it: --override epochs=..."
+    said = "this training is already finished. To train longer: --override epochs=..."
     assert (code, err) == (0, f"warning: run: {said}\n")
     assert "of the test images right" in out
     assert contents() == before
@@ -647,7 +647,7 @@ def test_a_checkpoint_is_never_unpacked(two):
     with zipfile.ZipFile(two / "checkpoint.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in entries.items():
             archive.writestr(name, content)
-    with pytest.raises(DataError, match="those are not compressed"):
+    with pytest.raises(DataError, match="checkpoints are not compressed"):
         checkpoint.read(two / "checkpoint.npz")
 
 
