@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whatever fails while they are written."""
+"""Write files so that they are whole or absent, whatever fails meanwhile."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 UNFINISHED = ".unfinished"
-"""How the name of a file ends that is not whole yet."""
+"""The ending of the name of a file that is not complete yet."""
 
 
 class WriteError(OSError):
-    """A file or folder cannot be written; the message says why and what can."""
+    """A file or folder cannot be written; the message says why, and what to do."""
 
 
 def prepare(folder: Path) -> None:
-    """Make a folder and make sure that files can be written there.
+    """Make a folder if it is missing, and make sure that files can be written there.
 
     Raises
     ------
@@ -44,22 +44,22 @@ def write(
     *,
     follow: bool = True,
 ) -> None:
-    """Write a file whole or not at all, whatever fails meanwhile and even if the power does.
+    """Write a file whole or not at all, whatever fails meanwhile, even the power.
 
-    The new file is written beside its place, forced to the disk, and moved there. It has the
-    permissions of the file that it replaces, or else those that the umask leaves.
+    The new file is written beside its final place, forced to the disk, and then moved. It has the
+    permissions of the file that it replaces, or those that the umask allows.
 
     Parameters
     ----------
     path : Path
         The file, replaced if it exists.
     content : str, bytes or callable
-        What to write, or a function that writes it to an open binary file.
+        The content, or a function that writes it to an open binary file.
     keep : Path, optional
-        Where the file that is replaced stays, in the same folder.
+        A name in the same folder under which the replaced file is kept.
     follow : bool
-        Behind a symbolic link, write the file that it names; to a device such as ``/dev/stdout``,
-        write directly. Otherwise either is replaced by the file.
+        If `path` is a symbolic link, write the file that it names; if it is a device such as
+        ``/dev/stdout``, write to it directly. Without this, the file replaces the link or device.
 
     Raises
     ------
@@ -80,12 +80,12 @@ def write(
 def _put(
     place: Path, content: Callable[[Any], object] | str | bytes, keep: Path | None = None
 ) -> None:
-    """Write a file beside its place, and move it there when it is whole."""
+    """Write a file beside its final place, and move it there when it is complete."""
     unfinished = place.with_name(f".{place.name}.{os.getpid()}{UNFINISHED}")
     unfinished.unlink(missing_ok=True)
     try:
         with unfinished.open("xb") as file:
-            _take_mode(unfinished, place, keep)  # before there is anything to read
+            _take_mode(unfinished, place, keep)  # before it has content that others could read
             _fill(file, content)
             os.fsync(file.fileno())
         if keep and os.path.lexists(place):
@@ -99,7 +99,7 @@ def _put(
 
 
 def _take_mode(file: Path, *olds: Path | None) -> None:
-    """Give a file the permissions of the one that it replaces, or else of the one before that."""
+    """Give a file the permissions of the first of the old files that exists."""
     for old in filter(None, olds):
         with suppress(FileNotFoundError):
             mode = old.lstat().st_mode
@@ -117,7 +117,7 @@ def _fill(file: Any, content: Callable[[Any], object] | str | bytes) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Force the names in a folder to the disk, where the system can do that."""
+    """Force the names in a folder to the disk, if the system supports it."""
     if hasattr(os, "O_DIRECTORY"):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

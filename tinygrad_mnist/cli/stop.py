@@ -1,4 +1,4 @@
-"""A training that is asked to stop: by Ctrl-C, by the system, or because nobody reads any more."""
+"""Requests to stop a training: Ctrl-C, a signal of the system, or a reader that is gone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BROKEN_PIPE = 13
 
 
 class StopOnSignal:
-    """Turns the first Ctrl-C or SIGTERM into a request that the training loop asks for.
+    """Turns the first Ctrl-C or SIGTERM into a request to stop, which the training loop checks.
 
     A second one ends the program at once.
     """
@@ -25,7 +25,7 @@ class StopOnSignal:
     SIGNALS = tuple(
         getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
     )
-    """Those that this system has: Ctrl-Break is one of Windows."""
+    """The signals that this system has; Ctrl-Break is one of Windows."""
 
     def __init__(self) -> None:
         self.requested = 0
@@ -44,11 +44,11 @@ class StopOnSignal:
         self.requested = number
 
     def asked(self) -> bool:
-        """Whether there was one."""
+        """Whether there was a request to stop."""
         return self.requested != 0
 
     def guard(self, show: Callable[..., None]) -> Callable[..., None]:
-        """The same, but when nobody reads what it prints, that too is a request to stop."""
+        """The same function, but if nobody reads what it prints, that is a request to stop too."""
 
         def guarded(*values: Any) -> None:
             try:
