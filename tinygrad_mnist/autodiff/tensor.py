@@ -514,7 +514,7 @@ class Tensor(Variable):
 
     @property
     def T(self) -> Tensor:
-        """The axes reversed."""
+        """The same elements with the axes reversed."""
         return self.transpose()
 
     @property

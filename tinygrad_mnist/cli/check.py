@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tinygrad_mnist import nn
 
 MOST_ROUNDS = 1000
-"""Of a benchmark."""
+"""The most rounds of a benchmark."""
 
 
 @command("tinygrad-mnist compare seed-a-two-hidden")

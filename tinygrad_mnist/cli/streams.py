@@ -61,7 +61,7 @@ def say_json(value: Any, indent: int | None = None) -> None:
 
 
 def tell(*lines: object) -> None:
-    """Print lines on standard error. If nobody reads them, the work goes on."""
+    """Print lines on standard error. If nobody reads them, the work continues."""
     try:
         for line in lines:
             print(one_line(line), file=sys.stderr, flush=True)

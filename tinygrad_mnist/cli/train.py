@@ -133,7 +133,7 @@ def refuse_strays(
     if override and not resume:
         raise UserFileError("--override belongs to --resume RUN. For a new training, use --set.")
     if resume and out:
-        raise UserFileError(f"--resume goes on in its own folder, {resume}: leave out --out.")
+        raise UserFileError(f"--resume continues in its own folder, {resume}: leave out --out.")
     for images, labels in (("data", "labels"), ("test_data", "test_labels")):
         if labels in files and images not in files and not resume:
             raise UserFileError(

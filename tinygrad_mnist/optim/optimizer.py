@@ -315,7 +315,7 @@ def _in_order(params: Any) -> list[Any]:
         raise TypeError(
             "An optimizer takes its parameters in a list, but was given "
             f"a {type(params).__name__}. Pass model.parameters(), or [p] for one tensor; "
-            "a set has no order to find their state by."
+            "a set has no order, by which their state is found."
         )
     return list(params) if isinstance(params, Iterable) else [params]
 

@@ -130,7 +130,7 @@ def _named(saved: Recipe, **own: Any) -> list[str]:
     for key, reference in references.items():
         if key not in saved.own:
             raise RecipeError(
-                f"This training has the {key} {reference!r}, which the package has itself. "
+                f"This training has the {key} {reference!r}, which is built in. "
                 f"Leave out --{key}, or train anew."
             )
     return [f"{key}={reference}" for key, reference in references.items()]

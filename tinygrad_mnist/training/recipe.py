@@ -276,7 +276,7 @@ class Recipe:
             raise RecipeError(f"There is no recipe {name!r}. {_suggestion(name, recipe_names())}")
         try:
             if path.stat().st_size > LARGEST_FILE:
-                raise RecipeError(f"{path}: more than {LARGEST_FILE} bytes, which is no recipe.")
+                raise RecipeError(f"{path}: more than {LARGEST_FILE} bytes, too many for a recipe.")
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise RecipeError(f"{path}: cannot be read: {error.strerror}.") from error
