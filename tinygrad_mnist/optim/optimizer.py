@@ -46,7 +46,7 @@ class Optimizer:
     Raises
     ------
     TypeError
-        If anything else than tensors is given, or a set, which has no order, or if a setting is
+        If anything other than tensors is given, or a set, which has no order, or if a setting is
         not a number.
     ValueError
         If there are no parameters, if one is given twice, was computed from others or is
