@@ -25,5 +25,5 @@ def new(folder: Path) -> None:
     own = "--model my_net.py:Net --optimizer my_optimizer.py:RMSprop"
     print("README.md says what is in these files. They work as they are:")
     print(f"cd {shlex.quote(str(folder))}")
-    print("pip install pytest && pytest")
+    print("pip install 'tinygrad-mnist[testing]' pytest && pytest")
     print(f"tinygrad-mnist train recipe.toml {own}")
