@@ -121,6 +121,14 @@ def _check_call(module: Module, arrays: list[Array]) -> None:
     if not isinstance(out, Tensor):
         hint = "forward lacks its return" if out is None else ".data or .numpy() at the end"
         fail(f"{name} returned {type(out).__name__}, expected a tensor", hint)
+    if out.requires_grad:
+        out.backward(np.ones(out.shape, out.dtype))
+        for key, p in module.named_parameters():
+            if p.requires_grad and p.grad is None:
+                fail(
+                    f"The output of {name} does not depend on parameter {key}",
+                    "forward does not use it, or turns it into an array (.data, .numpy())",
+                )
 
 
 def _check_dtype(module: Module, arrays: list[Array], dtype: Any) -> None:
@@ -173,6 +181,12 @@ def _check_rows(module: Module, arrays: list[Array]) -> None:
 
 def _check_memory(module: Module, arrays: list[Array]) -> None:
     """A copy that is given the state dict after training answers as the module does."""
+    if differs(*(_answer(deepcopy(module).train(), arrays) for _ in range(2))):
+        fail(
+            f"In training mode, two equal copies of {_name(module)} answer differently",
+            "random numbers of np.random, which no seed of the module decides and no checkpoint "
+            "holds. Draw them from a generator that is an attribute",
+        )
     trained, restored = deepcopy(module).train(), deepcopy(module)
     for _ in range(STEPS):
         _answer(trained, arrays)
@@ -202,7 +216,7 @@ def _changed(trained: Module, restored: Module) -> Iterator[str]:
             other = vars(b).get(name)
             if isinstance(value, Tensor) and isinstance(other, Tensor):
                 value, other = value.data, other.data
-            if isinstance(value, dict):
+            if isinstance(value, dict) and isinstance(other, dict):
                 value, other = list(map(repr, value.items())), list(map(repr, other.items()))
             kept = isinstance(value, np.ndarray | np.number | int | float | list | tuple)
             if kept and name != "training" and differs(value, other):
