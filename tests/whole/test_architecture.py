@@ -27,6 +27,7 @@ ARROWS = {
     "store": set(),
     "words": set(),
     "files": set(),
+    "start": set(),
     "starter": {"files"},
     "testing": {"autodiff", "nn", "func"},
     "owncode": set(),
@@ -38,8 +39,9 @@ ARROWS = {
     "benchmark": {"autodiff", "nn", "optim", "bridge", "runs", "words"},
     "checking": {"autodiff", "func", "nn", "owncode", "words"},
     "cli": {"benchmark", "bridge", "checking", "data", "evaluation", "export", "files", "nn",
-            "owncode", "runs", "starter", "store", "training", "tutorials", "words"},
-    "__init__": {"autodiff", "func", "nn", "optim"},
+            "owncode", "runs", "start", "starter", "store", "training", "tutorials", "words",
+            "__version__"},
+    "__init__": {"autodiff", "func", "nn", "optim", "start"},
     "__main__": {"cli"},
 }  # fmt: skip
 # What a room may import from outside the package, besides the standard library.
@@ -51,6 +53,7 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
     "runs": {"numpy", "threadpoolctl", "tomli_w"},
     "testing": {"numpy", "hypothesis", "pytest", "_pytest"},
     "files": set(),
+    "start": set(),
     "starter": set(),
     "exercises": set(),
     "tutorials": set(),
@@ -87,7 +90,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 12_800,
+    WHOLE: 13_700,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
