@@ -1,4 +1,4 @@
-"""A starting point for code of one's own: a folder of files that work as they are."""
+"""A starting point for your own code: a folder of files that work as they are."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ HERE = Path(__file__).parent
 
 
 def starting_point() -> dict[str, str]:
-    """The text of each file, by its name in the folder."""
+    """A dict from each file's name in the folder to its text."""
     inside, beside = HERE / "new", HERE.parent / "starter"
-    if inside.is_dir():  # in an installed package
+    if inside.is_dir():  # the package is installed
         found = {path.relative_to(inside).as_posix()[:-4]: path for path in inside.rglob("*.txt")}
     else:
         names = (beside / "FILES").read_text(encoding="utf-8").split()
@@ -22,12 +22,12 @@ def starting_point() -> dict[str, str]:
 
 
 def write_starting_point(folder: Path) -> list[str]:
-    """Write all files to a new folder, or to one that is empty; all of them or none.
+    """Write all files, or none, to a new or empty folder.
 
     Returns
     -------
     list of str
-        Their names.
+        The names of the files.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def write_starting_point(folder: Path) -> list[str]:
 
 
 def _move(made: Path, folder: Path, there: bool) -> None:
-    """Put a finished folder in its place; into one that is there already, entry by entry."""
+    """Move a finished folder into place; if the target exists already, entry by entry."""
     if not there:
         made.rename(folder)
         return
