@@ -129,7 +129,7 @@ def test_killed_and_resumed_by_command_it_ends_with_the_same_bytes(command, mode
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    assert command("train", "--resume", "run", *own(model, optimizer))[0] == 0
+    assert command("train", "--resume", "run", *own(model, optimizer), *DATA)[0] == 0
     assert weights("run") == weights("whole")
 
 
