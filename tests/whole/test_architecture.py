@@ -26,19 +26,22 @@ ARROWS = {
     "recipes": set(),
     "store": set(),
     "words": set(),
-    "files": set(),
+    "portable": set(),
+    "files": {"portable"},
     "starter": {"files"},
     "testing": {"autodiff", "nn", "func"},
     "owncode": set(),
-    "training": {"autodiff", "nn", "optim", "data", "owncode", "words"},
-    "runs": {"training", "nn", "data", "evaluation", "export", "files", "owncode"},
+    "training": {"autodiff", "nn", "optim", "data", "owncode", "portable",
+                 "words"},
+    "runs": {"training", "nn", "data", "evaluation", "export", "files", "owncode",
+             "portable"},
     "examples": {"autodiff", "nn", "Tensor", "no_grad"},  # two by their names at the top
     "exercises": set(),
     "tutorials": {"exercises"},
     "benchmark": {"autodiff", "nn", "optim", "bridge", "runs", "words"},
     "checking": {"autodiff", "func", "nn", "owncode", "words"},
     "cli": {"benchmark", "bridge", "checking", "data", "evaluation", "export", "files", "nn",
-            "owncode", "runs", "starter", "store", "training", "tutorials", "words"},
+            "owncode", "portable", "runs", "starter", "store", "training", "tutorials", "words"},
     "__init__": {"autodiff", "func", "nn", "optim"},
     "__main__": {"cli"},
 }  # fmt: skip
@@ -54,6 +57,7 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
     "starter": set(),
     "exercises": set(),
     "tutorials": set(),
+    "portable": set(),
     "words": set(),
     "cli": {"numpy", "cyclopts"},
 }
@@ -87,7 +91,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 12_900,
+    WHOLE: 12_960,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -16,6 +15,7 @@ from tinygrad_mnist.cli.app import (
     UserFileError,
     command,
 )
+from tinygrad_mnist.portable import quoted
 from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def compare(recipe: str = "default", *, settings: Settings = (), json: Json = Fa
         raise UserFileError(
             f"This recipe uses the model {chosen.model}, which has no hand derivation to compare "
             "with. Name a recipe of the built-in network; the derivatives of your own are checked "
-            f"by tinygrad-mnist gradcheck {shlex.quote(chosen.model)}"
+            f"by tinygrad-mnist gradcheck {quoted(chosen.model)}"
         )
     images, labels = load_mnist(chosen.normalize)
     rng = np.random.default_rng(chosen.seed)
@@ -152,8 +152,10 @@ def tutorials(folder: Path = Path("notebooks"), *, solutions: Flag = False) -> N
     solutions
         Write the notebooks with the exercises solved, as NAME-solutions.ipynb.
     """
+    from tinygrad_mnist.files import refuse_names
     from tinygrad_mnist.tutorials import write_notebooks
 
+    refuse_names(folder)
     try:
         written = write_notebooks(folder, solutions=solutions)
     except FileExistsError as error:
@@ -166,4 +168,4 @@ def tutorials(folder: Path = Path("notebooks"), *, solutions: Flag = False) -> N
         f"{counted(len(written), 'notebook')} are in {folder}. "
         "Open them in your editor, or in the browser:"
     )
-    print(f"pip install notebook && jupyter notebook {shlex.quote(str(folder))}")
+    print(f"pip install notebook && jupyter notebook {quoted(str(folder))}")

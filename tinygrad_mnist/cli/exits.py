@@ -21,6 +21,7 @@ from tinygrad_mnist.cli import (  # noqa: F401  registers them
 )
 from tinygrad_mnist.cli.app import UserFileError, app
 from tinygrad_mnist.cli.stop import BROKEN_PIPE
+from tinygrad_mnist.portable import nobody_reads
 
 USAGE_ERROR, DIVERGED = 2, 3
 
@@ -43,9 +44,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
                 arguments, exit_on_error=False, print_error=False, result_action="return_value"
             )
         sys.stdout.flush()
-    except BrokenPipeError:
-        discard_output()
-        sys.exit(128 + BROKEN_PIPE)
     except mistakes as error:
         fail(error, USAGE_ERROR)
     except DivergenceError as error:
@@ -56,6 +54,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(128 + signal.SIGINT)
     except OSError as error:  # all others have been told apart: this one is of standard output
         discard_output()
+        if nobody_reads(error):
+            sys.exit(128 + BROKEN_PIPE)
         fail(error, USAGE_ERROR)
     sys.exit(code)
 

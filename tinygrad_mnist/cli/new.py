@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from tinygrad_mnist.cli.app import command
+from tinygrad_mnist.portable import quoted
 
 
 @command("tinygrad-mnist new mine")
@@ -24,6 +24,6 @@ def new(folder: Path) -> None:
     print("\n".join(str(folder / name) for name in write_starting_point(folder)))
     own = "--model my_net.py:Net --optimizer my_optimizer.py:RMSprop"
     print("README.md says what is in these files. They work as they are:")
-    print(f"cd {shlex.quote(str(folder))}")
+    print(f"cd {quoted(str(folder))}")
     print("pip install pytest && pytest")
     print(f"tinygrad-mnist train recipe.toml {own}")

@@ -6,6 +6,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_mnist.portable import nobody_reads
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
@@ -17,16 +19,18 @@ BROKEN_PIPE = 13
 class StopOnSignal:
     """Turns the first Ctrl-C or SIGTERM into a request that the training loop asks for.
 
-    A second one ends the program at once.
+    A second one ends the program at once. On Windows nobody can send a SIGTERM; a window that is
+    closed, or Ctrl-Break, is a SIGBREAK there.
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    NAMES = ("SIGINT", "SIGTERM", "SIGBREAK")
 
     def __init__(self) -> None:
         self.requested = 0
 
     def __enter__(self) -> Self:
-        self.before = {number: signal.signal(number, self._request) for number in self.SIGNALS}
+        numbers = [getattr(signal, name) for name in self.NAMES if hasattr(signal, name)]
+        self.before = {number: signal.signal(number, self._request) for number in numbers}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -48,7 +52,9 @@ class StopOnSignal:
         def guarded(*values: Any) -> None:
             try:
                 show(*values)
-            except BrokenPipeError:
+            except OSError as error:
+                if not nobody_reads(error):
+                    raise
                 self.requested = BROKEN_PIPE
 
         return guarded

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shlex
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinygrad_mnist.data import DataError
 from tinygrad_mnist.data.errors import printable
+from tinygrad_mnist.portable import possible, quoted
 from tinygrad_mnist.runs.config import read_config
 from tinygrad_mnist.runs.entries import (
     LOCK,
@@ -40,7 +40,7 @@ LONGEST_COMMAND = 4000
 
 def free_folder(name: str) -> Path:
     """``runs/NAME``, or with a number behind it the first such folder that does not exist."""
-    number = 1
+    number, name = 1, possible(name)
     while os.path.lexists(folder := Path("runs") / (name if number == 1 else f"{name}-{number}")):
         number += 1
     return folder
@@ -59,14 +59,14 @@ def resume_command(
         files = {}
         with suppress(RecipeError, DataError):
             files = read_config(folder)[1].files
-    named = (f" --{key.replace('_', '-')} {shlex.quote(file)}" for key, file in files.items())
-    command = f"tinygrad-mnist train --resume {shlex.quote(str(folder))}{own}{''.join(named)}"
+    named = (f" --{key.replace('_', '-')} {quoted(file)}" for key, file in files.items())
+    command = f"tinygrad-mnist train --resume {quoted(str(folder))}{own}{''.join(named)}"
     return printable(command, LONGEST_COMMAND)
 
 
 def own_options(recipe: Recipe) -> str:
     """What to add to a command, so that it may run the code that a recipe names."""
-    return "".join(f" --{key} {shlex.quote(reference)}" for key, reference in recipe.own.items())
+    return "".join(f" --{key} {quoted(reference)}" for key, reference in recipe.own.items())
 
 
 @contextmanager
