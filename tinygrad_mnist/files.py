@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_mnist.portable import fault
+from tinygrad_mnist.words import fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,8 +1,18 @@
-"""How counts and help texts read: one epoch, two epochs; paragraphs that wrap where they must."""
+"""How counts, help texts, commands and file names read, here and on other systems."""
 
 from __future__ import annotations
 
 import inspect
+import os
+import re
+import shlex
+
+DEVICES = re.compile(
+    r"(con|prn|aux|nul|com[\d¹²³]|lpt[\d¹²³]|conin\$|conout\$)\s*(\..*)?", re.IGNORECASE
+)
+"""What Windows takes for a device, whatever ending it has."""
+FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+"""What no name has there."""
 
 
 def counted(number: int, noun: str) -> str:
@@ -32,3 +42,47 @@ def reflowed(docstring: str | None) -> str:
         else:
             lines.append(line)
     return "\n".join(lines)
+
+
+def quoted(text: str) -> str:
+    """A word of a command that is printed to be typed, for the shell of this system.
+
+    Examples
+    --------
+    >>> quoted("runs/default"), quoted("my runs/1")
+    ('runs/default', "'my runs/1'")
+    """
+    if os.name != "nt":
+        return shlex.quote(text)
+    if re.fullmatch(r"[\w.:\\/+-]+", text):
+        return text
+    text = re.sub(r'(\\*)"', r'\1\1\\"', text)  # as programs there read their arguments
+    return '"' + re.sub(r"(\\+)$", r"\1\1", text) + '"'
+
+
+def file_name(text: str) -> str:
+    """A text as the name of a file or folder, on every system the same.
+
+    Examples
+    --------
+    >>> file_name("default"), file_name("a/b: c."), file_name("NUL.txt")
+    ('default', 'a_b_ c_', '_NUL.txt')
+    """
+    name = re.sub(r'[<>:"/\\|?*]|[^\S ]|[. ]$|^[. ]', "_", text)
+    name = "".join(c if c.isprintable() else "_" for c in name) or "_"
+    return f"_{name}" if DEVICES.fullmatch(name) else name
+
+
+def fault(name: str) -> str:
+    """Why Windows has no file or folder of this name; empty if it can have one.
+
+    Examples
+    --------
+    >>> fault("aux.csv"), fault("tables.csv")
+    ('AUX is a device there', '')
+    """
+    if found := FORBIDDEN.search(name):
+        return f"no name has {found[0]!r} there"
+    if device := DEVICES.fullmatch(name):
+        return f"{device[1].upper()} is a device there"
+    return "no name ends in a dot or a space there" if name.endswith((".", " ")) else ""

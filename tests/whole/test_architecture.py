@@ -26,23 +26,22 @@ ARROWS = {
     "recipes": set(),
     "store": set(),
     "words": set(),
-    "portable": set(),
-    "files": {"portable"},
+    "files": {"words"},
+    "start": set(),
     "starter": {"files"},
     "testing": {"autodiff", "nn", "func"},
     "owncode": set(),
-    "training": {"autodiff", "nn", "optim", "data", "owncode", "portable",
-                 "words"},
-    "runs": {"training", "nn", "data", "evaluation", "export", "files", "owncode",
-             "portable"},
+    "training": {"autodiff", "nn", "optim", "data", "owncode", "words"},
+    "runs": {"training", "nn", "data", "evaluation", "export", "files", "owncode", "words"},
     "examples": {"autodiff", "nn", "Tensor", "no_grad"},  # two by their names at the top
     "exercises": set(),
     "tutorials": {"exercises"},
     "benchmark": {"autodiff", "nn", "optim", "bridge", "runs", "words"},
     "checking": {"autodiff", "func", "nn", "owncode", "words"},
     "cli": {"benchmark", "bridge", "checking", "data", "evaluation", "export", "files", "nn",
-            "owncode", "portable", "runs", "starter", "store", "training", "tutorials", "words"},
-    "__init__": {"autodiff", "func", "nn", "optim"},
+            "owncode", "runs", "start", "starter", "store", "training", "tutorials", "words",
+            "__version__"},
+    "__init__": {"autodiff", "func", "nn", "optim", "start"},
     "__main__": {"cli"},
 }  # fmt: skip
 # What a room may import from outside the package, besides the standard library.
@@ -54,10 +53,10 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
     "runs": {"numpy", "threadpoolctl", "tomli_w"},
     "testing": {"numpy", "hypothesis", "pytest", "_pytest"},
     "files": set(),
+    "start": set(),
     "starter": set(),
     "exercises": set(),
     "tutorials": set(),
-    "portable": set(),
     "words": set(),
     "cli": {"numpy", "cyclopts"},
 }
@@ -91,7 +90,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 12_960,
+    WHOLE: 13_700,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.

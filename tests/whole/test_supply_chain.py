@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 IGNORED = [".git", *(ROOT / ".gitignore").read_text(encoding="utf-8").split()]
-PINNED = sorted((ROOT / ".ci").glob("requirements-*.txt"))
+PINNED = sorted((ROOT / ".ci").glob("*.txt"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 
@@ -90,27 +90,25 @@ def test_what_ci_installs_for_itself_has_one_version_and_its_hashes(path):
 
 def asked_for(groups, extras):
     """The requirements in groups and extras of pyproject.toml, and those of the package."""
-    found = list(PROJECT["project"]["dependencies"])
-    found += [entry for group in groups for entry in PROJECT["dependency-groups"][group]]
-    own = "tinygrad-mnist"
-    for requirement in (Requirement(entry) for extra in extras for entry in EXTRAS[extra]):
-        inner = asked_for([], requirement.extras) if requirement.name == own else [requirement]
-        found += map(str, inner)
-    return list(map(Requirement, found))
+    tables = [PROJECT["project"]["dependencies"], *(EXTRAS[extra] for extra in extras)]
+    tables += [PROJECT["dependency-groups"][group] for group in groups]
+    for entry in (entry for table in tables for entry in table if isinstance(entry, str)):
+        wanted = Requirement(entry)
+        own = wanted.name == PROJECT["project"]["name"]
+        yield from asked_for([], wanted.extras) if own else [wanted]
 
 
 @pytest.mark.parametrize(
     ("name", "groups", "extras"),
-    [("lint", ["lint", "backend"], ["testing"]),
-     ("docs", ["docs", "backend"], ["test", "tutorials"])],
-)  # fmt: skip
+    [("tools", ["tools", "lint"], ["testing"]), ("docs", ["docs"], [])],
+)
 def test_the_pins_are_what_pyproject_allows(name, groups, extras):
-    lines = [entry.split(" ")[0] for entry in entries(ROOT / f".ci/requirements-{name}.txt")]
+    lines = [entry.split(" ")[0] for entry in entries(ROOT / f".ci/{name}.txt")]
     pins = [line.split("==") for line in lines]
     for wanted in asked_for(groups, extras):
         versions = [version for package, version in pins if package == wanted.name]
         allowed = [version for version in versions if version in wanted.specifier]
-        assert allowed == versions != [], f"{wanted}: bash .ci/pin renews what is pinned"
+        assert allowed == versions != [], f"{wanted}: bash .ci/lock renews what is pinned"
 
 
 INSTALL = re.compile(r"^(?:uv )?pip install (?:--quiet )?(.*?)(?: #.*)?$", re.MULTILINE)
@@ -146,6 +144,18 @@ def test_the_pre_commit_hooks_have_what_ci_has():
     lint = PROJECT["dependency-groups"]["lint"]
     assert f"mypy=={hooks['mypy'][1][1:]}" in lint
     assert f"ruff=={hooks['ruff-check'][1][1:]}" in lint
+
+
+def test_newer_ones_are_looked_for_everywhere():
+    updates = yaml.safe_load(TEXTS[".github/dependabot.yml"])["updates"]
+    places = {
+        one["package-ecosystem"]: one.get("directories", [one.get("directory")]) for one in updates
+    }
+    folders = {name.rpartition("/")[0] for name, *_ in ACTIONS if not name.endswith(".md")}
+    assert {f"/{folder}" for folder in folders} - {"/.github/workflows"} < set(
+        places["github-actions"]
+    )
+    assert ("/.ci" in places["pip"], places["npm"]) == (True, ["/docs"])
 
 
 # ---------------------------------------------------------------- addresses

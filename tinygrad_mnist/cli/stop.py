@@ -6,7 +6,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_mnist.portable import nobody_reads
+from tinygrad_mnist.cli.streams import nobody_reads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,18 +19,19 @@ BROKEN_PIPE = 13
 class StopOnSignal:
     """Turns the first Ctrl-C or SIGTERM into a request that the training loop asks for.
 
-    A second one ends the program at once. On Windows nobody can send a SIGTERM; a window that is
-    closed, or Ctrl-Break, is a SIGBREAK there.
+    A second one ends the program at once.
     """
 
-    NAMES = ("SIGINT", "SIGTERM", "SIGBREAK")
+    SIGNALS = tuple(
+        getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
+    )
+    """Those that this system has: Ctrl-Break is one of Windows."""
 
     def __init__(self) -> None:
         self.requested = 0
 
     def __enter__(self) -> Self:
-        numbers = [getattr(signal, name) for name in self.NAMES if hasattr(signal, name)]
-        self.before = {number: signal.signal(number, self._request) for number in numbers}
+        self.before = {number: signal.signal(number, self._request) for number in self.SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:

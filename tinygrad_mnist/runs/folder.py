@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from tinygrad_mnist.data import DataError
 from tinygrad_mnist.data.errors import printable
-from tinygrad_mnist.portable import possible, quoted
 from tinygrad_mnist.runs.config import read_config
 from tinygrad_mnist.runs.entries import (
     LOCK,
@@ -21,6 +20,7 @@ from tinygrad_mnist.runs.entries import (
     unfinished,
 )
 from tinygrad_mnist.training.recipe import RecipeError
+from tinygrad_mnist.words import quoted
 
 try:
     import fcntl
@@ -40,7 +40,7 @@ LONGEST_COMMAND = 4000
 
 def free_folder(name: str) -> Path:
     """``runs/NAME``, or with a number behind it the first such folder that does not exist."""
-    number, name = 1, possible(name)
+    number = 1
     while os.path.lexists(folder := Path("runs") / (name if number == 1 else f"{name}-{number}")):
         number += 1
     return folder

@@ -23,11 +23,10 @@ from tinygrad_mnist.owncode import (
     reference_to,
     told,
 )
-from tinygrad_mnist.portable import quoted
 from tinygrad_mnist.training.loop import Training
 from tinygrad_mnist.training.recipe import OF_OPTIMIZER, Recipe, RecipeError, default_of
 from tinygrad_mnist.training.trial import try_model, try_optimizer, try_training
-from tinygrad_mnist.words import counted
+from tinygrad_mnist.words import counted, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,9 +1,8 @@
-"""Windows, as far as another system can tell: names, commands, files in use, signals, pipes."""
+"""Windows, as far as another system can tell: names that are refused, files in use, commands."""
 
 import errno
 import os
 import shlex
-import signal
 import string
 import subprocess
 from pathlib import Path
@@ -12,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_mnist import files, portable, runs, starter
+from tinygrad_mnist import files, runs, starter
 from tinygrad_mnist.cli.stop import BROKEN_PIPE, StopOnSignal
 from tinygrad_mnist.files import WriteError, prepare, refuse_names, write
-from tinygrad_mnist.training import Recipe
+from tinygrad_mnist.words import fault, file_name, quoted
 
-PACKAGE = Path(portable.__file__).parent
+PACKAGE = Path(files.__file__).parent
 IMPOSSIBLE = [
     "CON", "prn.txt", "Aux.tar.gz", "nul", "COM1", "lpt9.csv", "comÂ¹", "CONIN$", "aux .csv",
     "ends.", "ends ", "a<b", "a>b", "a:b", 'a"b', "a|b", "a?b", "a*b", "a\\b", "a\nb", "a\0b",
@@ -35,12 +34,6 @@ NAMES = [
 ]
 
 
-@pytest.fixture
-def windows(monkeypatch):
-    """What the package does on Windows, without its files."""
-    monkeypatch.setattr(portable, "WINDOWS", True)
-
-
 # ---------------------------------------------------------------- names
 
 
@@ -50,7 +43,7 @@ def test_a_name_that_windows_cannot_have_is_refused_and_nothing_is_made(tmp_path
     for path in (tmp_path / name, tmp_path / name / "deeper"):
         with pytest.raises(WriteError, match="is no name for a file or folder on Windows") as error:
             make(path)
-        assert portable.fault(name) in str(error.value)
+        assert fault(name) in str(error.value)
         assert str(error.value).isprintable()
     assert list(tmp_path.iterdir()) == []
 
@@ -59,7 +52,6 @@ def test_a_name_that_windows_cannot_have_is_refused_and_nothing_is_made(tmp_path
 def test_other_names_are_taken_as_they_are(tmp_path, name):
     write(tmp_path / name, b"there")
     assert (tmp_path / name).read_bytes() == b"there"
-    assert portable.possible(name) == name
 
 
 def test_a_folder_that_somebody_has_already_may_be_called_anything(tmp_path):
@@ -101,25 +93,16 @@ def test_export_refuses_such_a_name(command, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@given(st.from_regex(r"\w[\w .-]{0,59}", fullmatch=True) | st.sampled_from(IMPOSSIBLE))
-def test_a_folder_named_after_a_recipe_can_stand_everywhere(name):
-    found = portable.possible(name)
-    assert found
-    assert portable.fault(found) == portable.fault(f"{found}-2") == ""
-
-
-def test_a_run_of_a_recipe_called_like_a_device_gets_a_folder_beside_it(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    name = Recipe(name="Aux", description="").name
-    assert runs.free_folder(name) == Path("runs/run-Aux")
-    Path("runs/run-Aux").mkdir(parents=True)
-    assert runs.free_folder(name) == Path("runs/run-Aux-2")
+@given(st.text(max_size=60) | st.sampled_from(IMPOSSIBLE))
+def test_a_name_of_ours_is_never_refused(text):
+    found = file_name(text)
+    assert fault(found) == fault(f"{found}-2") == ""
 
 
 def test_every_name_in_the_starting_point_and_in_a_run_can_stand_everywhere():
     run = (path.name for path in (PACKAGE.parent / "artifacts").rglob("*"))
     parts = {part for name in starter.starting_point() for part in name.split("/")}
-    assert {name: portable.fault(name) for name in {*run, *parts} if portable.fault(name)} == {}
+    assert {name: fault(name) for name in {*run, *parts} if fault(name)} == {}
 
 
 # ---------------------------------------------------------------- a file that is in use
@@ -180,51 +163,36 @@ SHELL = string.ascii_letters + string.digits + " \"'\\&|<>^%$;()!`*?~#@+=:,./-_Ã
 
 
 @given(st.text(SHELL))
-def test_elsewhere_a_command_is_quoted_as_its_shell_reads_it(text):
-    assert shlex.split(f"cd {portable.quoted(text)}") == ["cd", text]
-
-
-@given(st.text(SHELL))
-def test_on_windows_a_program_gets_back_what_was_quoted(text):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(portable, "WINDOWS", True)
-        found = portable.quoted(text)
+def test_a_program_gets_back_what_was_quoted(text):
+    with pytest.MonkeyPatch.context() as windows:
+        windows.setattr(os, "name", "nt")
+        found = quoted(text)
     as_python = subprocess.list2cmdline([f" {text}"])  # with a space, so that it is quoted
-    plain = portable.PLAIN.fullmatch(text)
-    assert found == (text if plain else as_python.replace('" ', '"', 1))
+    assert found in (text, as_python.replace('" ', '"', 1))
+    assert shlex.split(f"cd {quoted(text)}") == ["cd", text]
 
 
-def test_on_windows_commands_have_double_quotes_and_plain_paths_none(windows):
-    assert portable.quoted(r"C:\runs\seed-a") == r"C:\runs\seed-a"
-    assert runs.resume_command(Path("my folder")) == (
-        'tinygrad-mnist train --resume "my folder"'
-    )  # fmt: skip
+def test_how_to_go_on_is_quoted_for_the_shell_of_the_system(monkeypatch):
+    monkeypatch.setattr("tinygrad_mnist.runs.folder.quoted", lambda text: f"<{text}>")
+    said = runs.resume_command(Path("my folder"), files={"test_data": "my file"})
+    assert said == "tinygrad-mnist train --resume <my folder> --test-data <my file>"
 
 
 def test_no_command_is_quoted_for_one_shell_only():
     users = {path.name for path in PACKAGE.rglob("*.py") if "shlex" in path.read_text("utf-8")}
-    assert users == {"portable.py", "model_card.py"}  # a card is read on any system, and says sh
+    assert users == {"words.py", "model_card.py"}  # a card is read on any system, and says sh
 
 
-# ---------------------------------------------------------------- signals and pipes
-
-
-def test_ctrl_break_asks_a_training_to_stop_where_there_is_one(monkeypatch):
-    monkeypatch.setattr(signal, "SIGBREAK", signal.SIGURG, raising=False)
-    before = signal.getsignal(signal.SIGURG)
-    with StopOnSignal() as stop:
-        assert not stop.asked()
-        signal.raise_signal(signal.SIGURG)
-        assert stop.requested == signal.SIGURG
-    assert signal.getsignal(signal.SIGURG) == before
+# ---------------------------------------------------------------- pipes
 
 
 def closed_pipe(*_):
     raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
 
-def test_a_reader_that_is_gone_is_a_request_to_stop_on_windows_too(windows):
+def test_a_reader_that_is_gone_is_a_request_to_stop_on_windows_too(monkeypatch):
     stop = StopOnSignal()
+    monkeypatch.setattr(os, "name", "nt")
     stop.guard(closed_pipe)("epoch 1")
     assert stop.requested == BROKEN_PIPE
 
@@ -234,9 +202,3 @@ def test_elsewhere_the_same_error_is_another_one_and_told():
     with pytest.raises(OSError, match="Invalid argument"):
         stop.guard(closed_pipe)("epoch 1")
     assert not stop.asked()
-
-
-def test_a_list_whose_reader_is_gone_ends_quietly_on_windows(command, monkeypatch, windows):
-    monkeypatch.setattr("tinygrad_mnist.cli.exits.discard_output", lambda: None)
-    monkeypatch.setattr("tinygrad_mnist.training.recipe_names", closed_pipe)
-    assert command("recipes") == (128 + BROKEN_PIPE, "", "")
