@@ -51,7 +51,7 @@ def grad(
         Returns one number: a tensor of shape ().
     argnums : int or tuple of int
         The positional arguments to differentiate with respect to; a tuple gives a tuple of
-                gradients.
+        gradients.
     has_aux : bool
         Whether `func` returns (output, aux), of which only the output is differentiated.
 
@@ -226,7 +226,7 @@ def vjp(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], t
     ------
     TypeError
         If `func` is not a function or does not return a tensor, or if a primal does not consist of
-                floats.
+        floats.
     ValueError
         If there are no primals. From `vjp_fn`: if a cotangent has another form or shape.
 
@@ -351,7 +351,7 @@ def functional_call(
         If the module does not have a name or, with `strict`, if one is missing.
     TypeError
         If `module` is not a module, `parameters_and_buffers` is not a dict, or a value does not
-                consist of numbers.
+        consist of numbers.
     ValueError
         If a value has another shape, or a shared tensor is given two values.
 

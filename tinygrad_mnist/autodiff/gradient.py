@@ -112,7 +112,7 @@ def grad(
     ----------
     outputs, inputs : Tensor or sequence of Tensor
         Tensors to differentiate, and tensors to differentiate with respect to: leaves, or
-                anything computed from them.
+        anything computed from them.
     grad_outputs : array_like, or sequence of array_like or None, optional
         The cotangent of the output, of its shape, or one per output; by default 1, for an output
         of one element.

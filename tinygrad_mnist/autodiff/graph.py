@@ -105,7 +105,7 @@ class Op:
         """Apply the function, and record it if an argument requires grad.
 
         Returns a tensor, or a plain array if no argument is a tensor, so that a derivative rule
-                can use the same ops on both.
+        can use the same ops on both.
         """
         if params:
             params = settled_params(params, self.name)
@@ -226,7 +226,7 @@ def sweep(
         Keep what the tensors remember, so that the same graph can be swept again.
     create_graph : bool
         Give the rules tensors instead of arrays: the sweep is then itself recorded, and can be
-                differentiated again.
+        differentiated again.
     targets : iterable of Tensor
         Where cotangents are wanted; by default at every leaf.
 

@@ -239,27 +239,27 @@ class Module:
     ) -> IncompatibleKeys:
         """Write values into the arrays of the parameters and buffers of the same names.
 
-                On any error, nothing is changed.
+        On any error, nothing is changed.
 
         Parameters
-                ----------
-                state_dict : mapping
-                    Dotted name -> tensor or array.
-                strict : bool
-                    Refuse missing and unexpected names. Otherwise they are ignored.
+        ----------
+        state_dict : mapping
+            Dotted name -> tensor or array.
+        strict : bool
+            Refuse missing and unexpected names. Otherwise they are ignored.
 
-                Returns
-                -------
-                IncompatibleKeys
-                    The names that were missing, and those that were unexpected.
+        Returns
+        -------
+        IncompatibleKeys
+            The names that were missing, and those that were unexpected.
 
-                Raises
-                ------
-                RuntimeError
-                    If a value has another shape or is not numeric, if an array cannot be written to, or
-                    if names do not match and `strict` is set. The message lists every problem.
-                TypeError
-                    If `state_dict` is not a mapping.
+        Raises
+        ------
+        RuntimeError
+            If a value has another shape or is not numeric, if an array cannot be written to, or
+            if names do not match and `strict` is set. The message lists every problem.
+        TypeError
+            If `state_dict` is not a mapping.
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(
