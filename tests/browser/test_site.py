@@ -70,8 +70,18 @@ def test_formulas_are_typeset_after_moving_to_another_page(opened):
     assert tab.locator("#eq-2-1 .katex").count() == 1
 
 
-def test_the_marks_lead_to_the_checks(opened):
+def test_a_mark_opens_and_closes_what_was_done_by_keyboard(opened):
     tab = opened("derivations/linear.html")
-    tab.locator("#eq-2-4 .proved").click()
-    assert tab.url.endswith("#check-2-4")
-    assert tab.locator("#check-2-4 + .highlight").is_visible()
+    mark, check = tab.locator("#eq-2-4 .mark"), tab.locator("#check-2-4[data-search-exclude]")
+    assert not check.is_visible()
+    mark.press("Enter")
+    assert check.locator(".highlight").is_visible()
+    tab.keyboard.press("Escape")
+    assert not check.is_visible()
+
+
+def test_a_mark_can_be_hit_with_a_finger(opened):
+    tab = opened("derivations/network.html")
+    for mark in tab.locator(".mark").all():
+        box = mark.bounding_box()
+        assert min(box["width"], box["height"]) >= 24

@@ -90,7 +90,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 12_990,
+    WHOLE: 13_700,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.

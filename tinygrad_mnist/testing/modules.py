@@ -152,11 +152,12 @@ def _check_evaluation(module: Module, arrays: list[Array]) -> None:
 def _check_rows(module: Module, arrays: list[Array]) -> None:
     n = len(arrays[0])
     rows = [x if len(x) == n else None for x in arrays]
-    together = _answer(module, arrays)
+    together = _answer(deepcopy(module), arrays)
     for i in range(n):
+        fresh = deepcopy(module)
         one = [x if r is None else r[i : i + 1] for r, x in zip(rows, arrays, strict=True)]
         try:
-            apart = _answer(module, one)
+            apart = _answer(fresh, one)
         except Exception as error:
             raise AssertionError(
                 f"In evaluation mode, {_name(module)} fails for one row alone: {error!r}\n"
@@ -201,19 +202,21 @@ def _changed(trained: Module, restored: Module) -> Iterator[str]:
             other = vars(b).get(name)
             if isinstance(value, Tensor) and isinstance(other, Tensor):
                 value, other = value.data, other.data
+            if isinstance(value, dict):
+                value, other = list(map(repr, value.items())), list(map(repr, other.items()))
             kept = isinstance(value, np.ndarray | np.number | int | float | list | tuple)
             if kept and name != "training" and differs(value, other):
                 yield f"{path}.{name}" if path else name
 
 
 def _check_copy(module: Module, arrays: list[Array]) -> None:
-    before = _answer(module, arrays)
     twin = deepcopy(module)
-    for t in (*twin.parameters(), *twin.buffers()):
+    before = _answer(twin, arrays)
+    for t in (*module.parameters(), *module.buffers()):
         t.data += 1
-    if differs(_answer(module, arrays), before):
+    if differs(_answer(twin, arrays), before):
         fail(
-            f"Changing a copy of {_name(module)} changes the original",
+            f"Changing {_name(module)} changes a copy of it",
             "both share an array: an attribute of the class, or a function of one's own that "
             "holds the module",
         )

@@ -49,10 +49,16 @@ def assert_optimizer(make: Callable[[list[Parameter]], Optimizer]) -> None:
     >>> from tinygrad_mnist.testing import assert_optimizer
     >>> assert_optimizer(lambda params: optim.SGD(params, lr=0.1, momentum=0.9))
     """
+    alive = []
+
+    def made(params: list[Parameter]) -> Optimizer:
+        alive.append(params)  # so that no later one gets the id of an earlier
+        return make(params)
+
     for dtype in (np.float64, np.float32):
-        _check_descent(make, dtype)
-        _check_without_gradient(make, dtype)
-        _check_resumed(make, dtype)
+        _check_descent(made, dtype)
+        _check_without_gradient(made, dtype)
+        _check_resumed(made, dtype)
 
 
 def _parameters(dtype: Any, values: Any = START) -> list[Parameter]:
