@@ -90,7 +90,25 @@ def test_nothing_in_the_commands_prints_but_through_the_gate():
         assert allowed or "print(" not in path.read_text().replace("fingerprint(", ""), path
 
 
+def test_names_that_are_no_text_end_no_training():
+    for name in ("mine.npz", "test.npz"):
+        Path(name).rename(f"{name}\udcff")
+    asked = "train --set epochs=1 hidden=[4] --out $'out\\xff'"
+    done = bash(f"$T {asked} --data $'mine.npz\\xff' --test-data $'test.npz\\xff'")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.splitlines()[-1].endswith(b"Everything is in out?.")
+    written = {path.name for path in Path("out\udcff").iterdir()}
+    written = {path.name for path in Path("out\udcff").iterdir()}
+    assert {"metrics.json", "report.html", "MODEL_CARD.md"} <= written
+
+
 # ---------------------------------------------------------------- streams
+
+
+@pytest.mark.usefixtures("logged")
+def test_a_pipe_may_take_the_place_of_a_file():
+    done = bash("$T log run --csv /dev/stdout | cat")
+    assert (done.stderr, done.stdout.count(b"\n")) == (b"", 42)
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
@@ -233,3 +251,20 @@ def test_without_metadata_the_command_works():
     shutil.copytree(Path(tinygrad_mnist.__file__).parent, "elsewhere/tinygrad_mnist")
     done = bash("cd elsewhere && $T --version", PYTHONPATH="elsewhere")
     assert (done.returncode, done.stdout.decode().strip()) == (0, tinygrad_mnist.__version__)
+
+
+WITHOUT_METADATA = """
+import importlib.metadata as metadata
+
+def gone(name):
+    raise metadata.PackageNotFoundError(name)
+
+metadata.version = gone
+from tinygrad_mnist.runs.environment import environment
+print(environment()["tinygrad_mnist"])
+"""
+
+
+def test_a_run_without_metadata_knows_its_version():
+    done = bash(f"{sys.executable} -c {shlex.quote(WITHOUT_METADATA)}")
+    assert done.stdout.decode().strip() == tinygrad_mnist.__version__
