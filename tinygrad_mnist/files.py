@@ -93,12 +93,11 @@ def write(
     """
     refuse_names(path)
     try:
-        place = Path(os.path.realpath(path)) if follow else path
-        if follow and place.exists() and not place.is_file() and not place.is_dir():
-            with place.open("wb") as device:
+        if follow and path.exists() and not path.is_file() and not path.is_dir():
+            with path.open("wb") as device:  # by this name: that of a pipe leads nowhere
                 _fill(device, content)
         else:
-            _put(place, content, keep)
+            _put(Path(os.path.realpath(path)) if follow else path, content, keep)
     except OSError as error:
         raise WriteError(f"{path}: cannot be written: {error.strerror or error}.") from error
 
@@ -155,7 +154,7 @@ def _fill(file: Any, content: Callable[[Any], object] | str | bytes) -> None:
     if callable(content):
         content(file)
     else:
-        file.write(content.encode() if isinstance(content, str) else content)
+        file.write(content.encode(errors="replace") if isinstance(content, str) else content)
     file.flush()
 
 

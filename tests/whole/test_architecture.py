@@ -32,7 +32,8 @@ ARROWS = {
     "testing": {"autodiff", "nn", "func"},
     "owncode": set(),
     "training": {"autodiff", "nn", "optim", "data", "owncode", "words"},
-    "runs": {"training", "nn", "data", "evaluation", "export", "files", "owncode", "words"},
+    "runs": {"training", "nn", "data", "evaluation", "export", "files", "owncode", "words",
+             "__version__"},
     "examples": {"autodiff", "nn", "Tensor", "no_grad"},  # two by their names at the top
     "exercises": set(),
     "tutorials": {"exercises"},

@@ -79,6 +79,20 @@ def refuse_ending(path: Path | None, right: str, what: str) -> None:
         )
 
 
+def make_room(path: Path) -> None:
+    """Make the folder of a file that is to be written; a device, or a pipe, has its place already.
+
+    Raises
+    ------
+    WriteError
+        If it cannot be made or written to.
+    """
+    from tinygrad_mnist.files import prepare
+
+    if path.is_file() or not path.exists():
+        prepare(path.parent)
+
+
 def verdict(name: str, test: dict[str, Any], images: str = "test images") -> str:
     """How a network did on some images, in one line."""
     return (
