@@ -26,7 +26,6 @@ try:
     import fcntl
 except ImportError:  # Windows has other locks: there a second trainer is not noticed
     fcntl = None  # type: ignore[assignment]
-from tinygrad_mnist.words import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
