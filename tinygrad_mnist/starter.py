@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from tinygrad_mnist.files import UNFINISHED, WriteError, prepare
+from tinygrad_mnist.files import UNFINISHED, WriteError, prepare, refuse_names
 
 HERE = Path(__file__).parent
 
@@ -34,6 +34,7 @@ def write_starting_point(folder: Path) -> list[str]:
     WriteError
         If there is something in the folder already, or it cannot be written to.
     """
+    refuse_names(folder)
     there = folder.exists()
     if there and (not folder.is_dir() or any(folder.iterdir())):
         raise WriteError(f"{folder}: not empty. Nothing is overwritten: name a new folder.")

@@ -126,6 +126,17 @@ def located(out: Tensor) -> Iterator[str]:
             yield place + UNKNOWN
 
 
+def unrecorded(out: Tensor) -> Iterator[str]:
+    """If every rule behind a tensor is right, what is wrong is not on the tape."""
+    calls = calls_behind(out)
+    checked = all(np.size(x) <= LARGEST for call in calls for x in call.arrays)
+    if calls and checked and not any(wrong_rules(calls)):
+        yield (
+            "every op on the tape is right, so part of the function is not on it: .data, "
+            ".detach(), .numpy() or no_grad() makes a constant of what depends on this input"
+        )
+
+
 # ---------------------------------------------------------------- one rule, taken alone
 
 

@@ -81,14 +81,10 @@ class Op:
         if len(self.rules) >= count:
             return self.rules
         if self.together is not None:
-            return [partial(self._one_of_all, i) for i in range(count)]
+            return [partial(_one_of_all, self.together, i) for i in range(count)]
         if self.each is not None:
             return [partial(self.each, i) for i in range(count)]
         return [*self.rules, *[self._missing] * (count - len(self.rules))]
-
-    def _one_of_all(self, position: int, *args: Any, **params: Any) -> Any:
-        assert self.together is not None
-        return list(self.together(*args, **params))[position]
 
     def differentiates(self, position: int) -> bool:
         """Whether an argument has a rule: masks, class numbers and indices have none."""
@@ -125,6 +121,10 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
+
+
+def _one_of_all(together: Rule, position: int, *args: Any, **params: Any) -> Any:
+    return list(together(*args, **params))[position]
 
 
 def operator(op: Op) -> Callable[[Any, Any], Tensor]:

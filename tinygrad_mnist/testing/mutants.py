@@ -86,8 +86,7 @@ def planted(op: Op, change: Callable[[int, Rule], Rule]) -> Iterator[None]:
     right, kept = copy(op), dict(vars(op))
 
     def each(i: int, g: Any, out: Any, *xs: Any, **params: Any) -> Any:
-        rule = right.rules_for(len(xs))[i]
-        assert rule is not None
+        rule: Any = right.rules_for(len(xs))[i]
         return change(i, rule)(g, out, *xs, **params)
 
     op.rules = tuple(rule and partial(each, i) for i, rule in enumerate(op.rules))
@@ -223,8 +222,7 @@ def tried(
     as_it_is = copy(op)
     rules = as_it_is.rules_for(count)
     for i, kind, wrong in [*mutants(as_it_is, count), *own]:
-        right = rules[i]
-        assert right is not None
+        right: Any = rules[i]
         if kind in MAY_BE_RIGHT and not seen.differ(i, right, wrong, kind):
             continue
         with mutated(op, i, wrong):

@@ -91,9 +91,13 @@ def _check_descent(make: Make, dtype: Any) -> None:
                 "an array or a NumPy number in float64, and p.data = ... in place of p.data -= ...",
             )
     _check_state_dtypes(optimizer, name, dtype)
+    for p, start in zip(params, START, strict=True):
+        if not differs(p.data, start.astype(dtype)):
+            fail(
+                f"In {STEPS} steps, {name} did not change the parameter of shape {p.shape}",
+                "p = p - ... gives a new array the name p: p -= ...",
+            )
     end = _find_gradients(params)
-    if end == heights[0]:
-        fail(f"{name} changed no parameter", "p = p - ... gives a new array the name p: p -= ...")
     if not end < heights[0]:
         fail(
             f"In {STEPS} steps, {name} went from {heights[0]:.4g} up to {end:.4g} in a bowl",
