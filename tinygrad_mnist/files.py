@@ -39,7 +39,7 @@ def refuse_names(path: Path) -> None:
         why = place.name != ".." and fault(place.name)
         if why and not os.path.lexists(place):
             raise WriteError(
-                f"{place.name!r:.80} is no name for a file or folder on Windows: {why}. "
+                f"{place.name!r:.80} cannot name a file or folder on Windows: {why}. "
                 "Choose another, so that the result can be opened everywhere."
             )
 

@@ -19,7 +19,7 @@ BROKEN_PIPE = 13
 
 @contextmanager
 def ended_at_once() -> Iterator[None]:
-    """Ctrl-C ends the process where it is, also while SQLite waits, which keeps the log whole."""
+    """Let Ctrl-C end the process at once, even while SQLite waits; the log stays whole."""
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -198,7 +198,7 @@ def summary(metrics: dict[str, Any], folder: Path) -> tuple[str, ...]:
     if test is None:
         return (
             f"Interrupted {metrics['interrupted']}.",
-            f"The weights so far are in {folder}; the test set was not opened. To go on:",
+            f"The weights so far are in {folder}; the test set was not opened. To continue:",
         )
     told = (
         f"{counted(metrics['epochs'], 'epoch')} in {metrics['training_seconds']:.1f} s, "

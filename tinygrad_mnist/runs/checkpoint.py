@@ -130,7 +130,7 @@ def load(folder: Path) -> tuple[Checkpoint, Path, str]:
     newest, previous = folder / NEWEST, folder / PREVIOUS
     if not any(map(os.path.lexists, (newest, previous))):
         raise RunFolderError(
-            f"{folder}: there is no checkpoint to go on from. "
+            f"{folder}: there is no checkpoint to continue from. "
             "`tinygrad-mnist train` begins a training."
         )
     refuse_links(folder)
@@ -139,7 +139,7 @@ def load(folder: Path) -> tuple[Checkpoint, Path, str]:
     except DataError as error:
         if not previous.exists():
             raise
-        notice = f"{error} Going on from {previous}, the checkpoint before it."
+        notice = f"{error} Continuing from {previous}, the checkpoint before it."
         return read(previous), previous, notice
 
 

@@ -120,7 +120,7 @@ def _refuse_full(folder: Path) -> None:
         ) from error
     if full:
         begun = any(folder.glob("checkpoint*.npz"))
-        found = "go on with --resume" if begun else "remove it"
+        found = "continue with --resume" if begun else "remove it"
         raise RunFolderError(
             f"{folder}: not empty. Nothing is overwritten: choose another --out, or {found}."
         )

@@ -118,7 +118,7 @@ def _notices(run: Run, notice: str, then: Mapping[str, Any]) -> Iterator[str]:
     if notice:
         yield notice
     if changed := "; ".join(differences(then, environment(run.recipe.threads))):
-        yield f"{changed}. So it is not promised that the result will be the same bit by bit."
+        yield f"{changed}. So the result may not be the same, bit by bit."
     if run.outcome:
         finished = "this training is already finished. To train longer: --override epochs=..."
         yield f"{run.folder}: {finished}"

@@ -149,7 +149,7 @@ def _weights_in(folder: Path) -> Path:
     if (folder / NEWEST).exists():
         recipe, about = read_config(folder)
         again = resume_command(folder, recipe, about.files)
-        raise RunFolderError(f"{folder}: its training has not ended. Go on with it: {again}")
+        raise RunFolderError(f"{folder}: its training has not ended. Continue it: {again}")
     return folder / "weights.npz"
 
 
@@ -189,7 +189,7 @@ def _from_safetensors(
     recipe, about = from_run or _described(path, content) or from_beside or (None, About())
     if recipe is None and own is None:
         raise DataError(
-            f"{path}: does not say what network it is of. Name the run folder too: its recipe does."
+            f"{path}: does not say which network it belongs to. Name the run folder: its recipe does."
         )
     recipe = recipe or Recipe("own")
     if own is None and "model" not in recipe.own:

@@ -217,7 +217,7 @@ class Recipe:
         if not re.fullmatch(NAME, self.name):
             raise RecipeError(
                 "name must be at most 60 letters, digits, spaces and . _ -, "
-                f"and begin with none of . -, but is {self.name!r:.80}."
+                f"and must not begin with . or -, but is {self.name!r:.80}."
             )
         if not all(1 <= width <= WIDEST for width in self.hidden) or len(self.hidden) > DEEPEST:
             raise RecipeError(
