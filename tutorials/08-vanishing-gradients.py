@@ -89,8 +89,8 @@ print(f"loss {last:.2f}, log(10) = {np.log(10):.2f}, held out {accuracy(model):.
 
 # %%
 #| The size of the gradient in layers 1 to 9, on a logarithmic scale. It rises
-#| steadily from layer to layer: the first layer receives thousands of times
-#| less than the last.
+#| steadily from layer to layer: the first layer receives more than ten thousand
+#| times less than the last.
 def size(array):
     """The root of the mean square."""
     return float(np.sqrt(np.mean(array**2)))
@@ -322,7 +322,7 @@ treat("residual", Residual)
 
 # %%
 #| The gradient of each layer's output in layers 1 to 8, on a logarithmic scale,
-#| for sigmoid, tanh, ReLU, batch norm and residual layers. The curve of sigmoid
+#| for sigmoid, tanh, ReLU, batch norm and residual layers. The line of sigmoid
 #| falls by orders of magnitude towards layer 1. The others stay nearly level.
 model = deep(Layer)
 adam = optim.Adam(model.parameters(), lr=0.002)
@@ -347,7 +347,8 @@ axis.spines[["top", "right"]].set_visible(False)
 
 # %%
 #| The loss over the steps for six networks. With sigmoid it does not leave its
-#| start at 2.3. With Adam, tanh, ReLU, batch norm and residual layers it falls.
+#| start at 2.3. With sigmoid and Adam it falls late and stays high. With tanh,
+#| ReLU, batch norm and residual layers it falls quickly, to similar values.
 figure, axis = plt.subplots(figsize=(6, 3.4))
 for name, (color, style) in STYLES.items():
     smooth = np.convolve(losses[name], np.ones(30) / 30, mode="valid")

@@ -53,7 +53,7 @@ classifier = nn.Classifier(model)  # gives probabilities in place of logits
 # sheet. So we have to prepare it *exactly* as MNIST was prepared.
 
 # %%
-#| A 7 in four stages: drawn dark on grey paper, light on black, cut out, and
+#| A 7 in four stages: drawn dark on light paper, light on black, cut out, and
 #| shrunk to the middle of 28 by 28 pixels.
 sheet = Image.new("L", (220, 300), 225)  # grey paper
 pen = ImageDraw.Draw(sheet)
@@ -70,7 +70,7 @@ stages = {"drawn": picture, "ink": ink, "cut out": box, "28 × 28": seven}
 for axis, (name, stage) in zip(axes, stages.items(), strict=True):
     axis.imshow(stage, cmap="gray")
     axis.set_title(name, fontsize=10)
-    axis.set(xticks=[], yticks=[])
+    axis.axis("off")
 
 # %% [markdown]
 # `like_mnist` does all of it. We computed the two stages between only to look at them. What does

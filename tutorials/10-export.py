@@ -132,8 +132,9 @@ run(held_out[:1]).shape
 # put the softmax behind it before you export:
 
 # %%
-#| Three handwritten digits, and under each a bar chart of ten probabilities. In
-#| each chart one bar reaches nearly to the top.
+#| Three handwritten digits, and under each a bar chart of ten probabilities.
+#| For the first and the third, one bar is far above all others. For the second,
+#| two bars share nearly everything.
 with (folder / "probabilities.onnx").open("wb") as file:
     write_onnx(nn.Sequential(model, nn.Softmax(dim=1)), file)
 speaker = onnxruntime.InferenceSession(

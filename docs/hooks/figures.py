@@ -37,6 +37,10 @@ STYLE = {
     "ytick.color": INK,
 }
 
+FAINT = "color-mix(in srgb, currentColor 70%, transparent)"
+INKS = {INK: "currentColor", "#000000": "currentColor", "#595959": FAINT}
+"""What ink becomes: the colour of the text, and grey a fainter one."""
+
 WHITE_GROUND = re.compile(
     r'(<g id="(?:figure|axes)_\d+">\s*<g id="patch_\d+">\s*<path [^>]*fill: )#ffffff'
 )
@@ -78,7 +82,7 @@ def subplots(*shape: int, width: float = 5.6, height: float = 2.7) -> Any:
         return figure, figure.subplots(*shape)
 
 
-def svg(figure: Figure, label: str, *, name: str = "", caption: str = "") -> str:
+def svg(figure: Figure, label: str, *, caption: str, name: str = "") -> str:
     """A figure as HTML: what is seen, in words, and the text beneath, which may be HTML."""
     with mpl.rc_context(STYLE | {"svg.hashsalt": name or label}):
         FigureCanvasSVG(figure)
@@ -93,8 +97,8 @@ def inline(text: str, label: str) -> str:
     """An SVG file of matplotlib's as a part of a page, in its ink and letters, on its ground."""
     text = text[text.index("<svg") :]
     text = WHITE_GROUND.sub(r"\1none", text)
-    for ink in (INK, "#000000", "#595959"):
-        text = text.replace(ink, "currentColor")
+    for color, ink in INKS.items():
+        text = text.replace(color, ink)
     used = set(re.findall(r"#([\w-]+)", text))
     text = re.sub(r' id="([\w.-]+)"', lambda found: found[0] if found[1] in used else "", text)
     text = re.sub(r"font-family: [^;\"]*", "font-family: inherit", text)
