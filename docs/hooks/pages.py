@@ -133,14 +133,15 @@ def equation(page: Derivation, *names: str) -> str:
     if others:
         raise EquationError(f"{' and '.join(names)} are two equations, not lines of one.")
     mark = "; ".join(dict.fromkeys(line.check() for line in lines)).replace(" = ", "&nbsp;=&nbsp;")
+    # A section, since the search would take up its text again after the first div in a div.
     at, proved = number.replace(".", "-"), " proved" * mark.startswith("proved")
     return (
         f'<div class="equation" id="eq-{at}" markdown>\n{formula(latex(*lines))}\n'
         f'<p><a class="number" href="#eq-{at}">({number})</a> <button type="button" '
         f'class="mark{proved}" popovertarget="check-{at}">{mark}</button></p>\n'
-        f'<div class="check" id="check-{at}" popover="auto" role="dialog" '
+        f'<section class="check" id="check-{at}" popover="auto" role="dialog" '
         f'data-search-exclude="true" aria-label="How ({number}) is checked" markdown>\n\n'
-        f"{checked(number, mark, lines)}\n\n</div>\n</div>"
+        f"{checked(number, mark, lines)}\n\n</section>\n</div>"
     )
 
 

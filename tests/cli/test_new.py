@@ -28,7 +28,7 @@ def files_in(folder):
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def tested(folder, *options):
+def prints_of_pytest(folder, *options):
     """What pytest prints in a process of its own."""
     alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
     told = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, folder]
@@ -37,7 +37,7 @@ def tested(folder, *options):
 
 def failed_tests(folder):
     """The names of those that fail, of at least seven."""
-    printed = tested(folder)
+    printed = prints_of_pytest(folder)
     counts = [int(n) for n in re.findall(r"(\d+) (?:passed|failed)", printed)]
     assert sum(counts) >= 7, printed
     return set(re.findall(r"^FAILED .*::test_(\w+)", printed, re.MULTILINE))
@@ -86,7 +86,7 @@ def test_its_tests_pass_as_they_are_and_find_each_mistake(mistakes):
 def test_its_workflow_finds_that_every_wrong_rule_is_noticed():
     starter.write_starting_point(Path("mine"))
     (run,) = re.findall(r"run: pytest (.*)", Path("mine/.github/workflows/tests.yml").read_text())
-    printed = tested("mine", *run.split())
+    printed = prints_of_pytest("mine", *run.split())
     assert re.search(r"^swish +arg 0 ", printed, re.MULTILINE)
     assert "7 of 7 wrong rules noticed: 100 %" in printed
 
@@ -97,7 +97,9 @@ def test_the_commands_of_its_readme_run_from_new_to_export(command, monkeypatch)
     assert (code, err) == (0, "")
     monkeypatch.chdir("mine")
     few = ["--set", "examples=500", "epochs=1"]
-    told = out.splitlines()[-1].split()[1:]
+    *_, tests, train = out.splitlines()
+    assert tests.replace(" && ", "\n") in Path("README.md").read_text()
+    told = train.split()[1:]
     assert told == ["train", "recipe.toml", *OWN]
     assert command(*told, *few)[0] == 0
     lines = re.findall(r"^tinygrad-mnist (.*)$", Path("README.md").read_text(), re.MULTILINE)

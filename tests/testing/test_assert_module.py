@@ -140,6 +140,26 @@ WRONG = {
     "returns nothing": (
         Module(lambda self, x: None), "returned NoneType", "forward lacks its return"
     ),
+    "a parameter that nothing uses": (
+        Module(lambda self, x: x * self.scale, other=nn.Parameter(np.float32(X[0]))),
+        "The output of Module does not depend on parameter other",
+        "forward does not use it",
+    ),
+    "random by that of all in training": (
+        Module(lambda self, x: x * (np.random.rand() if self.training else 1)),  # noqa: NPY002
+        "In training mode, two equal copies of Module answer differently",
+        "random numbers of np.random",
+    ),
+    "answers what it was asked first": (
+        Module(lambda self, x: x * vars(self).setdefault("first", x.mean(axis=0).data)),
+        OTHER_ROWS,
+        BATCH,
+    ),
+    "a mean kept off the tape": (
+        Module(lambda self, x: x - x.mean(axis=0).detach() if self.training else x * 1),
+        "in training mode: Gradient of input 0 differs",
+        "every op on the tape is right, so part of the function is not on it",
+    ),
     "a parameter is cut off": (
         Module(lambda self, x: x * self.scale.data),
         "in evaluation mode: Gradient of parameter scale differs",
@@ -162,12 +182,12 @@ WRONG = {
     ),
     "a wrong rule of a rule": (
         Module(lambda self, x: SQUARE(x * self.scale)),
-        "in evaluation mode: Gradient of input 0 differs",
+        "in evaluation mode: Second derivative with respect to input 0 differs",
         "in the rule of half for argument 0: a factor",
     ),
     "shares arrays with its copy": (
         CopiesItsParametersByName(lambda self, x: x * self.scale),
-        "Changing a copy of CopiesItsParametersByName changes the original",
+        "Changing CopiesItsParametersByName changes a copy of it",
         "both share an array",
     ),
     "cannot be copied": (

@@ -150,7 +150,7 @@ class Fails(Descent):
 
 OTHER_STEPS = "Saved and loaded into other parameters of the same values, {} takes other steps"
 FAILS = "Saved and loaded into other parameters of the same values, {} fails: "
-WITHOUT = "step does not pass over p.grad that is None"
+WITHOUT = "step does not skip parameters whose p.grad is None"
 KEEP = "Keep it in `state`, and name it in `remembers`"
 SOMETHING = "something that the next step needs is not in the state dict. " + KEEP
 WRONG = {
@@ -171,7 +171,10 @@ WRONG = {
     ChangesGradient: ("{} changed a gradient", "g += ... in place of g = g + ..."),
     DropsGradient: ("{} changed a gradient", "g += ... in place of g = g + ..."),
     Uphill: ("In 30 steps, {} went from 19.31 up to ", "the sign of the update is wrong"),
-    Rebinds: ("{} changed no parameter", "p = p - ... gives a new array the name p"),
+    Rebinds: (
+        "In 30 steps, {} did not change the parameter of shape (3,)",
+        "p = p - ... gives a new array the name p",
+    ),
     WideState: (
         "For a parameter in float32, {} remembers velocity in float64",
         "np.zeros(p.shape), which is float64, in place of np.zeros_like(p.data)",

@@ -27,6 +27,6 @@ def new(folder: Path) -> None:
     say(
         "README.md says what is in these files. They work as they are:",
         f"cd {quoted(str(folder))}",
-        "pip install pytest && pytest",
+        "pip install 'tinygrad-mnist[testing]' pytest && pytest",
         f"tinygrad-mnist train recipe.toml {own}",
     )

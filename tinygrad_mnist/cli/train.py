@@ -15,6 +15,7 @@ from tinygrad_mnist.cli.app import (
     Settings,
     UserFileError,
     command,
+    make_room,
     refuse_ending,
     verdict,
     warn,
@@ -243,13 +244,13 @@ def reproduce(
         Print the single results as JSON instead of the table; progress is on standard error.
     """
     from tinygrad_mnist import runs, training
-    from tinygrad_mnist.files import prepare, write
+    from tinygrad_mnist.files import write
     from tinygrad_mnist.runs.reproduction import table
 
     refuse_ending(out, ".json", "JSON")
     chosen = [training.Recipe.load(name) for name in recipes or training.recipe_names()]
     if out is not None:
-        prepare(out.parent)
+        make_room(out)
     results = runs.reproduce(chosen, seeds, tell)
     if out is not None:
         write(out, json_module.dumps(results, indent=1) + "\n")

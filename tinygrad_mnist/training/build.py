@@ -5,7 +5,6 @@ What a recipe names as its own is not imported here: it is given as `model` and 
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -27,7 +26,7 @@ from tinygrad_mnist.owncode import (
 from tinygrad_mnist.training.loop import Training
 from tinygrad_mnist.training.recipe import OF_OPTIMIZER, Recipe, RecipeError, default_of
 from tinygrad_mnist.training.trial import try_model, try_optimizer, try_training
-from tinygrad_mnist.words import counted
+from tinygrad_mnist.words import counted, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -208,7 +207,7 @@ def refuse_unnamed(recipe: Recipe, **given: Any) -> None:
     }
     if unknown:
         what = " and ".join(f"the {key} {name}" for key, name in unknown.items())
-        options = " ".join(f"--{key} {shlex.quote(name)}" for key, name in unknown.items())
+        options = " ".join(f"--{key} {quoted(name)}" for key, name in unknown.items())
         raise RecipeError(
             f"This recipe uses {what}: a name read from a file, and code is run only if "
             f"this command names it. If you trust it, add {options}"

@@ -57,11 +57,12 @@ class Equation:
         limits: dict[str, str] = {}
         for top in self.tops:
             for seed in range(self.page.draws):
-                for place, sides in enumerate(self._entries(self.page.values(top, seed))):
-                    a, b = (sympy.N(side, DIGITS) for side in sides[:2])
-                    if not agree(a, b, sides[2]):
-                        there = f"entry {place} is {sympy.N(a, 8)}, not {sympy.N(b, 8)}"
-                        raise self._wrong(f"is wrong: {there}")
+                sides = self._entries(self.page.values(top, seed))
+                for place, (found, claimed, digits) in enumerate(sides):
+                    a, b = sympy.N(found, DIGITS), sympy.N(claimed, DIGITS)
+                    if not agree(a, b, digits):
+                        a, b = sympy.N(a, 8), sympy.N(b, 8)
+                        raise self._wrong(f"is wrong: entry {place} is {a}, not {b}")
             values = self.page.values(top, limits=limits)
             for found, claimed, _ in self._entries(values) if self.mark == "proved" else ():
                 if not vanishes(found - claimed):
@@ -72,17 +73,15 @@ class Equation:
 
     def _entries(self, values: Any) -> Any:
         try:
-            sides = list(self.pairs(values))
+            for found, claimed in self.pairs(values):
+                shape, expected = np.shape(found), np.shape(claimed)
+                if shape != expected:
+                    raise self._wrong(f"is wrong: the shape is {shape}, not {expected}")
+                digits = 12 if np.asarray(found).dtype == np.float64 else 20
+                for a, b in zip(entries(found), entries(claimed), strict=True):
+                    yield a, b, digits
         except (LookupError, TypeError, ValueError) as error:
             raise self._wrong(f"is wrong, it cannot be computed: {error}") from error
-        for found, claimed in sides:
-            shape, expected = np.shape(found), np.shape(claimed)
-            if shape != expected:
-                raise self._wrong(f"is wrong: the shape is {shape}, not {expected}")
-            digits = 12 if np.asarray(found).dtype == np.float64 else 20
-            yield from (
-                (*pair, digits) for pair in zip(entries(found), entries(claimed), strict=True)
-            )
 
     def _wrong(self, what: str) -> EquationError:
         return EquationError(f"({self.number}) {self.name} {what}.")

@@ -83,26 +83,34 @@ class Derivation:
     # -- what is the `same` equation as the one before is one more line of it; a `note` is shown
 
     def define(
-        self, shape: str = "", *, code: Any, lhs: str = "", symbol: str = "", **more: Any
+        self,
+        shape: str = "",
+        *,
+        code: Any,
+        lhs: str = "",
+        symbol: str = "",
+        seen: bool = False,
+        step: str = "",
+        start: Any = None,
+        **more: Any,
     ) -> Any:
         """A definition: the decorated formula; ``code`` computes the same with the package.
 
         That is on float64 arrays. ``lhs`` is LaTeX of the whole left side, ``symbol`` that of the
-        name. If it is ``seen=True``, it defines nothing, but says what a program was seen to do.
+        name. If it is `seen`, it defines nothing, but says what a program was seen to do. `step`
+        and `start` are those of a `Term`.
         """
-        how = ("compared with numbers", SEEN) if more.pop("seen", 0) else ("a definition", DEFINED)
-        place = {key: more.pop(key) for key in ("of", "same", "note") if key in more}
+        mark, how = ("compared with numbers", SEEN) if seen else ("a definition", DEFINED)
 
         def add(formula: Any) -> Any:
             name = formula.__name__
-            self.let(name, formula, symbol, shape, **more)
+            self.let(name, formula, symbol, shape, step=step, start=start)
 
             def pairs(values: Values) -> Any:
                 yield values.coded(code), values.array(name)
 
-            indices = [*self.indices_of(formula), *self.terms[name].step]
-            left = lhs or str(write.written(self, name, indices))
-            return self._add(formula, left, pairs, *how, **place)
+            left = lhs or str(write.written(self, name, [*self.indices_of(formula), *step]))
+            return self._add(formula, left, pairs, mark, how, **more)
 
         return add
 

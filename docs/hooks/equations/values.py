@@ -44,18 +44,17 @@ class Term:
     start: Any = None
 
 
-class Steps:
+class Steps(dict[Any, Any]):
     """A sequence as on paper: ``v[1]`` is its first entry, and ``v[0]`` is its start."""
 
     def __init__(self, values: Values, term: Term) -> None:
+        super().__init__()
         self.values, self.term = values, term
-        self.found: dict[Any, Any] = {}
 
-    def __getitem__(self, t: Any) -> Any:
-        if t not in self.found:
-            self.found[t] = None  # until it is known: what needs itself cannot be computed
-            self.found[t] = self._at(t)
-        return self.found[t]
+    def __missing__(self, t: Any) -> Any:
+        self[t] = None  # until it is known: what needs itself cannot be computed
+        self[t] = self._at(t)
+        return self[t]
 
     def _at(self, t: Any) -> Any:
         values, term = self.values, self.term
