@@ -87,7 +87,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 12_800,
+    WHOLE: 13_300,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
@@ -98,6 +98,7 @@ LONG = {
     "autodiff/draw.py::_svg": "one picture, from its back to its front",
     "autodiff/graph.py::sweep": "the loop that a page quotes whole, with its bookkeeping",
     "cli/train.py::train": "a table of options, then new or resumed",
+    "runs/reproduction.py::reproduce": "a table of settings, then all tasks and what came of them",
     "training/loop.py::Training.__init__": "a table of settings, each with its default",
 }
 
