@@ -4,16 +4,7 @@ import numpy as np
 
 from tinygrad_mnist import nn, no_grad, optim
 from tinygrad_mnist.autodiff import op
-
-
-class LayerNorm(nn.Module):
-    def __init__(self, features):
-        self.weight = nn.Parameter(np.ones(features, np.float32))
-        self.bias = nn.Parameter(np.zeros(features, np.float32))
-
-    def forward(self, x):
-        mean, var = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
-        return (x - mean) / np.sqrt(var + 1e-5) * self.weight + self.bias
+from tinygrad_mnist.examples import LayerNorm
 
 
 class ResMLP(nn.Module):
@@ -36,11 +27,12 @@ class Running(nn.Module):
         self.last = nn.Linear(inputs, classes, rng=rng)
 
     def forward(self, x):
+        out = self.last(x - self.mean)
         if self.training:
             with no_grad():
-                self.mean.data += 0.1 * (np.asarray(x).mean(axis=0) - self.mean.data)
+                self.mean += 0.1 * (x.mean(axis=0) - self.mean)
                 self.seen.data += 1
-        return self.last(x - self.mean)
+        return out
 
 
 @op
@@ -97,9 +89,12 @@ class Counting(optim.Optimizer):
     def __init__(self, params, lr=0.01):
         super().__init__(params, {"lr": lr, "steps": 0})
 
-    def update(self, p, g, group, state):
-        if p is group["params"][0]:
+    def step(self, closure=None):
+        for group in self.param_groups:
             group["steps"] += 1
+        return super().step(closure)
+
+    def update(self, p, g, group, state):
         p.data -= group["lr"] / group["steps"] ** 0.5 * g
 
 

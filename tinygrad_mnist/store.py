@@ -200,10 +200,19 @@ class PredictionLog:
             raise
 
     def _mode(self, create: bool) -> str:
-        """How to open the file: as it is, if its folder has no room for what SQLite puts there."""
-        open_elsewhere = Path(f"{self.path}-wal").exists()
-        sealed = not os.access(self.path.parent, os.W_OK) and not open_elsewhere
-        return "rwc" if create else "ro&immutable=1" if sealed else "rw"
+        """How to open the file: as it is, if SQLite may not write to it or beside it."""
+        path = Path(os.path.realpath(self.path))  # SQLite writes beside it, not beside a link
+        if create or (_writable(path) and _writable(path.parent)):
+            return "rwc" if create else "rw"
+        newest, index = (Path(f"{path}-{ending}") for ending in ("wal", "shm"))
+        if not newest.exists():
+            return "ro&immutable=1"
+        if not index.exists() and not _writable(path.parent):
+            raise StoreError(
+                f"{self.path}: its last predictions are in {newest.name}, and SQLite reads them "
+                "only in a folder that can be written to. Copy both files to one."
+            )
+        return "rw"
 
     def _prepare(self, create: bool) -> None:
         """Make an empty file a log, and any file open only if it is one."""
@@ -502,6 +511,11 @@ class PredictionLog:
         except (ValueError, TypeError, RecursionError):
             pass
         raise StoreError(f"{self.path}: prediction {id} is damaged.")
+
+
+def _writable(path: Path) -> bool:
+    """Whether this process may write to a file, or into a folder."""
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _check_shapes(

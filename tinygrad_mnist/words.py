@@ -1,8 +1,14 @@
-"""How counts and help texts read: one epoch, two epochs; paragraphs that wrap where they must."""
+"""How counts, help texts, commands and file names read, here and on other systems."""
 
 from __future__ import annotations
 
 import inspect
+import os
+import re
+import shlex
+
+DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)\s*(\..*)?", re.IGNORECASE)
+"""What Windows takes for a device, whatever ending it has."""
 
 
 def counted(number: int, noun: str) -> str:
@@ -32,3 +38,30 @@ def reflowed(docstring: str | None) -> str:
         else:
             lines.append(line)
     return "\n".join(lines)
+
+
+def quoted(text: str) -> str:
+    """A word of a command that is printed to be typed, for the shell of this system.
+
+    Examples
+    --------
+    >>> quoted("runs/default"), quoted("my runs/1")
+    ('runs/default', "'my runs/1'")
+    """
+    if os.name != "nt":
+        return shlex.quote(text)
+    plain = re.fullmatch(r"[\w.:\\/+-]+", text)
+    return text if plain else '"' + text.replace('"', '""') + '"'
+
+
+def file_name(text: str) -> str:
+    """A text as the name of a file or folder, on every system the same.
+
+    Examples
+    --------
+    >>> file_name("default"), file_name("a/b: c."), file_name("NUL.txt")
+    ('default', 'a_b_ c_', '_NUL.txt')
+    """
+    name = re.sub(r'[<>:"/\\|?*]|[^\S ]|[. ]$|^[. ]', "_", text)
+    name = "".join(c if c.isprintable() else "_" for c in name) or "_"
+    return f"_{name}" if DEVICES.fullmatch(name) else name

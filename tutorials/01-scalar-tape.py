@@ -2,17 +2,16 @@
 # # A scalar tape in 40 lines, and how it goes wrong
 #
 # **How can a program differentiate itself?** A few lines that remember what was multiplied with
-# what are enough. You will write such a tape, break it with a value that is used twice, and mend
-# it.
+# what are enough. You will write such a tape, break it with a value that is used twice, and fix it.
 #
 # *You will be able to*: say what a tape records, write a derivative rule, and explain why the order
 # of the backward pass matters. *You need*: [the chain rule](../derivations/chain-rule.md). *Time*:
-# 10 minutes.
+# 30 minutes.
 #
 # ## Remember
 #
-# A number that remembers where it came from: its parents, and for each the slope of the result
-# along it.
+# Here is a number that remembers where it came from: it knows its parents, and for each parent the
+# slope of the result along it.
 
 # %%
 import math
@@ -40,8 +39,8 @@ def exp(x):
 
 
 # %% [markdown]
-# The slopes are known as soon as the operation is carried out: that of $a + b$ is 1 along both,
-# that of $a \cdot b$ along $a$ is $b$. Let us compute something:
+# We know the slopes as soon as the operation is carried out. That of $a + b$ is 1 along both
+# parents, and that of $a \cdot b$ along $a$ is $b$. Let us compute something:
 
 # %%
 a, b = Value(2.0), Value(-1.0)
@@ -51,8 +50,9 @@ y
 # %% [markdown]
 # ## Go back
 #
-# The chain rule says: the derivative of $y$ by a parent is the derivative of $y$ by the child,
-# times the slope between them. So start with $\partial y / \partial y = 1$, and pass it on.
+# The chain rule says: the derivative of $y$ with respect to a parent is the derivative of $y$ with
+# respect to the child, times the slope between them. So we start with
+# $\partial y / \partial y = 1$, and pass it on.
 
 
 # %%
@@ -75,7 +75,7 @@ assert b.grad == a.data + math.exp(b.data)
 # %% [markdown]
 # ## How it goes wrong
 #
-# It is right, and it is useless. Every *path* from $y$ to a value is walked on its own, and the
+# It is right, and it is useless. Every *path* from $y$ to a value is walked separately, and the
 # number of paths doubles with each value that is used twice:
 
 # %%
@@ -98,7 +98,8 @@ counted(y)
 calls, x.grad
 
 # %% [markdown]
-# 16 additions, and over a hundred thousand calls. The obvious remedy is to visit each value once:
+# 16 additions, and over a hundred thousand calls. The obvious remedy is to visit each value only
+# once:
 
 
 # %%
@@ -122,14 +123,20 @@ backward_once(y)
 x
 
 # %% [markdown]
-# Quick, and wrong: 6 in place of 12. `square` passed its gradient on when it was first reached. The
-# second half arrived later, and stayed there.
+# Quick, and wrong: 6 instead of 12. What happened? `square` passed its gradient on as soon as
+# something reached it. The second half arrived later, and stayed there.
 #
-# ## Mend it
+# Notice that `square` is a *computed* value. If you use only `x` twice, as in `x * x`, nothing goes
+# wrong, since `x` has nobody to pass its gradient to. So a small test easily misses this mistake.
 #
-# A value may pass its gradient on only when the gradient is complete: when everything that was
-# computed from it has been dealt with. Every value is younger than its parents, so going from the
-# youngest to the oldest does it. Such an order is called *topological*.
+# ## Fix it
+#
+# A value may pass its gradient on only when the gradient is complete: when everything computed from
+# it has reported back. An order of the values that respects this is called *topological*.
+#
+# How do we find one? A value is computed after its parents. So we search through the graph, and put
+# each value on a list only when all its parents are on it already. Read backwards, that list has
+# every value before its parents, which is what we need.
 
 
 # %%
@@ -161,8 +168,8 @@ backward(y)
 x
 
 # %% [markdown]
-# Twelve. And where there were over a hundred thousand calls, there are now 17 values, each dealt
-# with once:
+# Twelve. And where there were over a hundred thousand calls, there are now 17 values, and each has
+# its turn once:
 
 # %%
 x = Value(1.0)
@@ -173,9 +180,10 @@ backward(y)
 len(topological(y)), x.grad
 
 # %% [markdown]
-# That is all the theory there is in `tinygrad_mnist.autodiff`. What it adds: arrays instead of
-# numbers, one clock that gives every tensor its age (so that nothing has to be sorted, and nothing
-# calls itself a thousand levels deep), and rules that can be differentiated again.
+# That is all the theory there is in `tinygrad_mnist.autodiff`. The package adds three things:
+# arrays instead of numbers; one clock that gives every tensor its age, so that "the youngest next"
+# is a topological order and nothing has to call itself a thousand levels deep; and rules that can
+# be differentiated again.
 
 # %%
 from tinygrad_mnist import tensor

@@ -2,17 +2,17 @@
 # # A network by hand, on real handwriting
 #
 # **How few lines of NumPy does it take to read handwriting?** About twenty: four for the way
-# forward, six for the way back, and a loop. You will write them, find out whether they are right
-# before anything is trained, and then look at what was learned.
+# forward, seven for the way back, and a loop. We will go through them one by one, find out whether
+# they are right before anything is trained, and then look at what was learned.
 #
 # *You will be able to*: turn the equations of a network into code, test a gradient by moving one
 # weight, and choose a learning rate by looking. *You need*:
 # [the whole network by hand](../derivations/network.md), where every equation below is derived.
-# *Time*: 15 minutes.
+# *Time*: 45 minutes.
 #
 # ## The digits
 #
-# MNIST ships with the package. Each image has 28 × 28 pixels between 0 and 1 and is one row of 784
+# MNIST ships with the package. Each image has 28 × 28 pixels between 0 and 1, and is one row of 784
 # numbers. We train on 20,000 of them, and keep 5,000 others to find out what the network has
 # learned.
 
@@ -44,8 +44,8 @@ show(X[:10], y[:10], cmap="gray_r")
 # ## Forward
 #
 # 784 pixels go in, 64 hidden units look at them, 10 numbers come out, one for each digit. Two
-# weight matrices and two rows of biases make up all that the network will ever know. Small random
-# weights to begin with, and biases of 0:
+# weight matrices and two rows of biases are all that the network will ever know. We begin with
+# small random weights, and biases of 0:
 
 # %%
 rng = np.random.default_rng(0)
@@ -63,8 +63,8 @@ def fresh(hidden=64):
 
 
 # %% [markdown]
-# A whole batch of images goes through together, one a row. The shapes stand behind the lines; with
-# matrices, a shape that does not fit is the first sign of a mistake.
+# A whole batch of images goes through together, one image per row. The comment after each line
+# gives the shape. With matrices, a shape that does not fit is the first sign of a mistake.
 
 
 # %%
@@ -86,9 +86,9 @@ def forward(p, A0):
 
 
 # %% [markdown]
-# How wrong is it? Minus the logarithm of the probability that it gave to the right digit, averaged
-# over the batch. Before training it can only guess, so that probability is about a tenth, and the
-# loss about $\ln 10$. If yours is not, stop and look.
+# How wrong is it? We take minus the logarithm of the probability that it gave to the right digit,
+# averaged over the batch. Before training it can only guess. So that probability is about a tenth,
+# and the loss about $\ln 10$. If yours is not, stop and look.
 
 
 # %%
@@ -102,8 +102,8 @@ print(f"loss {loss(forward(p, X[:500]), one_hot(y[:500], 10)):.2f}, guessing {np
 # %% [markdown]
 # ## Backward
 #
-# Every line of the forward pass has a counterpart, and they come in the opposite order. `dZ2`
-# stands for the derivative of the loss by `Z2`, and has its shape.
+# Every line of the forward pass has a counterpart, and they come in the opposite order. `d["Z2"]`
+# is the derivative of the loss with respect to `Z2`, and has its shape.
 
 
 # %%
@@ -122,14 +122,14 @@ def backward(p, t, Y):
 # %% [markdown]
 # ## Is it right?
 #
-# A derivative is what happens to the loss when one weight is moved a little. So move one, and see.
-# A network with a wrong gradient often still learns, a little worse than it should, and nobody
-# notices. This test does.
+# A derivative is what happens to the loss when one weight is moved a little. So let us move one,
+# and see. A network with a wrong gradient often still learns, a little worse than it should, and
+# nobody notices. This test does.
 
 
 # %%
 def moved(p, name, place, h=1e-5):
-    """The derivative of the loss by one parameter, from two forward passes."""
+    """The derivative of the loss with respect to one parameter, from two forward passes."""
     A0, Y = X[:50], one_hot(y[:50], 10)
     there, back = ({k: v.copy() for k, v in p.items()} for _ in range(2))
     there[name][place] += h
@@ -146,13 +146,13 @@ for name, place in (("W1", (400, 5)), ("b1", (5,)), ("W2", (5, 3)), ("b2", (3,))
 # %% [markdown]
 # ## Train
 #
-# 32 images, one step against the gradient, the next 32. When all images had their turn, an *epoch*
-# is over.
+# 32 images, one step against the gradient, the next 32. Once every image has had its turn, one
+# *epoch* is over.
 
 
 # %%
 def accuracy(p):
-    """The part of the held-out images that it reads."""
+    """The share of the held-out images that it reads."""
     return (forward(p, held_out)["A2"].argmax(axis=1) == held_out_labels).mean()
 
 
@@ -207,8 +207,8 @@ limit = np.abs(p["W1"]).max() / 2
 show(p["W1"].T[strongest], [""] * 10, columns=5, cmap="RdBu", vmin=-limit, vmax=limit)
 
 # %% [markdown]
-# And these are the mistakes of which it was most certain: what it is, and what the network took it
-# for. Would you have read all of them?
+# And these are the mistakes of which it was most certain. Each title says what the image is, and
+# what the network took it for. Would you have read all of them?
 
 # %%
 found = forward(p, held_out)["A2"]
@@ -224,8 +224,8 @@ show(
 # %% [markdown]
 # ## The package's own
 #
-# `tinygrad_mnist.byhand` is this network for any number of layers, three activation functions and
-# two losses. Given the same weights, it finds the same gradients:
+# `tinygrad_mnist.byhand` is this network for any number of layers, with three activation functions
+# and two losses. If we give it the same weights, it finds the same gradients:
 
 # %%
 from tinygrad_mnist import byhand
@@ -244,8 +244,8 @@ print(
 # %% [markdown] exercise="by-hand.tanh-backward"
 # ### Exercise 1: tanh instead of sigmoid
 #
-# If the hidden units are `A1 = np.tanh(Z1)`, one line of `backward` changes. Write it: the gradient
-# `dZ1` from `dA1` and `A1`.
+# If the hidden units are `A1 = np.tanh(Z1)`, one line of `backward` changes. Write it: compute the
+# gradient `dZ1` from `dA1` and `A1`.
 
 
 # %% tags=["stub"]

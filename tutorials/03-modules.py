@@ -2,12 +2,12 @@
 # # The same network with modules, compared term by term
 #
 # **What does a tape take off your hands, and how do you know that it is right?** You will build the
-# network of the last tutorial from modules, see what the tape records, and hold every gradient
-# against the one on paper. Then you will plant a mistake, and see a network learn in spite of it.
+# network of the last tutorial from modules, see what the tape records, and compare every gradient
+# with the one on paper. Then you will plant a mistake, and see a network learn in spite of it.
 #
 # *You will be able to*: write a model and a training loop as in PyTorch, get the gradient of
-# anything in between, and prove a derivation of your own. *You need*:
-# [the tape](../derivations/tape.md) and [a network by hand](02-by-hand.md). *Time*: 10 minutes.
+# anything in between, and test a derivation of your own. *You need*: [the
+# tape](../derivations/tape.md) and [a network by hand](02-by-hand.md). *Time*: 30 minutes.
 #
 # ## Modules
 #
@@ -30,8 +30,8 @@ model = nn.Sequential(
 model
 
 # %% [markdown]
-# There is no softmax at the end: the loss works with the numbers before it, which are called
-# *logits*. So it need not take the logarithm of a probability that was rounded to 0.
+# There is no softmax at the end, because the loss works with the numbers before it, which are
+# called *logits*. So it need not take the logarithm of a probability that was rounded to 0.
 
 # %%
 images, labels = load_mnist()
@@ -45,8 +45,8 @@ loss
 # %% [markdown]
 # ## What the tape recorded
 #
-# The loss is a number that remembers how it came about. Ask it for its graph; to fit on a page,
-# that of a network with two inputs, one hidden unit and two classes:
+# The loss is a number that remembers how it came about. Ask it for its graph. So that it fits on a
+# page, here is that of a network with two inputs, one hidden unit and two classes:
 
 # %%
 small = nn.Sequential(nn.Linear(2, 1, rng=rng), nn.Sigmoid(), nn.Linear(1, 2, rng=rng))
@@ -54,8 +54,8 @@ small_loss = cross_entropy(small(tensor([[1.0, -0.5]])), np.array([1]))
 small_loss.graph(gradients=True)
 
 # %% [markdown]
-# `backward` walks this graph from the loss to the parameters and leaves in each its gradient, which
-# is drawn here in orange. No line of the backward pass had to be written.
+# `backward` walks this graph from the loss to the parameters and leaves its gradient in each of
+# them, drawn here in orange. We did not have to write a line of the backward pass.
 #
 # ## Train
 #
@@ -73,7 +73,7 @@ def train(model, optimizer, epochs, rng):
 
 
 def accuracy(model):
-    """The part of the held-out images that it reads."""
+    """The share of the held-out images that it reads."""
     with no_grad():  # nothing will be differentiated, so nothing is recorded
         return (model(held_out).data.argmax(axis=1) == held_out_labels).mean()
 
@@ -85,7 +85,7 @@ f"{accuracy(model):.1%} of the held-out images"
 # ## The gradient of anything
 #
 # `backward` fills the parameters. For a term in between, ask `grad`. Here is the gradient of the
-# loss by the hidden pre-activations, which the derivation on paper calls $dZ_1$:
+# loss with respect to the hidden pre-activations, which the derivation on paper calls $dZ_1$:
 
 # %%
 Z1 = model[0](X[:32])
@@ -96,7 +96,7 @@ dZ1.shape
 # %% [markdown]
 # ## Term by term
 #
-# So each term on paper can be held against the same term of the tape. `bridge.compare` does that
+# So we can compare each term on paper with the same term of the tape. `bridge.compare` does that
 # for all of them: it runs the network on paper, builds the same one from modules, and shows the
 # largest difference in each term.
 
@@ -107,9 +107,9 @@ comparison = bridge.compare(paper, batch, batch_labels)
 comparison
 
 # %% [markdown]
-# The two share no code. One was derived on paper for this very network, the other knows only how to
+# The two share no code. One was derived on paper for this very network. The other knows only how to
 # differentiate an addition, a product, a sigmoid. If they agree to the last digits on random
-# weights, either both are right, or both are wrong in the same way.
+# weights, then either both are right, or both are wrong in the same way.
 
 # %%
 assert comparison.first_divergence is None
@@ -117,7 +117,7 @@ assert comparison.first_divergence is None
 # %% [markdown]
 # ## A mistake that learns
 #
-# Now forget the slope of the sigmoid, and train on paper, once right and once wrong:
+# Now let us forget the slope of the sigmoid, and train on paper, once right and once wrong:
 
 
 # %%
@@ -146,7 +146,7 @@ axis.legend(frameon=False)
 axis.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
-# It learns. Nobody who sees this curve alone would suspect a mistake. Give the wrong gradient to
+# It learns. Looking at this curve alone, nobody would suspect a mistake. Give the wrong gradient to
 # `compare`:
 
 # %%
@@ -178,8 +178,8 @@ for name, wrong in mistakes.items():
 # %% [markdown]
 # ## Your own module
 #
-# `Sequential` is for chains. For anything else, subclass `Module`: parameters and modules become
-# known by being assigned, and `forward` is ordinary Python.
+# `Sequential` is for chains. For anything else, subclass `Module`. Parameters and modules become
+# known when you assign them, and `forward` is ordinary Python.
 
 
 # %%

@@ -2,15 +2,16 @@
 # # Write your own op
 #
 # **What does a derivative rule look like for a function that nobody has written yet?** You will add
-# *swish*, an activation function of 2017, to the package; get its rule wrong on purpose; let a
-# checker name the mistake; and see why a rule must not remember.
+# *swish*, an activation function of 2017 ([Ramachandran and
+# others](https://doi.org/10.48550/arXiv.1710.05941)), to the package. You will get its rule wrong
+# on purpose, let a checker name the mistake, and see why a rule must not remember.
 #
 # *You will be able to*: write an op with its rule, check it to second order, and read what the
 # checker says. *You need*: [the chain rule](../derivations/chain-rule.md),
-# [activations](../derivations/activations.md). *Time*: 10 minutes.
+# [activations](../derivations/activations.md). *Time*: 30 minutes.
 
 # %% [markdown]
-# ## A function, and a line beneath it
+# ## A function, and a line below it
 #
 # Swish is $x\,\sigma(x)$: like ReLU for large inputs, but smooth, and slightly negative left of 0.
 
@@ -40,8 +41,8 @@ swish(x)
 
 # %% [markdown]
 # By the product rule, the slope is $\sigma(x) + x\,\sigma'(x)$. A rule is given the gradient $g$
-# that arrives at the output, then the output, then the inputs. It returns the gradient of the
-# input:
+# that arrives at the output, then the output, then the inputs. It returns the gradient with respect
+# to the input:
 
 # %%
 swish.vjp(lambda g, out, x: g * (ops.sigmoid(x) + x * ops.sigmoid_slope(x)))
@@ -53,7 +54,7 @@ x.grad
 # ## Is it right?
 #
 # `gradcheck` moves every element a little to both sides, and compares. It multiplies by random
-# numbers first, since a rule that forgets $g$ would look right if all of $g$ were 1.
+# numbers first, because a rule that forgets $g$ would look right if all of $g$ were 1.
 # `gradgradcheck` does the same with the second derivatives.
 
 # %%
@@ -62,7 +63,7 @@ points = rng.normal(size=(2, 3))
 gradcheck(swish, [points]), gradgradcheck(swish, [points])
 
 # %% [markdown]
-# Now make the mistakes that everybody makes, and see what it says:
+# Now make the mistakes that everybody makes, and see what the checker says:
 
 
 # %%
@@ -83,8 +84,8 @@ print(says(lambda g, out, x: -g * (ops.sigmoid(x) + x * ops.sigmoid_slope(x))))
 # %% [markdown]
 # ## A rule is made of ops
 #
-# Nothing was written for the second derivative, and it was right. The rule consists of ops
-# (`ops.sigmoid`, `*`, `+`), so it can be run on tensors, and is recorded like anything else:
+# We wrote nothing for the second derivative, and it was right. The rule consists of ops
+# (`ops.sigmoid`, `*`, `+`), so it can be run on tensors, and is then recorded like anything else:
 
 # %%
 x = tensor(np.linspace(-5, 5, 200), requires_grad=True)
@@ -121,7 +122,7 @@ hasty = op(hurried, name="hasty").vjp(hurried_rule)
 gradcheck(hasty, [points])
 
 # %% [markdown]
-# The first derivative is right. For the second, the array that was kept is a constant: nobody
+# The first derivative is right. For the second, the array that we kept is a constant, since nobody
 # recorded that it depends on $x$.
 
 # %%
@@ -131,12 +132,12 @@ except GradcheckError as error:
     print(error)
 
 # %% [markdown]
-# So a rule sees `g`, `out` and the inputs, and nothing else. Here `out` is worth a thought: it is
-# $x\,\sigma(x)$, so $\sigma(x)$ could be had as `out / x`, were it not for $x = 0$.
+# So a rule sees `g`, `out` and the inputs, and nothing else. Here `out` is worth a thought. It is
+# $x\,\sigma(x)$, so we could get $\sigma(x)$ as `out / x`, were it not for $x = 0$.
 #
 # ## Use it
 #
-# An op is used like any function, in a module too:
+# You use an op like any function, in a module too:
 
 # %%
 from tinygrad_mnist import nn

@@ -1,20 +1,20 @@
 # %% [markdown]
 # # Write your own layer and optimizer
 #
-# **What does a layer need, so that it can be trained?** Less than one would think. You will write
+# **What does a layer need, so that it can be trained?** Less than you might think. You will write
 # two layers that the package does not have, layer normalisation and a convolution, and an
 # optimizer, *Lion*. Together they will read digits.
 #
 # *You will be able to*: write a module and have its gradients without deriving them, turn a
 # convolution into a matrix product and differentiate it, and add an update rule that can be saved
 # and continued. *You need*: [the linear layer](../derivations/linear.md),
-# [optimizers](../derivations/optimizers.md), [your own op](04-own-op.md). *Time*: 15 minutes.
+# [optimizers](../derivations/optimizers.md), [your own op](04-own-op.md). *Time*: 60 minutes.
 #
 # ## A layer is attributes plus `forward`
 #
-# Layer normalisation shifts and scales each row to mean 0 and variance 1. Then every column is
-# multiplied by a weight and given a bias, which training may choose. First the mathematics, as a
-# function:
+# Layer normalisation ([Ba, Kiros and Hinton 2016](https://doi.org/10.48550/arXiv.1607.06450))
+# shifts and scales each row to mean 0 and variance 1. Then every column is multiplied by a weight
+# and given a bias, which training may choose. First the mathematics, as a function:
 
 # %%
 import matplotlib.pyplot as plt
@@ -61,7 +61,7 @@ LayerNorm(4)
 # %% [markdown]
 # What about the derivative? There is nothing to write. The function is made of ops, the tape
 # records them, and each has its rule. Here is what was recorded, from the inputs to the result. The
-# rows go three ways: into their means, into their variances, and into the distances.
+# rows take three paths: into their means, into their variances, and into the distances.
 
 # %%
 x.requires_grad = True
@@ -69,7 +69,8 @@ LayerNorm(4)(x).graph()
 
 # %% [markdown]
 # But is the gradient right, through a mean and a variance that depend on every element of the row?
-# The checker compares it with central differences, and then the gradient's own gradient:
+# The checker compares it with central differences, and then does the same with the gradient of the
+# gradient:
 
 # %%
 rng = np.random.default_rng(0)
@@ -77,7 +78,7 @@ inputs = [rng.normal(size=(3, 4)), rng.normal(size=4), rng.normal(size=4)]
 gradcheck(layer_norm, inputs), gradgradcheck(layer_norm, inputs)
 
 # %% [markdown]
-# The usual mistake is another one. An array in place of a `Parameter` computes the same, and is
+# The usual mistake is another one. An array instead of a `Parameter` computes the same, and is
 # never trained:
 
 
@@ -96,10 +97,10 @@ except ValueError as error:
 # %% [markdown]
 # ## A convolution is a matrix product
 #
-# A convolution has a small filter, here of 3 × 3 weights. It is laid on the image at every place,
-# and each time gives one number: the weights times the pixels beneath, added up. To have them all
-# at once, write the pixels beneath as a row. Let us do it with an image whose pixels are their own
-# numbers:
+# A convolution has a small filter, here of 3 × 3 weights. We lay it on the image at every place,
+# and each time it gives one number: the weights times the pixels under it, added up. To get all
+# these numbers at once, we write the pixels under it as a row. Let us do it with an image whose
+# pixels are their own numbers:
 
 # %%
 pixels = np.arange(16).reshape(4, 4)
@@ -143,13 +144,14 @@ figure.tight_layout(pad=0.2)
 # The filter, as a column of 9 weights, is multiplied with these rows. That gives four numbers, one
 # for each place. Eight filters are a matrix with eight columns. So a convolution is a linear layer,
 # once the rows are there, and **laying out the rows is all that needs a derivative of its own.**
-# The way is called *im2col*; PyTorch calls it `unfold`.
+# This layout is called *im2col*; PyTorch calls it `unfold`.
 #
 # ## The op, and its way back
 #
-# Forward, pixels are copied: pixel 5, the dark one, into all four rows. Backward a gradient arrives
-# at every copy. They all belong to the same pixel, so they are added. That is an op, too, `fold`.
-# And its own way back is to copy again. Each of the two is the other's derivative:
+# Forward, pixels are copied: pixel 5, the dark one, goes into all four rows. Backward, a gradient
+# arrives at every copy. All of them belong to the same pixel, so we add them. That is an op, too,
+# `fold`. And on the way back through `fold` we copy again. Each of the two is the other's
+# derivative:
 
 
 # %%
@@ -199,7 +201,7 @@ gradcheck(check_me, [image]), gradgradcheck(check_me, [image])
 
 # %% [markdown]
 # Into how many rows does each pixel of a 4 × 4 image go? Start with a gradient of 1 everywhere, and
-# the sums say it:
+# the sums tell us:
 
 # %%
 x = tensor(np.zeros((1, 1, 4, 4)), requires_grad=True)
@@ -207,8 +209,8 @@ unfold(x, size=3).sum().backward()
 x.grad.data[0, 0]
 
 # %% [markdown]
-# The corner pixels are in one window, those in the middle in four. A mistake that is easily made is
-# `=` in place of `+=`, so that the last window wins. See that it is caught:
+# The corner pixels are in one window, those in the middle in four. It is easy to write `=` instead
+# of `+=`, so that the last window wins. Let us see whether that is caught:
 
 
 # %%
@@ -271,10 +273,10 @@ gradcheck(strided, inputs), gradgradcheck(strided, inputs)
 # %% [markdown]
 # ## Train it
 #
-# Now put everything together: two convolutions, our `LayerNorm`, and a linear layer. The filters of
-# the first convolution are 6 × 6 pixels large and move by 2 pixels, so that a digit of 28 × 28
-# becomes 8 pictures of 12 × 12. They begin very small, because we want to look at them later: what
-# they learn should not be hidden beneath what they were.
+# Now let us put everything together: two convolutions, our `LayerNorm`, and a linear layer. The
+# filters of the first convolution are 6 × 6 pixels large and move by 2 pixels, so a digit of 28 ×
+# 28 becomes 8 pictures of 12 × 12. They begin very small, because we want to look at them later:
+# what they learn should not be hidden under what they were.
 
 # %%
 from tinygrad_mnist.data import load_mnist, minibatches, split
@@ -324,7 +326,7 @@ def train(model, optimizer, epochs=4, seed=1):
 
 
 def accuracy(model):
-    """The part of the held-out images that it reads."""
+    """The share of the held-out images that it reads."""
     with no_grad():
         answers = model(images[held_out]).argmax(axis=1)
     return float((answers.numpy() == labels[held_out]).mean())
@@ -337,8 +339,8 @@ losses = {"SGD": train(model, sgd)}
 print(f"{accuracy(model):.1%} of {len(held_out)} held-out images are read")
 
 # %% [markdown]
-# Is that the convolution's merit? A fully connected network for comparison, with more parameters,
-# trained in the same way:
+# Is that because of the convolution? For comparison, here is a fully connected network with more
+# parameters, trained in the same way:
 
 # %%
 rng = np.random.default_rng(0)
@@ -349,8 +351,8 @@ for name, net in (("convolutions", model), ("fully connected", dense)):
     print(f"{name:15}  {count:6,} parameters  {accuracy(net):.1%}")
 
 # %% [markdown]
-# A filter that has learned to find a stroke finds it everywhere, since it is the same weights at
-# every place. A fully connected unit has to learn it for each place anew.
+# A filter that has learned to find a stroke finds it everywhere, since it has the same weights at
+# every place. A fully connected unit has to learn it anew for each place.
 #
 # What are the filters? Each column of the weight matrix is a little image. And what do they see?
 # The third row shows what the trained filters make of the digit on the left, after ReLU:
@@ -384,8 +386,9 @@ figure.tight_layout(pad=0.3, h_pad=0.8)
 # ## An optimizer is one method
 #
 # An optimizer is given a parameter, its gradient, the settings, and a dict in which to keep what it
-# wants to remember. *Lion* (Chen and others 2023) takes the sign of a running mean $m$ of the
-# gradients. So each weight moves by exactly the learning rate, up or down:
+# wants to remember. *Lion* ([Chen and others 2023](https://doi.org/10.48550/arXiv.2302.06675))
+# blends a running mean $m$ of the gradients with the newest gradient $g$, and takes only the sign
+# of that. So each weight moves by exactly the learning rate, up or down:
 #
 # $$p \leftarrow p - \eta \, \mathrm{sign}\big(\beta_1 m + (1 - \beta_1) g\big)$$
 #
@@ -416,9 +419,12 @@ p
 # %% [markdown]
 # Gradients of three very different sizes, and three steps of the same length. Note that
 # `p.data -= ...` writes the whole array: the tape notices that, and refuses to go back through
-# values that are gone. Where `g` is 0, the sign is 0 and the weight waits.
+# values that are gone.
 #
-# It takes the place of SGD in the same loop. Adam comes along for comparison:
+# And if `g` is 0? Before the first step $m$ is 0 as well, so the sign is 0 and the weight waits.
+# Later it does not wait: the sign is that of $m$, and the weight goes on in the old direction.
+#
+# Lion takes the place of SGD in the same loop. Adam comes along for comparison:
 
 # %%
 read = {"SGD": accuracy(model)}
@@ -439,14 +445,14 @@ axis.legend(frameon=False)
 axis.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
-# All three arrive. How they rank depends on the learning rates, and one run each is no proof.
-# Lion's learning rate is smaller than Adam's on purpose: each of its steps has the full length,
-# where Adam's are shorter for weights whose gradients disagree.
+# All three arrive. How they rank depends on the learning rates, and one run each proves nothing. We
+# gave Lion a smaller learning rate than Adam on purpose: each of its steps has the full length,
+# while Adam's are shorter for weights whose gradients disagree.
 #
 # ## It can be saved
 #
-# Groups of parameters, `state_dict`, and schedules for the learning rate are inherited. Ten more
-# steps; the same ten again, from a copy; and the weights agree in every bit:
+# Groups of parameters, `state_dict`, and schedules for the learning rate are inherited. Let us take
+# ten more steps, and the same ten again from a copy. Do the weights agree in every bit?
 
 # %%
 copy = network()
@@ -468,8 +474,8 @@ all(np.array_equal(p.data, q.data) for p, q in same)
 # %% [markdown] exercise="own-layer.layer-norm-gradient"
 # ### Exercise 1: layer normalisation on paper
 #
-# The tape found the gradient of `layer_norm`. On paper it is this, where $s$ is the spread of a
-# row, $y$ the row after it was shifted and scaled, and $h$ the gradient that arrives at $y$:
+# The tape found the gradient of `layer_norm`. On paper it is the following, where $s$ is the spread
+# of a row, $y$ the row after it was shifted and scaled, and $h$ the gradient that arrives at $y$:
 #
 # $$dx = \frac{1}{s} \Big( h - \mathrm{mean}(h) - y \cdot \mathrm{mean}(h \odot y) \Big)$$
 #
@@ -650,9 +656,10 @@ def number_of_places(length, size, stride):
 # %% [markdown] exercise="own-layer.adagrad"
 # ### Exercise 3: AdaGrad
 #
-# AdaGrad (Duchi and others 2011) gives each weight its own learning rate. It keeps the sum $v$ of
-# all squared gradients, the present one included, and steps by $\eta\, g / (\sqrt v + \epsilon)$.
-# Write its `update`. Keep $v$ in `state["sum"]`; the settings are `lr` and `eps`.
+# AdaGrad (Duchi and others, [*JMLR* 12, 2011](https://jmlr.org/papers/v12/duchi11a.html)) gives
+# each weight its own learning rate. It keeps the sum $v$ of all squared gradients, the present one
+# included, and steps by $\eta\, g / (\sqrt v + \epsilon)$. Write its `update`. Keep $v$ in
+# `state["sum"]`; the settings are `lr` and `eps`.
 
 
 # %% tags=["stub"]

@@ -1,21 +1,21 @@
 # %% [markdown]
 # # Reading a run
 #
-# **The training is over and a number came out: what do you do next?** Look. A run tells whether it
-# should have been longer, shorter or gentler, which digits it mixes up, whether it knows what it
-# does not know, and where it looks. You will read two runs, one of them sick.
+# **The training is over and a number came out: what do you do next?** You look. A run tells you
+# whether it should have been longer, shorter or gentler, which digits the network mixes up, whether
+# it knows what it does not know, and where it looks. We will read two runs, one of them sick.
 #
 # *You will be able to*: tell underfitting from overfitting by two curves, read a confusion matrix
 # and a reliability diagram, and say what saliency shows and what it does not. *You need*:
 # [regularisation](../derivations/regularisation.md),
-# [calibration and saliency](../derivations/calibration.md). *Time*: 15 minutes.
+# [calibration and saliency](../derivations/calibration.md). *Time*: 30 minutes.
 #
 # ## Two runs
 #
 # A *recipe* is everything that decides a training. Here are two that differ in one thing: the first
-# has no brakes, the second has a penalty on large weights. Both see just 2,500 images, since
-# trouble shows best when data are short; a fifth of these is held back in each epoch for
-# validation.
+# has no brakes, the second has a penalty on large weights. Both see just 2,500 images, because
+# trouble shows best when data are short. A fifth of these is held back for validation, and looked
+# at after each epoch.
 
 # %%
 from dataclasses import asdict
@@ -54,7 +54,7 @@ for name, classifier in classifiers.items():
 # %% [markdown]
 # ## Curves
 #
-# One number an epoch says little, two curves say a lot:
+# One number per epoch says little, two curves say a lot:
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(6, 2.8), layout="constrained")
@@ -69,8 +69,8 @@ for axis in axes:
     axis.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
-# On the left both go to 0, or nearly: the networks know their 2,000 images by heart. On the right,
-# without brakes, the loss falls, turns, and rises again.
+# On the left both go to 0, or nearly: the networks know their 2,000 training images by heart. On
+# the right, without brakes, the loss falls, turns, and rises again.
 #
 # How to read such curves:
 #
@@ -87,13 +87,13 @@ history = [asdict(epoch) for epoch in runs["no brakes"].history]
 figures.training_curves(history, runs["no brakes"].kept_epoch)
 
 # %% [markdown]
-# While the validation loss rises, the accuracy hardly changes. How can a network get worse at the
-# same number of mistakes? It grows surer of those it makes. We shall see that again.
+# While the validation loss rises, the accuracy hardly changes. How can a network get worse with the
+# same number of mistakes? It grows surer of those it makes. We will see that again.
 #
 # ## Confusion
 #
 # From here on we look at the 5,000 images that neither run has seen. Each row is a digit, each
-# column what it was read as:
+# column what the network read it as:
 
 # %%
 probabilities = {name: evaluation.predict(c, held_out) for name, c in classifiers.items()}
@@ -103,9 +103,9 @@ figures.confusion(matrix)
 
 # %% [markdown]
 # The diagonal is right. Look for large numbers beside it, and look twice: do they come in pairs, 4
-# for 9 and 9 for 4, or is it a one-way street? *Recall* is the diagonal over its row: how many of
-# the sevens were found. *Precision* is the diagonal over its column: how many of those called seven
-# are one.
+# for 9 and 9 for 4, or in one direction only? *Recall* is the diagonal divided by its row: how many
+# of the sevens were found. *Precision* is the diagonal divided by its column: how many of those
+# called seven are one.
 
 # %%
 report = evaluation.classification_report(matrix)
@@ -120,15 +120,15 @@ for row in sorted(report["per_class"], key=lambda row: row["f1"])[:3]:
 #
 # ## Does it know what it does not know?
 #
-# Of all answers given with 80 % confidence, 80 % should be right. Sort the answers by confidence,
-# and see:
+# Of all answers given with 80 % confidence, 80 % should be right. We sort the answers by
+# confidence, and see:
 
 # %%
 figures.reliability_diagram(evaluation.reliability(probabilities["no brakes"], held_out_labels))
 
 # %% [markdown]
-# Points beneath the dashed line are *overconfident*. That is the rising validation loss from above,
-# seen from another side. The mean distance from the line, weighted by the number of answers, is the
+# Points below the dashed line are *overconfident*. That is the rising validation loss again, seen
+# from another side. The mean distance from the line, weighted by the number of answers, is the
 # *expected calibration error*:
 
 # %%
@@ -139,13 +139,14 @@ for name, p in probabilities.items():
     print(f"{name:10} is {sure:.1%} sure on average, and right in {right:.1%}; ECE {error:.1%}")
 
 # %% [markdown]
-# The penalty has hardly changed how often it is right. It has changed how much its word is worth.
+# The penalty has hardly changed how often the network is right. It has changed how far you can
+# trust its confidence.
 
 # %% [markdown]
 # ## Mistakes
 #
-# Statistics say how many. Pictures say why. Here are those of which it was surest; in each, ask
-# whether you would have known.
+# Statistics say how many. Pictures say why. Here are the mistakes of which the network was surest.
+# In each, ask whether you would have known.
 
 # %%
 rows = evaluation.most_confident_mistakes(probabilities["no brakes"], held_out_labels, count=10)
@@ -153,12 +154,13 @@ confidence = probabilities["no brakes"][rows].max(axis=1)
 figures.mistakes_grid(held_out[rows], held_out_labels[rows], read_as[rows], confidence)
 
 # %% [markdown]
-# Some are badly written, and no network will read them. Some are perfectly clear: those are worth
-# your time. What do they have in common, and would more such images, or distorted ones, help?
+# Some are badly written, and no network will read them. Some are perfectly clear, and those are
+# worth your time. What do they have in common? Would more such images, or distorted ones, help?
 #
 # ## Where it looks
 #
-# Saliency is the slope of the winning logit by each pixel: where a little more ink would matter.
+# Saliency is the slope of the winning logit with respect to each pixel: where a little more ink
+# would matter.
 
 # %%
 figures.saliency_grid(
@@ -166,8 +168,8 @@ figures.saliency_grid(
 )
 
 # %% [markdown]
-# Bright is where a change would count, be it for or against, not where there is ink. And it is a
-# slope, for this image and for *small* changes; it does not say why the network chose this digit.
+# Bright is where a change would count, for or against, not where there is ink. And it is a slope,
+# for this image and for *small* changes. It does not say why the network chose this digit.
 #
 # And these are the first weights. Do they look like strokes, or like noise?
 

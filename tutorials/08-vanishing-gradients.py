@@ -2,13 +2,13 @@
 # # Vanishing gradients, layer by layer
 #
 # **Why does a deep network of sigmoids learn nothing?** Eight hidden layers should be able to do
-# more than one. You will ask the tape for the gradient at every layer, see it fade away, predict by
+# more than one. We will ask the tape for the gradient at every layer, see it fade away, predict by
 # how much, and try four cures.
 #
 # *You will be able to*: measure the gradient inside a network, predict what a layer does to it, and
 # say what each of the four cures changes in that prediction. *You need*:
 # [activations](../derivations/activations.md), [initialisation](../derivations/initialisation.md).
-# *Time*: 15 minutes.
+# *Time*: 60 minutes.
 #
 # ## The patient
 #
@@ -44,7 +44,7 @@ class Layer(nn.Module):
 
 
 def deep(layer):
-    """Eight hidden layers of a kind, and a linear one on top."""
+    """Eight hidden layers of a kind, and a linear one at the end."""
     rng = np.random.default_rng(0)
     hidden = [layer(784 if k == 0 else 64, 64, rng) for k in range(8)]
     return nn.Sequential(*hidden, nn.Linear(64, 10, rng=rng))
@@ -67,7 +67,7 @@ def train(model, optimizer=None, epochs=4):
 
 
 def accuracy(model):
-    """The part of the held-out images that it reads."""
+    """The share of the held-out images that it reads."""
     with no_grad():
         answers = model(images[held_out]).argmax(axis=1)
     return float((answers.numpy() == labels[held_out]).mean())
@@ -78,13 +78,13 @@ last = np.mean(train(model)[-50:])
 print(f"loss {last:.2f}, log(10) = {np.log(10):.2f}, held out {accuracy(model):.1%}")
 
 # %% [markdown]
-# The loss of somebody who gives each of ten digits the probability 1/10 is $\log 10$. It has
-# learned nothing but that.
+# A network that gives every digit probability 1/10 has loss $\log 10$. Ours has learned nothing but
+# that.
 #
 # ## Ask the tape
 #
-# Begin anew, with 500 images, and no step. How large are the gradients of each layer's weights? We
-# take the root of their mean square.
+# Let us begin anew, with 500 images, and take no step. How large are the gradients of each layer's
+# weights? We take the root of their mean square.
 
 
 # %%
@@ -104,20 +104,20 @@ axis.set(xlabel="layer", ylabel="size of its gradient", xticks=range(1, 10))
 axis.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
-# The scale is logarithmic, and the points lie on a line: towards the input, every layer gets a
-# fraction of what the layer above it got, and always about the same fraction. The first layers,
-# which see the image, hardly move. (Layer 9 is the output, with no sigmoid behind it, and stands
-# apart.)
+# The scale is logarithmic, and the points lie on a line. On the way back to the input, every layer
+# gets a fraction of what the layer after it got, and always about the same fraction. The first
+# layers, which see the image, hardly move. (Layer 9 is the output. It has no sigmoid after it, so
+# it does not lie on the line.)
 #
 # ## Which fraction?
 #
-# Weights get their gradient from that of their layer's output $A$. So follow the latter through the
-# network. The tape gives it for any tensor, not only for parameters:
+# Weights get their gradient from that of their layer's output $A$. So let us follow the latter
+# through the network. The tape gives it for any tensor, not only for parameters:
 
 
 # %%
 def follow(model):
-    """What each module returns, and the gradient of the loss by it."""
+    """What each module returns, and the gradient of the loss with respect to it."""
     outputs, h = [], x
     for module in model:
         h = module(h)
@@ -126,7 +126,7 @@ def follow(model):
 
 
 def factors(model):
-    """What is left of the gradient from one hidden layer to the one below."""
+    """What is left of the gradient from one hidden layer to the one before."""
     _, gradients = follow(model)
     sizes = np.array([size(g.data) for g in gradients[:-1]])
     return sizes[:-1] / sizes[1:]
@@ -141,20 +141,20 @@ factors(deep(Layer)).round(2)
 # $$dA_{k-1} = \big(dA_k \odot \sigma'(Z_k)\big) \, W_k^\top$$
 #
 # Two things happen. First, every element is multiplied by a slope of the sigmoid, which is at most
-# 1/4. Second, sums of $m$ elements are taken, with random weights. By the page on initialisation,
-# that multiplies the size by $\sqrt{m \,\mathrm{Var}(w)}$, and Xavier made that 1. So the
-# prediction is
+# 1/4. Second, sums of $m$ elements are taken, with random weights. The page on initialisation says
+# that this multiplies the mean square by $m \,\mathrm{Var}(w)$. So it multiplies the size by
+# $\sqrt{m \,\mathrm{Var}(w)}$, and Xavier made that 1. Our prediction is
 #
 # $$\text{factor} \approx
 # \sqrt{\mathrm{mean}\big(\sigma'(Z)^2\big)} \cdot \sqrt{m \,\mathrm{Var}(w)}$$
 #
-# Here the weights have mean 0, so that their variance is their mean square. Compare:
+# Here the weights have mean 0, so their variance is their mean square. Compare:
 
 # %%
 outputs, _ = follow(model)
 predicted = []
-for below, layer in zip(outputs, list(model)[1:8], strict=False):
-    slope = ops.sigmoid_slope(layer.linear(below).data)
+for before, layer in zip(outputs, list(model)[1:8], strict=False):
+    slope = ops.sigmoid_slope(layer.linear(before).data)
     W = layer.linear.weight.data
     predicted.append(size(slope) * np.sqrt(W.shape[1]) * size(W))
 print("predicted", np.round(predicted, 2))
@@ -162,7 +162,7 @@ print("measured ", factors(model).round(2))
 
 # %% [markdown]
 # That is the whole story. The gradient goes through a product of such factors, and a power of 1/4
-# is soon very small. What is left of it after the seven layers from the last to the first:
+# is soon very small. This is what is left of it after the seven layers from the last to the first:
 
 # %%
 print(f"measured {np.prod(factors(model)):.1e}, (1/4)^7 = {0.25**7:.1e}")
@@ -171,9 +171,9 @@ print(f"measured {np.prod(factors(model)):.1e}, (1/4)^7 = {0.25**7:.1e}")
 # ## The same from the front
 #
 # Would it help to multiply the small gradients by something? Not much, since they are only half of
-# the trouble. Going forward, the difference between two images is multiplied by the same slopes and
-# the same weights, and so it fades, too. How much do the outputs of a unit differ from image to
-# image?
+# the trouble. On the way forward, the difference between two images is multiplied by the same
+# slopes and the same weights, so it fades, too. How much do the outputs of a unit differ from image
+# to image?
 
 # %%
 spread = [out.data.std(axis=0).mean() for out in outputs[:-1]]
@@ -187,13 +187,13 @@ axis.legend(frameon=False)
 axis.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
-# The last layer is shown the same numbers, up to a tiny difference, whatever the image. All it can
+# Whatever the image, the last layer is shown the same numbers, up to a tiny difference. All it can
 # learn from them is how often each digit occurs.
 #
 # ## Cure 1: a steeper function
 #
-# The slope of tanh is 1 at 0, and Xavier's weights keep what they are given near 0. Prediction: a
-# factor a little below 1. The initial weights are the same, and so is the training.
+# The slope of tanh is 1 at 0, and near 0 Xavier's weights keep the size of what they are given.
+# Prediction: a factor a little below 1. The initial weights are the same, and so is the training.
 
 
 # %%
@@ -219,8 +219,8 @@ def treat(name, layer):
 treat("tanh", Tanh)
 
 # %% [markdown]
-# (The factor is a mean: the seventh root of all seven together.) The sigmoids once more, to have
-# their numbers beside the others:
+# (The factor is a mean, the seventh root of all seven together.) Here are the sigmoids once more,
+# to have their numbers beside the others:
 
 # %%
 treat("sigmoid", Layer)
@@ -243,10 +243,11 @@ treat("ReLU", ReLU)
 # %% [markdown]
 # ## Cure 3: normalise
 #
-# Keep the sigmoid, and stretch what goes into it. *Batch normalisation* brings every unit to mean 0
-# and variance 1 over the images of a batch. So their differences cannot fade. For such inputs a
-# sigmoid's slope is about 1/5, and its outputs have a spread of about 1/5. Xavier's weights keep
-# that spread, and the next layer divides by it, which multiplies the gradient by 5. Prediction: 1.
+# Keep the sigmoid, and stretch what goes into it. *Batch normalisation* ([Ioffe and Szegedy
+# 2015](https://doi.org/10.48550/arXiv.1502.03167)) brings every unit to mean 0 and variance 1 over
+# the images of a batch, so the differences between images cannot fade. For such inputs a sigmoid's
+# slope is about 1/5, and its outputs have a spread of about 1/5. Xavier's weights keep that spread,
+# and the next layer divides by it, which multiplies the gradient by 5. Prediction: 1.
 
 
 # %%
@@ -284,16 +285,17 @@ factors(deep(OverUnits)).round(2)
 
 # %% [markdown]
 # It helps, but not enough. The outputs of sigmoids are about 1/2 for every image. Xavier's weights
-# make of that a pattern with a spread of about 1/2 over the units, the same for all images. That is
-# what is stretched, and the differences between images are small beside it. Divide the slope, 1/5,
-# by 1/2: the prediction is 0.4.
+# turn that into a pattern with a spread of about 1/2 over the units, the same for all images. This
+# pattern is what gets stretched, and the differences between images are small beside it. Divide the
+# slope, 1/5, by 1/2, and the prediction is 0.4.
 #
 # ## Cure 4: a road around
 #
-# A *residual connection* adds what comes in to what comes out (we also take away the 1/2 that a
-# sigmoid adds). Now the gradient has two ways back: around the layer, where it is multiplied by 1,
-# and through it, by 1/4. The two are at right angles, nearly, since the weights are random.
-# Prediction, by Pythagoras: $\sqrt{1 + 1/16}$, which is 1.03.
+# A *residual connection* ([He and others 2016](https://doi.org/10.1109/CVPR.2016.90)) adds what
+# comes in to what comes out (we also subtract the 1/2 that a sigmoid adds). Now the gradient has
+# two paths back: around the layer, where it is multiplied by 1, and through it, by 1/4. The two are
+# nearly at right angles, since the weights are random. Prediction, by Pythagoras:
+# $\sqrt{1 + 1/16}$, which is 1.03.
 
 
 # %%
@@ -308,9 +310,9 @@ treat("residual", Residual)
 # %% [markdown]
 # ## All together
 #
-# The gradients before the first step, and the loss during training. One more patient takes part:
-# the sigmoids without any cure, but trained by Adam. It divides by the size of the gradients, so it
-# does not matter to it how small they are.
+# Here are the gradients before the first step, and the loss during training. One more patient takes
+# part: the sigmoids without any cure, but trained by Adam. Adam divides by the size of the
+# gradients, so it does not care how small they are.
 
 # %%
 model = deep(Layer)
@@ -330,7 +332,7 @@ figure, axis = plt.subplots(figsize=(6, 3))
 for name, sizes in profile.items():
     color, style = STYLES[name]
     axis.semilogy(range(1, 9), sizes, style, color=color, ms=4, label=name)
-axis.set(xlabel="layer", ylabel="gradient by its output", xticks=range(1, 9))
+axis.set(xlabel="layer", ylabel="gradient of its output", xticks=range(1, 9))
 axis.legend(frameon=False)
 axis.spines[["top", "right"]].set_visible(False)
 
@@ -347,15 +349,15 @@ for name, part in read.items():
 
 # %% [markdown]
 # Any of the four cures is enough, and all of them do the same thing: they bring the factor close to
-# 1. With Adam the sigmoids do move, but hardly know where to: what reaches the upper layers is
-# nearly the same for all images. Large networks of today take several cures at once.
+# 1. With Adam the sigmoids do move, but hardly know where to, because what reaches the later layers
+# is nearly the same for all images. Large networks of today take several cures at once.
 #
 # ## Exercises
 
 # %% [markdown] exercise="vanishing-gradients.factor"
 # ### Exercise 1: the factor of a tanh layer
 #
-# Write the prediction for tanh. `z` are a layer's pre-activations, one example a row, and `W` its
+# Write the prediction for tanh. `z` are a layer's pre-activations, one example per row, and `W` its
 # weights, $n$ inputs by $m$ units. The slope of tanh is $1 - \tanh^2 z$.
 
 

@@ -6,8 +6,8 @@
 # database, and put questions to it in SQL.
 #
 # *You will be able to*: prepare a picture as MNIST was prepared, log predictions so that none is
-# lost by half, and find mistakes, doubts and differences between two versions of a network by a
-# query. *You need*: [softmax](../derivations/softmax.md); a little SQL helps. *Time*: 10 minutes.
+# half-written, and find mistakes, doubts and differences between two versions of a network by a
+# query. *You need*: [softmax](../derivations/softmax.md); a little SQL helps. *Time*: 30 minutes.
 #
 # ## A network
 #
@@ -49,8 +49,8 @@ classifier = nn.Classifier(model)  # gives probabilities in place of logits
 # ## From a drawing to 784 numbers
 #
 # The network has only ever seen white digits on black, 20 pixels long, with their centre of mass in
-# the middle. A drawing is nothing like that: dark on bright, of any size, somewhere on the sheet.
-# So it has to be prepared *exactly* as MNIST was.
+# the middle. A drawing is nothing like that: it is dark on bright, of any size, somewhere on the
+# sheet. So we have to prepare it *exactly* as MNIST was prepared.
 
 # %%
 sheet = Image.new("L", (220, 300), 225)  # grey paper
@@ -71,7 +71,7 @@ for axis, (name, stage) in zip(axes, stages.items(), strict=True):
     axis.set(xticks=[], yticks=[])
 
 # %% [markdown]
-# `like_mnist` does all of it; the two stages between were computed here to be looked at. What does
+# `like_mnist` does all of it. We computed the two stages between only to look at them. What does
 # the network say?
 
 # %%
@@ -124,8 +124,8 @@ log_predictions(held_out, names, held_out_labels, "first")
 #
 # ## Ask
 #
-# The file is an ordinary database. Any program that knows SQLite can open it, this one for
-# instance:
+# The file is an ordinary database. Any program that knows SQLite can open it, for instance this
+# one:
 
 
 # %%
@@ -150,8 +150,8 @@ for label, predicted, count in ask("""
 
 # %% [markdown]
 # Probabilities are kept as JSON, which SQLite can take apart. The largest of ten is how sure the
-# network was. Here are mistakes of which it was surest; each picture comes out of the database, so
-# it is just what the network saw.
+# network was. Here are the mistakes of which it was surest. Each picture comes out of the database,
+# so it is just what the network saw.
 
 # %%
 found = ask("""
@@ -167,8 +167,8 @@ for axis, (image, label, predicted, confidence) in zip(axes.flat, found, strict=
 # %% [markdown]
 # ## Whole, or not at all
 #
-# What is added together is written in one transaction. If anything fails on the way, be it a power
-# cut, nothing of it is there. Here the last of three rows makes no sense:
+# What is added together is written in one transaction. If anything fails on the way, even the
+# power, nothing of it is there. Here the last of three rows makes no sense:
 
 # %%
 before = ask("SELECT count(*) FROM predictions")
@@ -190,12 +190,12 @@ except ValueError as error:
 print("as many rows as before:", before == ask("SELECT count(*) FROM predictions"))
 
 # %% [markdown]
-# Several processes may write to one log at the same time: each waits for its turn. What exactly is
-# promised, and which test holds it, stands under [reliability](../reliability.md).
+# Several processes may write to one log at the same time: each waits for its turn. The page on
+# [reliability](../reliability.md) says what exactly is promised, and which test holds it.
 #
 # ## Two versions
 #
-# Train for another epoch, and log the same images again. Has every image gained?
+# Let us train for another epoch, and log the same images again. Has every image gained?
 
 # %%
 train_an_epoch()
@@ -215,7 +215,7 @@ ask("""
 
 # %% [markdown]
 # The second row is what was learned; the third is what was forgotten. A better network is hardly
-# ever better everywhere, and its accuracy alone does not tell.
+# ever better everywhere, and its accuracy alone does not tell you.
 #
 # ## Exercises
 

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Leave: run the network where this package is not
+# # Export: run your network without this package
 #
 # **What remains of a network when the program that trained it is gone?** Some arrays, and an order
 # in which to use them. You will open both kinds of file that carry them, run a network with a
@@ -7,7 +7,7 @@
 #
 # *You will be able to*: export to safetensors and ONNX, say what is in such a file, check that
 # nothing was lost, and translate weights between two conventions. *You need*:
-# [modules](03-modules.md). *Time*: 10 minutes.
+# [modules](03-modules.md). *Time*: 30 minutes.
 #
 # ## Something to take along
 #
@@ -75,9 +75,9 @@ by_hand = np.frombuffer(content[8 + length :][start:end], np.float32)
 assert np.array_equal(by_hand, model[2].bias.data)
 
 # %% [markdown]
-# What is *not* in it: that a ReLU stands between the two layers. Names and numbers do not say what
-# to do with them. We wrote it into the metadata, and whoever loads the file has to build the same
-# modules first:
+# What is *not* in it? That there is a ReLU between the two layers. Names and numbers do not say
+# what to do with them. We wrote it into the metadata, and whoever loads the file has to build the
+# same modules first:
 
 # %%
 fresh = nn.MLP(about["layers"], about["activation"])
@@ -100,9 +100,10 @@ for node in graph.node:
     print(f"{', '.join(node.input):30} -> {node.op_type:5} -> {node.output[0]}")
 
 # %% [markdown]
-# `Gemm` is the old name of a linear layer: *general matrix multiplication*, $XW + b$. A runtime
-# takes it from here. It exists for servers, phones, browsers and many languages, and needs neither
-# this package nor a tape:
+# `Gemm` stands for *general matrix multiplication*, the name of $\alpha A B + \beta C$ in BLAS, the
+# old library of linear algebra. With $\alpha = \beta = 1$ it is a linear layer, $XW + b$. A runtime
+# takes it from here. Runtimes exist for servers, phones, browsers and many languages, and they need
+# neither this package nor a tape:
 
 # %%
 session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
@@ -127,7 +128,7 @@ print(session.get_inputs()[0].shape)
 run(held_out[:1]).shape
 
 # %% [markdown]
-# The network returns logits, since the softmax belongs to its loss. Where probabilities are wanted,
+# The network returns logits, because the softmax belongs to its loss. If you want probabilities,
 # put the softmax behind it before you export:
 
 # %%
@@ -169,13 +170,13 @@ print(len(written.getvalue()), "bytes written")
 # %% [markdown]
 # ## Leave for PyTorch
 #
-# You know its names already: `Module`, `Linear`, `CrossEntropyLoss`, `SGD`, `zero_grad`,
+# You know PyTorch's names already: `Module`, `Linear`, `CrossEntropyLoss`, `SGD`, `zero_grad`,
 # `backward`, `step`. The [guide](../howto/pytorch.md) has the same program in both, and lists what
-# differs. What matters for the weights is one thing. Here a weight matrix is `(in, out)`, so that
-# code reads like $XW + b$. PyTorch stores `(out, in)` and computes $XW^\top + b$.
+# differs. For the weights one thing matters. Here a weight matrix is `(in, out)`, so that code
+# reads like $XW + b$. PyTorch stores `(out, in)` and computes $XW^\top + b$.
 #
-# That is why a tensor must never be copied by name alone. A square matrix would fit both ways, and
-# be wrong in one:
+# That is why you must never copy a tensor by its name alone. A square matrix would fit both ways,
+# and be wrong in one:
 
 # %%
 square = nn.Linear(64, 64, rng=rng)
@@ -186,7 +187,8 @@ print(f"as stored: off by {np.abs(as_stored - square(x).data).max():.0e}")
 print(f"as PyTorch would: off by {np.abs(as_pytorch_would - square(x).data).max():.1f}")
 
 # %% [markdown]
-# Rule: after every export, run both on the same input, and compare. Shapes that fit prove nothing.
+# So make it a rule: after every export, run both on the same input, and compare. Shapes that fit
+# prove nothing.
 #
 # ## Exercises
 

@@ -38,7 +38,8 @@ def bound(s):
 
 @page.claim
 def symmetry(z):
-    multiplied, divided = exp(z) / (1 + exp(z)) ** 2, exp(-z) / (exp(-z) + 1) ** 2
+    multiplied = exp(z) / (1 + exp(z)) ** 2
+    divided = exp(-z) / (exp(-z) + 1) ** 2
     return equal(sigma_slope(-z), multiplied, divided, sigma_slope(z))
 
 

@@ -1,5 +1,6 @@
 """The equations of the page "Broadcasting"."""
 
+import numpy as np
 from equations import Derivation, equal
 from typeset import total
 
@@ -9,7 +10,7 @@ from tinygrad_mnist.autodiff import ops
 page = Derivation(8, B=2, m=3)
 for name, shape in (("X", "B m"), ("b", "m"), ("r", "m"), ("c", "B"), ("V", "B m")):
     page.given(name, shape)
-page.given("u", "B", sample=lambda rng, shape: [1] * shape[0])
+page.given("u", "B", sample=lambda rng, shape: np.ones(shape, int), symbols=np.ones_like)
 page.index(i="B", j="m")
 
 
@@ -29,7 +30,7 @@ page.arriving("E")
 @page.claim
 def moved(E, dE, b, m, B):
     return equal(
-        total(lambda i: total(lambda j: dE[i, j] * E[i, j], m), B),
+        total(lambda i, j: dE[i, j] * E[i, j], B, m),
         total(lambda j: b[j] * total(lambda i: dE[i, j], B), m),
     )
 
@@ -70,7 +71,12 @@ def dr(dP, c, j, B):
     return total(lambda i: dP[i, j] * c[i], B)
 
 
-@page.define("B m", code=lambda V: Tensor(V) - Tensor(V).mean(axis=1, keepdims=True))
+def centred(V):
+    """The package's: each row without its mean."""
+    return Tensor(V) - Tensor(V).mean(axis=1, keepdims=True)
+
+
+@page.define("B m", code=centred)
 def D(V, i, j, m):
     return V[i, j] - total(lambda k: V[i, k], m) / m
 

@@ -54,9 +54,10 @@ def measured(a, c, N):
     return expected_calibration_error(bins)
 
 
-@page.define(code=measured, lhs=r"\mathrm{ECE}")
+@page.define(code=measured, symbol=r"\mathrm{ECE}")
 def ece(N, a, c, K):
-    return total(lambda b: N[b] * absolute(a[b] - c[b]), K) / total(lambda b: N[b], K)
+    off = total(lambda b: N[b] * absolute(a[b] - c[b]), K)
+    return off / total(lambda b: N[b], K)
 
 
 page.given("x", "n")
@@ -98,7 +99,7 @@ def slope(W1, A1, W2, i, k, h):
     return total(lambda j: W1[i, j] * (1 - A1[j] ** 2) * W2[j, k], h)
 
 
-page.given("y", "C", sample=lambda rng, shape: [int(k == 1) for k in range(*shape)])
+page.given("y", "C", sample=lambda rng, shape: np.eye(*shape, dtype=int)[1])
 
 
 @page.define("n", code=saliency)

@@ -10,7 +10,7 @@ page = Derivation(1, n=3, m=2)
 page.given("u")
 page.given("v")
 page.given("x", "n")
-page.given("W", "m n")
+page.given("W", "n m")
 page.index(i="m", j="n")
 
 
@@ -24,9 +24,10 @@ def c(a, u):
     return a + u
 
 
+# The loss of the small program: L is that of the vectors below.
 @page.define(code=lambda a, c: ops.mul(a, c))
 def L_(a, c):
-    return a * c  # the loss of the small program; L is that of the vectors below
+    return a * c
 
 
 @page.derivative("a", "u", lhs=r"a_u = \frac{\partial a}{\partial u}")
@@ -64,14 +65,17 @@ def dv(da, u):
     return da * u
 
 
-@page.define("m", code=lambda W, x: ops.matmul(W, x * x))
+@page.define("m", code=lambda W, x: ops.matmul(x * x, W))
 def y(W, x, i, n):
-    return total(lambda j: W[i, j] * x[j] ** 2, n)
+    return total(lambda j: x[j] ** 2 * W[j, i], n)
 
 
-@page.derivative("y[i]", "x[j]", lhs=r"J_{ij} = \frac{\partial y_i}{\partial x_j}")
+J_ij = r"J_{ij} = \frac{\partial y_i}{\partial x_j}"
+
+
+@page.derivative("y[i]", "x[j]", lhs=J_ij)
 def J(W, x, i, j):
-    return 2 * W[i, j] * x[j]
+    return 2 * W[j, i] * x[j]
 
 
 page.arriving("y")
@@ -85,7 +89,7 @@ def dx_entry(dy, J, j, m):
 def by_tape(W, x, dy):
     """What the tape finds."""
     leaf = tensor(x, requires_grad=True)
-    return grad(ops.matmul(W, leaf * leaf), leaf, dy)[0]
+    return grad(ops.matmul(leaf * leaf, W), leaf, dy)[0]
 
 
 @page.gradient(code=by_tape)
@@ -105,5 +109,5 @@ def backwards():
 
 def worked():
     """Three inputs, two outputs."""
-    W = [[1, 0, 2], [0, 1, -1]]
+    W = [[1, 0], [0, 1], [2, -1]]
     return page.example("W", "x", "y", "J", "dy", "dx", W=W, x=[1, 2, 3], dy=[1, 2])

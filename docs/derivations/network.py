@@ -9,7 +9,7 @@ import numpy as np
 import sympy
 from equations import Derivation
 from mpmath.libmp import prec_to_dps
-from typeset import Tex, absolute, exp, function, log, total
+from typeset import absolute, exp, function, log, total
 
 from tinygrad_mnist import byhand
 
@@ -20,21 +20,22 @@ def one_hot(rng, shape):
     return np.eye(classes, dtype=int)[[rng.randrange(classes) for _ in range(rows)]]
 
 
-page = Derivation(6, top="objective", B=2, C=2, n0=1, n1=2, n2=2, T=3)
-page.layers("ell", "L", 2, width="n")
-page.choice("kind", "cross_entropy", "mse", "saliency")
-page.given("A", "B n[ell]", layers=(0,))
-page.given("W", "n[ell-1] n[ell]")
-page.given("b", "n[ell]")
-page.given("Y", "B C", sample=one_hot)
+def adding_up(Y):
+    """Rows of any numbers that add up to 1: a proof for these is one for all one-hot rows."""
+    return np.concatenate([Y[:, :-1], 1 - Y[:, :-1].sum(axis=1, keepdims=True)], axis=1)
+
+
+BOTH = "loss loss_of_squares"
+
+page = Derivation(6, top="loss", steps="t", B=2, C=2, n0=1, n1=2, T=3)
+page.given("A0", "B n0")
+page.given("W1", "n0 n1")
+page.given("b1", "n1")
+page.given("W2", "n1 C")
+page.given("b2", "C")
+page.given("Y", "B C", sample=one_hot, symbols=adding_up)
 page.given("lambda_")
 page.index(i="B", j="C")
-page.let(
-    "data",
-    lambda cross_entropy, squared_error, kind: squared_error if kind == "mse" else cross_entropy,
-)
-page.let("chosen", lambda Z, Y, L: np.sum(Z[L] * Y))
-page.let("objective", lambda loss, chosen, kind: chosen if kind == "saliency" else loss)
 
 z = sympy.Symbol("z")
 LOGISTIC = 1 / (1 + sympy.exp(-z))
@@ -69,140 +70,150 @@ sigma = function(r"\sigma", lambda x: LOGISTIC.subs(z, x))
 sigma_slope = function(r"\sigma'", lambda x: LOGISTIC.diff(z).subs(z, x))
 
 
-def below(n):
-    """The layer or the step before."""
-    return n - 1
-
-
-def of_two(kind, cross_entropy, squared_error):
-    """What holds for the loss that the network is trained with."""
-    if isinstance(kind, Tex):
-        lines = (
-            rf"\displaystyle {cross_entropy} & \text{{(softmax)}}",
-            rf"{squared_error} & \text{{(sigmoid)}}",
-        )
-        return Tex(r"\begin{cases} " + r" \\[1ex] ".join(lines) + r" \end{cases}")
-    return squared_error if kind == "mse" else cross_entropy
-
-
-def paper(W, b, kind, lambda_=0.0, layers=(1, 2)):
-    """The package's network with some of the page's layers."""
-    sizes = [W[layers[0]].shape[0], *(b[layer].size for layer in layers)]
-    loss = "mse" if kind == "mse" else "cross_entropy"
+def paper(W1, b1, W2, b2, top="loss", lambda_=0.0):
+    """The package's network with the page's parameters."""
+    loss = "mse" if "squares" in top else "cross_entropy"
+    sizes = (len(W1), b1.size, b2.size)
     network = byhand.MLP(sizes, "sigmoid", loss, lambda_, dtype=np.float64)
-    network.params = {}
-    for n, layer in enumerate(layers, 1):
-        network.params |= {f"W{n}": W[layer], f"b{n}": b[layer]}
+    network.params = {"W1": W1, "b1": b1, "W2": W2, "b2": b2}
     return network
 
 
 def forward(term):
     """A term of the package's forward pass."""
-    return lambda A, W, b, kind: paper(W, b, kind).forward(A[0])[term]
+    return lambda A0, W1, b1, W2, b2, top: paper(W1, b1, W2, b2, top).forward(A0)[term]
 
 
-def loss_of(A, W, b, Y, kind, lambda_):
+def loss_of(A0, W1, b1, W2, b2, Y, top, lambda_):
     """The package's loss."""
-    network = paper(W, b, kind, lambda_)
-    return network.loss(network.forward(A[0]), Y.argmax(axis=1))
+    network = paper(W1, b1, W2, b2, top, lambda_)
+    return network.loss(network.forward(A0), Y.argmax(axis=1))
 
 
-def data_of(A, W, b, Y, kind):
+def data_of(A0, W1, b1, W2, b2, Y, top):
     """The package's loss without the penalty."""
-    return loss_of(A, W, b, Y, kind, 0.0)
+    return loss_of(A0, W1, b1, W2, b2, Y, top, 0.0)
 
 
-def backward(term, step=0):
-    """A gradient of the package: ``dW`` of layer ell, or of the one so many steps from it."""
+def backward(term):
+    """A gradient of the package."""
 
-    def code(A, W, b, Y, kind, lambda_, ell):
-        network = paper(W, b, kind, lambda_)
-        return network.backward(network.forward(A[0]), Y.argmax(axis=1))[f"{term}{ell + step}"]
+    def code(A0, W1, b1, W2, b2, Y, top, lambda_):
+        network = paper(W1, b1, W2, b2, top, lambda_)
+        return network.backward(network.forward(A0), Y.argmax(axis=1))[term]
 
     return code
 
 
-def top(term):
-    """A gradient of the package at the last layer."""
-    return lambda A, W, b, Y, kind, lambda_: backward(term)(A, W, b, Y, kind, lambda_, 2)
+@page.define("B n1", code=forward("Z1"))
+def Z1(A0, W1, b1):
+    return A0 @ W1 + b1
 
 
-def of_one_layer(A, W, b, kind, ell):
-    """The package's pre-activations of a layer."""
-    return paper(W, b, kind, layers=(ell,)).forward(A[below(ell)])["Z1"]
+@page.define("B C", code=forward("Z2"), same=True)
+def Z2(A1, W2, b2):
+    return A1 @ W2 + b2
 
 
-@page.define("B n[ell]", code=of_one_layer)
-def Z(A, W, b, ell):
-    return A[below(ell)] @ W[ell] + b[ell]
+@page.define("B n1", code=forward("A1"))
+def A1(Z1):
+    return f(Z1)
 
 
-@page.define("B n[ell]", code=forward("A1"), layers=(1,))
-def A(Z, ell):
-    return f(Z[ell])
+SOFTMAX, SIGMOID = r"\text{softmax: } (A_{2})_{ij}", r"\text{sigmoid: } (A_{2})_{ij}"
 
 
-@page.define("B C", code=forward("A2"), lhs="(A_L)_{ij}")
-def A2(Z, i, j, C, L, kind):
-    softmax = exp(Z[L][i, j]) / total(lambda c: exp(Z[L][i, c]), C)
-    return of_two(kind, softmax, sigma(Z[L][i, j]))
+@page.define("B C", code=forward("A2"), lhs=SOFTMAX)
+def A2(Z2, i, j, C):
+    return exp(Z2[i, j]) / total(lambda c: exp(Z2[i, c]), C)
 
 
-@page.define(code=data_of, lhs=r"\mathrm{data}", only=("cross_entropy",))
-def cross_entropy(A, Y, B, C, L):
-    return -total(lambda i: total(lambda j: Y[i, j] * log(A[L][i, j]), C), B) / B
+@page.define(
+    "B C",
+    code=forward("A2"),
+    of="loss_of_squares",
+    lhs=SIGMOID,
+    same=True,
+)
+def A2_(Z2, i, j):
+    return sigma(Z2[i, j])
 
 
-@page.define(code=data_of, lhs=r"\mathrm{data}", only=("mse",))
-def squared_error(A, Y, B, C, L):
-    return total(lambda i: total(lambda j: (A[L][i, j] - Y[i, j]) ** 2, C), B) / (B * C)
+@page.define(code=data_of, symbol=r"\mathrm{data}")
+def cross_entropy(A2, Y, B, C):
+    return -total(lambda i, j: Y[i, j] * log(A2[i, j]), B, C) / B
 
 
-@page.define(code=loss_of, only=("cross_entropy", "mse"))
-def loss(data, W, lambda_, L, n):
-    def squares(ell):
-        return total(lambda k: total(lambda j: W[ell][k, j] ** 2, n[ell]), n[below(ell)])
-
-    return data + lambda_ / 2 * total(squares, L, first=1)
+@page.define(code=data_of, symbol=r"\mathrm{data}", of="loss_of_squares")
+def squared_error(A2_, Y, B, C):
+    return total(lambda i, j: (A2_[i, j] - Y[i, j]) ** 2, B, C) / (B * C)
 
 
-@page.gradient(of="Z[L]", code=top("dZ"), only=("cross_entropy",))
-def dZ_softmax(A, Y, B, L):
-    return (A[L] - Y) / B
+page.let("data", lambda cross_entropy: cross_entropy, r"\mathrm{data}")
 
 
-@page.gradient(of="A[L]", code=top("dA"), only=("mse",))
-def dA_sigmoid(A, Y, B, C, L):
-    return 2 * (A[L] - Y) / (B * C)
+@page.define(code=loss_of)
+def loss(data, W1, W2, lambda_, n0, n1, C):
+    squares_1 = total(lambda k, j: W1[k, j] ** 2, n0, n1)
+    squares_2 = total(lambda k, j: W2[k, j] ** 2, n1, C)
+    return data + lambda_ / 2 * (squares_1 + squares_2)
 
 
-@page.gradient(of="Z[L]", code=top("dZ"), only=("mse",))
-def dZ_sigmoid(dA, Z, L):
-    return dA[L] * sigma_slope(Z[L])
+page.let(
+    "loss_of_squares",
+    lambda squared_error, W1, W2, lambda_, n0, n1, C: loss(
+        squared_error, W1, W2, lambda_, n0, n1, C
+    ),
+)
 
 
-@page.gradient(code=backward("dW"), only=("cross_entropy", "mse"))
-def dW(A, dZ, W, lambda_, ell):
-    return A[below(ell)].T @ dZ[ell] + lambda_ * W[ell]
+@page.gradient(by="Z2", code=backward("dZ2"))
+def dZ2(A2, Y, B):
+    return (A2 - Y) / B
 
 
-@page.gradient(code=backward("db"), only=("cross_entropy", "mse"))
-def db(dZ, B, ell):
-    return total(lambda i: dZ[ell][i], B)
+@page.gradient(by="A2_", code=backward("dA2"), of="loss_of_squares")
+def dA2_(A2_, Y, B, C):
+    return 2 * (A2_ - Y) / (B * C)
 
 
-@page.gradient(of="A[ell-1]", code=backward("dA", -1), layers=(2,), only=("cross_entropy", "mse"))
-def dA(dZ, W, ell):
-    return dZ[ell] @ W[ell].T
+@page.gradient(by="Z2", code=backward("dZ2"), of="loss_of_squares")
+def dZ2_(dA2_, Z2):
+    return dA2_ * sigma_slope(Z2)
 
 
-@page.gradient(of="Z[ell-1]", code=backward("dZ", -1), layers=(2,), only=("cross_entropy", "mse"))
-def dZ(dA, Z, ell):
-    return dA[below(ell)] * f_slope(Z[below(ell)])
+@page.gradient(code=backward("dW2"), of=BOTH)
+def dW2(A1, dZ2, W2, lambda_):
+    return A1.T @ dZ2 + lambda_ * W2
+
+
+@page.gradient(code=backward("dW1"), of=BOTH, same=True)
+def dW1(A0, dZ1, W1, lambda_):
+    return A0.T @ dZ1 + lambda_ * W1
+
+
+@page.gradient(code=backward("db2"), of=BOTH)
+def db2(dZ2, B):
+    return total(lambda i: dZ2[i], B)
+
+
+@page.gradient(code=backward("db1"), of=BOTH, same=True)
+def db1(dZ1, B):
+    return total(lambda i: dZ1[i], B)
+
+
+@page.gradient(code=backward("dA1"), of=BOTH)
+def dA1(dZ2, W2):
+    return dZ2 @ W2.T
+
+
+@page.gradient(code=backward("dZ1"), of=BOTH)
+def dZ1(dA1, Z1):
+    return dA1 * f_slope(Z1)
 
 
 def trained(g, mu, eta=0.0):
-    """The package's velocities and weights along given gradients, from a weight of 1."""
+    """The package's velocities, and its weights from a weight of 1, along given gradients."""
     network = byhand.MLP((1, 1), dtype=np.float64)
     network.params = {"W1": np.array(1.0)}
     path = []
@@ -212,45 +223,50 @@ def trained(g, mu, eta=0.0):
     return np.transpose(path)
 
 
-page.given("g", "T")
+def weights(g, mu, eta):
+    """The package's weights after each step."""
+    return trained(g, mu, eta)[1]
+
+
+page.given("g", "T", step="t")
 page.given("mu")
 page.given("eta")
-page.step(t="T")
-page.sequence("g")
-page.sequence("v", start=0)
-page.sequence("theta", start=1)
 
 
-@page.define("T", code=lambda g, mu: trained(g, mu)[0])
+@page.define("T", code=lambda g, mu: trained(g, mu)[0], step="t", start=0)
 def v(v, g, mu, t):
-    return mu * v[below(t)] + g[t]
+    return mu * v[t - 1] + g[t]
 
 
-@page.define("T", code=lambda g, mu, eta: trained(g, mu, eta)[1])
+@page.define("T", code=weights, step="t", start=1)
 def theta(theta, v, eta, t):
-    return theta[below(t)] - eta * v[t]
+    return theta[t - 1] - eta * v[t]
 
 
-def start(Y, kind):
+def start(Y):
     """What the package's saliency starts with, seen through a layer that changes nothing."""
     C = Y.shape[1]
-    network = paper({1: np.eye(C)}, {1: np.zeros(C)}, kind, layers=(1,))
+    network = byhand.MLP((C, C), dtype=np.float64)
+    network.params = {"W1": np.eye(C), "b1": np.zeros(C)}
     return network.saliency(Y, Y.argmax(axis=1))
 
 
-@page.gradient(of="Z[L]", code=start, only=("saliency",))
+page.let("chosen", lambda Z2, Y: np.sum(Z2 * Y))
+
+
+@page.gradient(by="Z2", code=start, of="chosen")
 def dZ_chosen(Y):
     return Y
 
 
-def saliency(A, W, b, Y, kind):
+def saliency(A0, W1, b1, W2, b2, Y, top):
     """The package's saliency of the classes in Y."""
-    return paper(W, b, kind).saliency(A[0], Y.argmax(axis=1))
+    return paper(W1, b1, W2, b2).saliency(A0, Y.argmax(axis=1))
 
 
-@page.define("B n0", code=saliency, lhs=r"\underset{B \times n_0}{S}", only=("saliency",))
-def S(dA):
-    return absolute(dA[0])
+@page.define("B n0", code=saliency, of="chosen")
+def S(dA0):
+    return absolute(dA0)
 
 
 NUMBERS = {

@@ -6,12 +6,10 @@ from typeset import absolute, sqrt, total
 
 from tinygrad_mnist import optim, tensor
 
-page = Derivation(10, T=4)
-page.step(t="T")
+page = Derivation(10, steps="t", T=4)
 page.given("p0", positive=True)
 page.given("eta", positive=True)
-page.given("g", "T")
-page.sequence("g")
+page.given("g", "T", step="t")
 
 
 def below_one(rng, shape):
@@ -29,12 +27,16 @@ def path(optimizer, start, gradients, **settings):
         yield p.item(), {name: float(value) for name, value in made.state[0].items()}
 
 
-@page.define("T", code=lambda p0, eta, g: [p for p, _ in path(optim.SGD, p0, g, lr=eta)])
+def descent(p0, g, eta):
+    """The parameter after each step of SGD."""
+    return [p for p, _ in path(optim.SGD, p0, g, lr=eta)]
+
+
+@page.define("T", code=descent, step="t", start="p0")
 def p(p, eta, g, t):
     return p[t - 1] - eta * g[t]
 
 
-page.sequence("p", start="p0")
 page.given("h", positive=True)
 
 
@@ -43,17 +45,14 @@ def on_a_parabola(p0, eta, h, T):
     return [q for q, _ in path(optim.SGD, p0, [lambda q: h * q] * T, lr=eta)]
 
 
-@page.define("T", code=on_a_parabola)
+@page.define("T", code=on_a_parabola, step="t", start="p0")
 def q(q, eta, h, t):
     return q[t - 1] - eta * h * q[t - 1]
 
 
-page.sequence("q", start="p0")
-
-
-@page.claim
+@page.closed("q")
 def power(q, eta, h, t):
-    return equal(q[t], (1 - eta * h) ** t * q[0])
+    return (1 - eta * h) ** t * q[0]
 
 
 page.given("mu", sample=below_one, positive=True)
@@ -64,22 +63,20 @@ def velocities(p0, g, eta, mu):
     return [state["momentum_buffer"] for _, state in path(optim.SGD, p0, g, lr=eta, momentum=mu)]
 
 
-@page.define("T", code=velocities)
+@page.define("T", code=velocities, step="t", start=0)
 def v(v, g, mu, t):
     return mu * v[t - 1] + g[t]
 
 
-page.sequence("v", start=0)
-
-
-@page.claim
-def unrolled(v, g, mu, t):
-    return equal(v[t], total(lambda s: mu ** (t - s) * g[s], t, first=1))
+@page.closed("v")
+def unrolled(g, mu, t):
+    return total(lambda s: mu ** (t - s) * g[s], t, first=1)
 
 
 @page.claim
 def geometric(mu, t):
-    return equal(total(lambda s: mu ** (t - s), t, first=1), (1 - mu**t) / (1 - mu))
+    powers = total(lambda s: mu ** (t - s), t, first=1)
+    return equal(powers, (1 - mu**t) / (1 - mu))
 
 
 def looks_ahead(p0, g, eta, mu):
@@ -88,12 +85,11 @@ def looks_ahead(p0, g, eta, mu):
     return -np.diff([p0, *after]) / eta
 
 
-@page.define("T", code=looks_ahead)
+@page.define("T", code=looks_ahead, step="t")
 def d(g, v, mu, t):
     return g[t] + mu * v[t]
 
 
-page.sequence("d")
 page.given("beta1", sample=below_one, positive=True)
 page.given("beta2", sample=below_one, positive=True)
 
@@ -107,28 +103,28 @@ def remembered(name):
     return code
 
 
-@page.define("T", code=remembered("exp_avg"))
+@page.define("T", code=remembered("exp_avg"), step="t", start=0)
 def m(m, g, beta1, t):
     return beta1 * m[t - 1] + (1 - beta1) * g[t]
 
 
-@page.define("T", code=remembered("exp_avg_sq"))
+@page.define("T", code=remembered("exp_avg_sq"), step="t", start=0)
 def s(s, g, beta2, t):
     return beta2 * s[t - 1] + (1 - beta2) * g[t] ** 2
 
 
-page.sequence("m", start=0)
-page.sequence("s", start=0)
+@page.closed("m")
+def average(g, beta1, t):
+    def weighted(k):
+        return (1 - beta1) * beta1 ** (t - k) * g[k]
 
-
-@page.claim
-def average(m, g, beta1, t):
-    return equal(m[t], total(lambda k: (1 - beta1) * beta1 ** (t - k) * g[k], t, first=1))
+    return total(weighted, t, first=1)
 
 
 @page.claim
 def weights(beta1, t):
-    return equal(total(lambda k: (1 - beta1) * beta1 ** (t - k), t, first=1), 1 - beta1**t)
+    weights = total(lambda k: (1 - beta1) * beta1 ** (t - k), t, first=1)
+    return equal(weights, 1 - beta1**t)
 
 
 def corrected(name, beta):
@@ -141,18 +137,16 @@ def corrected(name, beta):
     return code
 
 
-@page.define("T", code=corrected("exp_avg", 0))
+@page.define("T", code=corrected("exp_avg", 0), step="t")
 def m_hat(m, beta1, t):
     return m[t] / (1 - beta1**t)
 
 
-@page.define("T", code=corrected("exp_avg_sq", 1))
+@page.define("T", code=corrected("exp_avg_sq", 1), step="t")
 def s_hat(s, beta2, t):
     return s[t] / (1 - beta2**t)
 
 
-page.sequence("m_hat")
-page.sequence("s_hat")
 page.given("epsilon", sample=lambda rng, shape: "1/100000000", positive=True)
 
 
@@ -161,12 +155,9 @@ def adam(p0, g, eta, beta1, beta2, epsilon):
     return [p for p, _ in path(optim.Adam, p0, g, lr=eta, betas=(beta1, beta2), eps=epsilon)]
 
 
-@page.define("T", code=adam, lhs="p")
+@page.define("T", code=adam, symbol="p", step="t", start="p0")
 def a(a, eta, m_hat, s_hat, epsilon, t):
     return a[t - 1] - eta * m_hat[t] / (sqrt(s_hat[t]) + epsilon)
-
-
-page.sequence("a", start="p0")
 
 
 @page.claim

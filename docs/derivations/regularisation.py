@@ -7,11 +7,10 @@ from typeset import total
 from tinygrad_mnist import byhand, optim, tensor
 from tinygrad_mnist.nn import functional as F
 
-page = Derivation(12, n=3, m=2, T=3)
+page = Derivation(12, steps="t", n=3, m=2, T=3)
 page.given("W", "n m")
 page.given("lambda_", positive=True)
 page.index(i="n", j="m", k="n")
-page.step(t="T")
 
 
 def penalty(W, lambda_):
@@ -25,7 +24,7 @@ def penalty(W, lambda_):
 
 @page.define(code=penalty)
 def R(W, lambda_, n, m):
-    return lambda_ / 2 * total(lambda i: total(lambda j: W[i, j] ** 2, m), n)
+    return lambda_ / 2 * total(lambda i, j: W[i, j] ** 2, n, m)
 
 
 @page.derivative("R", "W[i,j]")
@@ -34,24 +33,23 @@ def pull(W, lambda_, i, j):
 
 
 page.given("w0")
-page.given("g", "T")
+page.given("g", "T", step="t")
 page.given("eta", positive=True)
-page.sequence("g")
-page.sequence("w", start="w0")
-page.sequence("s", start="w0")
 
 
-def path(w0, gradients, eta, lambda_):
+def path(w0, g, eta, lambda_):
     """A weight after each step of SGD."""
     w = tensor(np.float64(w0), requires_grad=True)
     optimizer = optim.SGD([w], lr=eta, weight_decay=lambda_)
-    for g in gradients:
-        w.grad = tensor(np.float64(g))
+    after = []
+    for gradient in g:
+        w.grad = tensor(np.float64(gradient))
         optimizer.step()
-        yield w.item()
+        after.append(w.item())
+    return after
 
 
-@page.define("T", code=lambda w0, g, eta, lambda_: list(path(w0, g, eta, lambda_)))
+@page.define("T", code=path, step="t", start="w0")
 def w(w, g, eta, lambda_, t):
     return w[t - 1] - eta * (g[t] + lambda_ * w[t - 1])
 
@@ -61,8 +59,16 @@ def decay(w, g, eta, lambda_, t):
     return equal(w[t], (1 - eta * lambda_) * w[t - 1] - eta * g[t])
 
 
-@page.define("T", code=lambda w0, eta, lambda_, T: list(path(w0, [0] * T, eta, lambda_)), lhs="w")
-def s(s, eta, lambda_, t):
+def without_gradient(s, eta, lambda_, t):
+    """The same step where the gradient of the loss is 0."""
+    return w(s, {t: 0}, eta, lambda_, t)
+
+
+page.let("s", without_gradient, "w", step="t", start="w0")
+
+
+@page.closed("s")
+def shrinking(s, eta, lambda_, t):
     return (1 - eta * lambda_) ** t * s[0]
 
 
@@ -83,7 +89,12 @@ class Drawn:
         return np.where(self.mask > 0, 1.0, 0.0).astype(dtype).reshape(shape)
 
 
-@page.define("n", code=lambda x, mask, p: F.dropout(tensor(x), p, rng=Drawn(mask)))
+def dropped(x, mask, p):
+    """What the package makes of activations."""
+    return F.dropout(tensor(x), p, rng=Drawn(mask))
+
+
+@page.define("n", code=dropped)
 def y(x, mask, p, k):
     return mask[k] * x[k] / (1 - p)
 
@@ -92,14 +103,18 @@ page.given("x0")
 page.written["x0"] = "x"
 
 
-@page.quantity("mean_y", r"\mathrm{E}(y)")
 def mean_y(x0, p):
+    """Of an activation that is dropped with the probability p."""
     return p * 0 + (1 - p) * x0 / (1 - p)
 
 
-@page.quantity("var_y", r"\mathrm{Var}(y)")
 def var_y(x0, p):
+    """The mean square of how far it is from x."""
     return p * (0 - x0) ** 2 + (1 - p) * (x0 / (1 - p) - x0) ** 2
+
+
+page.let("mean_y", mean_y, r"\mathrm{E}(y)")
+page.let("var_y", var_y, r"\mathrm{Var}(y)")
 
 
 @page.claim

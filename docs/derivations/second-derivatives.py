@@ -8,10 +8,16 @@ from typeset import PRODUCT, Tex, exp, log, total
 from tinygrad_mnist import Tensor, func, grad
 from tinygrad_mnist.autodiff import ops
 
-page = Derivation(9, top="both", C=3, m=2)
+
+def adding_up(y):
+    """Any numbers that add up to 1: a proof for these is one for all one-hot targets."""
+    return np.append(y[:-1], 1 - y[:-1].sum())
+
+
+page = Derivation(9, C=3, m=2)
 page.given("x")
 page.given("z", "C")
-page.given("y", "C", sample=lambda rng, shape: [int(k == 1) for k in range(*shape)])
+page.given("y", "C", sample=lambda rng, shape: np.eye(*shape, dtype=int)[1], symbols=adding_up)
 page.given("v", "C")
 page.index(i="C", j="C")
 page.given("w", "m")
@@ -20,8 +26,6 @@ page.given("eta")
 page.index(k="m")
 page.let("v_bar", lambda p, v: np.sum(p * v))
 page.let("slope", lambda dz, v: np.sum(dz * v))
-# z and w have nothing to do with each other, so dz is the gradient of L and dw that of Q.
-page.let("both", lambda L, Q: L + Q)
 
 
 def diag(p):
@@ -30,11 +34,11 @@ def diag(p):
 
 
 def outer(p):
-    """The product of a column and the same numbers as a row."""
+    """The product of a row, as a column, with the row: all products of two entries."""
     if not isinstance(p, Tex):
         return np.outer(p, p)
     if p.name:
-        return Tex(rf"{p}\; {p.T}", PRODUCT)
+        return Tex(rf"{p.T}\; {p}", PRODUCT)
     column = p.latex.replace(" & ", r" \\ ")
     return Tex(f"{column} {p}", PRODUCT)
 
@@ -62,7 +66,7 @@ def first(x):
     return 3 * x**2
 
 
-@page.derivative("f", "x", order=2, lhs="f''(x)")
+@page.derivative("first", "x", lhs="f''(x)")
 def second(x):
     return 3 * 2 * x
 
@@ -87,7 +91,10 @@ def H(p):
     return diag(p) - outer(p)
 
 
-@page.derivative("dz[i]", "z[j]", lhs=r"\frac{\partial^2 L}{\partial z_i\, \partial z_j}")
+H_ij = r"\frac{\partial^2 L}{\partial z_i\, \partial z_j}"
+
+
+@page.derivative("dz[i]", "z[j]", lhs=H_ij)
 def curvature(H, i, j):
     return H[i, j]
 
@@ -95,7 +102,7 @@ def curvature(H, i, j):
 @page.claim
 def bend(v, v_bar, H, p, C):
     return equal(
-        total(lambda i: total(lambda j: v[i] * H[i, j] * v[j], C), C),
+        total(lambda i, j: v[i] * H[i, j] * v[j], C, C),
         total(lambda i: p[i] * (v[i] - v_bar) ** 2, C),
     )
 
@@ -106,9 +113,10 @@ def q(p, v, i, C):
 
 
 SLOPE = r"\sum_{j=1}^{C} \frac{\partial L}{\partial z_j}\, v_j"
+SLOPE_BY_z = rf"\frac{{\partial}}{{\partial z_i}} {SLOPE}"
 
 
-@page.derivative("slope", "z[i]", lhs=rf"\frac{{\partial}}{{\partial z_i}} {SLOPE}")
+@page.derivative("slope", "z[i]", lhs=SLOPE_BY_z)
 def along(H, v, i, C):
     return total(lambda j: H[i, j] * v[j], C)
 
@@ -118,17 +126,17 @@ def Q(w, h, m):
     return total(lambda k: h[k] * w[k] ** 2, m) / 2
 
 
-@page.gradient
+@page.gradient(of="Q")
 def dw(h, w, k):
     return h[k] * w[k]
 
 
-@page.claim
+@page.claim(of="Q")
 def descent(w, dw, h, eta, k):
     return equal(w[k] - eta * dw[k], (1 - eta * h[k]) * w[k])
 
 
-@page.claim
+@page.claim(of="Q")
 def newton(w, dw, h, k):
     return equal(dw[k] / h[k], w[k])
 
@@ -140,21 +148,33 @@ def worked():
 
 
 page.given("g", "C")
+page.let("weighted", lambda g, p: np.sum(g * log(p)))
 page.let("pulled", lambda b, v: np.sum(b * v))
-ROW = r"\sum_{i=1}^{C} g_i\, \frac{\partial \log p_i}{\partial z_j}"
-COLUMN = r"\sum_{j=1}^{C} \frac{\partial \log p_i}{\partial z_j}\, v_j"
+ROW = r"b_j = \sum_{i=1}^{C} g_i\, \frac{\partial \log p_i}{\partial z_j}"
+COLUMN = r"t_i = \sum_{j=1}^{C} \frac{\partial \log p_i}{\partial z_j}\, v_j"
+BACK_AGAIN = r"\frac{\partial}{\partial g_i} \sum_{j=1}^{C} b_j\, v_j"
 
 
-@page.define("C", code=lambda z, g: func.vjp(ops.log_softmax, z)[1](g)[0], lhs=f"b_j = {ROW}")
+def pull(z, g):
+    """The package's product of g with the Jacobian."""
+    return func.vjp(ops.log_softmax, z)[1](g)[0]
+
+
+def push(z, v):
+    """The package's product of the Jacobian with v."""
+    return func.jvp(ops.log_softmax, (z,), (v,))[1]
+
+
+@page.derivative("weighted", "z[j]", lhs=ROW, code=pull)
 def b(g, p, j, C):
     return g[j] - p[j] * total(lambda i: g[i], C)
 
 
-@page.define("C", code=lambda z, v: func.jvp(ops.log_softmax, (z,), (v,))[1], lhs=f"t_i = {COLUMN}")
+@page.define("C", code=push, lhs=COLUMN, seen=True)
 def t(v, v_bar, i):
     return v[i] - v_bar
 
 
-@page.derivative("pulled", "g[i]", lhs=r"\frac{\partial}{\partial g_i} \sum_{j=1}^{C} b_j\, v_j")
+@page.derivative("pulled", "g[i]", lhs=BACK_AGAIN)
 def pushed(v, v_bar, i):
     return v[i] - v_bar

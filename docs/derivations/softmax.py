@@ -15,13 +15,18 @@ def one_hot(rng, shape):
     return np.eye(classes, dtype=int)[drawn].reshape(shape)
 
 
+def adding_up(Y):
+    """Rows of any numbers that add up to 1: a proof for these is one for all one-hot rows."""
+    return np.concatenate([Y[..., :-1], 1 - Y[..., :-1].sum(axis=-1, keepdims=True)], axis=-1)
+
+
 page = Derivation(4, B=2, C=3)
 page.given("z", "C")
 page.given("c")
 page.given("g", "C")
-page.given("y", "C", sample=one_hot)
+page.given("y", "C", sample=one_hot, symbols=adding_up)
 page.given("Z", "B C")
-page.given("Y", "B C", sample=one_hot)
+page.given("Y", "B C", sample=one_hot, symbols=adding_up)
 page.index(i="C", j="C", r="B")
 
 
@@ -40,17 +45,24 @@ def shift(p, z, c, i, C):
     return equal(p[i], exp(z[i] - c) / total(lambda k: exp(z[k] - c), C))
 
 
-@page.define("C", code=lambda p: np.log(p), lhs=r"\log p_i")
-def logp(z, i, C):
-    return z[i] - log(total(lambda k: exp(z[k]), C))
+@page.claim
+def logp(p, z, i, C):
+    return equal(log(p[i]), z[i] - log(total(lambda k: exp(z[k]), C)))
 
 
-@page.derivative("logp[i]", "z[j]", lhs=r"\frac{\partial \log p_i}{\partial z_j}")
+page.let("log_p", lambda p: log(p))
+
+
+LOG_SLOPE = r"\frac{\partial \log p_i}{\partial z_j}"
+J_ij = r"J_{ij} = \frac{\partial p_i}{\partial z_j}"
+
+
+@page.derivative("log_p[i]", "z[j]", lhs=LOG_SLOPE)
 def relative(p, i, j):
     return delta(i, j) - p[j]
 
 
-@page.derivative("p[i]", "z[j]", lhs=r"J_{ij} = \frac{\partial p_i}{\partial z_j}")
+@page.derivative("p[i]", "z[j]", lhs=J_ij)
 def J(p, i, j):
     return p[i] * (delta(i, j) - p[j])
 
@@ -99,9 +111,14 @@ def A(Z, r, j, C):
     return exp(Z[r, j]) / total(lambda k: exp(Z[r, k]), C)
 
 
-@page.define(code=lambda Z, Y: ops.cross_entropy(Z, Y.argmax(axis=1)).mean())
+def mean_loss(Z, Y):
+    """The package's cross-entropy of a batch."""
+    return ops.cross_entropy(Z, Y.argmax(axis=1)).mean()
+
+
+@page.define(code=mean_loss)
 def L(A, Y, B, C):
-    return -(total(lambda r: total(lambda j: Y[r, j] * log(A[r, j]), C), B) / B)
+    return -(total(lambda r, j: Y[r, j] * log(A[r, j]), B, C) / B)
 
 
 def by_hand(Z, Y):

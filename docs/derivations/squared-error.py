@@ -41,7 +41,7 @@ def A(Z, i, j):
 
 @page.define(code=lambda A, Y: functional.mse_loss(A, Y))
 def L(A, Y, B, C):
-    return total(lambda i: total(lambda j: (A[i, j] - Y[i, j]) ** 2, C), B) / (B * C)
+    return total(lambda i, j: (A[i, j] - Y[i, j]) ** 2, B, C) / (B * C)
 
 
 @page.gradient(code=by_hand("dA1"))
@@ -77,7 +77,12 @@ def most(a):
     return (1 - a) * (1 - 3 * a)
 
 
-@page.define(code=lambda z, y: -(y * ops.logsigmoid(z) + (1 - y) * ops.logsigmoid(-z)))
+def entropy(z, y):
+    """The package's binary cross-entropy."""
+    return -(y * ops.logsigmoid(z) + (1 - y) * ops.logsigmoid(-z))
+
+
+@page.define(code=entropy)
 def h(a, y):
     return -(y * log(a)) - (1 - y) * log(1 - a)
 

@@ -16,7 +16,8 @@ page.index(i="C")
 
 @page.claim
 def sigmoid(x):
-    return equal(1 / (1 + exp(-x)), exp(minimum(x, 0)) / (1 + exp(-absolute(x))))
+    shifted = exp(minimum(x, 0)) / (1 + exp(-absolute(x)))
+    return equal(1 / (1 + exp(-x)), shifted)
 
 
 @page.claim
@@ -25,7 +26,7 @@ def softmax(z, c, i, C):
     return equal(exp(z[i]) / total(lambda k: exp(z[k]), C), shifted)
 
 
-@page.define("C", code=lambda z: ops.log_softmax(z), lhs="a")
+@page.define("C", code=lambda z: ops.log_softmax(z))
 def a(z, i, C):
     return log(exp(z[i]) / total(lambda k: exp(z[k]), C))
 
@@ -37,7 +38,8 @@ def log_softmax(a, z, c, i, C):
 
 @page.claim
 def softplus(x):
-    return equal(log(1 + exp(x)), maximum(x, 0) + log(1 + exp(-absolute(x))))
+    shifted = maximum(x, 0) + log(1 + exp(-absolute(x)))
+    return equal(log(1 + exp(x)), shifted)
 
 
 @page.claim
@@ -56,7 +58,7 @@ def target(p, i, C):
     return equal(p[i] - 1, p[i] - total(lambda k: p[k], C))
 
 
-@page.define(code=lambda v: ops.mean(v), lhs=r"\bar v")
+@page.define(code=lambda v: ops.mean(v), symbol=r"\bar{v}")
 def mean(v, C):
     return total(lambda k: v[k], C) / C
 
@@ -67,7 +69,7 @@ def variance(v, mean, C):
     return equal(total(lambda k: v[k] ** 2, C) / C - mean**2, centred)
 
 
-@page.define(code=lambda v: ops.norm(v), lhs=r"\lVert v \rVert")
+@page.define(code=lambda v: ops.norm(v), symbol=r"\lVert v \rVert")
 def norm(v, C):
     return sqrt(total(lambda k: v[k] ** 2, C))
 

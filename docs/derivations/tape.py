@@ -2,19 +2,12 @@
 
 import numpy as np
 from equations import Derivation
-from typeset import total
 
 from tinygrad_mnist import Tensor, byhand
 from tinygrad_mnist.autodiff.graph import shares
 
 page = Derivation(7, top="y", k=5, B=2, n0=2, n1=3, n2=2)
-page.layers("ell", "L", 2, width="n")
 page.given("x")
-
-
-def below(ell):
-    """The layer before."""
-    return ell - 1
 
 
 def recorded(x):
@@ -61,10 +54,10 @@ def wrongly(walk, x, *more):
     return grads[t["x"]]
 
 
-def ladder(steps):
+def ladder(k):
     """How many rules the walk along every path applies to y = y + y, done so many times."""
     y = Tensor(np.float64(1), requires_grad=True)
-    for _ in range(steps):
+    for _ in range(k):
         y = y + y
     return along_every_path(y, np.ones(()), {})
 
@@ -139,29 +132,39 @@ def paths(x, a, b):
     return 2 * b * x + 2 * b * x + 3 * a * x + 3 * a * x
 
 
-@page.define(code=lambda x: wrongly(depth_first, x))
+@page.define(seen=True, code=lambda x: wrongly(depth_first, x))
 def dx_naive(dx, da, x):
     return dx + 2 * da * (x + x)
 
 
-@page.define(code=lambda x: wrongly(each_once, x, set()))
+@page.define(seen=True, code=lambda x: wrongly(each_once, x, set()))
 def dx_hasty(da, x):
     return 2 * da * (x + x)
 
 
-@page.define(code=lambda k: ladder(k), lhs=r"\text{rules applied}")
+@page.define(seen=True, code=ladder, symbol=r"\text{rules applied}")
 def visits(k):
     return 2 ** (k + 1) - 2
 
 
-@page.define(code=lambda B, n0, n1, n2: multiplications(B, n0, n1, n2)[0])
-def F(B, n, L):
-    return B * total(lambda ell: n[below(ell)] * n[ell], L, first=1)
+def forward(B, n0, n1, n2):
+    """Multiplications of the forward pass."""
+    return multiplications(B, n0, n1, n2)[0]
 
 
-@page.define(code=lambda B, n0, n1, n2: multiplications(B, n0, n1, n2)[1])
-def R(F, B, n):
-    return 2 * F - B * n[0] * n[1]
+def backward(B, n0, n1, n2):
+    """Multiplications of the backward pass."""
+    return multiplications(B, n0, n1, n2)[1]
+
+
+@page.define(seen=True, code=forward)
+def F(B, n0, n1, n2):
+    return B * n0 * n1 + B * n1 * n2
+
+
+@page.define(seen=True, code=backward)
+def R(F, B, n0, n1):
+    return 2 * F - B * n0 * n1
 
 
 def worked():

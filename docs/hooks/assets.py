@@ -19,7 +19,7 @@ KATEX = DOCS / "node_modules" / "katex" / "dist"
 def on_pre_build(**_: Any) -> None:
     """Refuse to build a site whose formulas nobody could read."""
     if not KATEX.exists():
-        raise PluginError("KaTeX is not there. Get it with: npm install --prefix docs")
+        raise PluginError("KaTeX is not there. Get it with: npm ci --prefix docs")
 
 
 def on_post_build(config: Any, **_: Any) -> None:

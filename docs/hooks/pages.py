@@ -1,6 +1,6 @@
 """What the site adds to Markdown: lines in double braces, filled in when a page is built.
 
-    {{ equation NAME }}          an equation of the file beside the page: typeset, numbered, checked
+    {{ equation NAME ... }}      an equation of the file beside the page: typeset, numbered, checked
     {{ example NAME }}           what a function of that file returns, LaTeX with numbers
     {{ source FILE NAME ... }}   functions or ops of a file, or its lines that end in (1), (2) ...
     {{ test FILE::NAME ... }}    tests that hold what the page says
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import inspect
 import json
 import re
 import sys
@@ -28,9 +29,12 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
 from equations import Derivation, EquationError
+from equations.write import latex
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+    from equations.check import Equation
 
 DIRECTIVE = re.compile(r"\{\{ (\w+)(?: ([^{}]*?))? \}\}")
 DISPLAY = re.compile(r"^\s*(\$\$|\\\[|\\begin\{)", re.MULTILINE)
@@ -95,7 +99,7 @@ def fill(markdown: str, source: Path) -> str:
             f"{source.stem}.py has the equations {', '.join(twin.page.equations)}, "
             f"but the page shows {', '.join(shown)}."
         )
-    return f"{text}\n\n{checks(twin.page)}"
+    return text
 
 
 def load(path: Path) -> ModuleType:
@@ -119,18 +123,39 @@ def derivation(twin: ModuleType | None, source: Path) -> Derivation:
 # ---------------------------------------------------------------- equations
 
 
-def equation(page: Derivation, name: str) -> str:
-    """A numbered equation with its mark."""
-    if name not in page.equations:
-        raise LookupError(f"there is no equation {name}, only {', '.join(page.equations)}.")
-    found = page.equations[name]
-    mark = found.check()
-    anchor = found.number.replace(".", "-")
+def equation(page: Derivation, *names: str) -> str:
+    """A numbered equation, with a mark that says what was done and opens how."""
+    for name in names:
+        if name not in page.equations:
+            raise LookupError(f"there is no equation {name}, only {', '.join(page.equations)}.")
+    lines = [page.equations[name] for name in names]
+    number, *others = dict.fromkeys(line.number for line in lines)
+    if others:
+        raise EquationError(f"{' and '.join(names)} are two equations, not lines of one.")
+    mark = "; ".join(dict.fromkeys(line.check() for line in lines)).replace(" = ", "&nbsp;=&nbsp;")
+    # A section, since the search would take up its text again after the first div in a div.
+    at, proved = number.replace(".", "-"), " proved" * mark.startswith("proved")
     return (
-        f'<div class="equation" id="eq-{anchor}" markdown>\n{formula(found.latex)}\n'
-        f'<p><a class="number" href="#eq-{anchor}">({found.number})</a> '
-        f'<a class="{mark}" href="#check-{anchor}" title="{found.how}">{mark}</a></p>\n</div>'
+        f'<div class="equation" id="eq-{at}" markdown>\n{formula(latex(*lines))}\n'
+        f'<p><a class="number" href="#eq-{at}">({number})</a> <button type="button" '
+        f'class="mark{proved}" popovertarget="check-{at}">{mark}</button></p>\n'
+        f'<section class="check" id="check-{at}" popover="auto" role="dialog" '
+        f'data-search-exclude="true" aria-label="How ({number}) is checked" markdown>\n\n'
+        f"{checked(number, mark, lines)}\n\n</section>\n</div>"
     )
+
+
+CHECKED = """\
+The formula is written by the function shown, which is also what was computed. The tests of the site
+turn each sign in it, and the check has to fail (`tests/site/test_derivations.py`); and they read
+the formula back (`tests/site/test_reading.py`)."""
+
+
+def checked(number: str, mark: str, lines: list[Equation]) -> str:
+    """What a mark opens: what was done, and the code of it."""
+    how = " ".join(dict.fromkeys(line.how for line in lines))
+    source = "\n\n\n".join(inspect.getsource(line.formula).strip() for line in lines)
+    return f"**({number}) {mark}.** {how}\n\n```python\n{source}\n```\n\n{CHECKED}"
 
 
 def display(latex: str) -> str:
@@ -141,24 +166,6 @@ def display(latex: str) -> str:
 def formula(latex: str) -> str:
     """LaTeX in the box that scrolls if it is wider than the page."""
     return f'<div class="formula" markdown>\n\n$$\n{latex}\n$$\n\n</div>'
-
-
-CHECKED = """\
-Each equation on this page is typeset from a Python function, shown here, and the same function was
-computed when the page was built. *Proved*: SymPy simplified the difference of both sides to 0, with
-a symbol for every entry. *Checked*: both sides agree for numbers drawn at random, to 20 digits, or
-to 12 where the package itself, in float64, is one of them."""
-
-
-def checks(page: Derivation) -> str:
-    """The end of a page: how each of its equations is checked."""
-    parts = ["## How these equations are checked", CHECKED]
-    for found in page.equations.values():
-        anchor = found.number.replace(".", "-")
-        number = f'<a href="#eq-{anchor}">({found.number})</a>'
-        parts.append(f'<p class="check" id="check-{anchor}">{number} {found.how}</p>')
-        parts.append(f"```python\n{found.source.strip()}\n```")
-    return "\n\n".join(parts)
 
 
 # ---------------------------------------------------------------- code and numbers of the project

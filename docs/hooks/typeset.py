@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +13,15 @@ import sympy
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-MINUS, SUM, PRODUCT, POWER, ATOM = range(5)
-"""How tightly the outermost operation of a formula binds."""
+MINUS, SUM, OPEN, PRODUCT, POWER, ATOM = range(6)
+"""How tightly the outermost operation of a formula binds.
+
+OPEN is what takes in all that follows it, such as a sum over an index: as a left factor it needs
+parentheses.
+"""
+
+ENTRIES, MATRICES = r" \odot ", r"\; "
+"""The signs of the product entry by entry and of that of matrices: neither goes first."""
 
 GREEK = {
     "alpha", "beta", "gamma", "delta", "ell", "epsilon", "eta", "lambda", "mu", "nu", "pi",
@@ -29,6 +37,7 @@ class Tex:
     binds: int = ATOM
     shape: tuple[str, ...] = ()
     name: str = ""
+    product: str = ""
 
     def __add__(self, other: Any) -> Tex:
         latex = f"{self} + {_tight(other, SUM)}"
@@ -38,32 +47,36 @@ class Tex:
         return tex(other) + self
 
     def __sub__(self, other: Any) -> Tex:
-        latex = f"{self} - {_tight(other, PRODUCT)}"
+        latex = f"{self} - {_tight(other, OPEN)}"
         return Tex(latex, min(self.binds, SUM), self.shape or _shape(other))
 
     def __rsub__(self, other: Any) -> Tex:
         return tex(other) - self
 
     def __neg__(self) -> Tex:
-        return Tex(f"-{_tight(self, PRODUCT)}", MINUS, self.shape)
+        return Tex(f"-{_tight(self, OPEN)}", MINUS, self.shape)
 
     def __mul__(self, other: Any) -> Tex:
         other = tex(other)
-        right = _tight(other, PRODUCT)
         if self.shape and other.shape:
-            sign = r" \odot "
-        elif right[:1].isdigit():
-            sign = r" \cdot "
-        else:  # a large bracket brings its own space
-            sign = " " if right.startswith(r"\left") else r"\, "
-        return Tex(f"{_tight(self, PRODUCT)}{sign}{right}", PRODUCT, self.shape or other.shape)
+            return self._times(other, ENTRIES, ENTRIES, self.shape)
+        right = _tight(other, OPEN)
+        sign = r" \cdot " if right[:1].isdigit() else r"\, "
+        if right.startswith(r"\left"):  # a large bracket brings its own space
+            sign = " "
+        kind = self.product or other.product
+        return self._times(other, sign, kind, self.shape or other.shape)
 
     def __rmul__(self, other: Any) -> Tex:
         return tex(other) * self
 
     def __matmul__(self, other: Any) -> Tex:
-        latex = rf"{_tight(self, PRODUCT)}\; {_tight(other, PRODUCT)}"
-        return Tex(latex, PRODUCT, self.shape[:-1] + _shape(other)[1:])
+        return self._times(other, MATRICES, MATRICES, self.shape[:-1] + other.shape[1:])
+
+    def _times(self, other: Tex, sign: str, product: str, shape: tuple[str, ...]) -> Tex:
+        left, right = _factor(self, product, PRODUCT), _factor(other, product, OPEN)
+        binds = OPEN if other.binds == OPEN else PRODUCT
+        return Tex(f"{left}{sign}{right}", binds, shape, product=product)
 
     def __truediv__(self, other: Any) -> Tex:
         return Tex(rf"\frac{{{self}}}{{{tex(other)}}}", PRODUCT, self.shape or _shape(other))
@@ -77,17 +90,8 @@ class Tex:
     def __rpow__(self, other: Any) -> Tex:
         return tex(other) ** self
 
-    def __lt__(self, other: Any) -> Tex:
-        return Tex(f"{self} < {tex(other)}", SUM)
-
     def __gt__(self, other: Any) -> Tex:
         return Tex(f"{self} > {tex(other)}", SUM)
-
-    def __le__(self, other: Any) -> Tex:
-        return Tex(rf"{self} \le {tex(other)}", SUM)
-
-    def __ge__(self, other: Any) -> Tex:
-        return Tex(rf"{self} \ge {tex(other)}", SUM)
 
     def __getitem__(self, key: Any) -> Tex:
         places = [tex(k).latex for k in (key if isinstance(key, tuple) else (key,))]
@@ -117,21 +121,21 @@ def tex(value: Any) -> Tex:
 
 def named(name: str, shape: Sequence[str] = ()) -> Tex:
     """A symbol, with its shape beneath it if it is a matrix or a vector."""
-    under = r" \times ".join(shape) if len(shape) != 1 else shape[0]
+    under = r" \times ".join(map(symbol, shape))
     return Tex(rf"\underset{{{under}}}{{{name}}}" if shape else name, ATOM, tuple(shape), name)
 
 
 def symbol(name: str) -> str:
     r"""The LaTeX of a Python name: ``W1`` is W_1, ``p_hat`` is \hat p, ``lambda_`` is \lambda."""
     name = name.rstrip("_")
-    if match := re.fullmatch(r"(.+)_(hat|bar|tilde)", name):
+    if match := re.fullmatch(r"(.+)_(hat|bar)", name):
         return rf"\{match[2]}{{{symbol(match[1])}}}"
     if match := re.fullmatch(r"([A-Za-z]+)_?(\d+|[a-z]+)", name):
         head, tail = match.groups()
         if tail.isdigit() or "_" in name:
             index = tail if len(tail) == 1 or tail.isdigit() else rf"\text{{{tail}}}"
             return f"{symbol(head)}_{{{index}}}"
-    if name in GREEK or name == "ell":
+    if name in GREEK:
         return rf"\{name}"
     return name if len(name) == 1 or re.fullmatch(r"d[A-Z]|d[a-z]", name) else rf"\mathrm{{{name}}}"
 
@@ -139,6 +143,11 @@ def symbol(name: str) -> str:
 def _tight(value: Any, binds: int) -> str:
     value = tex(value)
     return value.latex if value.binds >= binds else rf"\left({value}\right)"
+
+
+def _factor(value: Tex, product: str, binds: int) -> str:
+    """In parentheses if it is the other product; read without them, it might go second."""
+    return _tight(value, binds if value.product in ("", product) else ATOM)
 
 
 def _shape(value: Any) -> tuple[str, ...]:
@@ -171,25 +180,35 @@ def function(name: str, compute: Callable[..., Any]) -> Callable[..., Any]:
 exp = elementwise(sympy.exp, lambda x: f"e^{{{x}}}", POWER)
 sqrt = elementwise(sympy.sqrt, lambda x: rf"\sqrt{{{x}}}")
 absolute = elementwise(sympy.Abs, lambda x: rf"\lvert {x} \rvert")
-log = elementwise(sympy.log, lambda x: rf"\log {_tight(x, ATOM)}", PRODUCT)
+log = elementwise(sympy.log, lambda x: rf"\log {_tight(x, ATOM)}", OPEN)
 tanh = function(r"\tanh", sympy.tanh)
 maximum = function(r"\max", sympy.Max)
 minimum = function(r"\min", sympy.Min)
 
 
-def total(term: Callable[[Any], Any], last: Any, first: int | None = None) -> Any:
-    """The sum of a term over an index, which has the name of the term's parameter.
+def total(term: Callable[..., Any], *lasts: Any, first: int | None = None) -> Any:
+    """The sum of a term over its parameters: indices, whose names they have.
 
-    The index numbers the entries of a matrix, of which `last` are counted from 1 on paper and from
-    0 in arrays; or, if `first` is given, it is a number itself, from `first` to `last`, both
-    included.
+    An index numbers the entries of a matrix, of which `lasts` are counted from 1 on paper and from
+    0 in arrays; or, if `first` is given, it is a number itself, from `first` to the last, both
+    included. If that is a symbol, the sum is one, too.
     """
-    if not isinstance(last, Tex):
-        every = range(last) if first is None else range(first, last + 1)
-        return sum(map(term, every), sympy.Integer(0))
-    index = symbol(term.__code__.co_varnames[0])
-    body = _tight(term(Tex(index)), PRODUCT)
-    return Tex(rf"\sum_{{{index}={1 if first is None else first}}}^{{{last}}} {body}", PRODUCT)
+    return _sum(term, list(zip(term.__code__.co_varnames, lasts, strict=False)), first)
+
+
+def _sum(term: Callable[..., Any], ranges: list[tuple[str, Any]], first: int | None) -> Any:
+    (index, last), *inner = ranges
+    body = (lambda k: _sum(partial(term, k), inner, first)) if inner else term
+    if isinstance(last, Tex):
+        value = body(Tex(symbol(index)))
+        low = 1 if first is None else first
+        latex = rf"\sum_{{{symbol(index)}={low}}}^{{{last}}} {_tight(value, OPEN)}"
+        return Tex(latex, OPEN, value.shape)
+    if getattr(last, "free_symbols", None):
+        k = sympy.Symbol(index, integer=True)
+        return sympy.Sum(body(k), (k, first, last))
+    terms = map(body, range(last) if first is None else range(first, last + 1))
+    return sum(terms, next(terms, sympy.Integer(0)))
 
 
 def delta(i: Any, j: Any) -> Any:
@@ -208,6 +227,13 @@ def cases(*branches: tuple[Any, Any]) -> Any:
     return Tex(r"\begin{cases} " + r" \\ ".join(lines) + r" \end{cases}", SUM)
 
 
+class Matrix(Tex):
+    """Numbers as LaTeX, of which a row can be taken."""
+
+    def __getitem__(self, key: Any) -> Tex:
+        return matrix(self.values[key], self.digits)
+
+
 def matrix(values: Any, digits: int = 4) -> Tex:
     """Numbers as LaTeX: a scalar, a row, or a matrix, rounded to so many significant digits."""
     array = np.asarray(values, object)
@@ -215,7 +241,9 @@ def matrix(values: Any, digits: int = 4) -> Tex:
     if array.ndim == 0:
         return Tex(rows[0][0], MINUS if rows[0][0].startswith("-") else ATOM)
     body = r" \\ ".join(" & ".join(row) for row in rows)
-    return Tex(rf"\begin{{bmatrix}} {body} \end{{bmatrix}}", ATOM, ("",) * array.ndim)
+    made = Matrix(rf"\begin{{bmatrix}} {body} \end{{bmatrix}}", ATOM, ("",) * array.ndim)
+    vars(made).update(values=array, digits=digits)
+    return made
 
 
 def _number(x: Any, digits: int) -> str:

@@ -309,6 +309,13 @@ def test_in_a_longer_function_the_op_is_named_too(name):
     assert cause in str(caught.value)
 
 
+def test_what_is_kept_off_the_tape_is_said_to_be():
+    with pytest.raises(GradcheckError, match="every op on the tape is right, so"):
+        gradcheck(lambda x: x * x.mean().detach(), [X])
+    with pytest.raises(GradcheckError, match=r"^Second derivative with respect to input 0"):
+        gradgradcheck(SECOND["stash"][0], [X])
+
+
 @pytest.mark.parametrize("seed", range(100))
 def test_what_no_mistake_explains_stays_unknown(seed):
     random = np.random.default_rng(seed)

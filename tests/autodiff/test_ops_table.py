@@ -13,13 +13,13 @@ PAGE = Path(__file__).parents[2] / "docs" / "ops.md"
 HEAD = """\
 # All ops
 
-Every op with its derivative rules stands in `tinygrad_mnist/autodiff/ops.py`. A call on tensors is
+Every op is in `tinygrad_mnist/autodiff/ops.py`, with its derivative rules. A call on tensors is
 recorded, whether through an operator or method, as `ops.NAME(...)`, or as the NumPy function named
 here. This table is made from the samples that drive the tests: each op has its values compared with
 NumPy, its first and second derivatives with central differences, and wrong twins of its rules
 rejected.
 
-| op | NumPy function | what it computes | an example | own wrong twins |
+| op | NumPy function | what it computes | an example | deliberately wrong rules tested |
 |---|---|---|---|---|
 """
 

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -62,6 +63,11 @@ def test_search_finds(opened, word):
     assert word in tab.locator(".md-search-result__list").inner_text().lower()
 
 
+def test_the_search_leaves_out_what_marks_open(site):
+    with urlopen(f"{site}/search/search_index.json") as index:
+        assert b"SymPy differentiated" not in index.read()
+
+
 def test_formulas_are_typeset_after_moving_to_another_page(opened):
     tab = opened("derivations/index.html")
     tab.locator("article a", has_text="The linear layer").click()
@@ -70,8 +76,18 @@ def test_formulas_are_typeset_after_moving_to_another_page(opened):
     assert tab.locator("#eq-2-1 .katex").count() == 1
 
 
-def test_the_marks_lead_to_the_checks(opened):
+def test_a_mark_opens_and_closes_what_was_done_by_keyboard(opened):
     tab = opened("derivations/linear.html")
-    tab.locator("#eq-2-4 .proved").click()
-    assert tab.url.endswith("#check-2-4")
-    assert tab.locator("#check-2-4 + .highlight").is_visible()
+    mark, check = tab.locator("#eq-2-4 .mark"), tab.locator("#check-2-4")
+    assert not check.is_visible()
+    mark.press("Enter")
+    check.locator(".highlight").wait_for(state="visible")
+    tab.keyboard.press("Escape")
+    check.wait_for(state="hidden")
+
+
+def test_a_mark_can_be_hit_with_a_finger(opened):
+    tab = opened("derivations/network.html")
+    for mark in tab.locator(".mark").all():
+        box = mark.bounding_box()
+        assert min(box["width"], box["height"]) >= 24

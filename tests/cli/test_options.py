@@ -10,8 +10,9 @@ import pytest
 from cyclopts.completion.detect import ShellDetectionError
 from rich.console import Console
 
-from tinygrad_mnist import benchmark, cli, data, evaluation, nn
+from tinygrad_mnist import benchmark, data, evaluation, nn
 from tinygrad_mnist.cli import train
+from tinygrad_mnist.cli.exits import app
 from tinygrad_mnist.data import Dataset
 from tinygrad_mnist.runs import RunFolderError, run
 from tinygrad_mnist.runs.job import Run
@@ -196,7 +197,7 @@ COMMANDS = [
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_breaks_a_line_only_where_it_is_full(columns, name):
     file = io.StringIO()
-    cli.app.help_print([name], console=Console(width=columns, file=file))
+    app.help_print([name], console=Console(width=columns, file=file))
     lines = file.getvalue().splitlines()
     for line, following in itertools.pairwise(lines):
         assert len(line) <= columns
@@ -214,7 +215,7 @@ def test_help_breaks_a_line_only_where_it_is_full(columns, name):
 def test_one_epoch_is_one_epoch_and_no_number_is_minus_zero():
     test = {"accuracy": 1.0, "correct": 1, "incorrect": 0, "cross_entropy": -0.0}
     metrics = {"test": test, "recipe": "x", "epochs": 1, "parameters": 1, "training_seconds": 1.0}
-    text = train.summary(metrics, Path("run"))
+    text = "\n".join(train.summary(metrics, Path("run")))
     assert "\n1 epoch in 1.0 s, 1 parameter. " in text
     assert "cross-entropy 0.0000." in text
     sure = np.array([[1.0, 0.0], [np.nextafter(np.float32(1), 2), 0.0]], np.float32)
@@ -232,7 +233,7 @@ def test_completion_is_installed_for_the_shell_in_use(command, tmp_path, monkeyp
     assert (code, err) == (0, "")
     assert (tmp_path / file).exists()
     assert "tinygrad" in out
-    script = cli.app.generate_completion(shell=shell)
+    script = app.generate_completion(shell=shell)
     for word in (*COMMANDS, "--test-data", "safetensors"):
         assert word in script
 

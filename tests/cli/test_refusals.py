@@ -125,7 +125,7 @@ def test_a_disk_that_fills_up_later_leaves_a_checkpoint_and_says_how_to_go_on(
     assert first.endswith(f"{name}: cannot be written: No space left on device.")
     done = 0 if name == "config.toml" else 1
     stays = f"The checkpoint of epoch 1 after batch {done} stays: tinygrad-mnist train --resume"
-    assert second == f"{stays} {tmp_path / 'run'}"
+    assert second == f"{stays} {tmp_path / 'run'} --data mine.npz --test-data test.npz"
     found = checkpoint.read(tmp_path / "run" / checkpoint.NEWEST)
     assert found.state.numbers["under_way"]["batch"] == done
 

@@ -476,7 +476,8 @@ def test_a_training_on_letters_goes_on_as_if_it_had_not_stopped(command, tmp_pat
     whole, part = str(tmp_path / "whole"), str(tmp_path / "part")
     assert command(*asked.split(), "epochs=2", "--out", whole)[0] == 0
     assert command(*asked.split(), "epochs=1", "--out", part)[0] == 0
-    assert command("train", "--resume", part, "--override", "epochs=2")[0] == 0
+    again = f"train --resume {part} --override epochs=2 {FILES} {TEST_FILES}"
+    assert command(*again.split())[0] == 0
     twice = [Path(folder, "weights.npz").read_bytes() for folder in (whole, part)]
     assert twice[0] == twice[1]
     about = About.read(tomllib.loads(Path(part, "config.toml").read_text())["trained"], "")
@@ -487,10 +488,11 @@ def test_names_given_by_hand_stay_when_a_training_goes_on(command):
     images, labels = small_digits()
     parts = {"x_train": images[:500], "y_train": labels[:500], "classes": list("abcdefghij")}
     np.savez("both.npz", **parts, x_test=images[500:], y_test=labels[500:])
-    files = "--data both.npz --test-data both.npz --classes k,l,m,n,o,p,q,r,s,t --out run"
-    asked = f"train {files} --set hidden=[8] epochs=1 schedule=constant"
-    assert command(*asked.split())[0] == 0
-    assert command("train", "--resume", "run", "--override", "epochs=2")[0] == 0
+    files = "--data both.npz --test-data both.npz"
+    asked = f"train {files} --classes k,l,m,n,o,p,q,r,s,t --out run"
+    settings = "--set hidden=[8] epochs=1 schedule=constant"
+    assert command(*f"{asked} {settings}".split())[0] == 0
+    assert command(*f"train --resume run --override epochs=2 {files}".split())[0] == 0
     trained = tomllib.loads(Path("run/config.toml").read_text())["trained"]
     assert "".join(trained["classes"]) == "klmnopqrst"
 
@@ -503,11 +505,12 @@ def test_a_run_of_old_that_names_no_test_set_can_be_given_one(command, monkeypat
     recipe = Recipe.load("default").changed(["hidden=[8]", "epochs=1"])
     with new_run(recipe, Path("run"), sets._replace(files={"data": "mine.npz"})) as new:
         new.save()
-    code, _, err = command("train", "--resume", "run")
+    code, _, err = command("train", "--resume", "run", "--data", "mine.npz")
     assert (code, "mine.npz: nothing to test on." in err) == (2, True)
     few = (images[350:], labels[350:])
     monkeypatch.setattr("tinygrad_mnist.runs.sets.load_mnist_test", lambda how: few)
-    assert command("train", "--resume", "run", "--test-data", "mnist")[0] == 0
+    asked = "train --resume run --data mine.npz --test-data mnist"
+    assert command(*asked.split())[0] == 0
     assert json.loads(Path("run/metrics.json").read_text())["files"]["test_data"] == "mnist"
 
 
@@ -581,7 +584,7 @@ def test_a_network_trained_on_digits_of_ones_own_may_be_tested_on_mnist(command,
     code, out, _ = command(*asked.split())
     assert (code, json.loads(out)["files"]["test_data"]) == (0, "mnist")
     monkeypatch.chdir("run")
-    assert command("train", "--resume", "../run")[0] == 0
+    assert command("train", "--resume", "../run", "--data", "../mine.npz")[0] == 0
     monkeypatch.chdir("..")
     found = json.loads(command("evaluate", "run", "--data", "mnist", "--json")[1])
     assert found["correct"] + found["incorrect"] == 50

@@ -170,7 +170,7 @@ def test_pixels_that_are_only_0_or_1_are_black_and_white(tmp_path, dtype):
 
 def test_whole_numbers_never_take_the_slow_way(tmp_path, monkeypatch):
     monkeypatch.setattr(csv, "_slow", lambda *_: pytest.fail("cell by cell"))
-    monkeypatch.setattr(csv, "BLOCK", 7)
+    monkeypatch.setattr(csv, "LINES", 7)
     np.testing.assert_array_equal(data.load(*write(tmp_path, CSV))[0], IMAGES)
 
 
@@ -193,6 +193,7 @@ def with_cell(line, column, value):
 
 BAD_CELLS = [
     "", "x", "nan", "-inf", "1e999", "256", "-1", "-0.5", "0x10", "5;", "255.5", "\ufffd", "é",
+    "2_5_5", "\u0665", "\uff15", "\xa05", "1e4_0", "infinity",
     '"0"', "1.2.3",
 ]  # fmt: skip
 HEADER = ",".join(["label", *NAMES]) + "\n"
@@ -209,7 +210,7 @@ def test_a_bad_cell_is_named(tmp_path_factory, line, column, value, header):
     assert one_error(path) == f"{path}: line {line + header}, column {column}: {expected}."
 
 
-@pytest.mark.parametrize("value", ["10000", "-1", "5.5", "nan", "", "five", "1e9"])
+@pytest.mark.parametrize("value", ["10000", "-1", "5.5", "nan", "", "five", "1e9", "1_0", "\u0665"])
 def test_a_label_is_a_whole_number(tmp_path, value):
     message = one_error(*write(tmp_path, with_cell(2, 1, value)))
     assert f"line 2, column 1: label {value!r} is not a whole number from 0 to 9999" in message

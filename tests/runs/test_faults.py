@@ -1,6 +1,5 @@
 """Full disks, killed processes, signals, pipes, locks: files are whole or absent, none is lost."""
 
-import errno
 import json
 import os
 import random
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faults import PowerCut, failing
 
 from tinygrad_mnist import files
 from tinygrad_mnist.cli.stop import StopOnSignal
@@ -29,8 +29,11 @@ from tinygrad_mnist.training.state import take
 
 COMMAND = [sys.executable, "-m", "tinygrad_mnist"]
 SMALL = Recipe(name="small", hidden=(8,), epochs=3, batch_size=50, lr=0.1)
-TINY = ["train", "--data", "mine.npz", "--test-data", "mine.npz"]
+MINE = ["--data", "mine.npz", "--test-data", "mine.npz"]
+TINY = ["train", *MINE]
 TINY += ["--set", "hidden=[8]", "batch_size=50"]
+RESUME = ["train", "--resume", "run", *MINE]
+AGAIN = f"tinygrad-mnist {shlex.join(RESUME)}"
 
 
 @pytest.fixture(scope="module")
@@ -79,74 +82,6 @@ def files_of(name):
 # ---------------------------------------------------------------- whole or not at all
 
 
-class PowerCut(BaseException):
-    """Nothing runs after this, not even what would clear away."""
-
-
-class Faulty:
-    """A file whose writing, flushing and closing may fail."""
-
-    def __init__(self, file, fails):
-        self.file, self.fails = file, fails
-
-    def __getattr__(self, name):
-        return getattr(self.file, name)
-
-    def write(self, content):
-        self.fails()
-        return self.file.write(content)
-
-    def flush(self):
-        self.fails()
-        self.file.flush()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.file.close()
-        self.fails()
-
-
-@contextmanager
-def failing(call, for_good=False):
-    """Let a call of the operating system, counted from 0, fail with "disk full".
-
-    If it is for good, that one and all later ones fail, and nothing runs after that.
-    """
-    calls = []
-
-    def fails():
-        calls.append(len(calls))
-        if for_good and len(calls) > call:
-            raise PowerCut
-        if len(calls) == call + 1:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def guarded(function):
-        def called(*args, **how):
-            fails()
-            return function(*args, **how)
-
-        return called
-
-    opened = Path.open
-
-    def faulty(path, mode="r"):
-        if not set(mode) & set("wx"):
-            return opened(path, mode)
-        fails()
-        return Faulty(opened(path, mode), fails)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "open", faulty)
-        for function in ("replace", "unlink"):
-            patch.setattr(Path, function, guarded(getattr(Path, function)))
-        for function in ("fsync", "open"):
-            patch.setattr(os, function, guarded(getattr(os, function)))
-        yield calls
-
-
 def pieces(file):
     for piece in (b"new ", b"content ", b"in pieces"):
         file.write(piece)
@@ -155,7 +90,7 @@ def pieces(file):
 @pytest.mark.parametrize("for_good", [False, True], ids=["disk full", "power cut"])
 @pytest.mark.parametrize("before", [b"old", None])
 def test_whatever_call_fails_the_old_or_the_new_file_is_there(tmp_path, before, for_good):
-    path, outcomes = tmp_path / "run" / "file", []
+    path, outcomes = tmp_path / "run" / "metrics.json", []
     path.parent.mkdir()
     for call in range(100):
         if before is None:
@@ -171,7 +106,7 @@ def test_whatever_call_fails_the_old_or_the_new_file_is_there(tmp_path, before, 
             with folder.locked(path.parent):
                 pass
         left = {found.name for found in path.parent.iterdir()}
-        assert left <= {"file"}, "something unfinished is left"
+        assert left <= {"metrics.json"}, "something unfinished is left"
     assert call > 7
     assert set(outcomes) == {before, b"new content in pieces"}
 
@@ -200,13 +135,26 @@ def test_a_disk_that_is_full_is_named(tmp_path):
         files.write(tmp_path / "file", pieces)
 
 
-def test_a_file_keeps_its_permissions_to_the_umask_and_links_keep_pointing(tmp_path):
+def mode_of(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o400])
+def test_a_file_that_is_replaced_keeps_its_mode_and_shows_nothing_before(tmp_path, mode):
+    path, modes = tmp_path / "file", []
+    path.write_text("old")
+    path.chmod(mode)
+    files.write(path, lambda file: modes.append(mode_of(Path(file.name))))
+    assert [*modes, mode_of(path)] == [mode, mode]
+
+
+def test_a_new_file_has_its_permissions_from_the_umask_and_links_keep_pointing(tmp_path):
     before = os.umask(0o027)
     try:
         files.write(tmp_path / "file", "text")
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+    assert mode_of(tmp_path / "file") == 0o640
     (tmp_path / "link").symlink_to("file")
     files.write(tmp_path / "link", "new")
     assert (tmp_path / "link").is_symlink()
@@ -219,11 +167,15 @@ def test_what_a_killed_process_left_unfinished_is_cleared_away_and_nothing_else(
         tmp_path / ".checkpoint.npz.123.unfinished",
         tmp_path / "figures/.a.png.123.unfinished",
     ]
-    kept = [tmp_path / "unfinished", tmp_path / ".hidden"]
+    (tmp_path / "deep").mkdir()
+    others = ["unfinished", ".hidden", ".notes.txt.5.unfinished", ".config.toml.unfinished"]
+    others += [".a.png.123.unfinished", "deep/.checkpoint.npz.123.unfinished"]
+    kept = [tmp_path / name for name in others]
     for path in stale + kept:
         path.write_text("")
     with folder.locked(tmp_path):
-        assert [path.exists() for path in stale + kept] == [False, False, True, True]
+        assert not any(path.exists() for path in stale)
+        assert all(path.exists() for path in kept)
 
 
 # ---------------------------------------------------------------- places that cannot be written to
@@ -296,10 +248,10 @@ def test_a_disk_that_fills_up_ends_the_training_with_its_last_checkpoint(command
     assert process.returncode == 2
     assert err.splitlines() == [
         "error: run/checkpoint.npz: cannot be written: File too large.",
-        "The checkpoint of epoch 1 after batch 0 stays: tinygrad-mnist train --resume run",
+        f"The checkpoint of epoch 1 after batch 0 stays: {AGAIN}",
     ]
     assert sorted(path.name for path in Path("run").iterdir()) == ["checkpoint.npz", "config.toml"]
-    assert command("train", "--resume", "run")[0] == 0
+    assert command(*RESUME)[0] == 0
 
 
 def test_a_disk_that_is_full_from_the_beginning_leaves_nothing(tmp_path):
@@ -342,13 +294,13 @@ def test_killed_at_thirty_random_moments_of_a_training_it_always_goes_on_and_end
     reached = []
     for _ in range(30):
         begun = list(Path().glob("run/checkpoint*"))
-        assert kill(0.5, *(["train", "--resume", "run"] if begun else [*LONG, "--out", "run"]))
+        assert kill(0.5, *(RESUME if begun else [*LONG, "--out", "run"]))
         if begun:
             state = checkpoint.load(Path("run"))[0].state
             reached.append((len(state.arrays["history"]), state.numbers["under_way"]["batch"]))
     assert reached == sorted(reached), "something was lost"
     assert len(set(reached)) > 15
-    assert command("train", "--resume", "run")[0] == 0
+    assert command(*RESUME)[0] == 0
     assert (weights("run"), losses("run")) == (weights("whole"), losses("whole"))
     assert not list(Path("run").rglob(".*"))
 
@@ -365,7 +317,7 @@ def test_killed_at_ten_random_moments_of_a_short_run_its_results_are_complete_in
     for name in map(str, range(10)):
         killed = kill(1.5, *TINY, "epochs=2", "--out", name)
         begun = list(Path(name).glob("checkpoint*"))
-        again = ["train", "--resume", name] if begun else [*TINY, "epochs=2", "--out", name]
+        again = ["train", "--resume", name, *MINE] if begun else [*TINY, "epochs=2", "--out", name]
         assert command(*again)[0] == 0
         assert killed or Path(name, "metrics.json").exists()
         assert (weights(name), losses(name)) == (weights("whole"), losses("whole"))
@@ -394,8 +346,8 @@ def test_a_signal_finishes_the_batch_saves_and_says_how_to_go_on(command, number
     assert (process.returncode, err) == (code, "")
     said, _, again = out.splitlines()[-3:]
     assert re.fullmatch(r"Interrupted in epoch \d+ after batch \d of 5\.", said)
-    assert again == "tinygrad-mnist train --resume run"
-    assert command("train", "--resume", "run")[0] == 0
+    assert again == AGAIN
+    assert command(*RESUME)[0] == 0
     assert command(*settings, "--out", "whole")[0] == 0
     assert (weights("run"), losses("run")) == (weights("whole"), losses("whole"))
 
@@ -428,7 +380,8 @@ def test_json_says_how_to_go_on_too(command, monkeypatch):
 
     monkeypatch.setattr(StopOnSignal, "asked", asked)
     code, out, _ = command(*TINY, "--json", "--out", "a b")
-    assert (code, json.loads(out)["resume"]) == (130, "tinygrad-mnist train --resume 'a b'")
+    again = AGAIN.replace("run", "'a b'")
+    assert (code, json.loads(out)["resume"]) == (130, again)
 
 
 def test_signals_are_as_before_after_a_training(command):
@@ -444,18 +397,15 @@ def test_a_second_trainer_is_refused_and_the_first_not_disturbed(command):
     process = begin(STUCK, *TINY, "epochs=1", "--out", "run")
     assert process.stdout.readline() == "stuck\n"
     before = files_of("run")
-    for arguments in ([*TINY, "--out", "run"], ["train", "--resume", "run"]):
-        code, out, err = command(*arguments)
-        assert (code, out) == (2, "")
-        assert err == (
-            f"error: run: process {process.pid} is training there. "
-            "Wait until it ends, or choose another folder.\n"
-        )
+    said = f"process {process.pid} is training there. Wait until it ends, or choose another folder"
+    assert command("train", "--resume", "run") == (2, "", f"error: run: {said}.\n")
+    said = "not empty. Nothing is overwritten: choose another --out, or go on with --resume"
+    assert command(*TINY, "--out", "run") == (2, "", f"error: run: {said}.\n")
     assert files_of("run") == before
     process.kill()
     process.communicate()
     assert Path("run/.lock").exists()
-    assert command("train", "--resume", "run")[0] == 0, "the lock of a dead process holds"
+    assert command(*RESUME)[0] == 0, "the lock of a dead process holds"
     assert not Path("run/.lock").exists()
 
 
@@ -511,7 +461,8 @@ def test_training_into_a_broken_pipe_saves_and_is_silent(environment):
     done = subprocess.run(pipe, check=False, **how)
     assert (done.returncode, done.stderr) == (141, "")
     assert done.stdout.startswith("epoch")
-    with resumed_run(Path("run")) as again:
+    mine = {"data": Path("mine.npz"), "test_data": Path("mine.npz")}
+    with resumed_run(Path("run"), files=mine) as again:
         assert again.training.history or again.training.under_way.batch
 
 

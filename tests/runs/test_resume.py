@@ -1,9 +1,12 @@
 """A training interrupted anywhere and taken up again ends with the bytes of one that was not."""
 
 import json
+import os
+import shutil
 import tracemalloc
 import zipfile
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from tinygrad_mnist.data import DataError, Dataset
 from tinygrad_mnist.runs import (
     Run,
     RunFolderError,
+    Sets,
     checkpoint,
     load_trained,
     new_run,
@@ -25,6 +29,7 @@ from tinygrad_mnist.runs import (
 )
 from tinygrad_mnist.runs.checkpoint import Checkpoint
 from tinygrad_mnist.runs.environment import differences, environment
+from tinygrad_mnist.runs.sets import fingerprint
 from tinygrad_mnist.training import Recipe, RecipeError, Training, build_training
 from tinygrad_mnist.training.state import put_back, take
 
@@ -462,17 +467,76 @@ def save_both(path, images, labels):
     np.savez(path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
 
 
-def test_files_of_ones_own_are_found_again(command, own, tmp_path, monkeypatch):
+MINE = "--data mine.npz --test-data mine.npz"
+RESUME = f"train --resume run {MINE}".split()
+NOT_FOLLOWED = "names that a checkpoint holds are not followed. If they are right, name them: "
+
+
+def test_files_of_ones_own_are_read_when_the_command_names_them_as_it_is_told(
+    command, own, tmp_path, monkeypatch
+):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert command("train", "--resume", "../run")[0] == 0
+    own.rename(tmp_path / "hidden.npz")
+    code, _, err = command("train", "--resume", "../run")
+    assert (code, len(err.splitlines()), NOT_FOLLOWED in err) == (2, 1, True)
+    (tmp_path / "hidden.npz").rename(own)
+    told = err.split("tinygrad-mnist ")[1]
+    assert told == f"train --resume ../run --data {own} --test-data {own}\n"
+    assert command(*told.split())[0] == 0
+
+
+@pytest.mark.parametrize("named", ["", "--data mine.npz", "--test-data mine.npz"])
+def test_every_file_has_to_be_named(command, own, named):
+    code, _, err = command("train", "--resume", "run", *named.split())
+    assert (code, err.split(NOT_FOLLOWED)[1]) == (2, f"tinygrad-mnist train --resume run {MINE}\n")
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "pipe", "run/../mine.npz", "run/link.npz", "a\0b"])
+def test_a_checkpoint_of_a_stranger_has_no_file_read_outside_its_folder(
+    own, tmp_path, monkeypatch, name
+):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "run/link.npz").symlink_to(own)
+    rewritten(tmp_path / "run/checkpoint.npz", lambda about, _: about["data"].update(
+        files={"data": name, "test_data": "mnist"}))  # fmt: skip
+    monkeypatch.setattr("tinygrad_mnist.runs.resume.own_sets", lambda **_: pytest.fail("read"))
+    with pytest.raises(DataError, match=NOT_FOLLOWED), resumed_run(tmp_path / "run"):
+        pass
+
+
+def test_files_in_the_run_folder_itself_are_found_again(command, digits, tmp_path, monkeypatch):
+    Path("run").mkdir()
+    sets = Sets(Dataset.of(*digits), Dataset.of(*digits), {})
+    with new_run(SMALL, Path("run"), sets) as new:
+        save_both(Path("run/mine.npz"), *digits)
+        new.origin |= {"files": {"data": "run/mine.npz", "test_data": "run/mine.npz"}}
+        new.origin["sha256"] = fingerprint(own_sets(*[Path("run/mine.npz"), None] * 2))
+        new.save()
+    Path("run/config.toml").write_text(SMALL.to_toml())
+    with resumed_run(Path("run")) as again:
+        assert again.sets is not None
+
+
+@pytest.mark.parametrize("target", ["real.npz", "link.npz"])
+def test_a_link_in_the_run_folder_that_stays_inside_is_not_followed_either(own, tmp_path, target):
+    shutil.move(own, tmp_path / "run/real.npz")
+    (tmp_path / "run/link.npz").symlink_to(target)
+    rewritten(tmp_path / "run/checkpoint.npz", lambda about, _: about["data"].update(
+        files={"data": "run/link.npz", "test_data": "mnist"}))  # fmt: skip
+    with (
+        pytest.raises(RunFolderError, match=r"link\.npz: a symbolic"),
+        resumed_run(tmp_path / "run"),
+    ):
+        pass
 
 
 def test_files_that_were_moved_can_be_named(command, own, tmp_path):
     own.rename(tmp_path / "moved.npz")
-    assert "mine.npz: cannot be read: No such file" in command("train", "--resume", "run")[2]
+    assert "mine.npz: cannot be read: No such file" in command(*RESUME)[2]
     moved = "--data moved.npz --test-data moved.npz"
     assert command("train", "--resume", "run", *moved.split())[0] == 0
+    assert "moved.npz" in (tmp_path / "run/config.toml").read_text()
 
 
 def test_other_training_data_is_refused(command, own, digits):
@@ -480,7 +544,7 @@ def test_other_training_data_is_refused(command, own, digits):
     changed = images.copy()
     changed[7, 400] ^= 1
     save_both(own, changed, labels)
-    code, _, err = command("train", "--resume", "run")
+    code, _, err = command(*RESUME)
     assert (code, len(err.splitlines())) == (2, 1)
     assert "mine.npz: not the images and labels that this training began with" in err
 
@@ -489,7 +553,7 @@ def test_other_training_data_is_refused(command, own, digits):
 def test_another_numpy_or_processor_is_warned_of(command, own, tmp_path, monkeypatch, entry):
     changed = environment() | {entry: "another"}
     monkeypatch.setattr("tinygrad_mnist.runs.resume.environment", lambda *_: changed)
-    code, _, err = command("train", "--resume", "run")
+    code, _, err = command(*RESUME)
     assert code == 0
     assert f"warning: {entry} is another, was {environment()[entry]}. So it is not" in err
 

@@ -4,12 +4,17 @@ import ast
 import csv
 import io
 import json
+import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -278,15 +283,63 @@ def test_an_old_log_is_read_as_it_is(old):
     assert old.read_bytes() == before
 
 
+@contextmanager
+def unprivileged():
+    """As somebody who is not allowed everything."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.fixture
+def shelf():
+    """A folder that everybody can reach, to put a log in that nobody may write to."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        (Path(place) / "shelf").mkdir()
+        yield Path(place) / "shelf"
+
+
+@pytest.mark.parametrize("modes", [(0o444, 0o555), (0o444, 0o777), (0o644, 0o555)])
 @pytest.mark.parametrize("journal", ["WAL", "DELETE"])
-def test_an_old_log_in_a_folder_that_cannot_be_written_to_is_read(old, journal, monkeypatch):
+def test_a_log_that_cannot_be_written_to_is_read_and_nothing_is_left_beside_it(
+    old, shelf, journal, modes
+):
     foreign(old, f"PRAGMA journal_mode = {journal}")
-    monkeypatch.setattr("os.access", lambda path, mode: False)
-    with PredictionLog(old) as log:
-        assert [row.id for row in log.predictions()] == [3, 5]
-        assert [path.name for path in old.parent.iterdir()] == [old.name]
-        with pytest.raises(StoreError, match="readonly"):
-            add(log)
+    log = Path(shutil.copy(old, shelf))
+    (shelf.parent / "link.db").symlink_to(log)
+    log.chmod(modes[0])
+    shelf.chmod(modes[1])
+    with unprivileged():
+        for path in (log, shelf.parent / "link.db"):
+            with PredictionLog(path) as opened:
+                assert [row.id for row in opened.predictions()] == [3, 5]
+                with pytest.raises(StoreError, match="readonly"):
+                    add(opened)
+    assert [path.name for path in shelf.iterdir()] == [old.name]
+
+
+@pytest.mark.parametrize("kept", [["-wal", "-shm"], ["-wal"]])
+def test_a_log_that_was_not_closed_is_read_whole_or_its_last_rows_are_named(log, path, shelf, kept):
+    add(log)
+    for ending in ("", *kept):
+        shutil.copy(f"{path}{ending}", shelf)
+    shelf.chmod(0o555)
+    with unprivileged():
+        if "-shm" in kept:
+            with PredictionLog(shelf / path.name) as opened:
+                assert len(list(opened.predictions())) == 1
+        else:
+            with pytest.raises(
+                StoreError, match=r"predictions\.db-wal, and SQLite reads them only"
+            ):
+                PredictionLog(shelf / path.name)
+    assert len(list(shelf.iterdir())) == 1 + len(kept)
 
 
 def test_what_is_added_to_an_old_log_makes_it_a_new_one_and_keeps_every_row(old, tmp_path):

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from tinygrad_mnist import nn, optim, runs
-from tinygrad_mnist.autodiff import gradcheck
 from tinygrad_mnist.data import Dataset, load_mnist, load_mnist_test
 from tinygrad_mnist.evaluation import figures
 from tinygrad_mnist.examples import LeNet
 from tinygrad_mnist.export import read_safetensors
 from tinygrad_mnist.runs import Own, Sets, resumed_run
+from tinygrad_mnist.testing import assert_module
 from tinygrad_mnist.training import DivergenceError, Recipe, fit, train
 
 SMALL = ["epochs=2", "batch_size=50", "lr=0.02"]
@@ -129,7 +129,7 @@ def test_killed_and_resumed_by_command_it_ends_with_the_same_bytes(command, mode
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    assert command("train", "--resume", "run", *own(model, optimizer))[0] == 0
+    assert command("train", "--resume", "run", *own(model, optimizer), *DATA)[0] == 0
     assert weights("run") == weights("whole")
 
 
@@ -243,8 +243,13 @@ def test_images_and_classes_of_ones_own_reach_the_network(tmp_path):
     assert trained.model.last.weight.shape == (32, 3)
 
 
-def test_the_rule_of_the_op_in_these_networks_is_right(rng):
-    assert gradcheck(networks.swish, [rng.normal(size=(2, 3))])
+@pytest.mark.parametrize(
+    "make",
+    [partial(networks.ResMLP, width=4), networks.Running, networks.Swish, networks.Noisy],
+    ids=["ResMLP", "Running", "Swish", "Noisy"],
+)
+def test_these_networks_keep_their_promises(rng, make):
+    assert_module(make(1, 2, rng=rng), rng.normal(size=(2, 1)), order=1)
 
 
 class Deep(nn.Module):

@@ -27,6 +27,7 @@ ARROWS = {
     "store": set(),
     "words": set(),
     "files": set(),
+    "start": set(),
     "starter": {"files"},
     "testing": {"autodiff", "nn", "func"},
     "owncode": set(),
@@ -39,8 +40,9 @@ ARROWS = {
     "checking": {"autodiff", "func", "nn", "owncode", "words"},
     "sklearn": {"training", "nn", "data"},
     "cli": {"benchmark", "bridge", "checking", "data", "evaluation", "export", "files", "nn",
-            "owncode", "runs", "starter", "store", "training", "tutorials", "words"},
-    "__init__": {"autodiff", "func", "nn", "optim"},
+            "owncode", "runs", "start", "starter", "store", "training", "tutorials", "words",
+            "__version__"},
+    "__init__": {"autodiff", "func", "nn", "optim", "start"},
     "__main__": {"cli"},
 }  # fmt: skip
 # What a room may import from outside the package, besides the standard library.
@@ -53,6 +55,7 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
     "testing": {"numpy", "hypothesis", "pytest", "_pytest"},
     "sklearn": {"numpy", "sklearn"},
     "files": set(),
+    "start": set(),
     "starter": set(),
     "exercises": set(),
     "tutorials": set(),
@@ -89,7 +92,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 13_300,
+    WHOLE: 14_200,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.

@@ -126,6 +126,17 @@ def located(out: Tensor) -> Iterator[str]:
             yield place + UNKNOWN
 
 
+def unrecorded(out: Tensor) -> Iterator[str]:
+    """If every rule behind a tensor is right, what is wrong is not on the tape."""
+    calls = calls_behind(out)
+    checked = all(np.size(x) <= LARGEST for call in calls for x in call.arrays)
+    if calls and checked and not any(wrong_rules(calls)):
+        yield (
+            "every op on the tape is right, so part of the function is not on it: .data, "
+            ".detach(), .numpy() or no_grad() makes a constant of what depends on this input"
+        )
+
+
 # ---------------------------------------------------------------- one rule, taken alone
 
 
@@ -142,7 +153,7 @@ def mistakes(call: Call, i: int) -> Iterator[str]:
     if ours.size:
         yield from by_numbers(ours, numeric, lambda: call.numeric(i, 1.0))
     else:
-        yield from _misshapen(raw, numeric)
+        yield from _misshapen(raw, numeric, call.out.shape)
     for words, j, others in _readings(call, i):
         with suppress(Exception):  # a rule that fails so was not meant so
             if close(call.fitted(i, call.raw(j, **others)), numeric):
@@ -186,17 +197,18 @@ def by_numbers(ours: Array, numeric: Array, unweighted: Callable[[], Array]) -> 
             )
 
 
-def _misshapen(raw: Array, numeric: Array) -> Iterator[str]:
-    """What the shape of a gradient tells that does not have the shape of its input."""
+def _misshapen(raw: Array, numeric: Array, shape: tuple[int, ...]) -> Iterator[str]:
+    """What a gradient tells that does not fit its input, where the output has the given shape."""
     if raw.ndim > 1 and close(raw.swapaxes(-1, -2), numeric):
         yield "the gradient is transposed"
-    for axis in range(numeric.ndim):
-        for keepdims in (False, True):
-            if close(raw, numeric.sum(axis, keepdims=keepdims)):
-                yield (
-                    f"the rule sums over axis {axis} by itself. Leave broadcasting out of the "
-                    "rule: what belongs to one element is added up for it"
-                )
+    for axis in range(len(shape)):
+        without = shape[:axis], shape[axis + 1 :]
+        summed = raw.shape in (without[0] + without[1], (*without[0], 1, *without[1]))
+        if summed and raw.size and close(raw.sum(), numeric.sum()):
+            yield (
+                f"the rule sums over axis {axis} by itself. Leave broadcasting out of the rule: "
+                "what belongs to one element is added up for it"
+            )
     if raw.size and raw.size < numeric.size:
         with suppress(ValueError):
             if close(np.broadcast_to(raw, numeric.shape), numeric):

@@ -79,7 +79,7 @@ def gradcheck(
     def located() -> Iterator[str]:
         return causes.located(fn(*_leaves(arrays)))
 
-    _compare(fn, arrays, located, eps=eps, rtol=rtol, atol=atol, rng=rng)
+    _compare("Gradient of", fn, arrays, located, eps=eps, rtol=rtol, atol=atol, rng=rng)
     return True
 
 
@@ -130,7 +130,8 @@ def gradgradcheck(
         return causes.located_twice(fn(*leaves[:-1]), gradients(*leaves))
 
     rng = rng or np.random.default_rng(0)
-    _compare(gradients, [*arrays, start], located, eps=eps, rtol=rtol, atol=atol, rng=rng)
+    what = "Second derivative with respect to"
+    _compare(what, gradients, [*arrays, start], located, eps=eps, rtol=rtol, atol=atol, rng=rng)
     return True
 
 
@@ -140,6 +141,7 @@ def _arrays(inputs: Sequence[Any]) -> list[Array]:
 
 
 def _compare(
+    what: str,
     fn: Callable[..., Tensor],
     arrays: list[Array],
     located: Callable[[], Iterator[str]],
@@ -181,7 +183,7 @@ def _compare(
             found = _causes(fn, array, at, ours, numeric, weighted, located, eps, arrays)
             relative = error[at] / max(abs(numeric[at]), 1e-300)
             raise GradcheckError(
-                f"Gradient of input {i} differs at element {at}: the rule gives {ours[at]:.9g}, "
+                f"{what} input {i} differs at element {at}: the rule gives {ours[at]:.9g}, "
                 f"central differences {numeric[at]:.9g} (relative error {relative:.2g}).\n"
                 f"Likely cause: {_first(found)}."
             )
@@ -260,3 +262,4 @@ def _causes(
     yield from causes.by_numbers(
         ours, numeric, lambda: central_differences(lambda: weighted(1.0), array, eps)
     )
+    yield from causes.unrecorded(fn(*_leaves(arrays)))

@@ -9,17 +9,16 @@ to X and has the shape of X.
 from __future__ import annotations
 
 from itertools import pairwise
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import ZipFile
 
 import numpy as np
+
+from tinygrad_mnist.byhand.files import read_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from os import PathLike
-    from typing import BinaryIO
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -253,11 +252,7 @@ class MLP:
         ValueError
             If the file is no npz file, keys are missing, or shapes do not follow from each other.
         """
-        with Path(path).open("rb") as stream:
-            try:
-                arrays = read_arrays(stream)
-            except Exception as error:  # damaged files make NumPy and zipfile raise many kinds
-                raise ValueError(f"{path}: not an npz file of arrays ({error!r:.100}).") from error
+        arrays = read_arrays(path)
         layers = range(1, len(arrays) // 2 + 1)
         names = [f"{kind}{layer}" for layer in layers for kind in "Wb"]
         if not layers or sorted(arrays) != sorted(names):
@@ -275,26 +270,3 @@ class MLP:
         model = cls(sizes, activation, loss, l2)
         model.params = params
         return model
-
-
-def read_arrays(stream: BinaryIO) -> Terms:
-    """The float arrays of an npz file, as long as announced and not made to fill the memory."""
-    arrays = {}
-    with ZipFile(stream) as archive:
-        members = archive.infolist()
-        unpacked = sum(info.file_size for info in members)
-        packed = sum(info.compress_size for info in members)
-        if unpacked > max(1 << 22, 30 * packed):
-            raise ValueError(f"{packed} bytes would unpack to {unpacked}")
-        for info in members:
-            with archive.open(info) as member:
-                np.lib.format.read_magic(member)
-                shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
-                content = bytearray(member.read())
-            if dtype.kind != "f" or prod(shape) * dtype.itemsize != len(content):
-                raise ValueError(
-                    f"{info.filename} holds {len(content)} bytes, but announces {shape} of {dtype}"
-                )
-            array = np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
-            arrays[info.filename.removesuffix(".npy")] = array
-    return arrays

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from cyclopts import App, Parameter
 
+from tinygrad_mnist import __version__
+from tinygrad_mnist.cli.streams import tell
 from tinygrad_mnist.words import reflowed
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 app = App(
     name="tinygrad-mnist",
+    version=__version__,
     help="Backpropagation derived twice: "
     "train a network for handwritten digits by hand and by machine.",
     help_format="plaintext",
@@ -80,4 +82,4 @@ def verdict(name: str, test: dict[str, Any], images: str = "test images") -> str
 def warn(notices: Iterable[str]) -> None:
     """Say what people should know, on standard error."""
     for notice in notices:
-        print(f"warning: {notice}", file=sys.stderr)
+        tell(f"warning: {notice}")

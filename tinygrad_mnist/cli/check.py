@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -16,7 +14,8 @@ from tinygrad_mnist.cli.app import (
     UserFileError,
     command,
 )
-from tinygrad_mnist.words import counted
+from tinygrad_mnist.cli.streams import say, say_json, say_lines
+from tinygrad_mnist.words import counted, quoted
 
 if TYPE_CHECKING:
     from tinygrad_mnist import nn
@@ -49,7 +48,7 @@ def compare(recipe: str = "default", *, settings: Settings = (), json: Json = Fa
         raise UserFileError(
             f"This recipe uses the model {chosen.model}, which has no hand derivation to compare "
             "with. Name a recipe of the built-in network; the derivatives of your own are checked "
-            f"by tinygrad-mnist gradcheck {shlex.quote(chosen.model)}"
+            f"by tinygrad-mnist gradcheck {quoted(chosen.model)}"
         )
     images, labels = load_mnist(chosen.normalize)
     rng = np.random.default_rng(chosen.seed)
@@ -57,7 +56,10 @@ def compare(recipe: str = "default", *, settings: Settings = (), json: Json = Fa
     paper = bridge.to_paper(model, chosen.activation, chosen.weight_decay, dtype=np.float64)
     batch = slice(chosen.batch_size)
     comparison = bridge.compare(paper, images[batch].astype(np.float64), labels[batch])
-    print(json_module.dumps([row._asdict() for row in comparison.rows]) if json else comparison)
+    if json:
+        say_json([row._asdict() for row in comparison.rows])
+    else:
+        say_lines(str(comparison).split("\n"))
     return 0 if comparison.first_divergence is None else 1
 
 
@@ -100,16 +102,16 @@ def gradcheck(
     with owncode.opened(function) as target:
         found = checking.check(target, shapes, options, seed)
     if json:
-        print(json_module.dumps({"function": function, **found._asdict()}))
+        say_json({"function": function, **found._asdict()})
         return 1 if found.problem else 0
     parameters = len(found.names) - len(shapes)
     also = f" of {counted(len(shapes), 'input')} and {counted(parameters, 'parameter')}"
     for order, agrees in (("first", found.first), ("second", found.second)):
         what = f"{function}: {order} derivatives{also if parameters else ''}"
         if agrees:
-            print(f"{what} agree with central differences.")
+            say(f"{what} agree with central differences.")
         elif agrees is not None:
-            print(f"{what}: {found.problem}")
+            say_lines(f"{what}: {found.problem}".split("\n"))
     return 1 if found.problem else 0
 
 
@@ -134,7 +136,10 @@ def bench(*, rounds: int = 7, json: Json = False) -> None:
             f"For a median, --rounds must lie between 1 and {MOST_ROUNDS}, but is {rounds}."
         )
     measured = benchmark.report(benchmark.Training(*load_mnist()), rounds)
-    print(json_module.dumps(measured, indent=1) if json else benchmark.text(measured))
+    if json:
+        say_json(measured, indent=1)
+    else:
+        say_lines(benchmark.text(measured).split("\n"))
 
 
 @command(
@@ -162,8 +167,8 @@ def tutorials(folder: Path = Path("notebooks"), *, solutions: Flag = False) -> N
         raise UserFileError(
             f"{folder}: cannot be written to: {error.strerror}. Name another folder."
         ) from error
-    print(
+    say(
         f"{counted(len(written), 'notebook')} are in {folder}. "
-        "Open them in your editor, or in the browser:"
+        "Open them in your editor, or in the browser:",
+        f"pip install notebook && jupyter notebook {quoted(str(folder))}",
     )
-    print(f"pip install notebook && jupyter notebook {shlex.quote(str(folder))}")

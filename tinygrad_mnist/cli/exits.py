@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import warnings
-from contextlib import suppress
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from cyclopts import CycloptsError
 
@@ -21,43 +18,48 @@ from tinygrad_mnist.cli import (  # noqa: F401  registers them
 )
 from tinygrad_mnist.cli.app import UserFileError, app
 from tinygrad_mnist.cli.stop import BROKEN_PIPE
+from tinygrad_mnist.cli.streams import discard, nobody_reads, ready, tell
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 USAGE_ERROR, DIVERGED = 2, 3
 
 
-def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit.
-
-    With 0 if it is done, 1 if a check failed, 2 for wrong input, 3 if a training diverged,
-    128 + n if signal n ended it.
-    """
+def run(arguments: list[str] | None) -> NoReturn:
+    """Run the command line and exit with the code that `tinygrad_mnist.cli.main` says."""
     from tinygrad_mnist.data import DataWarning
     from tinygrad_mnist.training import DivergenceError
 
+    ready()
     mistakes = mistakes_of_users()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", DataWarning)
-            warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+            warnings.showwarning = lambda message, *_: tell(f"warning: {message}")
             code = app(
                 arguments, exit_on_error=False, print_error=False, result_action="return_value"
             )
         sys.stdout.flush()
-    except BrokenPipeError:
-        discard_output()
-        sys.exit(128 + BROKEN_PIPE)
     except mistakes as error:
         fail(error, USAGE_ERROR)
     except DivergenceError as error:
         fail(error, DIVERGED)
     except MemoryError:
         fail(MemoryError("the memory is not enough for this. Ask for less at once."), USAGE_ERROR)
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
     except OSError as error:  # all others have been told apart: this one is of standard output
-        discard_output()
+        discard(sys.stdout)
+        if nobody_reads(error):
+            sys.exit(128 + BROKEN_PIPE)
         fail(error, USAGE_ERROR)
     sys.exit(code)
+
+
+def refuse_archive(source: Path) -> None:
+    """Say what to do if the package is run from a zip file, where its recipes are no files."""
+    if not source.is_file():
+        said = "the package is run from an archive. Unpack it, or install it with pip."
+        fail(UserFileError(said), USAGE_ERROR)
 
 
 def mistakes_of_users() -> tuple[type[Exception], ...]:
@@ -73,13 +75,8 @@ def mistakes_of_users() -> tuple[type[Exception], ...]:
     return CycloptsError, OwnCodeError, RecipeError, *of_files
 
 
-def discard_output() -> None:
-    """Let Python forget what nobody reads: at the end it would complain of it."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def fail(error: Exception, code: int) -> NoReturn:
-    """Print one line and exit."""
-    with suppress(OSError):
-        print(f"error: {error}", file=sys.stderr)
+    """Say what is wrong, in one line or a few, and exit."""
+    first, *more = str(error).split("\n")
+    tell(f"error: {first}", *(f"  {line}" for line in more))
     sys.exit(code)

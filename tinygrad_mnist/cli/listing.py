@@ -6,6 +6,8 @@ import json as json_module
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from tinygrad_mnist.cli.streams import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -15,8 +17,17 @@ WIDEST = 24
 """Columns that a class name takes in a list."""
 
 
+def show_list(rows: Iterable[Prediction], json: bool) -> None:
+    """Print predictions one by one; JSON as it is, since it is ASCII."""
+    for line in listing(rows, json):
+        if json:
+            print(line)
+        else:
+            say(line)
+
+
 def listing(rows: Iterable[Prediction], json: bool) -> Iterator[str]:
-    """Predictions as JSON, or one line each.
+    """The lines of predictions as JSON, or one for each.
 
     A line has number, class, how sure, whether that is right, and where the image came from.
     """
@@ -33,13 +44,12 @@ def as_json(rows: Iterable[Prediction]) -> Iterator[str]:
         values["predicted_class"] = row.classes[row.predicted]
         values["label_class"] = None if row.label is None else row.classes[row.label]
         yield before + json_module.dumps(values)
-        before = ",\n"
-    yield "[]\n" if before == "[" else "]\n"
+        before = ","
+    yield "[]" if before == "[" else "]"
 
 
 def as_lines(rows: Iterable[Prediction]) -> Iterator[str]:
     """A table, whose columns are as wide as the names of the first row's classes ask for."""
-    from tinygrad_mnist.data.errors import printable
     from tinygrad_mnist.evaluation.names import kind_of, shown, width
 
     def cell(text: str, wide: int) -> str:
@@ -51,15 +61,14 @@ def as_lines(rows: Iterable[Prediction]) -> Iterator[str]:
     longest = max(width(shown(name, WIDEST)) for name in names)
     wide = max(longest, 5)
     label = cell("label", max(longest + 6, 8))
-    yield f"    id  {kind_of(names):>{wide}}    sure  {label}  source\n"
+    yield f"    id  {kind_of(names):>{wide}}    sure  {label}  source"
     for row in chain([first] if first else [], rows):
         named = shown(row.classes[row.predicted], WIDEST)
         outcome = "right" if row.label == row.predicted else "wrong"
         label = "-" if row.label is None else f"{shown(row.classes[row.label], WIDEST)} {outcome}"
-        source = printable(row.source, len(row.source))
         sure = 100 * row.probabilities[row.predicted]
         gap = " " * (wide - width(named))
         yield (
             f"{row.id:6}  {gap}{named}  {sure:5.1f}%  "
-            f"{cell(label, max(longest + 6, 8))}  {source}\n"
+            f"{cell(label, max(longest + 6, 8))}  {row.source}"
         )

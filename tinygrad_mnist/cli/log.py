@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import sys
+import re
+from contextlib import ExitStack, closing
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Parameter
 
 from tinygrad_mnist.cli.app import Flag, Json, UserFileError, command, refuse_ending
-from tinygrad_mnist.cli.listing import listing
+from tinygrad_mnist.cli.listing import show_list
+from tinygrad_mnist.cli.streams import say, tell
 from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
-    from tinygrad_mnist.store import PredictionLog
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from tinygrad_mnist.store import Prediction, PredictionLog
 
 
 @command(
@@ -48,27 +52,57 @@ def log(
     json
         Print them as JSON.
     """
-    from tinygrad_mnist.files import prepare, write
     from tinygrad_mnist.runs import find_run
-    from tinygrad_mnist.store import PredictionLog, write_csv
+    from tinygrad_mnist.store import PredictionLog
 
     refuse_ending(csv, ".csv", "CSV")
     path = where if where and not where.is_dir() else find_run(where) / "predictions.db"
-    with PredictionLog(path) as opened:
+    with ExitStack() as stack:
+        opened = stack.enter_context(PredictionLog(path))
         refuse_unknown(opened, run, named)
-        rows = opened.predictions(run=run, named=named, wrong=wrong)
-        first = next(rows, None)
-        rows = rows if first is None else chain([first], rows)
+        listed = cast("Any", opened.predictions(run=run, named=named, wrong=wrong))
+        found: Iterator[Prediction] = stack.enter_context(closing(listed))
+        first = next(found, None)
+        rows = found if first is None else chain([first], found)
         if first is None:
-            print(f"note: {nothing_found(opened, run, named, wrong)}", file=sys.stderr)
+            tell(f"note: {nothing_found(opened, run, named, wrong)}")
         if not csv:
-            sys.stdout.writelines(listing(rows, json))
+            show_list(rows, json)
             return
-        prepare(csv.parent)
-        counts: list[int] = []
-        classes = opened.classes(run)
-        write(csv, lambda file: counts.append(write_csv(rows, file, classes)))
-        print(f"{counted(counts[0], 'prediction')} in {csv}")
+        write_list(rows, csv, opened.classes(run))
+
+
+def write_list(rows: Iterable[Prediction], path: Path, classes: Sequence[str]) -> None:
+    """Write predictions as CSV, which is replaced only when all of the new one is there."""
+    from tinygrad_mnist.files import prepare, write
+    from tinygrad_mnist.store import write_csv
+
+    prepare(path.parent)
+    counts: list[int] = []
+    cells, names = map(as_cells, rows), [as_cell(name) for name in classes]
+    write(path, lambda file: counts.append(write_csv(cells, file, names)))
+    say(f"{counted(counts[0], 'prediction')} in {path}")
+
+
+FORMULA = re.compile(r"[=+\-@\t\r]")
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
+
+
+def as_cell(text: str) -> str:
+    """A text that no spreadsheet takes for a formula (CWE-1236): it would do what that says.
+
+    Examples
+    --------
+    >>> as_cell("=1+1"), as_cell("-1"), as_cell("shirt")
+    ("'=1+1", '-1', 'shirt')
+    """
+    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
+
+
+def as_cells(row: Prediction) -> Prediction:
+    """A prediction whose texts of others are safe in a spreadsheet."""
+    classes = tuple(as_cell(name) for name in row.classes)
+    return row._replace(run=as_cell(row.run), source=as_cell(row.source), classes=classes)
 
 
 def refuse_unknown(log: PredictionLog, run: str | None, named: str | None) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tinygrad_mnist.cli.app import Flag, Json, UserFileError, command, verdict, warn
 from tinygrad_mnist.cli.own import opened_own, other_names
+from tinygrad_mnist.cli.streams import say, say_json
 
 if TYPE_CHECKING:
     from tinygrad_mnist.runs import Trained
@@ -64,10 +65,10 @@ def evaluate(
         test = evaluation.evaluate(trained.classifier, images.images, images.labels, pixels)
     if json:
         source = str(data) if data else "test images"
-        print(json_module.dumps({**test, "data": source, **described(trained, pixels)}))
+        say_json({**test, "data": source, **described(trained, pixels)})
     else:
         name = f"{trained.weights} ({trained.layers}, pixels normalised as {pixels!r})"
-        print(verdict(name, test, f"images in {data}" if data else "test images"))
+        say(verdict(name, test, f"images in {data}" if data else "test images"))
 
 
 def described(trained: Trained, pixels: str) -> dict[str, str]:
@@ -136,7 +137,7 @@ def export(
         trained = load_trained(run, model=own.model)
         write_network(trained, exports.format_of(out, format), path)
     warn((*trained.notices, *other_names(trained.recipe, model=model)))
-    print(path)
+    say(path)
 
 
 def write_for_the_ancestor(run: Path) -> None:
@@ -158,7 +159,7 @@ def write_for_the_ancestor(run: Path) -> None:
     config = exports.ancestor_config(trained.settings)
     for name, values in (("config.json", config), ("train_history.json", history)):
         write(run / name, json_module.dumps(values, indent=2) + "\n")
-        print(run / name)
+        say(run / name)
 
 
 DEFAULT_FILES = {"onnx": "model.onnx", "safetensors": "model.safetensors", "npz": "weights.npz"}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from tinygrad_mnist.cli.app import command
+from tinygrad_mnist.cli.streams import say
+from tinygrad_mnist.words import quoted
 
 
 @command("tinygrad-mnist new mine")
@@ -21,9 +22,11 @@ def new(folder: Path) -> None:
     """
     from tinygrad_mnist.starter import write_starting_point
 
-    print("\n".join(str(folder / name) for name in write_starting_point(folder)))
+    say(*(folder / name for name in write_starting_point(folder)))
     own = "--model my_net.py:Net --optimizer my_optimizer.py:RMSprop"
-    print("README.md says what is in these files. They work as they are:")
-    print(f"cd {shlex.quote(str(folder))}")
-    print("pip install pytest && pytest")
-    print(f"tinygrad-mnist train recipe.toml {own}")
+    say(
+        "README.md says what is in these files. They work as they are:",
+        f"cd {quoted(str(folder))}",
+        "pip install 'tinygrad-mnist[testing]' pytest && pytest",
+        f"tinygrad-mnist train recipe.toml {own}",
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,9 +15,10 @@ from tinygrad_mnist.cli.app import (
     refuse_ending,
     warn,
 )
-from tinygrad_mnist.cli.listing import listing
+from tinygrad_mnist.cli.listing import show_list
 from tinygrad_mnist.cli.own import opened_own, other_names
 from tinygrad_mnist.cli.reading import images_to_read
+from tinygrad_mnist.cli.streams import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,7 +88,7 @@ def predict(
     shape, classes = trained.about.shape, trained.about.classes
     with PredictionLog(db or run / "predictions.db", create=True) as log:
         rows = log.add(*known, sources, images, probabilities, labels, shape=shape, classes=classes)
-    sys.stdout.writelines(listing(rows, json))
+    show_list(rows, json)
     say_doubts(pictures, probabilities)
 
 
@@ -123,10 +123,8 @@ def write_seen(
 
 def say_doubts(pictures: Sequence[Picture], probabilities: NDArray[np.floating]) -> None:
     """Say, on standard error, what may be wrong with pictures of which the network is not sure."""
-    from tinygrad_mnist.data.errors import printable
-
     for doubt in doubts(pictures, probabilities):
-        print(f"note: {printable(doubt, 1000)}", file=sys.stderr)
+        tell(f"note: {doubt}")
 
 
 def doubts(pictures: Sequence[Picture], probabilities: NDArray[np.floating]) -> Iterator[str]:

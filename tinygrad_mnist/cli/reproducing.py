@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist.cli.stop import StopOnSignal
+from tinygrad_mnist.cli.streams import say_json, say_lines, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,14 +23,14 @@ def reproduced(
 
     `how` is given to `tinygrad_mnist.runs.reproduce`.
     """
-    from tinygrad_mnist.files import prepare, write
+    from tinygrad_mnist.files import prepare
     from tinygrad_mnist.runs import UnfinishedError, reproduce
     from tinygrad_mnist.runs.reproduction import table
     from tinygrad_mnist.training.progress_of_several import show_several
 
     if out is not None:
         prepare(out.parent)
-    kept, shown = beside(out), show_several(sys.stderr)
+    kept, shown = beside(out), show_several(sys.stderr, tell)
     how |= {"unfinished": kept, "watch": shown.watch}
     unfinished: UnfinishedError | None = None
     with StopOnSignal() as stop:
@@ -39,16 +40,26 @@ def reproduced(
             unfinished, results = error, [result for result in error.results if result["runs"]]
         finally:
             shown.close()
+    lines = table(results).split("\n") if results else []
     if unfinished:
-        lines = [table(results)] * bool(results) + [str(unfinished)]
-        print("\n".join(lines), file=sys.stderr)
+        tell(*lines, *str(unfinished).split("\n"))
         return 128 + stop.requested if stop.requested else 1
+    written(results, out, kept)
+    if json:
+        say_json(results)
+    else:
+        say_lines(lines)
+    return 0
+
+
+def written(results: list[dict[str, Any]], out: Path | None, kept: Path | None) -> None:
+    """Write all that came of it, which then is kept nowhere else."""
+    from tinygrad_mnist.files import write
+
     if out is not None:
         write(out, json_module.dumps(results, indent=1) + "\n")
     if kept:
         kept.unlink(missing_ok=True)
-    print(json_module.dumps(results) if json else table(results))
-    return 0
 
 
 def beside(out: Path | None) -> Path | None:

@@ -6,6 +6,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_mnist.cli.streams import nobody_reads
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
@@ -20,7 +22,10 @@ class StopOnSignal:
     A second one ends the program at once.
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGNALS = tuple(
+        getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
+    )
+    """Those that this system has: Ctrl-Break is one of Windows."""
 
     def __init__(self) -> None:
         self.requested = 0
@@ -48,7 +53,9 @@ class StopOnSignal:
         def guarded(*values: Any) -> None:
             try:
                 show(*values)
-            except BrokenPipeError:
+            except OSError as error:
+                if not nobody_reads(error):
+                    raise
                 self.requested = BROKEN_PIPE
 
         return guarded

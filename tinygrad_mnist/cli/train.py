@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,7 +20,8 @@ from tinygrad_mnist.cli.app import (
 )
 from tinygrad_mnist.cli.own import opened_own, other_names, references
 from tinygrad_mnist.cli.stop import StopOnSignal
-from tinygrad_mnist.words import counted
+from tinygrad_mnist.cli.streams import say, say_json
+from tinygrad_mnist.words import counted, file_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,7 +117,9 @@ def train(
         else:
             chosen = Recipe.load(recipe or "default").changed((*settings, *more))
             sets = runs.own_sets(**files, **kind) if files else None
-            opened = runs.new_run(chosen, out or runs.free_folder(chosen.name), sets, own)
+            opened = runs.new_run(
+                chosen, out or runs.free_folder(file_name(chosen.name)), sets, own
+            )
             run = stack.enter_context(opened)
         return completed(run, json)
 
@@ -176,27 +178,30 @@ def completed(run: Run, json: bool) -> int:
             )
         finally:
             shown.close()
-    text, values = summary(metrics, run.folder), metrics | {"out": str(run.folder)}
+    lines, values = summary(metrics, run.folder), metrics | {"out": str(run.folder)}
     if metrics["interrupted"]:
         again = resume_command(run.folder, run.recipe)
-        text, values = f"{text}\n{again}", values | {"resume": again}
-    print(json_module.dumps(values) if json else text)
+        lines, values = (*lines, again), values | {"resume": again}
+    if json:
+        say_json(values)
+    else:
+        say(*lines)
     return 128 + stop.requested if metrics["interrupted"] else 0
 
 
-def summary(metrics: dict[str, Any], folder: Path) -> str:
+def summary(metrics: dict[str, Any], folder: Path) -> tuple[str, ...]:
     """The outcome of a run in two lines."""
     test = metrics["test"]
     if test is None:
         return (
-            f"Interrupted {metrics['interrupted']}.\n"
-            f"The weights so far are in {folder}; the test set was not opened. To go on:"
+            f"Interrupted {metrics['interrupted']}.",
+            f"The weights so far are in {folder}; the test set was not opened. To go on:",
         )
-    return (
-        f"{verdict(metrics['recipe'], test)}\n"
+    told = (
         f"{counted(metrics['epochs'], 'epoch')} in {metrics['training_seconds']:.1f} s, "
         f"{counted(metrics['parameters'], 'parameter')}. Everything is in {folder}."
     )
+    return verdict(metrics["recipe"], test), told
 
 
 @command()
@@ -214,9 +219,9 @@ def recipes(*, json: Json = False) -> None:
 
     every = [Recipe.load(name) for name in recipe_names()]
     if json:
-        print(json_module.dumps([asdict(recipe) for recipe in every]))
+        say_json([asdict(recipe) for recipe in every])
     else:
-        print("\n".join(f"{recipe.name:<20}{recipe.description}" for recipe in every))
+        say(*(f"{recipe.name:<20}{recipe.description}" for recipe in every))
 
 
 @command(

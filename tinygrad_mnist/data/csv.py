@@ -6,9 +6,11 @@ Blocks of whole numbers are read fast, all else cell by cell.
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from functools import lru_cache, partial
 from itertools import chain, count, islice, pairwise
+from math import isnan, nan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -36,10 +38,10 @@ LONGEST_LINE = 1 << 20
 """In characters."""
 LONGEST_CELL = 32
 """On average."""
-BLOCK = 1000
-"""Lines that are read at a time."""
-_remembered = lru_cache(1024)(float)
-"""Scaled bytes have 256 values, and a look in a table is faster than reading 17 digits."""
+LINES, CELLS = 1000, 1 << 19
+"""That are read at a time, whichever of them are fewer."""
+NUMBER = re.compile(r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?[ \t]*", re.ASCII | re.IGNORECASE)
+"""As every program writes it: not as Python also reads it, ``2_5_5`` or in digits of any script."""
 
 
 class Layout(NamedTuple):
@@ -79,14 +81,14 @@ def read_csv(path: Path, shape: tuple[int, int] | None = None) -> Found:
         return Found(rows, layout.shape)
     if not header:
         refuse_labels_at_the_end(path, rows)
-    labels = rows[:, layout.label].astype(np.int64)
+    labels = rows[:, layout.label]
     return Found(np.delete(rows, layout.label, axis=1), layout.shape, labels)
 
 
-def read_csv_labels(path: Path) -> NDArray[np.int64]:
+def read_csv_labels(path: Path) -> NDArray[Any]:
     """Read a CSV file whose lines are labels and nothing else; otherwise as `read_csv`."""
     rows, _, _ = _read_rows(path, _layout_of_labels)
-    return rows[:, 0].astype(np.int64)
+    return rows[:, 0]
 
 
 def _read_rows(
@@ -133,7 +135,8 @@ def _layout_of_labels(path: Path, number: int, cells: list[str], header: bool) -
 
 def _blocks(path: Path, lines: Iterator[tuple[int, str]], layout: Layout) -> Iterator[NDArray[Any]]:
     """The rows of the lines, so many at a time."""
-    while block := list(islice(lines, BLOCK)):
+    at_once = max(1, min(LINES, CELLS // layout.width))
+    while block := list(islice(lines, at_once)):
         rows = _fast(block, layout.width)
         if rows is None:
             slow = [_slow(path, *line, layout) for line in block]
@@ -170,22 +173,23 @@ def _lines(
 
 def _is_header(cells: list[str]) -> bool:
     """Whether most cells are words, or their numbers count the columns: ``label,0,1,2,...``."""
-    numbers = [number for cell in cells if (number := _number(cell)) is not None]
+    numbers = [number for cell in cells if not isnan(number := _number(cell))]
     words = sum(1 for cell in cells if cell.strip()) - len(numbers)
     counted = len(numbers) > 1 and all(b - a == 1 for a, b in pairwise(numbers))
     return 2 * words > len(cells) or counted
 
 
-def _number(cell: str) -> float | None:
-    try:
-        return float(cell)
-    except ValueError:
-        return None
+@lru_cache(1024)  # scaled bytes have 256 values, and a look in a table is faster than reading them
+def _number(cell: str) -> float:
+    """The number that a cell holds, or NaN."""
+    return float(cell) if NUMBER.fullmatch(cell) else nan
 
 
 def _fast(block: list[tuple[int, str]], width: int) -> NDArray[np.uint8] | None:
     """The rows of a block if all is right with them and all cells are bytes."""
     texts = [text for _, text in block]
+    if not all(map(str.isascii, texts)):  # NumPy takes other spaces for spaces
+        return None
     try:
         with warnings.catch_warnings(action="error"):
             rows = np.loadtxt(texts, np.uint8, delimiter=",", comments=None, ndmin=2)
@@ -202,10 +206,7 @@ def _slow(path: Path, number: int, text: str, layout: Layout) -> NDArray[np.floa
             f"{path}: line {number} has {counted(len(cells), 'column')}, "
             f"but the first line has {layout.width}."
         )
-    try:
-        row = np.fromiter(map(_remembered, cells), np.float64, layout.width)
-    except ValueError:
-        row = np.array([np.nan if (value := _number(cell)) is None else value for cell in cells])
+    row = np.fromiter(map(_number, cells), np.float64, layout.width)
     right = (row >= 0) & (row <= 255)
     if layout.label is not None:
         right[layout.label] = row[layout.label] in range(MOST_CLASSES)
@@ -216,7 +217,7 @@ def _slow(path: Path, number: int, text: str, layout: Layout) -> NDArray[np.floa
     what = "label" if is_label else "pixel"
     whole = f"a whole number from 0 to {MOST_CLASSES - 1}"
     range_ = whole if is_label else "a number from 0 to 255"
-    found = cells[column].strip()[:20]
+    found = cells[column].strip(" \t\n")[:20]
     raise DataError(
         f"{path}: line {number}, column {column + 1}: {what} {found!r} is not {range_}."
     )

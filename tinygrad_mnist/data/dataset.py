@@ -45,11 +45,14 @@ def is_of_digits(kind: Kind) -> bool:
 
 
 class Found(NamedTuple):
-    """What a file holds: images (n, pixels), rows and columns; labels and class names if any."""
+    """What a file holds: images (n, pixels), rows and columns; labels and class names if any.
+
+    The labels are whole numbers of any type.
+    """
 
     images: NDArray[Any]
     shape: tuple[int, int]
-    labels: NDArray[np.int64] | None = None
+    labels: NDArray[Any] | None = None
     names: tuple[str, ...] | None = None
 
 
@@ -165,8 +168,7 @@ def checked_names(names: Sequence[str]) -> tuple[str, ...]:
     DataError
         If a name is empty, comes twice, is too long, or there are too many.
     """
-    if len(names) > MOST_CLASSES:
-        raise DataError(f"{len(names):,} class names, and {MOST_CLASSES:,} are possible.")
+    refuse_too_many(len(names))
     seen: set[str] = set()
     for number, name in enumerate(map(str, names), 1):
         if not name or not name.isprintable() or len(name) > LONGEST_NAME:
@@ -180,6 +182,12 @@ def checked_names(names: Sequence[str]) -> tuple[str, ...]:
             )
         seen.add(name)
     return tuple(map(str, names))
+
+
+def refuse_too_many(names: int) -> None:
+    """Raise a DataError for more class names than there may be."""
+    if names > MOST_CLASSES:
+        raise DataError(f"{names:,} class names, and {MOST_CLASSES:,} are possible.")
 
 
 def shape_of(

@@ -182,15 +182,15 @@ def _labels_beside(path: Path, label_path: Path | None, found: Found) -> NDArray
             f"{path} holds {counted(len(found.images), 'image')}, "
             f"but {label_path or 'it'} {counted(len(labels), 'label')}."
         )
-    return labels
+    return labels.astype(np.int64)  # not before: of many labels for few images that would be large
 
 
-def _read_labels(path: Path) -> NDArray[np.int64]:
+def _read_labels(path: Path) -> NDArray[Any]:
     start = _start(path)
     refuse_other_formats(path, start)
     if not start.startswith(b"\0"):
         return read_csv_labels(path)
-    return read_idx(path, 1).astype(np.int64)
+    return read_idx(path, 1)
 
 
 def _classes_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,14 +16,17 @@ from tinygrad_mnist.data.plausible import warn_of_exchanged_ink, warn_of_mixed_s
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL import Image
 
 LARGEST_PICTURE = 1 << 24
 """No picture of more pixels is decoded: 4096 x 4096."""
+LONGEST_SIDE = 1 << 14
+"""No picture with a longer side either: a panorama is no page, and its rows take room too."""
 FORMATS = ("PNG", "JPEG")
 MOST_BYTES = 1 << 28
 """No larger file is looked at."""
-BLOCK = 1 << 16
-"""Pixels that are computed with at a time: a photo in 64-bit integers would be large."""
+BLOCK = 1 << 18
+"""Numbers that are computed with at a time."""
 SIDE, BOX, MIDDLE = 28, 20, 14
 """Of an image, of the digit on it, and the row and the column of its centre of mass."""
 
@@ -97,7 +101,7 @@ def to_grey(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
        black. With it the result is (A Y + (255 - A) paper + 127) // 255.
     """
     pixels = rgba.reshape(-1, 4)
-    blocks = [slice(start, start + BLOCK) for start in range(0, len(pixels), BLOCK)]
+    blocks = _blocks(pixels)
     brightness, alpha = np.empty(len(pixels), np.uint8), pixels[:, 3]
     shown = 0
     for block in blocks:
@@ -109,6 +113,12 @@ def to_grey(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
         a = alpha[block].astype(np.int64)
         brightness[block] = (a * brightness[block] + (255 - a) * paper + 127) // 255
     return brightness.reshape(rgba.shape[:2])
+
+
+def _blocks(array: NDArray[Any]) -> list[slice]:
+    """Rows that are computed with at a time: of all at once, wider numbers would be large."""
+    rows = max(1, BLOCK // prod(array.shape[1:]))
+    return [slice(start, start + rows) for start in range(0, len(array), rows)]
 
 
 def like_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -149,11 +159,11 @@ def like_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     ink = ink_of(grey)
     if ink.shape == (SIDE, SIDE) and max(_box(ink).shape) == BOX and _is_centred(ink):
         return ink
-    box = _box(np.where(3 * ink.astype(np.int16) < ink.max(), 0, ink))
+    box = _box(np.where(ink < ink.max() / 3, 0, ink))
     longer = max(box.shape)
     rows, columns = (max(1, (2 * BOX * n + longer) // (2 * longer)) for n in box.shape)
     R, C = _overlaps(rows, box.shape[0]), _overlaps(columns, box.shape[1])
-    sums = R @ box @ C.T  # whole numbers far below 2^53: exact
+    sums = sum(R[:, i] @ box[i] for i in _blocks(box)) @ C.T  # whole, far below 2^53: exact
     strongest = int(sums.max())
     digit = ((510 * sums.astype(np.int64) + strongest) // (2 * strongest)).astype(np.uint8)
     top, left = (min(max(_start(digit, axis), 0), SIDE - digit.shape[axis]) for axis in (0, 1))
@@ -173,13 +183,12 @@ def ink_of(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     frame = np.ones(grey.shape, bool)
     frame[1:-1, 1:-1] = False
     edge = np.sort(grey[frame])
-    paper = int(edge[(len(edge) - 1) // 2])
-    darkest, brightest = int(grey.min()), int(grey.max())
+    paper, darkest, brightest = edge[(len(edge) - 1) // 2], grey.min(), grey.max()
     if darkest == brightest:
         raise DataError("all pixels are alike: no digit to be seen.")
-    brighter = grey.astype(np.int16) - paper
-    ink = -brighter if paper - darkest > brightest - paper else brighter
-    return np.maximum(ink, 0).astype(np.uint8)
+    if paper - darkest > brightest - paper:
+        return paper - np.minimum(grey, paper)
+    return np.maximum(grey, paper) - paper
 
 
 def _box(ink: NDArray[Any]) -> NDArray[Any]:
@@ -214,36 +223,47 @@ def decode(content: bytes) -> NDArray[np.uint8]:
     Raises
     ------
     DataError
-        If it is neither, damaged, or has more pixels than `LARGEST_PICTURE`.
+        If it is neither, damaged, has more pixels than `LARGEST_PICTURE`, or a side longer than
+        `LONGEST_SIDE`.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(io.BytesIO(content), formats=FORMATS) as picture,
-        ):
-            picture.verify()  # the checksums of PNG, which decoding alone does not look at
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(io.BytesIO(content), formats=FORMATS) as picture,
-        ):
-            if picture.width * picture.height > LARGEST_PICTURE:
-                raise DataError(
-                    f"{picture.width} x {picture.height} pixels are too many, "
-                    f"the limit is {LARGEST_PICTURE:,}. Scale it down."
-                )
-            upright = ImageOps.exif_transpose(picture)
-            if upright.mode.startswith("I"):  # 16 bits of grey: the upper eight
-                y = (np.asarray(upright).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-                return np.stack([y, y, y, np.full_like(y, 255)], axis=-1)
-            return np.asarray(upright.convert("RGBA"))
+        with warnings.catch_warnings(action="ignore"):
+            with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+                _refuse_large_picture(*picture.size)
+                picture.verify()  # the checksums of PNG, which decoding alone does not look at
+            with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+                ImageOps.exif_transpose(picture, in_place=True)
+                return _pixels(picture)
     except DataError:
         raise
     except UnidentifiedImageError as error:
         raise DataError("neither a PNG nor a JPEG picture nor an npy array.") from error
     except Exception as error:  # on damaged files, decoders raise many kinds
         raise DataError(f"cannot be decoded: {cause(error)}.") from error
+
+
+def _refuse_large_picture(width: int, height: int) -> None:
+    if width * height > LARGEST_PICTURE or max(width, height) > LONGEST_SIDE:
+        raise DataError(
+            f"{width} x {height} pixels are too many, the limit is {LARGEST_PICTURE:,}, "
+            f"and {LONGEST_SIDE:,} on a side. Scale it down."
+        )
+
+
+def _pixels(picture: Image.Image) -> NDArray[np.uint8]:
+    """Red, green, blue and alpha of a picture, made from some rows at a time."""
+    width, height = picture.size
+    rgba = np.empty((height, width, 4), np.uint8)
+    for rows in _blocks(rgba):
+        part = picture.crop((0, rows.start, width, min(rows.stop, height)))
+        if part.mode.startswith("I"):  # 16 bits of grey: the upper eight
+            grey = (np.asarray(part) >> 8).clip(0, 255)
+            rgba[rows] = np.stack([grey, grey, grey, np.full_like(grey, 255)], axis=-1)
+        else:
+            rgba[rows] = np.asarray(part.convert("RGBA"))
+    return rgba
 
 
 def _from_array(content: bytes, name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
@@ -267,7 +287,9 @@ def _from_array(content: bytes, name: str, shape: tuple[int, int]) -> NDArray[np
             f"{name}: expected numbers from 0 to 255, but it has others (type {array.dtype})."
         )
     scale = 1 if images.dtype == np.uint8 or images.max() > 1 else 255
-    found = np.floor(images * float(scale) + 0.5).astype(np.uint8)
+    found = np.empty(images.shape, np.uint8)
+    for block in _blocks(images):
+        found[block] = np.floor(images[block] * float(scale) + 0.5)
     if shape == MNIST_SHAPE:
         warn_of_exchanged_ink(name, found, stacklevel=4)
     warn_of_mixed_scales(name, found, stacklevel=4)

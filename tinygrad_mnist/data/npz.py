@@ -5,12 +5,18 @@ from __future__ import annotations
 import warnings
 from math import prod
 from typing import TYPE_CHECKING, Any
-from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 
-from tinygrad_mnist.data.dataset import MOST_CLASSES, Found, checked_names, shape_of
-from tinygrad_mnist.data.errors import DataError, cause
+from tinygrad_mnist.data.dataset import (
+    MOST_CLASSES,
+    Found,
+    checked_names,
+    refuse_too_many,
+    shape_of,
+)
+from tinygrad_mnist.data.errors import DataError, cause, printable
 from tinygrad_mnist.data.plausible import expected_arrays
 from tinygrad_mnist.data.stream import largest, read_exactly
 
@@ -72,11 +78,12 @@ def read_npz(path: Path, part: str = "train", shape: tuple[int, int] | None = No
     whole = (labels >= 0) & (labels < MOST_CLASSES) & (labels == np.floor(labels))
     _refuse(path, label_key, labels, whole, f"a whole number from 0 to {MOST_CLASSES - 1}")
     names = _names(path, arrays["classes"]) if "classes" in arrays else None
-    return Found(images.reshape(len(images), -1), found, labels.astype(np.int64), names)
+    return Found(images.reshape(len(images), -1), found, labels, names)
 
 
 def _names(path: Path, names: NDArray[Any]) -> tuple[str, ...]:
     try:
+        refuse_too_many(names.size)
         return checked_names([str(name) for name in names.ravel()])
     except (DataError, ValueError, SystemError) as error:  # NumPy, of numbers that are no letters
         raise DataError(f"{path}: classes: {error}") from error
@@ -112,12 +119,10 @@ def read_arrays(
     try:
         with ZipFile(path) as archive:
             room = largest(path)
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            members = members_of(path, archive)
             for key, kinds in choose(list(members)).items():
-                name = f"{path}: {members[key].filename}"
-                if members[key].compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-                    raise DataError(f"{name} is compressed in a way that NumPy does not use.")
                 with archive.open(members[key]) as member:
+                    name = f"{path}: {members[key].filename}"
                     arrays[key] = read_array(name, member, kinds, room)
                 room -= arrays[key].nbytes
     except DataError:
@@ -129,6 +134,29 @@ def read_arrays(
             f"{path}: not an npz file of arrays, or damaged: {cause(error)}."
         ) from error
     return arrays
+
+
+def members_of(path: Path, archive: ZipFile) -> dict[str, ZipInfo]:
+    """What an npz file holds by its names, none of which is believed to be anything yet.
+
+    Raises
+    ------
+    DataError
+        If members share a name or bytes, which makes much of little, or are compressed in another
+        way than NumPy's, which cannot be unpacked bit by bit.
+    """
+    infos = archive.infolist()
+    members = {info.filename.removesuffix(".npy"): info for info in infos}
+    packed = sum(info.compress_size for info in infos)
+    if len(members) < len(infos) or packed > path.stat().st_size:
+        raise DataError(f"{path}: damaged, or no npz file: its members overlap.")
+    for info in infos:
+        if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+            raise DataError(
+                f"{path}: {printable(info.filename)} is compressed "
+                "in a way that NumPy does not use."
+            )
+    return members
 
 
 def read_array(name: str, stream: IO[bytes], kinds: str, most: int) -> NDArray[Any]:

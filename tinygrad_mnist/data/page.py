@@ -129,7 +129,7 @@ def _page(rgba: NDArray[np.uint8]) -> Page:
         image = like_mnist(grey if whole else _cut_out(ink, numbers, mark))
         hints = _hints_of_digit(mark, np.isin(numbers[mark.box], mark.parts))
         digits.append(Digit(image.ravel(), _in_the_picture(mark, grey.shape), tuple(hints)))
-    picture = shrunk(_colours(rgba, grey), SHOWN)
+    picture = _colours(rgba, grey)
     hints = _hints_of_page(flat, len(found), specks)
     return Page(tuple(digits), tuple(hints), picture, picture.shape[1] / grey.shape[1])
 
@@ -164,9 +164,10 @@ def _in_the_picture(mark: Mark, shape: tuple[int, ...]) -> tuple[int, int, int, 
 
 
 def _colours(rgba: NDArray[np.uint8], grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Red, green and blue; of a picture with transparency its brightness on paper."""
+    """Red, green and blue, scaled down; of a picture with transparency its brightness on paper."""
     opaque = rgba[..., 3].min() == 255
-    return np.ascontiguousarray(rgba[..., :3]) if opaque else np.stack([grey] * 3, axis=-1)
+    planes = [rgba[..., colour] if opaque else grey for colour in range(3)]
+    return np.stack([shrunk(plane, SHOWN) for plane in planes], axis=-1)
 
 
 def _hints_of_page(flat: Flat, digits: int, specks: int) -> Iterator[str]:

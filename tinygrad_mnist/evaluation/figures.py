@@ -13,6 +13,7 @@ from tinygrad_mnist.evaluation.metrics import MOST_CROSSED
 from tinygrad_mnist.evaluation.mistakes import most_confident_mistakes
 from tinygrad_mnist.evaluation.names import drawable, kind_of, names_of
 from tinygrad_mnist.evaluation.saliency import first_of_each_class
+from tinygrad_mnist.evaluation.style import as_shipped
 from tinygrad_mnist.evaluation.subject import MNIST
 
 if TYPE_CHECKING:
@@ -240,6 +241,7 @@ def first_layer(weights: Array, shape: tuple[int, int] | None = None) -> Figure:
     return figure
 
 
+@as_shipped()
 def draw(
     model: Any,
     how: str,

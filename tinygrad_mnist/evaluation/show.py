@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tinygrad_mnist.data.images import SIDE
 from tinygrad_mnist.evaluation.figures import ORANGE, WIDTH, png
 from tinygrad_mnist.evaluation.names import drawable, names_of
+from tinygrad_mnist.evaluation.style import as_shipped
 from tinygrad_mnist.words import counted
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Place(NamedTuple):
     height: float
 
 
+@as_shipped()
 def show_page(
     page: Page,
     labels: Sequence[int],

@@ -425,7 +425,12 @@ def _fitting(value: Any, target: Tensor) -> Array:
             "(update buffers under no_grad())"
         )
     check_writable(target)
-    return array.astype(target.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        fitting: Array = array.astype(target.dtype)
+    lost = np.isfinite(array) & ~np.isfinite(fitting)
+    if lost.any():
+        raise ValueError(f"holds {array[lost][0]:.3g}, too large for {target.dtype}")
+    return fitting
 
 
 class ModuleList(Module):

@@ -1,8 +1,9 @@
 """A training on disk: its folder, checkpoints, results; and what was trained, read back."""
 
 from tinygrad_mnist.runs.about import About
+from tinygrad_mnist.runs.entries import RunFolderError
 from tinygrad_mnist.runs.find import find_run, read_history
-from tinygrad_mnist.runs.folder import RunFolderError, free_folder, own_options, resume_command
+from tinygrad_mnist.runs.folder import free_folder, own_options, resume_command
 from tinygrad_mnist.runs.job import Own, Run, new_run, run
 from tinygrad_mnist.runs.reproduction import UnfinishedError, reproduce
 from tinygrad_mnist.runs.resume import resumed_run

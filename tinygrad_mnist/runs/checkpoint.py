@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import warnings
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,9 +17,15 @@ import numpy as np
 
 from tinygrad_mnist.data import DataError
 from tinygrad_mnist.data.errors import cause, printable
-from tinygrad_mnist.files import write
 from tinygrad_mnist.runs.about import About
-from tinygrad_mnist.runs.folder import RunFolderError
+from tinygrad_mnist.runs.entries import (
+    NEWEST,
+    PREVIOUS,
+    RunFolderError,
+    opened,
+    refuse_links,
+    write,
+)
 from tinygrad_mnist.training.recipe import Recipe
 from tinygrad_mnist.training.state import State
 
@@ -27,7 +35,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-NEWEST, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"
 FORMAT = 1
 ABOUT = "about"
 """The entry that says in JSON what is not an array: the bytes of a text."""
@@ -63,7 +70,7 @@ class Checkpoint(NamedTuple):
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint into a folder; the one before stays beside it.
+    """Write a checkpoint into a folder; the last sound one before it stays beside it.
 
     Raises
     ------
@@ -85,7 +92,26 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     def fill(file: BinaryIO) -> None:
         np.savez(file, allow_pickle=False, **entries)
 
-    write(folder / NEWEST, fill, keep=folder / PREVIOUS)
+    # A damaged one never takes the place of the sound one that was gone on from.
+    newest = folder / NEWEST
+    damaged = os.path.lexists(newest) and not is_sound(newest)
+    write(newest, fill, keep=None if damaged else folder / PREVIOUS)
+
+
+def drop_previous(folder: Path) -> None:
+    """Remove the checkpoint before the newest, unless it is the only sound one."""
+    if is_sound(folder / NEWEST):
+        with suppress(OSError):
+            (folder / PREVIOUS).unlink()
+
+
+def is_sound(path: Path) -> bool:
+    """Whether a file is a checkpoint that can be gone on from."""
+    try:
+        read(path)
+    except DataError:
+        return False
+    return True
 
 
 def load(folder: Path) -> tuple[Checkpoint, Path, str]:
@@ -96,16 +122,17 @@ def load(folder: Path) -> tuple[Checkpoint, Path, str]:
     Raises
     ------
     RunFolderError
-        If there is none.
+        If there is none, or something of ours in the folder is a link.
     DataError
         If there is no sound one.
     """
     newest, previous = folder / NEWEST, folder / PREVIOUS
-    if not (newest.exists() or previous.exists()):
+    if not any(map(os.path.lexists, (newest, previous))):
         raise RunFolderError(
             f"{folder}: there is no checkpoint to go on from. "
             "`tinygrad-mnist train` begins a training."
         )
+    refuse_links(folder)
     try:
         return read(newest), newest, ""
     except DataError as error:
@@ -128,7 +155,7 @@ def read(path: Path) -> Checkpoint:
     """
     try:
         quiet = warnings.catch_warnings(action="ignore")
-        with path.open("rb") as file, ZipFile(file) as archive, quiet:
+        with opened(path) as file, ZipFile(file) as archive, quiet:
             members = _members(path, archive)
             about = _about(path, archive.read(members.pop(ABOUT)))
             recipe = Recipe(**about["recipe"])
@@ -144,6 +171,8 @@ def read(path: Path) -> Checkpoint:
             f"{path}: damaged, or not a checkpoint: {type(error).__name__} {cause(error)}."
         ) from error
     _compare(path, arrays, about["sha256"])
+    if not np.isfinite(arrays.get("history", 0)).all():
+        raise DataError(f"{path}: its history holds NaN or infinity.")
     state = State(arrays, about["numbers"])
     return Checkpoint(recipe, state, about["environment"], about["data"], trained)
 
@@ -173,6 +202,8 @@ def _about(path: Path, content: bytes) -> dict[str, Any]:
         )
     if not all(isinstance(about[part], dict) for part in PARTS):
         raise DataError(f"{path}: damaged: a part of its entry {ABOUT!r} is missing.")
+    if not all(isinstance(value, str | int) for value in about["environment"].values()):
+        raise DataError(f"{path}: damaged: what it says of where it was makes no sense.")
     return about
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING
 
-from tinygrad_mnist.files import write
 from tinygrad_mnist.runs.about import About
+from tinygrad_mnist.runs.entries import CONFIG, opened, write
 from tinygrad_mnist.training.recipe import WRITTEN_BY_RUNS, Recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-NAME = "config.toml"
 
 
 def write_config(folder: Path, recipe: Recipe, about: About) -> None:
@@ -20,7 +18,7 @@ def write_config(folder: Path, recipe: Recipe, about: About) -> None:
     import tomli_w
 
     table = tomli_w.dumps({WRITTEN_BY_RUNS: about.table})
-    write(folder / NAME, f"{recipe.to_toml()}\n{table}")
+    write(folder / CONFIG, f"{recipe.to_toml()}\n{table}")
 
 
 def read_config(folder: Path) -> tuple[Recipe, About]:
@@ -33,7 +31,8 @@ def read_config(folder: Path) -> tuple[Recipe, About]:
     DataError
         If the rest makes no sense.
     """
-    path = folder / NAME
+    path = folder / CONFIG
     recipe = Recipe.load(str(path))
-    table = tomllib.loads(path.read_text(encoding="utf-8")).get(WRITTEN_BY_RUNS, {})
+    with opened(path) as file:
+        table = tomllib.load(file).get(WRITTEN_BY_RUNS, {})
     return recipe, About.read(table, path)

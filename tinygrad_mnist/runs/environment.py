@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygrad_mnist.data.errors import printable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -43,7 +45,7 @@ def environment(threads: int = 1) -> dict[str, Any]:
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Which of the `DECIDING` entries differ in two environments: ``numpy is 2.1, was 2.0``."""
     return [
-        f"{name} is {now[name]}, was {then.get(name)}"
+        f"{name} is {now[name]}, was {printable(str(then.get(name)), 40)}"
         for name in DECIDING
         if now[name] != then.get(name)
     ]

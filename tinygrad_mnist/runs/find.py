@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import fields
 from pathlib import Path
 
 from tinygrad_mnist.data import DataError
-from tinygrad_mnist.data.errors import cause
-from tinygrad_mnist.runs.folder import RunFolderError
+from tinygrad_mnist.runs.entries import (
+    CONFIG,
+    HISTORY,
+    RunFolderError,
+    not_numbers,
+    read_json,
+    refuse_links,
+)
 from tinygrad_mnist.training.history import Epoch
+
+COLUMNS = {column.name: int if column.name == "epoch" else float for column in fields(Epoch)}
+"""What the history has of each epoch."""
 
 
 def find_run(folder: Path | None) -> Path:
@@ -17,18 +26,20 @@ def find_run(folder: Path | None) -> Path:
     Raises
     ------
     RunFolderError
-        If it is no run folder, or there is not exactly one to choose.
+        If it is no run folder, there is not exactly one to choose, or something of ours in it is a
+        link.
     """
-    known = sorted(path.parent.as_posix() for path in Path("runs").glob("*/config.toml"))
+    known = sorted(path.parent.as_posix() for path in Path("runs").glob(f"*/{CONFIG}"))
     choice = " `tinygrad-mnist train` makes one."
     if known:
         choice = f" Runs here: {', '.join(known)[:200]}."
     if folder is None:
         if len(known) != 1:
             raise RunFolderError(f"Which run? Name its folder.{choice}")
-        return Path(known[0])
-    if not (folder / "config.toml").is_file():
-        raise RunFolderError(f"{folder}: not a run folder: there is no config.toml in it.{choice}")
+        folder = Path(known[0])
+    refuse_links(folder)
+    if not (folder / CONFIG).is_file():
+        raise RunFolderError(f"{folder}: not a run folder: there is no {CONFIG} in it.{choice}")
     return folder
 
 
@@ -40,12 +51,11 @@ def read_history(folder: Path) -> list[Epoch]:
     DataError
         If it is missing or damaged.
     """
-    path = folder / "history.json"
-    try:
-        return [Epoch(**values) for values in json.loads(path.read_text(encoding="utf-8"))]
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
-    except (ValueError, TypeError, RecursionError) as error:
-        raise DataError(
-            f"{path}: not the history of a run, which is a JSON list of epochs: {cause(error)}."
-        ) from error
+    path = folder / HISTORY
+    epochs = read_json(path, "the history of a run")
+    right = isinstance(epochs, list) and all(
+        not not_numbers(epoch, COLUMNS) and len(epoch) == len(COLUMNS) for epoch in epochs
+    )
+    if not right:
+        raise DataError(f"{path}: not the history of a run, which is a JSON list of epochs.")
+    return [Epoch(**epoch) for epoch in epochs]

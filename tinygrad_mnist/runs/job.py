@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -13,9 +12,10 @@ from tinygrad_mnist.owncode import OwnCodeError, told
 from tinygrad_mnist.runs import checkpoint
 from tinygrad_mnist.runs.about import About
 from tinygrad_mnist.runs.config import write_config
+from tinygrad_mnist.runs.entries import CONFIG, METRICS, RunFolderError, is_empty
 from tinygrad_mnist.runs.environment import environment
-from tinygrad_mnist.runs.folder import RunFolderError, is_empty, locked, resume_command
-from tinygrad_mnist.runs.results import write_results
+from tinygrad_mnist.runs.folder import locked, resume_command
+from tinygrad_mnist.runs.results import read_metrics, write_results
 from tinygrad_mnist.runs.sets import Sets, fingerprint, training_set
 from tinygrad_mnist.training.build import build_training, refuse_unnamed, with_own
 from tinygrad_mnist.training.divergence import DivergenceError
@@ -72,7 +72,8 @@ def new_run(
     recipe : Recipe
         What to do.
     folder : Path
-        Where to keep the result; made if missing, must be empty. Removed if nothing gets into it.
+        Where to keep the result; must be empty. Made if missing, and then removed if nothing
+        gets into it.
     sets : Sets, optional
         Data of your own; by default MNIST.
     own : Own, optional
@@ -90,16 +91,12 @@ def new_run(
     """
     recipe = with_own(recipe, *own)
     refuse_unnamed(recipe, **own._asdict())
+    _refuse_full(folder)
+    there = folder.exists()
     prepare(folder)
     try:
         with locked(folder):
-            if not is_empty(folder):
-                begun = any(folder.glob("checkpoint*.npz"))
-                found = "go on with --resume" if begun else "remove it"
-                raise RunFolderError(
-                    f"{folder}: not empty. Nothing is overwritten: "
-                    f"choose another --out, or {found}."
-                )
+            _refuse_full(folder)  # still: another process may have been faster
             data, origin = training_set(sets), {}
             if sets:
                 here = str(Path.cwd())
@@ -108,8 +105,25 @@ def new_run(
             yield Run(folder, recipe, about, build_training(recipe, data, *own), sets, origin)
     except BaseException:
         with suppress(OSError):
-            folder.rmdir()
+            if not there:
+                folder.rmdir()
         raise
+
+
+def _refuse_full(folder: Path) -> None:
+    """Refuse a folder that holds something, before anything is written to it."""
+    try:
+        full = folder.is_dir() and not is_empty(folder)
+    except OSError as error:
+        raise RunFolderError(
+            f"{folder}: cannot be written to: {error.strerror}. Choose another --out."
+        ) from error
+    if full:
+        begun = any(folder.glob("checkpoint*.npz"))
+        found = "go on with --resume" if begun else "remove it"
+        raise RunFolderError(
+            f"{folder}: not empty. Nothing is overwritten: choose another --out, or {found}."
+        )
 
 
 class Run:
@@ -149,14 +163,18 @@ class Run:
 
     @property
     def outcome(self) -> dict[str, Any] | None:
-        """What ``metrics.json`` holds, if the training is finished and that was written down."""
-        try:
-            metrics = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
-            epochs = len(self.training.history)
-            current = metrics["interrupted"] == "" and metrics["epochs"] == epochs
-        except (OSError, ValueError, LookupError, TypeError):
+        """What ``metrics.json`` holds, if the training is finished and that was written down.
+
+        Raises
+        ------
+        DataError
+            If something else is in that file.
+        """
+        if not self.training.finished or not (self.folder / METRICS).exists():
             return None
-        return metrics if self.training.finished and current else None
+        metrics = read_metrics(self.folder, self.recipe)
+        current = metrics["test"] and metrics["epochs"] == len(self.training.history)
+        return metrics if current else None
 
     def complete(
         self,
@@ -187,6 +205,8 @@ class Run:
         ------
         WriteError
             If something cannot be written; the last checkpoint stays.
+        DataError
+            If ``metrics.json`` says that the training is finished, but not how it ended.
         DivergenceError
             If the loss becomes infinite or NaN; the last checkpoint stays.
         OwnCodeError
@@ -201,14 +221,26 @@ class Run:
             on_batch(*at)
 
         with self._advised(), blas_threads(self.recipe.threads), self._own_code_told():
-            self.save()
-            write_config(self.folder, self.recipe, self.about)
+            self._begin()
             interrupted = self.training.run(
                 on_batch=after_batch, on_epoch=on_epoch, should_stop=should_stop
             )
             self.save()
             result = self.training.result(interrupted)
             return write_results(self.folder, self.recipe, self.about, result, self.sets)
+
+    def _begin(self) -> None:
+        """Write the recipe and the first checkpoint.
+
+        A new run has a checkpoint before anything else. One that goes on, perhaps by another
+        recipe, has that recipe first: killed in between, the same command agrees to it again.
+        """
+        begun = (self.folder / CONFIG).exists()
+        if not begun:
+            self.save()
+        write_config(self.folder, self.recipe, self.about)
+        if begun:
+            self.save()
 
     @contextmanager
     def _advised(self) -> Iterator[None]:
@@ -218,7 +250,7 @@ class Run:
         except (DivergenceError, OwnCodeError, WriteError) as error:
             if not self.saved:
                 raise
-            command = resume_command(self.folder, self.recipe)
+            command = resume_command(self.folder, self.recipe, self.about.files)
             if isinstance(error, DivergenceError):
                 command += f" --override lr={self.recipe.lr / 10:.3g}"
             stays = f"The checkpoint of {self.saved} stays: {command}"

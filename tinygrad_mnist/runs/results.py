@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist import nn
+from tinygrad_mnist.data import DataError
 from tinygrad_mnist.evaluation import (
     Predictions,
     Subject,
@@ -19,8 +20,16 @@ from tinygrad_mnist.evaluation import (
     to_markdown,
 )
 from tinygrad_mnist.export import write_npz, write_safetensors
-from tinygrad_mnist.files import write
 from tinygrad_mnist.runs import checkpoint
+from tinygrad_mnist.runs.entries import (
+    HISTORY,
+    METRICS,
+    make_figures,
+    not_numbers,
+    read_json,
+    refuse_links,
+    write,
+)
 from tinygrad_mnist.runs.environment import environment
 from tinygrad_mnist.runs.sets import Sets, test_set
 from tinygrad_mnist.training.recipe import OF_MODEL, OF_OPTIMIZER, OPTIONS, default_of
@@ -31,6 +40,11 @@ if TYPE_CHECKING:
     from tinygrad_mnist.runs.about import About
     from tinygrad_mnist.training.history import Result
     from tinygrad_mnist.training.recipe import Recipe
+
+
+NUMBERS = {"epochs": int, "parameters": int, "training_seconds": float}
+SCORES = {"accuracy": float, "correct": int, "incorrect": int, "cross_entropy": float}
+"""What ``metrics.json`` has to hold of a finished training, and under ``test``."""
 
 
 def write_results(
@@ -45,13 +59,14 @@ def write_results(
     dict
         What it holds.
     """
+    refuse_links(folder)
     test = open_test_set(recipe, result, sets)
     own = {"files": sets.files, "images": len(sets.train)} if sets else {}
     metrics = measure(recipe, result, test) | own
     if test is not None:
         metrics["test"] = examine(test.probabilities, test.labels, about.classes)
     history = [asdict(epoch) for epoch in result.history]
-    write(folder / "history.json", json.dumps(history, indent=1) + "\n")
+    write(folder / HISTORY, json.dumps(history, indent=1) + "\n")
     if isinstance(result.model, nn.MLP):
         write(folder / "weights.npz", lambda file: write_npz(result.model, file))
     content = {"recipe": asdict(recipe), "trained": about.table}
@@ -61,10 +76,38 @@ def write_results(
     )
     if test is not None:
         present(folder, recipe, about, result, metrics, test)
-    write(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+    write(folder / METRICS, json.dumps(metrics, indent=1) + "\n")
     if test is not None:
-        (folder / checkpoint.PREVIOUS).unlink(missing_ok=True)
+        checkpoint.drop_previous(folder)
     return metrics
+
+
+def read_metrics(folder: Path, recipe: Recipe) -> dict[str, Any]:
+    """What `write_results` wrote to ``metrics.json`` at the end of a training by a recipe.
+
+    Raises
+    ------
+    DataError
+        If it is missing, damaged, or somebody changed it to what makes no sense.
+    """
+    path = folder / METRICS
+    metrics = read_json(path, "the results of a run")
+    if wrong := _wrong(metrics, recipe):
+        raise DataError(
+            f"{path}: not what this training wrote: {wrong} makes no sense. "
+            "Remove it: --resume writes it anew."
+        )
+    return metrics | {"test": metrics.get("test")}
+
+
+def _wrong(metrics: Any, recipe: Recipe) -> str:
+    """The first entry of ``metrics.json`` that is not as a training by a recipe wrote it."""
+    if not isinstance(metrics, dict):
+        return "all of it"
+    if metrics.get("recipe") != recipe.name:
+        return "recipe"
+    test = metrics.get("test")
+    return not_numbers(metrics, NUMBERS) or ("" if test is None else not_numbers(test, SCORES))
 
 
 def open_test_set(recipe: Recipe, result: Result, sets: Sets | None = None) -> Predictions | None:
@@ -109,9 +152,9 @@ def present(
     history = [asdict(epoch) for epoch in result.history]
     classifier = nn.Classifier(result.model)
     pictures = figures.draw(classifier, recipe.normalize, history, metrics, test, subject)
-    (folder / "figures").mkdir(exist_ok=True)
+    place = make_figures(folder)
     for name, png in pictures.items():
-        write(folder / "figures" / f"{name}.png", png)
+        write(place / f"{name}.png", png)
     write(folder / "report.html", html_report(values, metrics, where, pictures, subject))
     card = model_card(values, metrics, where, subject)
     write(folder / "model_card.json", json.dumps(card, indent=1) + "\n")

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
+from os.path import normpath, realpath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist.data import DataError
+from tinygrad_mnist.data.errors import printable
 from tinygrad_mnist.runs import checkpoint
 from tinygrad_mnist.runs.about import About
+from tinygrad_mnist.runs.entries import (
+    CONFIG,
+    LOCK,
+    NEWEST,
+    PREVIOUS,
+    RunFolderError,
+    refuse_link,
+    unfinished,
+)
 from tinygrad_mnist.runs.environment import differences, environment
-from tinygrad_mnist.runs.folder import RunFolderError, locked
+from tinygrad_mnist.runs.folder import locked, resume_command
 from tinygrad_mnist.runs.job import NOTHING_OWN, Own, Run
 from tinygrad_mnist.runs.sets import MNIST, Sets, fingerprint, found_again, own_sets, training_set
 from tinygrad_mnist.training.build import build_training
@@ -19,10 +31,11 @@ from tinygrad_mnist.training.state import put_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
 MAY_CHANGE = ("epochs", "lr", "patience")
 """Keys of a recipe that may change in the middle of a training."""
+FILES = {"data", "labels", "test_data", "test_labels"}
+"""Names of the options that replace MNIST's files."""
 
 
 @contextmanager
@@ -48,7 +61,8 @@ def resumed_run(
     overrides : sequence of str
         Changes like ``"epochs=20"`` of the keys in `MAY_CHANGE`.
     files : mapping, optional
-        Where files of one's own are now, by the name of their option, if they were moved.
+        The files of one's own that it was begun with, by the name of their option: a name that only
+        the checkpoint holds is followed no further than into the run folder.
 
     Raises
     ------
@@ -58,10 +72,12 @@ def resumed_run(
         If ``config.toml`` or `recipe` is another one than that of the checkpoint, or an override is
         not possible.
     DataError
-        If the checkpoint is damaged, or the data is not that of the checkpoint.
+        If the checkpoint is damaged, its files are not named, or the data is not that of the
+        checkpoint.
     """
     if not folder.is_dir():
         raise RunFolderError(f"{folder}: there is no such run folder.")
+    _refuse_others(folder)
     with locked(folder):
         saved, path, notice = checkpoint.load(folder)
         named = _named(saved.recipe, **own._asdict())
@@ -70,6 +86,7 @@ def resumed_run(
         origin, sets = _same_data(path, saved, files or {})
         data = training_set(sets)
         about = About.read(saved.trained, path)
+        about = replace(about, files=origin.get("files", {}))
         training = build_training(wanted, data, *own)
         try:
             put_back(training, saved.state)
@@ -79,6 +96,21 @@ def resumed_run(
         changed = about.changed_code(**own._asdict())
         run.notices = (*_notices(run, notice, saved.environment), *changed)
         yield run
+
+
+def _refuse_others(folder: Path) -> None:
+    """Refuse a folder that is not a run of ours, before anything is written to it.
+
+    A run has a sound checkpoint. It has a ``config.toml`` too, or was killed before that was
+    written, when there was nothing else.
+    """
+    checkpoint.load(folder)
+    known = {folder / LOCK, folder / NEWEST, folder / PREVIOUS, *unfinished(folder)}
+    if not (folder / CONFIG).exists() and (others := set(folder.iterdir()) - known):
+        raise RunFolderError(
+            f"{folder}: not a run folder: there is no {CONFIG} in it, but "
+            f"{printable(min(others).name)!r}. Move the checkpoint to a folder of its own."
+        )
 
 
 def _notices(run: Run, notice: str, then: Mapping[str, Any]) -> Iterator[str]:
@@ -107,7 +139,7 @@ def _named(saved: Recipe, **own: Any) -> list[str]:
 def _agreed(folder: Path, saved: Recipe, asked_for: Recipe, overrides: Sequence[str]) -> Recipe:
     """The recipe to go on with, if that of the folder and the one asked for agree to it."""
     wanted = _overridden(saved, overrides)
-    config = folder / "config.toml"
+    config = folder / CONFIG
     if config.exists():
         _agree(saved, wanted, str(config), Recipe.load(str(config)))
     _agree(saved, wanted, "The recipe asked for", asked_for)
@@ -174,17 +206,58 @@ def _same_data(
             )
         return data, None
     try:
-        names = data["files"] | {
-            name: str(file if file == MNIST else file.absolute()) for name, file in moved.items()
-        }
+        names = _names_now(data["files"], data["folder"], moved)
         paths = found_again(names, data["folder"])
+        _refuse_unnamed(path.parent, saved.recipe, paths, moved)
         sets = own_sets(**paths, like=About.read(saved.trained, path))._replace(files=names)
+        same = fingerprint(sets) == data["sha256"]
     except (AttributeError, LookupError, TypeError) as error:
         raise DataError(f"{path}: damaged: what it says of its data makes no sense.") from error
-    if fingerprint(sets) != data["sha256"]:
+    if not same:
         changed = " and ".join(names[name] for name in ("data", "labels") if name in names)
         raise DataError(
             f"{changed or 'MNIST'}: not the images and labels that this training began with: "
             "another SHA-256. Train anew instead."
         )
     return data | {"files": names}, sets
+
+
+def _names_now(names: Mapping[str, str], folder: str, moved: Mapping[str, Path]) -> dict[str, str]:
+    """The names of the files as the checkpoint has them, or of those that moved, where they are."""
+    if strange := names.keys() - FILES:
+        raise LookupError(strange)
+    before = found_again(names, folder)
+    now = {
+        name: str(file if file == MNIST else file.absolute())
+        for name, file in moved.items()
+        if normpath(file.absolute()) != normpath(before.get(name, ""))
+    }
+    return {**names, **now}
+
+
+def _refuse_unnamed(
+    folder: Path, recipe: Recipe, paths: Mapping[str, Path], named: Mapping[str, Path]
+) -> None:
+    """Refuse to read files outside the run folder that only its checkpoint names."""
+    if all(name in named or file == MNIST or _within(folder, file) for name, file in paths.items()):
+        return
+    here = Path.cwd()
+    shown = {
+        name: str(file.relative_to(here) if file.is_relative_to(here) else file)
+        for name, file in paths.items()
+    }
+    raise DataError(
+        f"{folder}: this training is on files of your own, and names that a checkpoint holds are "
+        f"not followed. If they are right, name them: {resume_command(folder, recipe, shown)}"
+    )
+
+
+def _within(folder: Path, file: Path) -> bool:
+    """Whether a file is in the run folder, and itself there."""
+    try:
+        within = Path(realpath(file)).is_relative_to(realpath(folder))
+    except ValueError:  # a zero byte
+        return False
+    if within:
+        refuse_link(file)
+    return within

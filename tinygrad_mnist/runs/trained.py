@@ -14,10 +14,10 @@ from tinygrad_mnist.data import DataError
 from tinygrad_mnist.data.errors import printable
 from tinygrad_mnist.export import read_npz, read_safetensors
 from tinygrad_mnist.runs.about import About
-from tinygrad_mnist.runs.checkpoint import NEWEST
 from tinygrad_mnist.runs.config import read_config
+from tinygrad_mnist.runs.entries import CONFIG, NEWEST, RunFolderError
 from tinygrad_mnist.runs.find import find_run
-from tinygrad_mnist.runs.folder import RunFolderError, resume_command
+from tinygrad_mnist.runs.folder import resume_command
 from tinygrad_mnist.training.build import build_model
 from tinygrad_mnist.training.recipe import Recipe, RecipeError
 from tinygrad_mnist.training.trial import try_model
@@ -122,7 +122,7 @@ def load_trained(
         folder = find_run(weights or run)
         weights = _weights_in(folder)
         run = run or folder
-    beside = weights.parent if (weights.parent / "config.toml").is_file() else None
+    beside = weights.parent if (weights.parent / CONFIG).is_file() else None
     known = _config_of(run), _config_of(beside)
     if _is_zip(weights):
         if model is not None:
@@ -147,8 +147,8 @@ def _weights_in(folder: Path) -> Path:
         if (folder / name).exists():
             return folder / name
     if (folder / NEWEST).exists():
-        recipe, _ = read_config(folder)
-        again = resume_command(folder, recipe)
+        recipe, about = read_config(folder)
+        again = resume_command(folder, recipe, about.files)
         raise RunFolderError(f"{folder}: its training has not ended. Go on with it: {again}")
     return folder / "weights.npz"
 

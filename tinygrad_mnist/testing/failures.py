@@ -59,7 +59,10 @@ def _shown(x: Any) -> str:
 
 
 def differs(a: Any, b: Any) -> bool:
-    """Whether two results are not the same bits."""
+    """Whether two results, or lists of them, are not the same bits."""
+    if isinstance(a, list | tuple):
+        alike = isinstance(b, list | tuple) and len(a) == len(b)
+        return not alike or any(map(differs, a, b))
     first, second = np.asarray(a), np.asarray(b)
     if first.shape != second.shape or first.dtype != second.dtype:
         return True

@@ -121,6 +121,14 @@ def _check_call(module: Module, arrays: list[Array]) -> None:
     if not isinstance(out, Tensor):
         hint = "forward lacks its return" if out is None else ".data or .numpy() at the end"
         fail(f"{name} returned {type(out).__name__}, expected a tensor", hint)
+    if out.requires_grad:
+        out.backward(np.ones(out.shape, out.dtype))
+        for key, p in module.named_parameters():
+            if p.requires_grad and p.grad is None:
+                fail(
+                    f"The output of {name} does not depend on parameter {key}",
+                    "forward does not use it, or turns it into an array (.data, .numpy())",
+                )
 
 
 def _check_dtype(module: Module, arrays: list[Array], dtype: Any) -> None:
@@ -152,11 +160,12 @@ def _check_evaluation(module: Module, arrays: list[Array]) -> None:
 def _check_rows(module: Module, arrays: list[Array]) -> None:
     n = len(arrays[0])
     rows = [x if len(x) == n else None for x in arrays]
-    together = _answer(module, arrays)
+    together = _answer(deepcopy(module), arrays)
     for i in range(n):
+        fresh = deepcopy(module)
         one = [x if r is None else r[i : i + 1] for r, x in zip(rows, arrays, strict=True)]
         try:
-            apart = _answer(module, one)
+            apart = _answer(fresh, one)
         except Exception as error:
             raise AssertionError(
                 f"In evaluation mode, {_name(module)} fails for one row alone: {error!r}\n"
@@ -172,6 +181,12 @@ def _check_rows(module: Module, arrays: list[Array]) -> None:
 
 def _check_memory(module: Module, arrays: list[Array]) -> None:
     """A copy that is given the state dict after training answers as the module does."""
+    if differs(*(_answer(deepcopy(module).train(), arrays) for _ in range(2))):
+        fail(
+            f"In training mode, two equal copies of {_name(module)} answer differently",
+            "random numbers of np.random, which no seed of the module decides and no checkpoint "
+            "holds. Draw them from a generator that is an attribute",
+        )
     trained, restored = deepcopy(module).train(), deepcopy(module)
     for _ in range(STEPS):
         _answer(trained, arrays)
@@ -201,19 +216,21 @@ def _changed(trained: Module, restored: Module) -> Iterator[str]:
             other = vars(b).get(name)
             if isinstance(value, Tensor) and isinstance(other, Tensor):
                 value, other = value.data, other.data
+            if isinstance(value, dict) and isinstance(other, dict):
+                value, other = list(map(repr, value.items())), list(map(repr, other.items()))
             kept = isinstance(value, np.ndarray | np.number | int | float | list | tuple)
             if kept and name != "training" and differs(value, other):
                 yield f"{path}.{name}" if path else name
 
 
 def _check_copy(module: Module, arrays: list[Array]) -> None:
-    before = _answer(module, arrays)
     twin = deepcopy(module)
-    for t in (*twin.parameters(), *twin.buffers()):
+    before = _answer(twin, arrays)
+    for t in (*module.parameters(), *module.buffers()):
         t.data += 1
-    if differs(_answer(module, arrays), before):
+    if differs(_answer(twin, arrays), before):
         fail(
-            f"Changing a copy of {_name(module)} changes the original",
+            f"Changing {_name(module)} changes a copy of it",
             "both share an array: an attribute of the class, or a function of one's own that "
             "holds the module",
         )

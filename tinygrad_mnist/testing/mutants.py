@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_mnist.autodiff import Op, Tensor
 from tinygrad_mnist.autodiff.variable import plain
-from tinygrad_mnist.testing.ops import unshrunk
+from tinygrad_mnist.testing.search import unshrunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
 
 from tinygrad_mnist.autodiff import Op, Tensor, gradcheck, gradgradcheck
 from tinygrad_mnist.autodiff.causes import calls_behind
 from tinygrad_mnist.autodiff.variable import plain
-from tinygrad_mnist.testing.failures import CAUSE, differs, fail, not_writing, read_only, shown
+from tinygrad_mnist.testing.failures import differs, fail, not_writing, read_only, shown
+from tinygrad_mnist.testing.search import failure, searched
 from tinygrad_mnist.testing.strategies import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from hypothesis import strategies as st
 
 
 def assert_gradients(
@@ -116,84 +115,25 @@ def assert_op(
             assert_gradients(function, *xs, order=order, rtol=rtol, atol=atol)
 
     if isinstance(strategy, Call):
-        label, failed = "Case", _failure(holds, strategy)
+        label, failed = "Case", failure(holds, strategy)
     else:
-        label, failed = "Smallest case", searched(holds, strategy)
+        label, failed = "Smallest case", searched(holds, strategy, _variety)
     if failed is not None:
-        call, error = failed
-        where = shown(name, *_call(call))
+        drawn, error = failed
+        where = shown(name, *_call(drawn))
         raise type(error)(f"{error}\n{label}: {where}") from error.__cause__
-
-
-UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
-_phases: ContextVar[tuple[Phase, ...] | None] = ContextVar("_phases", default=None)
-
-
-@contextmanager
-def unshrunk() -> Iterator[None]:
-    """Be content with any case that fails: where it only matters whether there is one."""
-    token = _phases.set(UNSHRUNK)
-    try:
-        yield
-    finally:
-        _phases.reset(token)
-
-
-class Found(Exception):
-    """A case that fails: what the search looks for."""
-
-
-def searched(
-    holds: Callable[[Any], None], strategy: st.SearchStrategy[Any]
-) -> tuple[Any, AssertionError] | None:
-    """The smallest case for which `holds` raises, as Hypothesis finds it, and the error.
-
-    The smallest case may have several explanations: at x = -1, the input for the output is a wrong
-    sign. So the cause is that of the case with the most different numbers.
-    """
-    failures: list[tuple[Any, AssertionError]] = []
-
-    def look(drawn: Any) -> None:
-        if (failed := _failure(holds, drawn)) is not None:
-            failures.append(failed)
-            raise Found
-
-    how = settings(deadline=None, report_multiple_bugs=False)
-    if phases := _phases.get():
-        how = settings(how, phases=phases)
-    try:
-        how(given(strategy)(lambda drawn: look(drawn)))()
-    except Found:
-        smallest, error = failures[-1]
-        seen = str(error).partition(CAUSE)[0]
-        alike = [f for f in failures if _kind(f[1]) == _kind(error)]
-        _, richest = max(alike, key=lambda failed: _richness(_call(failed[0])))
-        cause = str(richest).partition(CAUSE)[2]
-        return smallest, type(error)(f"{seen}{CAUSE}{cause}" if cause else seen)
-    return None
-
-
-def _failure(holds: Callable[[Any], None], drawn: Any) -> tuple[Any, AssertionError] | None:
-    try:
-        holds(drawn)
-    except AssertionError as error:
-        return drawn, error
-    return None
-
-
-def _kind(error: AssertionError) -> tuple[type, str]:
-    """What was seen, in its first words."""
-    return type(error), str(error)[:12]
-
-
-def _richness(call: Call) -> int:
-    return sum(np.unique(call.arguments[i]).size for i in _floats(call))
 
 
 def _call(drawn: Any) -> Call:
     if isinstance(drawn, Call):
         return drawn
     return Call(drawn if isinstance(drawn, tuple) else (drawn,), {})
+
+
+def _variety(drawn: Any) -> int:
+    """How many different numbers there are in a call."""
+    call = _call(drawn)
+    return sum(np.unique(call.arguments[i]).size for i in _floats(call))
 
 
 def _floats(call: Call) -> list[int]:

@@ -16,7 +16,7 @@ from hypothesis import settings
 
 from tinygrad_mnist.autodiff import Op
 from tinygrad_mnist.testing.mutants import TWINS, Seen, planted, tried
-from tinygrad_mnist.testing.ops import UNSHRUNK
+from tinygrad_mnist.testing.search import UNSHRUNK
 
 if TYPE_CHECKING:
     from collections.abc import Generator

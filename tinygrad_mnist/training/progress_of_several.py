@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class PlainLines:
-    """Prints a line when a training is done."""
+    """Says a line when a training is done, and nothing while it is under way."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
+    def __init__(self, report: Callable[[str], object]) -> None:
+        self.report = report
 
     def watch(self, name: str, part: float) -> None:
-        """Nothing to print while a training is under way."""
-
-    def report(self, line: str) -> None:
-        """Print a line of text."""
-        self.stream.write(f"{line}\n")
-        self.stream.flush()
+        """Nothing to say."""
 
     def close(self) -> None:
         """Nothing to clear away."""
@@ -59,6 +57,6 @@ class LiveLines:
         self.bars.stop()
 
 
-def show_several(stream: TextIO) -> PlainLines | LiveLines:
-    """Live on a terminal, plain elsewhere."""
-    return LiveLines(stream) if stream.isatty() else PlainLines(stream)
+def show_several(stream: TextIO, report: Callable[[str], object]) -> PlainLines | LiveLines:
+    """Live if the stream is a terminal; elsewhere plain lines, given to `report`."""
+    return LiveLines(stream) if stream.isatty() else PlainLines(report)

@@ -1,0 +1,115 @@
+"""The search for the smallest case that fails, which Hypothesis does, and for what explains it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import Phase, given, settings
+from hypothesis.errors import Flaky
+
+from tinygrad_mnist.autodiff.causes import UNKNOWN
+from tinygrad_mnist.testing.failures import CAUSE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hypothesis import strategies as st
+
+    Failure = tuple[Any, AssertionError]
+
+UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
+MORE = 20
+"""Cases drawn after a failure, to explain it."""
+_phases: ContextVar[tuple[Phase, ...] | None] = ContextVar("_phases", default=None)
+
+
+@contextmanager
+def unshrunk() -> Iterator[None]:
+    """Be content with any case that fails: where it only matters whether there is one."""
+    token = _phases.set(UNSHRUNK)
+    try:
+        yield
+    finally:
+        _phases.reset(token)
+
+
+class Found(Exception):
+    """A case that fails: what the search looks for."""
+
+
+def searched(
+    holds: Callable[[Any], None],
+    strategy: st.SearchStrategy[Any],
+    variety: Callable[[Any], int],
+) -> Failure | None:
+    """The smallest case for which `holds` fails, and why; None if there is none.
+
+    The smallest case may have several explanations: at x = -1, the input in place of the output is
+    a wrong sign. So the cause is taken from a case of more variety.
+
+    Parameters
+    ----------
+    holds : callable
+        Raises AssertionError for a case that fails.
+    strategy : strategy
+        Draws the cases.
+    variety : callable
+        How many different numbers there are in a case.
+    """
+    failures: list[Failure] = []
+
+    def look(drawn: Any) -> None:
+        if (failed := failure(holds, drawn)) is not None:
+            failures.append(failed)
+            raise Found
+
+    def look_on(drawn: Any) -> None:
+        failures.extend(filter(None, [failure(holds, drawn)]))
+
+    how = settings(deadline=None, report_multiple_bugs=False)
+    if phases := _phases.get():
+        how = settings(how, phases=phases)
+    try:
+        _draw(look, strategy, how)
+    except (Found, Flaky):
+        smallest = failures[-1]
+        if not phases:
+            _draw(look_on, strategy, settings(how, phases=[Phase.generate], max_examples=MORE))
+        return _explained(smallest, failures, variety)
+    return None
+
+
+def _draw(look: Callable[[Any], None], strategy: st.SearchStrategy[Any], how: settings) -> None:
+    how(given(strategy)(lambda drawn: look(drawn)))()
+
+
+def failure(holds: Callable[[Any], None], drawn: Any) -> Failure | None:
+    """A case and its error, if it fails."""
+    try:
+        holds(drawn)
+    except AssertionError as error:
+        return drawn, error
+    return None
+
+
+def _explained(
+    smallest: Failure, failures: list[Failure], variety: Callable[[Any], int]
+) -> Failure:
+    """The smallest case, with the cause of one that tells more."""
+
+    def telling(failed: Failure) -> tuple[bool, bool, int]:
+        numbers = variety(failed[0])
+        return numbers > 2, UNKNOWN not in str(failed[1]), numbers
+
+    drawn, error = smallest
+    alike = [failed for failed in failures if _kind(failed) == _kind(smallest)]
+    _, most = max(alike, key=telling)
+    seen, cause = str(error).partition(CAUSE)[0], "".join(str(most).partition(CAUSE)[1:])
+    return drawn, type(error)(seen + cause)
+
+
+def _kind(failed: Failure) -> tuple[type, str]:
+    """What was seen, in its first words."""
+    return type(failed[1]), str(failed[1])[:12]
