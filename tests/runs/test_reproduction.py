@@ -21,7 +21,7 @@ COMMAND = [sys.executable, "-m", "tinygrad_mnist", "reproduce"]
 TINY = 'name = "tiny"\nhidden = [8]\nepochs = 1\nexamples = 256\nvalidation = 0.001\n'
 LONG = TINY.replace("epochs = 1", "epochs = 100000").replace("tiny", "long")
 OWN = """
-from tinygrad_mnist import nn
+from tinygrad_mnist import nn, optim
 
 class Net(nn.Module):
     def __init__(self, inputs, classes, *, rng):
@@ -38,6 +38,13 @@ class Broken(Net):
         if sum(seen) > 2:  # the first is a trial
             raise ValueError("no luck")
         return self.last(x)
+
+class BrokenRule(optim.SGD):
+    def step(self):
+        seen.append(1)
+        if len(seen) > 100:
+            raise ValueError("no luck")
+        super().step()
 """
 
 
@@ -109,6 +116,13 @@ def test_a_network_that_fails_is_named_with_its_seed(command, jobs):
     code, _, err = command("reproduce", *asked)
     assert (code, len(err.splitlines())) == (2, 1)
     assert re.match(r"error: Broken, seed [01]: .*ValueError in line \d+ of my_net.py", err)
+
+
+def test_an_optimizer_that_fails_late_is_named_with_its_seed(command):
+    asked = ("long.toml", "--seeds", "3", "--optimizer", "my_net.py:BrokenRule")
+    code, _, err = command("reproduce", *asked)
+    assert (code, len(err.splitlines())) == (2, 1), err
+    assert re.match(r"error: long, seed 3: .*ValueError in line \d+ of my_net.py", err)
 
 
 @pytest.mark.parametrize("jobs", ["0", "-1"])
