@@ -6,7 +6,7 @@ from tinygrad_mnist import nn
 
 
 class RMSNorm(nn.Module):
-    """Each row divided by its root mean square, then scaled as training finds best."""
+    """Divide each row by its root mean square, then scale it by trained weights."""
 
     def __init__(self, features):
         self.weight = nn.Parameter(np.ones(features, np.float32))

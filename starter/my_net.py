@@ -7,7 +7,7 @@ from tinygrad_mnist import nn
 
 
 class Net(nn.Module):
-    """Two layers, and between them one that adds to what it is given."""
+    """Two layers, and between them one that adds its output to its input."""
 
     def __init__(self, inputs, classes, *, rng, width=64):
         self.enter = nn.Linear(inputs, width, rng=rng)

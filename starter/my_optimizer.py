@@ -6,9 +6,9 @@ from tinygrad_mnist import optim
 
 
 class RMSprop(optim.Optimizer):
-    """A step along the gradient, divided by its running root mean square."""
+    """Step against the gradient, divided by its running root mean square."""
 
-    remembers = ("square_avg",)  # what a checkpoint has to hold
+    remembers = ("square_avg",)  # the state that a checkpoint has to hold
 
     def __init__(self, params, lr=0.01, alpha=0.99, eps=1e-8):
         super().__init__(params, {"lr": lr, "alpha": alpha, "eps": eps})

@@ -1,6 +1,6 @@
 """Backpropagation derived twice: by hand, and by a reverse-mode tape over NumPy."""
 
-from tinygrad_mnist import start as start  # isort: skip  before all that takes time
+from tinygrad_mnist import start as start  # isort: skip  before anything that takes time
 from tinygrad_mnist import autodiff, func, nn, optim
 from tinygrad_mnist.autodiff import Tensor, grad, no_grad, tensor
 

@@ -1,4 +1,4 @@
-"""The only place where both rooms meet: hand derivation and tape compared, term by term."""
+"""Compare the hand derivation with the tape, term by term. No other file knows both."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Row(NamedTuple):
 
 
 def row_of(name: str, ours: Array, theirs: Array, scale: float) -> Row:
-    """How far apart one term is in both derivations, relative to what was added up for it."""
+    """Compare one term in both derivations; the error is relative to `scale`, see `magnitudes`."""
     same_shape = ours.shape == theirs.shape
     difference = np.abs(ours - theirs).max(initial=0.0) if same_shape else np.inf
     return Row(name, ours.shape, float(difference) / max(scale, TINY))
 
 
 class Comparison(NamedTuple):
-    """Both derivations side by side, and the likely mistake if a gradient differs."""
+    """The two derivations side by side, and the likely mistake if a gradient differs."""
 
     rows: list[Row]  # all terms in the order of computation
     tolerance: float  # the largest error that counts as agreement
@@ -52,7 +52,7 @@ class Comparison(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """One line: that all agree, or the first divergence and its diagnosis."""
+        """One line: that all terms agree, or the first divergence and its diagnosis."""
         bad = self.first_divergence
         if bad is None:
             return f"all {len(self.rows)} terms agree to {self.tolerance:.0e}"
@@ -91,7 +91,7 @@ def to_module(paper: byhand.MLP) -> nn.MLP:
 def to_paper(
     model: nn.MLP, activation: str, l2: float = 0.0, *, dtype: DTypeLike | None = None
 ) -> byhand.MLP:
-    """The network on paper, with copies of a model's weights, in another `dtype` if given."""
+    """The network on paper, with copies of a model's weights, converted to `dtype` if given."""
     layers = [module for module in model if isinstance(module, nn.Linear)]
     sizes = [layers[0].weight.shape[0], *(m.weight.shape[1] for m in layers)]
     loss = "cross_entropy" if model.output == "softmax" else "mse"
@@ -103,7 +103,7 @@ def to_paper(
 
 
 def tape_terms(paper: byhand.MLP, X: Array, labels: Array) -> Terms:
-    """Every named term and gradient of `paper`, computed by the tape instead."""
+    """Every named term and gradient of `paper`, computed by the tape."""
     model = to_module(paper)
     layers = [module for module in model if isinstance(module, nn.Linear)]
     places: dict[str, Any] = {}
@@ -128,10 +128,10 @@ def tape_terms(paper: byhand.MLP, X: Array, labels: Array) -> Terms:
 
 
 def magnitudes(paper: byhand.MLP, t: Terms, d: Terms, labels: Array) -> dict[str, float]:
-    """How large each term's ingredients are: the largest sum of absolute values added up for it.
+    """For each term, the largest sum of absolute values that is added up for one of its elements.
 
-    An error is measured against this. A term may be tiny because large ones cancelled, and then
-    rounding decides its digits: relative to the term itself the two derivations could be far apart.
+    Errors are measured relative to this. A term may be tiny because large numbers cancelled, and
+    rounding then decides its digits: relative to the term itself, the error could be large.
     """
     L, slope = paper.depth, ACTIVATIONS[paper.activation][1]
     softmax = paper.loss_name == "cross_entropy"
@@ -155,7 +155,7 @@ def magnitudes(paper: byhand.MLP, t: Terms, d: Terms, labels: Array) -> dict[str
 
 
 class Right(NamedTuple):
-    """The right terms around one gradient of layer l; what does not exist there is NaN."""
+    """The right terms around one gradient of layer l; NaN where there is no such term."""
 
     value: Array  # the gradient itself
     X: Array  # A of the layer before
@@ -173,7 +173,7 @@ class Right(NamedTuple):
 
 NOTHING = np.full((1, 1), np.nan)  # equals nothing, not even itself
 
-# The gradients in which a mistake is made, what it is, and the value it gives instead.
+# Mistakes: the gradients in which each is made, its description, and the value that it gives.
 MISTAKES: tuple[tuple[str, str, Callable[[Right], Array]], ...] = (
     ("dA dZ dW db", "it is 0 everywhere", lambda r: np.zeros_like(r.value)),
     ("dA dZ dW", "it is transposed", lambda r: r.value.T),
@@ -209,7 +209,7 @@ MISTAKES: tuple[tuple[str, str, Callable[[Right], Array]], ...] = (
     ("db", "λb{l} was added, but L2 holds for weights only", lambda r: r.value + r.l2 * r.b),
 )  # fmt: skip
 
-# Factors that get lost or come twice, where they may come from, and their value with B examples
+# Factors that are easily forgotten or applied twice: the name, a hint, and the value for B examples
 # and C classes.
 FACTORS: tuple[tuple[str, str, Callable[[int, int], float]], ...] = (
     ("B, the batch size", "Was 1/B forgotten?", lambda B, C: B),
@@ -229,16 +229,16 @@ FACTORS: tuple[tuple[str, str, Callable[[int, int], float]], ...] = (
 
 
 class Guess(NamedTuple):
-    """What a mistake would make of a gradient."""
+    """The gradient that a mistake would give."""
 
-    apart: str  # what is left out of both sides, in words
+    apart: str  # a description of what both sides leave out
     mistake: str
     value: Array
-    given: Array  # what it has to be equal to
+    given: Array  # the value it has to be equal to
 
 
 def right_terms(paper: byhand.MLP, terms: Terms, name: str) -> Right:
-    """What surrounds the gradient `name`, such as dW2, among the `terms` of the tape."""
+    """The terms that surround the gradient `name`, such as dW2, among the `terms` of the tape."""
     l, L = int(name[2:]), paper.depth
     f_slope = ACTIVATIONS[paper.activation][1] if l < L else sigmoid_slope
     A, Z, dZ = terms[f"A{l}"], terms[f"Z{l}"], terms[f"dZ{l}"]
@@ -261,11 +261,11 @@ def right_terms(paper: byhand.MLP, terms: Terms, name: str) -> Right:
 
 @np.errstate(all="ignore")
 def diagnose(paper: byhand.MLP, terms: Terms, name: str, value: Array, rounding: float) -> str:
-    """The simplest mistake that makes the gradient `name` this `value`, or several of them.
+    """The simplest mistake, or mistakes, that would give the gradient `name` this `value`.
 
-    Each known mistake, alone and with a wrong sign or factor on top, is tried on the right terms.
-    It counts as the cause if what it gives is the value, up to a millionth of the difference that
-    is to be explained.
+    Each known mistake is tried on the right terms, alone and together with a wrong sign or factor.
+    It counts as the cause if its result is the value, up to a millionth of the difference to be
+    explained.
 
     Parameters
     ----------
@@ -274,11 +274,11 @@ def diagnose(paper: byhand.MLP, terms: Terms, name: str, value: Array, rounding:
     terms : dict of str to ndarray
         Every right term and gradient, from `tape_terms`.
     name : str
-        Of the gradient: dW2.
+        Name of the gradient, such as dW2.
     value : ndarray
         The wrong gradient.
     rounding : float
-        Difference that rounding alone may make.
+        The largest difference that rounding alone may cause.
     """
     if not np.isfinite(value).all():
         wrong = int((~np.isfinite(value)).sum())
@@ -295,7 +295,7 @@ def diagnose(paper: byhand.MLP, terms: Terms, name: str, value: Array, rounding:
         return guess.shape == given.shape and bool(np.abs(guess - given).max(initial=0.0) <= limit)
 
     scaled, mistaken = guesses(right, name, value)
-    causes: dict[str, int] = {}  # what explains the value -> how many mistakes that takes
+    causes: dict[str, int] = {}  # explanation of the value -> the number of mistakes in it
     signs = [("", 1), ("its sign is wrong", -1)]
     scales = factors(*terms[f"A{paper.depth}"].shape)
     for guess, (sign, s), (factor, c) in product([*scaled, *mistaken], signs, scales):
@@ -313,7 +313,7 @@ def diagnose(paper: byhand.MLP, terms: Terms, name: str, value: Array, rounding:
 
 
 def guesses(right: Right, name: str, value: Array) -> tuple[list[Guess], list[Guess]]:
-    """The right value, which may be scaled; and what known mistakes make of it."""
+    """The right value and others that may be scaled, and the results of the known mistakes."""
     kind, l, decay = name[:2], int(name[2:]), right.l2 * right.W
     scaled = [Guess("", "", right.value, value)]
     if kind == "dW" and right.l2 and value.shape == right.W.shape:
@@ -327,7 +327,7 @@ def guesses(right: Right, name: str, value: Array) -> tuple[list[Guess], list[Gu
 
 
 def factors(B: int, C: int) -> list[tuple[str, float]]:
-    """Nothing, and all `FACTORS`: in words, and in numbers for B examples and C classes."""
+    """No factor and all `FACTORS`, as descriptions and numbers for B examples and C classes."""
     found = [("", 1.0)]
     for label, hint, of in FACTORS:
         c = of(B, C)
@@ -337,7 +337,7 @@ def factors(B: int, C: int) -> list[tuple[str, float]]:
 
 
 def quotient(guess: Guess) -> float:
-    """What a guess must be multiplied by to be right at its largest element; NaN if it is one."""
+    """The factor that makes a guess right at its largest element; NaN if no factor is needed."""
     if np.count_nonzero(guess.value) < 2 or guess.value.shape != guess.given.shape:
         return np.nan
     largest = np.abs(guess.value).argmax()
@@ -345,7 +345,7 @@ def quotient(guess: Guess) -> float:
 
 
 def unknown(right: Array, value: Array) -> str:
-    """What can be said of a gradient that no known mistake explains."""
+    """Describe a gradient that no known mistake explains."""
     if value.shape != right.shape:
         return f"its shape is {value.shape}, expected {right.shape}."
     close = np.allclose(value, right, rtol=0, atol=1e-5 * np.abs(right).max())
@@ -376,23 +376,23 @@ def compare(
     labels : ndarray of int, (B,)
         Class numbers.
     gradients : mapping of str to ndarray, optional
-        Your own dZ2, dW2, ..., all or some of them, to be compared instead of those of
+        Your own dZ2, dW2, ..., all or some of them, which are compared instead of those from
         ``paper.backward``.
     tolerance : float
-        Largest error that counts as agreement: max |a - b| over the largest sum of absolute terms
-        in that array.
+        Largest error that counts as agreement: max |a - b|, divided by the largest sum of absolute
+        values added up for an element of that array.
 
     Returns
     -------
     Comparison
-        A row per term in the order of computation. If the first divergence is a gradient, with its
-        diagnosis: a mistake spreads to all that is computed from it, so later divergences say
+        One row per term, in the order of computation, and a diagnosis if the first divergence is
+        a gradient. A mistake spreads to everything computed from it, so later divergences say
         little.
 
     Raises
     ------
     ValueError
-        If `gradients` has a name that is none of this network's gradients.
+        If `gradients` has a name that is not one of this network's gradients.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Exercises: the one format they are written in, its reader, and what grades an answer.
+"""Exercises: the format they are written in, its reader, and the grader of answers.
 
 An exercise is a run of cells in a script with cells, next to the prose that it belongs to. The
-question names the exercise; each cell after it has a role. In this order:
+question names the exercise, and each cell after it has a role. In this order:
 
     # %% [markdown] exercise="scalar-tape.double"
     # Write `double`: twice a number.
@@ -55,7 +55,7 @@ HEADER = re.compile(
     r'(?: exercise="(?P<exercise>[a-z0-9-]+\.[a-z0-9-]+)")?'
     r'(?: tags=\["(?P<role>\w+)"\])?'
 )
-ANSWER = "<answer>"  # the file that an answer seems to come from
+ANSWER = "<answer>"  # the file name of an answer in tracebacks
 
 
 @dataclass(frozen=True)
@@ -68,26 +68,26 @@ class Misconception:
 
 @dataclass(frozen=True)
 class Exercise:
-    """A question, and what it takes to help with an answer and to grade it.
+    """A question, with hints, a solution, and a check that grades answers.
 
     Attributes
     ----------
     id : str
-        Subject and name, as ``scalar-tape.tanh``: unique and never changed, since records of
-        grades name it.
+        Subject and name, such as ``scalar-tape.tanh``: unique and never changed, since records of
+        grades refer to it.
     question : str
         Markdown.
     stub : str
         The Python code that a learner begins with.
     check : str
-        Python code: a function ``check`` of what the answer defines. Its assertions say what is
-        wrong.
+        Python code of a function ``check``, whose parameters are the names that an answer defines
+        and whose assertions say what is wrong.
     hints : tuple of str
-        Markdown, from the first nudge to the plain word.
+        Markdown, from a first nudge to a plain explanation.
     solution : str
-        An answer that is right.
+        A right answer.
     misconceptions : tuple of Misconception
-        Wrong answers; the check says the sentence of each.
+        Wrong answers, each with the sentence that the check says about it.
     """
 
     id: str
@@ -114,7 +114,7 @@ class Cell:
     role : str
         One of `ROLES` in an exercise, or nothing.
     line : int
-        Where it begins in the script.
+        The line of the script on which it begins.
     """
 
     source: str
@@ -126,7 +126,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a grader says of an answer.
+    """The result of grading an answer.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ class Verdict:
     sentence : str
         "right", or what is wrong, in words.
     misconception : Misconception or None
-        The one that the check has recognised.
+        The misconception that the check has recognised.
     """
 
     right: bool
@@ -144,10 +144,10 @@ class Verdict:
 
 
 class WrongAnswer(AssertionError):
-    """A check has found something wrong; the message is the sentence for the learner."""
+    """Raised when a check finds a mistake; the message is the sentence for the learner."""
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows: the sentence, without the lines of the check that led to it."""
+        """The lines that IPython shows: the sentence, without the check's own lines."""
         return [f"Not right yet. {self}"]
 
 
@@ -173,7 +173,7 @@ def read(script: str | Path) -> list[Exercise]:
 
 
 def parts(script: str | Path) -> list[Cell | Exercise]:
-    """A script in order: ordinary cells, and the cells of each exercise put together.
+    """The parts of a script in order: ordinary cells, and exercises put together from their cells.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def parts(script: str | Path) -> list[Cell | Exercise]:
 
 
 def cells(text: str) -> list[Cell]:
-    """The cells of a script; what comes before the first ``# %%`` is code, too."""
+    """The cells of a script; the text before the first ``# %%`` is code, too."""
     found: list[Cell] = []
     begins: list[tuple[int, str, list[str]]] = [(1, "# %%", [])]
     for number, line in enumerate(text.splitlines(), 1):
@@ -226,13 +226,13 @@ def uncommented(line: str) -> str:
 
 
 def put_together(waiting: list[Cell]) -> list[Cell | Exercise]:
-    """Ordinary cells as they are, and each question with the cells that belong to it."""
+    """Ordinary cells unchanged, and an exercise for each question and the cells that follow it."""
     found: list[Cell | Exercise] = []
     ids: set[str] = set()
     while waiting:
         cell, *waiting = waiting
         if cell.role:
-            raise ValueError(f"line {cell.line}: a {cell.role} belongs behind a question")
+            raise ValueError(f"line {cell.line}: a {cell.role} belongs after a question")
         if not cell.exercise:
             found.append(cell)
             continue
@@ -246,7 +246,7 @@ def put_together(waiting: list[Cell]) -> list[Cell | Exercise]:
 
 
 def exercise(question: Cell, belonging: list[Cell]) -> Exercise:
-    """A question and the cells behind it as an exercise."""
+    """An exercise from a question and the cells that follow it."""
     for cell in (question, *belonging):
         if cell.role not in ("", *ROLES):
             raise ValueError(f"line {cell.line}: no cell of an exercise is a {cell.role}")
@@ -273,7 +273,7 @@ def exercise(question: Cell, belonging: list[Cell]) -> Exercise:
 
 
 def misconception(cell: Cell) -> Misconception:
-    """A wrong answer, and the comment above it as its sentence."""
+    """A misconception from a cell: a wrong answer, with the comment above it as its sentence."""
     lines = cell.source.splitlines()
     said = list(takewhile(lambda line: line.startswith("#"), lines))
     if not said:
@@ -283,21 +283,21 @@ def misconception(cell: Cell) -> Misconception:
 
 
 def judge(check: Callable[..., object], names: Mapping[str, Any]) -> None:
-    """Give a check what the learner has defined.
+    """Run a check on what the learner has defined.
 
     Parameters
     ----------
     check : callable
         The check of an exercise; its parameters name what an answer defines.
     names : mapping
-        What is defined, in a notebook ``globals()``.
+        The learner's names and their values; in a notebook, ``globals()``.
 
     Raises
     ------
     WrongAnswer
-        If something is not defined, an assertion fails, or the check cannot use what it is given;
-        says what is wrong. An error in the learner's code goes through, without the lines of the
-        check that lead to it: they give much away.
+        If a name is not defined, an assertion fails, or the check cannot use the answer; the
+        message says what is wrong. An error in the learner's code is passed on, without the lines
+        of the check that lead to it, which would give much away.
     """
     wanted = list(inspect.signature(check).parameters)
     missing = " and no ".join(name for name in wanted if name not in names)
@@ -317,7 +317,7 @@ def judge(check: Callable[..., object], names: Mapping[str, Any]) -> None:
 def learners_lines(
     error: Exception, check: Callable[..., object], names: Mapping[str, Any]
 ) -> TracebackType | None:
-    """The part of a traceback from the first line that is the learner's, if one is."""
+    """The part of a traceback from the learner's first line on, if there is one."""
     lines = error.__traceback__
     while lines is not None:
         frame = lines.tb_frame
@@ -328,7 +328,7 @@ def learners_lines(
 
 
 def grade(exercise: Exercise, answer: str, names: dict[str, Any] | None = None) -> Verdict:
-    """Run an answer, then the check, and say what came out.
+    """Run an answer, then the check, and return the verdict.
 
     The code is run in this process, so it can do whatever this process can. To grade the code of
     strangers, call this in a process that may be stopped and has nothing to lose.
@@ -336,18 +336,18 @@ def grade(exercise: Exercise, answer: str, names: dict[str, Any] | None = None) 
     Parameters
     ----------
     exercise : Exercise
-        What was asked.
+        The exercise that was answered.
     answer : str
         The Python code that a learner has written.
     names : dict, optional
-        What is defined before the exercise. Both run among these names, as in a notebook;
-        afterwards every name means again what it meant before.
+        Names that are defined before the exercise. Answer and check run with these names, as in
+        a notebook; afterwards every name has its old value again.
 
     Returns
     -------
     Verdict
-        Right, or a sentence that says what is wrong, whatever the answer raises. What it prints
-        and warns of is not shown.
+        Right, or a sentence that says what is wrong, whatever the answer raises. Its output and
+        warnings are not shown.
 
     Examples
     --------
@@ -388,7 +388,7 @@ def grade(exercise: Exercise, answer: str, names: dict[str, Any] | None = None) 
 
 
 def in_words(error: BaseException) -> str:
-    """What an answer raised, and in which of its lines."""
+    """A sentence that says what an answer raised, and in which of its lines."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == ANSWER]
     where = f" in line {lines[-1]}" if lines else ""

@@ -5,19 +5,43 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tinygrad_mnist.words import fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 UNFINISHED = ".unfinished"
 """How the name of a file ends that is not whole yet."""
+PATIENCE, PAUSE = 2.0, 0.05
+"""Seconds to wait for programs that have a file open, and between two looks."""
+IN_USE = (5, 32)
+"""Windows' numbers for that."""
 
 
 class WriteError(OSError):
     """A file or folder cannot be written; the message says why and what can."""
+
+
+def refuse_names(path: Path) -> None:
+    """See that what would be made at a path could be copied to Windows, too.
+
+    Raises
+    ------
+    WriteError
+        If a file or folder in it does not exist and has a name that Windows cannot have.
+    """
+    for place in (path, *path.parents):
+        why = place.name != ".." and fault(place.name)
+        if why and not os.path.lexists(place):
+            raise WriteError(
+                f"{place.name!r:.80} is no name for a file or folder on Windows: {why}. "
+                "Choose another, so that the result can be opened everywhere."
+            )
 
 
 def prepare(folder: Path) -> None:
@@ -28,6 +52,7 @@ def prepare(folder: Path) -> None:
     WriteError
         If it cannot be made or written to.
     """
+    refuse_names(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -66,13 +91,13 @@ def write(
     WriteError
         If it cannot be written.
     """
+    refuse_names(path)
     try:
-        place = Path(os.path.realpath(path)) if follow else path
-        if follow and place.exists() and not place.is_file() and not place.is_dir():
-            with place.open("wb") as device:
+        if follow and path.exists() and not path.is_file() and not path.is_dir():
+            with path.open("wb") as device:  # by this name: that of a pipe leads nowhere
                 _fill(device, content)
         else:
-            _put(place, content, keep)
+            _put(Path(os.path.realpath(path)) if follow else path, content, keep)
     except OSError as error:
         raise WriteError(f"{path}: cannot be written: {error.strerror or error}.") from error
 
@@ -89,13 +114,30 @@ def _put(
             _fill(file, content)
             os.fsync(file.fileno())
         if keep and os.path.lexists(place):
-            place.replace(keep)
-        unfinished.replace(place)
+            replace(place, keep)
+        replace(unfinished, place)
     except BaseException:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
         raise
     _sync(place.parent)
+
+
+def replace(file: Path, place: Path) -> None:
+    """Move a file to a place, over the one there.
+
+    Windows refuses while another program has one of them open, such as a scanner for viruses: then
+    it is tried again for up to 2 s.
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            file.replace(place)
+            return
+        except PermissionError as error:
+            if getattr(error, "winerror", None) not in IN_USE or time.monotonic() > end:
+                raise
+        time.sleep(PAUSE)
 
 
 def _take_mode(file: Path, *olds: Path | None) -> None:
@@ -112,7 +154,7 @@ def _fill(file: Any, content: Callable[[Any], object] | str | bytes) -> None:
     if callable(content):
         content(file)
     else:
-        file.write(content.encode() if isinstance(content, str) else content)
+        file.write(content.encode(errors="replace") if isinstance(content, str) else content)
     file.flush()
 
 

@@ -1,16 +1,16 @@
 """Function transforms: derivatives of functions, as functions, under the names of `torch.func`.
 
-``func.grad(f)(x)`` calls `f` and returns what ``grad(f(x), x)`` would: the first differentiates a
-function, the second a result that is on the tape already.
+``func.grad(f)(x)`` differentiates a function: it calls `f` and returns the gradient.
+``autodiff.grad(f(x), x)`` differentiates a result that is already on the tape.
 
-An argument may be a tensor, an array or a number, or a dict, list or tuple of those, also nested
+An argument may be a tensor, an array or a number, or a dict, list or tuple of these, also nested
 (a list of numbers is not one array); its derivative has the same form. So the parameters of a
-model, as a dict, are an argument, and `functional_call` computes the model with them.
+model, as a dict, can be an argument, and `functional_call` computes the model with them.
 
-The function is called on arguments of its own, and nobody's ``.grad`` is written. What comes out
-requires grad only if something of the caller's that requires grad led there, also from outside of
-the arguments: pass ``p.detach()`` for a parameter, unless the gradient is to be differentiated
-again. A `no_grad` in the function holds there; one around the transform only means that nothing is
+The function is called on copies of its arguments, and no ``.grad`` is written. The result requires
+grad only if it depends on a tensor of the caller that requires grad, be it an argument or not: pass
+``p.detach()`` for a parameter, unless you want to differentiate the gradient again. A `no_grad`
+inside the function has its usual effect; one around the transform only means that nothing is
 recorded for the caller.
 """
 
@@ -50,25 +50,26 @@ def grad(
     func : callable
         Returns one number: a tensor of shape ().
     argnums : int or tuple of int
-        With respect to which positional arguments; for a tuple, a tuple of gradients.
+        The positional arguments to differentiate with respect to; a tuple gives a tuple of
+        gradients.
     has_aux : bool
-        `func` returns (output, aux), of which only the output is differentiated.
+        Whether `func` returns (output, aux), of which only the output is differentiated.
 
     Returns
     -------
     callable
-        Takes the arguments of `func` and returns the gradient, in the form of the argument, zeros
-        where the output does not depend on it; with `has_aux`, (gradient, aux).
+        Takes the arguments of `func` and returns the gradient, in the form of the argument, with
+        zeros where the output does not depend on it; with `has_aux`, (gradient, aux).
 
     Raises
     ------
     RuntimeError
         When called: if `func` returns more than one number.
     TypeError
-        If `func` is no function; when called, if it returns no tensor, or if an argument is not
-        made of floats.
+        If `func` is not a function; when called, if it does not return a tensor, or if an argument
+        does not consist of floats.
     ValueError
-        When called: if there is no such argument, or it is named twice.
+        When called: if `argnums` names an argument that does not exist, or one twice.
 
     Examples
     --------
@@ -107,7 +108,7 @@ def grad_and_value(
     Raises
     ------
     RuntimeError, TypeError, ValueError
-        As `grad`.
+        As for `grad`.
 
     Examples
     --------
@@ -123,7 +124,7 @@ def grad_and_value(
         y = call.output
         if getattr(y, "shape", None) != ():
             raise RuntimeError(
-                f"A gradient is that of one number, a tensor of shape (), but {_name(func)} "
+                f"Only one number, a tensor of shape (), has a gradient, but {_name(func)} "
                 f"returned {seen(y)}. Reduce it, as with .mean(), or use func.jacrev for every "
                 "derivative, or func.vjp for their product with a cotangent. If it returns "
                 "(output, aux), pass has_aux=True."
@@ -136,7 +137,7 @@ def grad_and_value(
 
 
 def jacrev(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
-    """The function that computes the Jacobian of `func`: one walk back for each output element.
+    """The function that computes the Jacobian of `func`: one backward pass per output element.
 
     Parameters
     ----------
@@ -148,9 +149,9 @@ def jacrev(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Call
     Returns
     -------
     callable
-        Returns the derivatives of each output element with respect to each argument element, of
-        shape ``output.shape + argument.shape``: in the form of the output and, inside, of the
-        argument.
+        Returns the derivative of each output element with respect to each argument element, of
+        shape ``output.shape + argument.shape``, in the form of the output and, inside that, of
+        the argument.
 
     Raises
     ------
@@ -185,8 +186,8 @@ def hessian(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Cal
     Returns
     -------
     callable
-        Returns a tensor of shape ``output.shape + argument.shape + argument.shape``. For a dict, a
-        dict of dicts: ``[a][b]`` is differentiated with respect to a and then b.
+        Returns a tensor of shape ``output.shape + argument.shape + argument.shape``. For a dict,
+        returns a dict of dicts: ``[a][b]`` is differentiated with respect to a and then b.
 
     Raises
     ------
@@ -211,22 +212,23 @@ def vjp(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], t
     func : callable
         Returns a tensor of any shape, or a dict, list or tuple of tensors.
     *primals
-        The arguments that it is called with.
+        The arguments that `func` is called with.
 
     Returns
     -------
     output
-        What `func` returned.
+        The output of `func`.
     vjp_fn : callable
-        Takes a cotangent of the form and shapes of the output, any number of times, and returns a
-        tuple: for each primal, its gradient.
+        Takes a cotangent of the form and shapes of the output and returns a tuple with one
+        gradient per primal. It may be called any number of times.
 
     Raises
     ------
     TypeError
-        If `func` is no function or returns no tensor, or if a primal is not made of floats.
+        If `func` is not a function or does not return a tensor, or if a primal does not consist of
+        floats.
     ValueError
-        If there are no primals. By `vjp_fn`: if a cotangent has another form or shape.
+        If there are no primals. From `vjp_fn`: if a cotangent has another form or shape.
 
     Examples
     --------
@@ -253,34 +255,34 @@ def vjp(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], t
 def jvp(
     func: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]
 ) -> tuple[Any, Any]:
-    """The output of `func`, and how fast it changes as the primals move along the tangents.
+    """The output of `func`, and its derivative as the primals move along the tangents.
 
     Parameters
     ----------
     func : callable
         As for `vjp`.
     primals, tangents : tuple
-        The arguments, and for each a direction of its form and shapes.
+        The arguments, and one direction per argument, of its form and shapes.
 
     Returns
     -------
     output
-        What `func` returned.
+        The output of `func`.
     tangent_out
         The product of the Jacobian with the tangents, in the form of the output.
 
     Raises
     ------
     TypeError
-        As `vjp`; also if primals or tangents are no tuple.
+        As for `vjp`; also if primals or tangents are not tuples.
     ValueError
         If a tangent has another form or shape than its primal.
 
     Notes
     -----
-    The tape walks back only. But what a walk back computes is linear in the cotangent, and its
-    derivative with respect to that, wherever it is taken, is the Jacobian again: so a second walk,
-    back through the first, carries tangents forward.
+    The tape only runs backward. But the result of a backward pass is linear in the cotangent, so
+    its derivative with respect to the cotangent is the Jacobian again, at any cotangent. A second
+    backward pass, through the first, therefore carries tangents forward.
 
     Examples
     --------
@@ -303,8 +305,8 @@ def jvp(
 def _check_function(func: object) -> None:
     if not callable(func):
         raise TypeError(
-            f"A function is transformed, but this is {seen(func)}. Pass f, not f(x); what is "
-            "computed already is differentiated by autodiff.grad(outputs, inputs)."
+            f"A transform takes a function, but this is {seen(func)}. Pass f, not f(x); to "
+            "differentiate a result that you have, use autodiff.grad(outputs, inputs)."
         )
 
 
@@ -321,22 +323,22 @@ def functional_call(
 ) -> Tensor:
     """Call a module with other tensors in place of its parameters and buffers.
 
-    After the call the module has its own again, whatever happened.
+    After the call the module has its own tensors again, even if the call failed.
 
     Parameters
     ----------
     module : nn.Module
-        What is called.
+        The module to call.
     parameters_and_buffers : dict
         Names as in `named_parameters` and `named_buffers` -> tensor or array of the same shape.
-        What has no entry stays as it is. A shared tensor is given under any one of its names. A
-        buffer that the module writes to is the one given.
+        A tensor without an entry stays as it is. Give a shared tensor under any one of its names.
+        If the module writes to a buffer, it writes to the one given here.
     args : tuple, or one tensor
-        What the module is called with.
+        The arguments of the module.
     kwargs : dict, optional
-        What it is called with by name.
+        Its keyword arguments.
     strict : bool
-        Refuse to leave out a name.
+        Raise if a name is missing.
 
     Returns
     -------
@@ -346,9 +348,10 @@ def functional_call(
     Raises
     ------
     RuntimeError
-        For a name that the module does not have or, with `strict`, one that is missing.
+        If the module does not have a name or, with `strict`, if one is missing.
     TypeError
-        If this is no module or no dict, or a value is not made of numbers.
+        If `module` is not a module, `parameters_and_buffers` is not a dict, or a value does not
+        consist of numbers.
     ValueError
         If a value has another shape, or a shared tensor is given two values.
 
@@ -379,7 +382,7 @@ def functional_call(
 
 
 def _places(module: Module) -> dict[str, tuple[dict[str, Any], str]]:
-    """For each name in the `state_dict`: among whose attributes the tensor is, and as which."""
+    """For each name in the `state_dict`, the attributes that hold the tensor, and its key there."""
     modules = dict(module.named_modules(remove_duplicate=False))
     parts = {name: name.rpartition(".") for name in module.state_dict()}
     return {name: (vars(modules[inside]), last) for name, (inside, _, last) in parts.items()}
@@ -388,7 +391,7 @@ def _places(module: Module) -> dict[str, tuple[dict[str, Any], str]]:
 def _replacements(
     own: Mapping[str, Tensor], given: Mapping[str, Any], strict: bool, whose: str
 ) -> dict[Tensor, Tensor]:
-    """Tensor of the module -> the one to stand for it."""
+    """A dict from tensors of the module to their replacements."""
     if unknown := [name for name in given if name not in own]:
         raise RuntimeError(f"{whose} has no {unknown}. It has {list(own)}.")
     new: dict[Tensor, Tensor] = {}
@@ -411,14 +414,14 @@ def _replacements(
 
 
 class _Run:
-    """The time in which a transform runs a function."""
+    """Marks the time during which a transform runs a function."""
 
     over = False
 
 
 @op(name="argument")
 def _argument(x: Array, *, run: _Run) -> Array:
-    """What the function is handed in place of x."""
+    """The tensor that the function receives in place of x."""
     return x
 
 
@@ -426,7 +429,7 @@ _argument.vjp(lambda g, out, x, run: g)
 
 
 class _Call:
-    """A call of a function on arguments of its own, and walks back from what it returned."""
+    """A call of a function on copies of its arguments, and backward passes from its result."""
 
     def __init__(
         self,
@@ -462,7 +465,7 @@ class _Call:
             )
         if t.requires_grad:
             inner = _argument(t, run=self.run)
-        else:  # an op records no constant, but here a tape starts at it
+        else:  # an op does not record a constant, but here a tape starts at one
             inner = wrap(t.data, _argument, (t,), (t.data,), {"run": self.run})
         self.arguments.append(inner)
         return inner
@@ -485,10 +488,10 @@ class _Call:
         return trees if self.several else trees[0]
 
     def slopes(self, _: str, y: Tensor) -> Any:
-        """The derivatives of each element of y, of shape y + argument."""
+        """The derivatives of each element of y, of shape ``y.shape + argument.shape``."""
         rows = [
             self.pull([(y, Tensor((np.arange(y.size) == i).reshape(y.shape).astype(y.dtype)))])
-            for i in range(max(1, y.size))  # one that is dropped, if there is none
+            for i in range(max(1, y.size))  # an empty y has one row, dropped below
         ]
 
         def stacked(_: str, *row: Tensor) -> Tensor:
@@ -498,7 +501,7 @@ class _Call:
 
 
 def _tracked(t: Tensor) -> bool:
-    """Whether the caller records, and t is on its tape, or that of a transform still running."""
+    """Whether the caller records, and t is on its tape or on that of a transform still running."""
     waiting: list[Any] = [t] if mode.recording else []
     met: set[Tensor] = set()
     while waiting:
@@ -544,7 +547,7 @@ def _keys(tree: Any) -> Any:
 
 
 def _fitting(whose: str, where: str, like: Any, given: Any) -> Tensor:
-    """A tensor of the shape of another, which belongs to it."""
+    """`given` as a tensor, which must have the shape of `like`."""
     t = given if isinstance(given, Tensor) else Tensor(given)
     if t.shape != np.shape(like):
         raise ValueError(f"{where} has shape {t.shape}, but {whose} has {np.shape(like)}.")
@@ -552,7 +555,7 @@ def _fitting(whose: str, where: str, like: Any, given: Any) -> Tensor:
 
 
 def _any_cotangent(_: str, y: Tensor) -> Array:
-    """One of floats; it is not looked at if y consists of class numbers and the like."""
+    """A cotangent for y, in floats; it is ignored if y does not consist of floats."""
     return np.zeros(y.shape, y.dtype if y.dtype.kind == "f" else np.float32)
 
 

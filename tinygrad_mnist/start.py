@@ -1,4 +1,4 @@
-"""A command that is interrupted while it is being loaded ends without a word."""
+"""Let the command end silently if it is interrupted while it is being loaded."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 
 
 def is_the_command() -> bool:
-    """Whether this process is the command itself, and not a program that uses the package."""
+    """Whether this process is the command itself, not a program that uses the package."""
     called = os.path.basename(sys.argv[0]) if sys.argv else ""  # noqa: PTH119  loads less
     return called.startswith("tinygrad-mnist") or sys.orig_argv[1:3] == ["-m", "tinygrad_mnist"]
 
 
 def begun() -> None:
-    """From here on Ctrl-C raises KeyboardInterrupt again."""
+    """Let Ctrl-C raise KeyboardInterrupt again."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

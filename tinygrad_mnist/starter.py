@@ -1,19 +1,19 @@
-"""A starting point for code of one's own: a folder of files that work as they are."""
+"""A starting point for your own code: a folder of files that work as they are."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
 
-from tinygrad_mnist.files import UNFINISHED, WriteError, prepare
+from tinygrad_mnist.files import UNFINISHED, WriteError, prepare, refuse_names
 
 HERE = Path(__file__).parent
 
 
 def starting_point() -> dict[str, str]:
-    """The text of each file, by its name in the folder."""
+    """A dict from each file's name in the folder to its text."""
     inside, beside = HERE / "new", HERE.parent / "starter"
-    if inside.is_dir():  # in an installed package
+    if inside.is_dir():  # the package is installed
         found = {path.relative_to(inside).as_posix()[:-4]: path for path in inside.rglob("*.txt")}
     else:
         names = (beside / "FILES").read_text(encoding="utf-8").split()
@@ -22,18 +22,19 @@ def starting_point() -> dict[str, str]:
 
 
 def write_starting_point(folder: Path) -> list[str]:
-    """Write all files to a new folder, or to one that is empty; all of them or none.
+    """Write all files, or none, to a new or empty folder.
 
     Returns
     -------
     list of str
-        Their names.
+        The names of the files.
 
     Raises
     ------
     WriteError
         If there is something in the folder already, or it cannot be written to.
     """
+    refuse_names(folder)
     there = folder.exists()
     if there and (not folder.is_dir() or any(folder.iterdir())):
         raise WriteError(f"{folder}: not empty. Nothing is overwritten: name a new folder.")
@@ -53,7 +54,7 @@ def write_starting_point(folder: Path) -> list[str]:
 
 
 def _move(made: Path, folder: Path, there: bool) -> None:
-    """Put a finished folder in its place; into one that is there already, entry by entry."""
+    """Move a finished folder into place; if the target exists already, entry by entry."""
     if not there:
         made.rename(folder)
         return

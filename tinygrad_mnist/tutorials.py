@@ -13,7 +13,7 @@ from tinygrad_mnist.exercises import Exercise, parts
 
 HERE = Path(__file__).parent
 INSTALL = """\
-# Installs the package where it is missing. In a checkout, `pip install {checkout}` does that.
+# Installs the package if it is missing. In a checkout, `pip install {checkout}` does the same.
 try:
     {imports}
 except ModuleNotFoundError:
@@ -30,21 +30,21 @@ WHAT_IS_NEXT = "Run the next cell to check your answer. Its code is folded: it k
 
 
 def scripts() -> list[Path]:
-    """The scripts in order: in an installed package inside it, in a checkout beside it."""
+    """The scripts in order; they are inside an installed package, or beside it in a checkout."""
     inside, beside = HERE / "notebooks", HERE.parent / "tutorials"
     return sorted(inside.glob("*.txt")) or sorted(beside.glob("[0-9]*.py"))
 
 
 def notebook(script: Path, *, solutions: bool = False) -> dict[str, Any]:
-    """A script as a notebook without outputs, as it is written in JSON.
+    """A script as a notebook without outputs, in the form of its JSON.
 
     Parameters
     ----------
     script : Path
         The script of a tutorial.
     solutions : bool
-        Whether the exercises are solved. Otherwise no cell holds a solution: the check sees what
-        the learner has written.
+        Whether the exercises are solved. Otherwise no cell holds a solution, and the check sees
+        what the learner has written.
 
     Returns
     -------
@@ -101,14 +101,14 @@ def solved(exercise: Exercise) -> list[dict[str, Any]]:
 
 
 def check(exercise: Exercise) -> dict[str, Any]:
-    """The cell that judges an answer. Its code is hidden, since it gives much away."""
+    """The cell that checks an answer. Its code is hidden, since it gives much away."""
     cell = code(CHECK.format(check=exercise.check), exercise.id, "check")
     cell["metadata"]["jupyter"] = {"source_hidden": True}
     return cell
 
 
 def install(script: Path) -> str:
-    """The code that installs what a script imports, where that is missing."""
+    """The code that installs the packages a script imports, if they are missing."""
     onnx = re.findall(r"^import (onnx\w*)$", script.read_text(encoding="utf-8"), re.MULTILINE)
     extra = "[onnx]" if onnx else ""
     return INSTALL.format(
@@ -147,7 +147,7 @@ def write_notebooks(folder: Path, *, solutions: bool = False) -> list[Path]:
     Parameters
     ----------
     folder : Path
-        Where to.
+        The folder; it is made if it does not exist.
     solutions : bool
         Whether the exercises are solved; then ``-solutions`` is added to the names.
 
@@ -159,7 +159,7 @@ def write_notebooks(folder: Path, *, solutions: bool = False) -> list[Path]:
     Raises
     ------
     FileExistsError
-        If one of them is there already: it may hold somebody's work.
+        If one of the files exists already: it may hold somebody's work.
     """
     ending = "-solutions.ipynb" if solutions else ".ipynb"
     made = {
@@ -169,7 +169,7 @@ def write_notebooks(folder: Path, *, solutions: bool = False) -> list[Path]:
     for path in made:
         if path.exists():
             raise FileExistsError(
-                f"{path} is there already, perhaps with work of yours in it. Name another folder."
+                f"{path} exists already, perhaps with work of yours in it. Name another folder."
             )
     folder.mkdir(parents=True, exist_ok=True)
     for path, content in made.items():

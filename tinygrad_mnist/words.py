@@ -7,8 +7,12 @@ import os
 import re
 import shlex
 
-DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)\s*(\..*)?", re.IGNORECASE)
+DEVICES = re.compile(
+    r"(con|prn|aux|nul|com[\d¹²³]|lpt[\d¹²³]|conin\$|conout\$)\s*(\..*)?", re.IGNORECASE
+)
 """What Windows takes for a device, whatever ending it has."""
+FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+"""What no name has there."""
 
 
 def counted(number: int, noun: str) -> str:
@@ -50,8 +54,10 @@ def quoted(text: str) -> str:
     """
     if os.name != "nt":
         return shlex.quote(text)
-    plain = re.fullmatch(r"[\w.:\\/+-]+", text)
-    return text if plain else '"' + text.replace('"', '""') + '"'
+    if re.fullmatch(r"[\w.:\\/+-]+", text):
+        return text
+    text = re.sub(r'(\\*)"', r'\1\1\\"', text)  # as programs there read their arguments
+    return '"' + re.sub(r"(\\+)$", r"\1\1", text) + '"'
 
 
 def file_name(text: str) -> str:
@@ -65,3 +71,18 @@ def file_name(text: str) -> str:
     name = re.sub(r'[<>:"/\\|?*]|[^\S ]|[. ]$|^[. ]', "_", text)
     name = "".join(c if c.isprintable() else "_" for c in name) or "_"
     return f"_{name}" if DEVICES.fullmatch(name) else name
+
+
+def fault(name: str) -> str:
+    """Why Windows has no file or folder of this name; empty if it can have one.
+
+    Examples
+    --------
+    >>> fault("aux.csv"), fault("tables.csv")
+    ('AUX is a device there', '')
+    """
+    if found := FORBIDDEN.search(name):
+        return f"no name has {found[0]!r} there"
+    if device := DEVICES.fullmatch(name):
+        return f"{device[1].upper()} is a device there"
+    return "no name ends in a dot or a space there" if name.endswith((".", " ")) else ""

@@ -1,4 +1,4 @@
-"""The derivatives are right, nothing is forgotten or leaked, and all of it learns."""
+"""Tests: the derivatives are right, no state is lost or shared, and the network learns."""
 
 from pathlib import Path
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tinygrad_mnist.cli import stop, streams
+from tinygrad_mnist.cli.app import make_room
 from tinygrad_mnist.words import file_name, quoted
 
 RESERVED = [
@@ -64,6 +65,14 @@ def test_a_training_stops_on_the_signals_that_there_are(system, monkeypatch):
     finally:
         monkeypatch.undo()
         importlib.reload(stop)
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="there are no devices in this system")
+def test_beside_a_device_nothing_is_made_or_tried(monkeypatch, tmp_path):
+    monkeypatch.setattr("tinygrad_mnist.files.prepare", lambda folder: pytest.fail("tried"))
+    make_room(Path("/dev/null"))
+    with pytest.raises(pytest.fail.Exception, match="tried"):
+        make_room(tmp_path / "new" / "file.csv")
 
 
 def test_a_pipe_without_a_reader_is_known_on_windows_too(monkeypatch):

@@ -28,6 +28,7 @@ import json, re, resource, sys, warnings
 from pathlib import Path
 
 from tinygrad_mnist import byhand, data, export
+from tinygrad_mnist.runs import checkpoint
 
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
@@ -40,14 +41,15 @@ def array(path):
 
 readers = {
     "picture": picture, "array": array, "data": data.load, "weights": export.read_npz,
-    "weights on paper": byhand.MLP.load,
+    "weights on paper": byhand.MLP.load, "checkpoint": checkpoint.read,
     "labels": lambda path: data.load(path.with_name("small"), path),  # of these images
 }
 warnings.simplefilter("ignore")
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 reader, small, path = readers[sys.argv[1]], Path(sys.argv[2]), Path(sys.argv[3])
 said = ""
-data.read_idx(small, 3) if sys.argv[1] == "labels" else reader(small)  # what it imports
+first = {"labels": lambda path: data.read_idx(path, 3), "checkpoint": lambda path: None}
+first.get(sys.argv[1], reader)(small)  # what it imports
 before = peak()
 try:
     reader(path)
@@ -84,6 +86,7 @@ ORDINARY = {
     "data": bytes_of(np.savez, images=ROWS, labels=LABELS),
     "weights": bytes_of(np.savez, **W),
     "weights on paper": bytes_of(np.savez, **W),
+    "checkpoint": b"",
     "labels": b"\0\0\x08\3" + struct.pack(">3I", 20, 28, 28) + ROWS.tobytes(),
 }
 
@@ -261,6 +264,13 @@ def test_an_npz_file_made_to_fill_the_memory_is_refused_by_every_reader(taken, r
 
 def test_members_that_share_their_bytes_are_refused(taken):
     mebibytes, said = taken("weights on paper", overlapping(("W1", "b1"), 20))
+    assert "overlap" in said
+    assert mebibytes < SMALL / 4
+
+
+def test_a_checkpoint_whose_members_share_their_bytes_is_refused(taken):
+    content = overlapping(("about", "weight"), 20)
+    mebibytes, said = taken("checkpoint", content)
     assert "overlap" in said
     assert mebibytes < SMALL / 4
 

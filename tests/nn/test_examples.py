@@ -210,7 +210,7 @@ def test_a_residual_block_passes_the_gradient_around_what_it_computes(rng):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: LeNet(785, 10), "785 numbers are no square images: 28 x 28 would be 784"),
+        (lambda: LeNet(785, 10), "785 numbers are not square images: 28 x 28 would be 784"),
         (lambda: LeNet(121, 10), "12 x 12 pixels or more, but these have 11 x 11"),
         (lambda: Conv2d(3, 1, 2)(np.ones((2, 3))), r"\(n, 3, h, w\), but was given \(2, 3\)"),
         (lambda: Conv2d(3, 1, 2)(np.ones((2, 1, 4, 4))), r"\(n, 3, h, w\), but was given"),

@@ -57,7 +57,7 @@ def test_ordinary_cells_stay_around_the_exercise(double):
         (without("stub"), "line 1: the cells of scalar-tape.double should be a stub, hints"),
         (without("check"), "line 1: the cells of scalar-tape.double should be a stub, hints"),
         (without("solution"), "but are stub, hint, check, misconception"),
-        (without("exercise="), "line 1: a stub belongs behind a question"),
+        (without("exercise="), "line 1: a stub belongs after a question"),
         (SCRIPT.replace('"hint"', '"nudge"'), "line 8: no cell of an exercise is a nudge"),
         (
             SCRIPT.replace('[markdown] tags=["hint"]', 'tags=["hint"]'),

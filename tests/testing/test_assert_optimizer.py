@@ -150,7 +150,7 @@ class Fails(Descent):
 
 OTHER_STEPS = "Saved and loaded into other parameters of the same values, {} takes other steps"
 FAILS = "Saved and loaded into other parameters of the same values, {} fails: "
-WITHOUT = "step does not pass over p.grad that is None"
+WITHOUT = "step does not skip parameters whose p.grad is None"
 KEEP = "Keep it in `state`, and name it in `remembers`"
 SOMETHING = "something that the next step needs is not in the state dict. " + KEEP
 WRONG = {

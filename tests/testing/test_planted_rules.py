@@ -100,7 +100,7 @@ def test_afterwards_the_op_is_as_it_was():
 
 
 def test_a_test_that_fails_without_mutants_is_refused():
-    with pytest.raises(AssertionError, match="The test of mine fails as the op is: so it does"):
+    with pytest.raises(AssertionError, match="The test of mine fails without a mutant: so it does"):
         survivors(square, lambda: pytest.fail("so it does"))
 
 

@@ -1,4 +1,4 @@
-"""Room 1, the machine: reverse-mode automatic differentiation over NumPy arrays."""
+"""The derivation by machine: reverse-mode automatic differentiation over NumPy arrays."""
 
 from tinygrad_mnist.autodiff.check import GradcheckError, gradcheck, gradgradcheck
 from tinygrad_mnist.autodiff.gradient import grad

@@ -1,7 +1,7 @@
-"""Why a gradient is wrong: the usual mistakes, each tried against the numbers.
+"""Why a gradient is wrong: tries the usual mistakes and names those that explain the numbers.
 
-A mistake is named only if the numbers bear it out: the rule, read as it was probably meant, gives
-the right gradient. What no mistake explains stays unknown.
+A mistake is named only if the numbers confirm it: once it is repaired, the rule gives the right
+gradient. If no mistake explains the numbers, the cause stays unknown.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tinygrad_mnist.autodiff.variable import Array
 
 LARGEST = 2_000
-"""The elements of an op's inputs up to which its rules are checked one by one."""
+"""Rules are checked one by one only for inputs of at most this many elements."""
 UNKNOWN = "none of the usual mistakes explains it. Compare the rule with the derivation"
 
 
@@ -35,12 +35,12 @@ class Call(NamedTuple):
     ----------
     op : Op
     arrays : list of ndarray or number
-        Its arguments.
+        The op's arguments.
     params : dict
     out, g : ndarray
         Of the same shape.
     wanted : list of int
-        Which arguments are differentiated, and can be checked: few elements in float64.
+        Arguments that are differentiated and can be checked: few elements, in float64.
     """
 
     op: Op
@@ -51,14 +51,14 @@ class Call(NamedTuple):
     wanted: list[int]
 
     def raw(self, i: int, g: Any = None, out: Any = None, arrays: Any = None) -> Array:
-        """What the rule of argument `i` returns, also with something else in a place of its own."""
+        """What the rule of argument `i` returns, with `g`, `out` or `arrays` replaced if given."""
         rule: Any = self.op.rules_for(len(self.arrays))[i]
         given = [self.g if g is None else g, self.out if out is None else out]
         with np.errstate(all="ignore"):
             return np.asarray(rule(*given, *(arrays or self.arrays), **self.params))
 
     def fitted(self, i: int, raw: Array) -> Array:
-        """The same in the shape of the argument, as the tape makes it."""
+        """`raw` in the shape of the argument, fitted as the tape does it."""
         return fit(raw, self.arrays[i], self.op)
 
     def numeric(self, i: int, g: Any = None) -> Array:
@@ -81,7 +81,7 @@ class Call(NamedTuple):
 
 
 def near(a: Array, b: Array) -> bool:
-    """Whether the difference is small, also where both are."""
+    """Whether the largest difference is below 1e-5, relative to b where b exceeds 1."""
     return bool(np.abs(a - b).max(initial=0) <= 1e-5 * max(1.0, np.abs(b).max(initial=0)))
 
 
@@ -115,7 +115,7 @@ def wrong_rules(calls: Sequence[Call]) -> Iterator[tuple[Call, int]]:
 
 
 def located(out: Tensor) -> Iterator[str]:
-    """The mistakes in the rules of the ops behind a tensor, each with the name of its op."""
+    """Describe the mistakes in the rules of the ops behind a tensor, each with its op's name."""
     calls = calls_behind(out)
     for call, i in wrong_rules(calls):
         alone = len(calls) == 1
@@ -147,7 +147,7 @@ def mistakes(call: Call, i: int) -> Iterator[str]:
     try:
         raw = call.raw(i)
         ours = call.fitted(i, raw)
-    except Exception as error:  # noqa: BLE001  it may still be right as it was meant
+    except Exception as error:  # noqa: BLE001  it may still be right in another reading
         if isinstance(error, TypeError) and "positional argument" in str(error):
             yield "a rule takes g, out, then every input, and the parameters by their names"
     if ours.size:
@@ -155,7 +155,7 @@ def mistakes(call: Call, i: int) -> Iterator[str]:
     else:
         yield from _misshapen(raw, numeric, call.out.shape)
     for words, j, others in _readings(call, i):
-        with suppress(Exception):  # a rule that fails so was not meant so
+        with suppress(Exception):  # a reading that fails is not what was meant
             if close(call.fitted(i, call.raw(j, **others)), numeric):
                 yield words
     if ours.size:
@@ -163,14 +163,14 @@ def mistakes(call: Call, i: int) -> Iterator[str]:
 
 
 def by_numbers(ours: Array, numeric: Array, unweighted: Callable[[], Array]) -> Iterator[str]:
-    """What two gradients tell about each other, whatever computed them.
+    """Describe the mistakes that comparing two gradients reveals, whatever computed them.
 
     Parameters
     ----------
     ours, numeric : ndarray of one shape
-        What the rule gives, and what central differences give.
+        The results of the rule and of central differences.
     unweighted : callable
-        Gives `numeric` for a cotangent of ones.
+        Returns `numeric` for a cotangent of ones.
     """
     if not ours.any():
         yield (
@@ -198,7 +198,7 @@ def by_numbers(ours: Array, numeric: Array, unweighted: Callable[[], Array]) -> 
 
 
 def _misshapen(raw: Array, numeric: Array, shape: tuple[int, ...]) -> Iterator[str]:
-    """What a gradient tells that does not fit its input, where the output has the given shape."""
+    """Describe the mistakes behind a gradient whose shape is not that of its input."""
     if raw.ndim > 1 and close(raw.swapaxes(-1, -2), numeric):
         yield "the gradient is transposed"
     for axis in range(len(shape)):
@@ -207,7 +207,7 @@ def _misshapen(raw: Array, numeric: Array, shape: tuple[int, ...]) -> Iterator[s
         if summed and raw.size and close(raw.sum(), numeric.sum()):
             yield (
                 f"the rule sums over axis {axis} by itself. Leave broadcasting out of the rule: "
-                "what belongs to one element is added up for it"
+                "the sweep adds up what belongs to one element"
             )
     if raw.size and raw.size < numeric.size:
         with suppress(ValueError):
@@ -216,7 +216,7 @@ def _misshapen(raw: Array, numeric: Array, shape: tuple[int, ...]) -> Iterator[s
 
 
 def _readings(call: Call, i: int) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """What may have been meant: words, whose rule to read, and with what in other places."""
+    """What may have been meant: a description, the rule to apply, and the values to replace."""
     arrays, out, count = call.arrays, call.out, len(call.arrays)
     names = ["the input"] if count == 1 else [f"argument {j}" for j in range(count)]
 
@@ -246,7 +246,7 @@ def _readings(call: Call, i: int) -> Iterator[tuple[str, int, dict[str, Any]]]:
 
 
 def _elementwise(call: Call, i: int, ours: Array, numeric: Array) -> Iterator[str]:
-    """What the elements tell about each other."""
+    """Describe the mistakes that show in single elements."""
     x, terms = call.arrays[i], _terms(call, i)
     right = np.abs(ours - numeric) <= 1e-5 * np.abs(numeric).max()
     for side, where in (("positive", x > 0), ("negative", x < 0)):
@@ -264,14 +264,14 @@ def _elementwise(call: Call, i: int, ours: Array, numeric: Array) -> Iterator[st
             return
         if close(ours, diagonal):
             yield (
-                "only the diagonal of the Jacobian: an element of the input acts on several of "
-                "the output, and the rule takes one of them into account"
+                "only the diagonal of the Jacobian: an element of the input acts on several "
+                "elements of the output, and the rule takes one of them into account"
             )
     yield from _missing_sum(numeric - ours, terms)
 
 
 def _missing_sum(missing: Array, terms: dict[str, Array]) -> Iterator[str]:
-    """A term that is the same number for all elements along an axis, times something of theirs."""
+    """A missing term: a sum over an axis, times an expression of each element."""
     for axis, length in enumerate(missing.shape):
         for name, term in terms.items():
             with np.errstate(all="ignore"):
@@ -286,7 +286,7 @@ def _missing_sum(missing: Array, terms: dict[str, Array]) -> Iterator[str]:
 
 
 def _part_of_a_slope(ours: Array, slope: Array, terms: dict[str, Array]) -> Iterator[str]:
-    """A factor or a term that is missing from a slope, or that does not belong there."""
+    """A factor or a term that is missing from a slope or does not belong there."""
     factors = (1.0, 2.0, 0.5, -1.0, -2.0, -0.5)
     with np.errstate(all="ignore"):
         for name, term in terms.items():
@@ -301,9 +301,9 @@ def _part_of_a_slope(ours: Array, slope: Array, terms: dict[str, Array]) -> Iter
 
 
 def _terms(call: Call, i: int) -> dict[str, Array]:
-    """Expressions that slopes are made of, by what one would write for them.
+    """Expressions that slopes are made of, as a dict from their source text to their values.
 
-    All of the shape of argument `i`.
+    All have the shape of argument `i`.
     """
     shape, count = call.arrays[i].shape, len(call.arrays)
     with np.errstate(all="ignore"):
@@ -350,9 +350,9 @@ def located_twice(out: Tensor, slopes: Tensor) -> Iterator[str]:
     Parameters
     ----------
     out : Tensor
-        What was differentiated.
+        The tensor that was differentiated.
     slopes : Tensor
-        Its recorded gradient.
+        Its gradient, recorded.
     """
     calls = calls_behind(slopes)
     for call, i in wrong_rules(calls):
@@ -374,7 +374,7 @@ def located_twice(out: Tensor, slopes: Tensor) -> Iterator[str]:
 
 
 def _reads_a_stash(call: Call, i: int) -> bool:
-    """Whether a rule gives something else after its forward function has run elsewhere."""
+    """Whether a rule gives another result after its forward function has run on other inputs."""
     arrays = list(call.arrays)
     for j in call.wanted:
         arrays[j] = arrays[j] * 1.01 + 0.02 * (j + 1)
@@ -385,7 +385,7 @@ def _reads_a_stash(call: Call, i: int) -> bool:
 
 
 def _hides_a_slope(call: Call, i: int) -> bool:
-    """Whether the tape does not see how a rule depends on the arguments it is given."""
+    """Whether the tape cannot see how a rule depends on the arguments it is given."""
     leaves = [Tensor(x, j in call.wanted) for j, x in enumerate(call.arrays)]
     rule: Any = call.op.rules_for(len(leaves))[i]
     share = rule(Tensor(call.g), call.op(*leaves, **call.params), *leaves, **call.params)

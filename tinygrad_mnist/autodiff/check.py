@@ -1,4 +1,4 @@
-"""Holding derivative rules against central differences: for the ops here, and for your own."""
+"""Comparing derivative rules with central differences: for the ops here, and for your own."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def gradcheck(
 ) -> bool:
     """Compare the gradients of `fn` with central differences, element by element.
 
-    A central difference is (f(x+h) - f(x-h)) / 2h. The output is weighted with a random cotangent:
-    with one of ones, many wrong rules pass. A cotangent of zeros must give exact zeros, and a
-    second run the same bits.
+    A central difference is (f(x+h) - f(x-h)) / 2h. The output is weighted with a random cotangent,
+    because many wrong rules pass with a cotangent of ones. A cotangent of zeros must give exact
+    zeros, and a second run must give the same bits.
 
     Parameters
     ----------
@@ -92,11 +92,11 @@ def gradgradcheck(
     atol: float = 1e-8,
     rng: np.random.Generator | None = None,
 ) -> bool:
-    """Apply `gradcheck` to the gradients of `fn`: its rules must be right when differentiated too.
+    """Apply `gradcheck` to the gradients of `fn`, so that its second derivatives are checked too.
 
-    The gradients are taken as functions of the inputs and of the cotangent. What an op tucked away
-    in its forward pass is a constant to the second derivative: such a rule passes `gradcheck` and
-    fails here.
+    The gradients are taken as functions of the inputs and of the cotangent. An array that an op
+    stored in its forward pass is a constant to the second derivative: a rule that uses one passes
+    `gradcheck` and fails here.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def gradgradcheck(
     Raises
     ------
     GradcheckError
-        As `gradcheck`; the input after the last is the cotangent.
+        As for `gradcheck`; the cotangent is numbered after the last input.
     """
     arrays = _arrays(inputs)
     start = np.random.default_rng(1).uniform(0.5, 1.5, fn(*_leaves(arrays)).shape)
@@ -151,7 +151,7 @@ def _compare(
     atol: float,
     rng: np.random.Generator,
 ) -> None:
-    """Raise where a gradient by the tape disagrees with central differences.
+    """Raise where a gradient of the tape disagrees with central differences.
 
     `located` looks for mistakes in the rules of the ops behind the result.
     """
@@ -223,7 +223,7 @@ def _gradients(
 
 
 def _first(found: Iterator[str]) -> str:
-    """The most telling cause; if the search for it, which runs `fn` again, fails: that it did."""
+    """The most telling cause, or that the search for it, which runs `fn` again, failed."""
     try:
         return next(found, causes.UNKNOWN)
     except Exception as error:  # noqa: BLE001 - whatever it is, the gradient is wrong
@@ -241,7 +241,7 @@ def _causes(
     eps: float,
     arrays: Sequence[Array],
 ) -> Iterator[str]:
-    """What may be behind a difference, the most telling first."""
+    """Likely causes of a difference, the most telling first."""
     if fn(*_leaves(arrays)).dtype != np.float64:
         yield (
             "the function computes in float32, too coarse for differences. "

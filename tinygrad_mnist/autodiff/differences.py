@@ -1,4 +1,4 @@
-"""Derivatives by central differences: what every derivative rule has to agree with."""
+"""Derivatives by central differences, with which every derivative rule has to agree."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def central_differences(f: Callable[[], float], x: Array, eps: float = 1e-6) -> Array:
-    """The derivative of `f()` with respect to each element of the array `x` that it reads.
+    """The derivative of `f()` with respect to each element of `x`, an array that `f` reads.
 
     The error is in O(eps^2).
     """
@@ -29,7 +29,7 @@ def central_differences(f: Callable[[], float], x: Array, eps: float = 1e-6) -> 
 
 
 def close(a: Array, b: Array) -> bool:
-    """Whether `a` is `b`, as far as central differences can tell."""
+    """Whether `a` and `b` are equal, as far as central differences can tell."""
     if a.shape != b.shape or not np.isfinite(a).all():
         return False
     return bool(np.abs(a - b).max(initial=0) <= 1e-5 * np.abs(b).max(initial=0))

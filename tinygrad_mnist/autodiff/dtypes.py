@@ -1,4 +1,4 @@
-"""Numbers of every kind, as an op takes them: dtypes that fit together, and nothing but numbers."""
+"""What an op accepts as arguments: numbers only, of dtypes that fit together."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ NOT_PYTHONS = (Variable, np.ndarray, np.generic)
 
 
 def look_at(args: tuple[Any, ...]) -> tuple[list[Any], bool, bool, bool]:
-    """What an op has to know of its arguments, found in one pass.
+    """Everything an op has to know about its arguments, found in one pass.
 
-    Returns their arrays and numbers; whether there is a tensor, and one that requires grad; and
-    whether all arrays are of one dtype and all numbers Python's, so that nothing has to settle.
+    Returns their arrays and numbers; whether one is a tensor; whether one requires grad; and
+    whether all arrays have one dtype and all numbers are Python's, so that `settle` can be skipped.
     """
     arrays: list[Any] = []
     dtype, tensors, wanted, agree = None, False, False, True
@@ -34,7 +34,7 @@ def look_at(args: tuple[Any, ...]) -> tuple[list[Any], bool, bool, bool]:
 
 
 def settled_params(params: dict[str, Any], name: str) -> dict[str, Any]:
-    """Parameters with NumPy's numbers as Python's, which never widen an array."""
+    """The parameters, with NumPy's numbers turned into Python's, which never widen an array."""
     for key, value in params.items():
         if not isinstance(value, NOT_PYTHONS):
             continue

@@ -1,4 +1,4 @@
-"""Gradients for the user: `backward` adds them to the leaves, `grad` returns those asked for."""
+"""Gradients for the user: `backward` adds them to the leaves, `grad` returns them."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def check_differentiable(t: Tensor) -> None:
 
 
 def own(g: Any) -> Array:
-    """The array itself if it is its own memory and nobody else holds it; otherwise a copy.
+    """The array itself if it owns its memory and nothing else refers to it; otherwise a copy.
 
-    A gradient is to be written to, so it may be shared with nobody. Most arrive as a fresh array
-    (`x.mT @ g`), and copying those of a layer of 784 x 256 would take a twentieth of a step.
-    Python counts who holds an object; `_SOLE` is what it says where only the asking function does.
+    A gradient may later be written to, so it must not be shared. Most arrive as a fresh array
+    (`x.mT @ g`), and copying those of a 784 x 256 layer would take a twentieth of a step. Python
+    counts the references to an object; `_SOLE` is the count if only the asking function has one.
     """
     if type(g) is np.ndarray and sys.getrefcount(g) <= _SOLE:
         flags = g.flags
@@ -59,7 +59,7 @@ _SOLE = _holders(np.empty(0))
 
 
 def start(output: Tensor, gradient: Any) -> Array:
-    """The array to start the sweep from; what the caller gave can be read only."""
+    """The array to start the sweep from; one that the caller gave becomes read-only."""
     if gradient is None:
         if output.size != 1:
             raise RuntimeError(
@@ -106,17 +106,18 @@ def grad(
     *,
     allow_unused: bool = False,
 ) -> tuple[Tensor | None, ...]:
-    """The derivatives of `outputs` with respect to `inputs`, leaving every `.grad` alone.
+    """The derivatives of `outputs` with respect to `inputs`; no `.grad` is changed.
 
     Parameters
     ----------
     outputs, inputs : Tensor or sequence of Tensor
-        What is differentiated, and with respect to what: leaves or anything computed from them.
+        Tensors to differentiate, and tensors to differentiate with respect to: leaves, or
+        anything computed from them.
     grad_outputs : array_like, or sequence of array_like or None, optional
-        The cotangent of the output, of its shape, or one for each of several outputs;
-        1 for an output of one element.
+        The cotangent of the output, of its shape, or one per output; by default 1, for an output
+        of one element.
     retain_graph : bool, optional
-        Keep the graph for another call; by default kept exactly if `create_graph`.
+        Keep the graph for another call; by default as `create_graph`.
     create_graph : bool
         Record the derivatives themselves, so that they can be differentiated again.
     allow_unused : bool
@@ -130,12 +131,12 @@ def grad(
     Raises
     ------
     RuntimeError
-        As `Tensor.backward`; also for an input that does not require grad or, without
+        As for `Tensor.backward`; also for an input that does not require grad or, without
         `allow_unused`, was not used.
     TypeError
-        If an output or input is no tensor.
+        If an output or input is not a tensor.
     ValueError
-        If there are not as many `grad_outputs` as outputs, or one has another shape.
+        If there are more or fewer `grad_outputs` than outputs, or one has another shape.
 
     Examples
     --------
@@ -169,7 +170,7 @@ def grad(
 
 
 def _tensors(given: Tensor | Sequence[Tensor], what: str) -> list[Tensor]:
-    """One tensor or several as a list."""
+    """One tensor or several tensors as a list."""
     listed = [given] if isinstance(given, (Variable, np.ndarray)) else list(given)
     for t in listed:
         if not isinstance(t, Variable):
@@ -178,7 +179,7 @@ def _tensors(given: Tensor | Sequence[Tensor], what: str) -> list[Tensor]:
 
 
 def _starts(outputs: list[Tensor], grad_outputs: Any) -> Sequence[Any]:
-    """A cotangent for each output, or None. For one output, it need not be in a list."""
+    """One cotangent or None per output. For a single output, it need not be in a list."""
     if grad_outputs is None:
         return [None] * len(outputs)
     listed = isinstance(grad_outputs, (list, tuple)) and len(grad_outputs) == len(outputs)

@@ -1,7 +1,7 @@
 """The tape: operations with their derivative rules, what they record, and the backward sweep.
 
 Calling an `Op` on tensors computes an array and returns it as a tensor that remembers the op and
-its inputs. `sweep` walks back along those memories, from the youngest tensor to the oldest, and
+its inputs. `sweep` walks back along these records, from the youngest tensor to the oldest, and
 applies the chain rule at each.
 """
 
@@ -43,7 +43,7 @@ class Op:
     forward : callable
         Takes the arrays by position and everything else (axes, shapes) by keyword.
     name : str, optional
-        The name that `repr` and error messages use; by default the function's own.
+        The name in `repr` and error messages; by default the function's own.
     """
 
     def __init__(self, forward: Callable[..., Any], name: str | None = None) -> None:
@@ -66,7 +66,7 @@ class Op:
         *rules : callable or None
             One rule per argument; None marks an argument that has no derivative.
         each : callable, optional
-            For any number of arguments: one rule that is also given the position of its argument,
+            For any number of arguments: one rule that also receives the position of its argument,
             ``each(i, g, out, *inputs, **params)``.
         together : callable, optional
             For any number of arguments: one rule that returns the cotangents of all of them.
@@ -81,30 +81,27 @@ class Op:
         if len(self.rules) >= count:
             return self.rules
         if self.together is not None:
-            return [partial(self._one_of_all, i) for i in range(count)]
+            return [partial(_one_of_all, self.together, i) for i in range(count)]
         if self.each is not None:
             return [partial(self.each, i) for i in range(count)]
         return [*self.rules, *[self._missing] * (count - len(self.rules))]
 
-    def _one_of_all(self, position: int, *args: Any, **params: Any) -> Any:
-        assert self.together is not None
-        return list(self.together(*args, **params))[position]
-
     def differentiates(self, position: int) -> bool:
-        """Whether an argument has a rule: masks, class numbers and places have none."""
+        """Whether an argument has a rule: masks, class numbers and indices have none."""
         named = self.rules[position : position + 1]
         return (named[0] if named else self.each or self.together) is not None
 
     def _missing(self, *_: Any, **__: Any) -> Any:
         raise NotImplementedError(
             f"{self.name} has derivative rules for {len(self.rules)} of its arguments only. "
-            f"Declare all with {self.name}.vjp(...): None for an argument without derivative."
+            f"Declare all with {self.name}.vjp(...): None for an argument without a derivative."
         )
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Apply the function, and record it if an argument requires grad.
 
-        Returns a tensor; given none, a plain array: a rule reads the same on both.
+        Returns a tensor, or a plain array if no argument is a tensor, so that a derivative rule
+        can use the same ops on both.
         """
         if params:
             params = settled_params(params, self.name)
@@ -126,10 +123,14 @@ class Op:
         return f"<op {self.name}>"
 
 
-def operator(op: Op) -> Callable[[Any, Any], Tensor]:
-    """An op of two operands as a plain function, for the operator that stands for it.
+def _one_of_all(together: Rule, position: int, *args: Any, **params: Any) -> Any:
+    return list(together(*args, **params))[position]
 
-    Two tensors of one dtype, the commonest operands, need none of what `Op.__call__` looks into.
+
+def operator(op: Op) -> Callable[[Any, Any], Tensor]:
+    """An op of two operands as a plain function, which becomes a method of `Tensor`.
+
+    Two tensors of one dtype, the most common operands, skip the checks of `Op.__call__`.
     """
     forward, differentiable = op.forward, op.differentiable
 
@@ -147,7 +148,7 @@ def operator(op: Op) -> Callable[[Any, Any], Tensor]:
 
 
 def reflected(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Tensor]:
-    """The same with the operands exchanged, for a tensor on the right: ``2 - t``."""
+    """The same function with its operands exchanged, for a tensor on the right: ``2 - t``."""
     return lambda x, y: op(y, x)
 
 
@@ -196,7 +197,7 @@ def op(
 
 
 quietly = np.errstate(all="ignore")
-"""For layers, losses, and ops that NumPy lacks: infinity and NaN are answers, no reason to warn.
+"""For layers, losses, and ops that NumPy lacks: they return infinity and NaN without a warning.
 
 The other ops warn where NumPy's own functions do.
 """
@@ -214,8 +215,8 @@ def sweep(
 ) -> dict[Any, Any]:
     """Carry cotangents from the roots back to the leaves: the order, and the addition.
 
-    Always the youngest tensor whose cotangent has arrived comes next. All that was computed from
-    it is younger still and has already passed on its share, so the cotangent is complete.
+    The next tensor is always the youngest one whose cotangent has arrived. Everything computed
+    from it is younger still and has already passed on its share, so the cotangent is complete.
 
     Parameters
     ----------
@@ -224,9 +225,10 @@ def sweep(
     retain_graph : bool
         Keep what the tensors remember, so that the same graph can be swept again.
     create_graph : bool
-        Feed the rules tensors instead of arrays: the sweep is then recorded and can be swept.
+        Give the rules tensors instead of arrays: the sweep is then itself recorded, and can be
+        differentiated again.
     targets : iterable of Tensor
-        Where cotangents are wanted; if none is named, at every leaf.
+        Where cotangents are wanted; by default at every leaf.
 
     Returns
     -------
@@ -240,10 +242,10 @@ def sweep(
     heapify(waiting)
     last_write, swept = memory.latest(), []
     # Rules are ordinary code: they are recorded if their derivatives are wanted too.
-    # An infinite slope, as that of sqrt at 0, is an answer and no reason to warn.
+    # An infinite slope, such as that of sqrt at 0, is a valid answer and needs no warning.
     with Recording(create_graph), np.errstate(all="ignore"):
         while waiting:
-            _, y = heappop(waiting)  # no two ages are equal, so tensors are never compared
+            _, y = heappop(waiting)  # ages are unique, so tensors are never compared
             if y.inputs is None:
                 raise freed(y.op)
             if last_write > y.age and (array := memory.overwritten(y)) is not None:
@@ -266,11 +268,11 @@ def sweep(
 def shares(
     y: Any, g: Any, create_graph: bool = False, useful: set[Any] | None = None
 ) -> list[tuple[Any, Any]]:
-    """The chain rule at one tensor: each input and its share of g.
+    """The chain rule at one tensor: pairs of an input and its share of g.
 
-    Only of inputs that want a gradient. With `create_graph` the rules are given
-    tensors, else arrays: they read the same on both. `useful` are the tensors on
-    the way to where gradients are wanted; None stands for all.
+    Only inputs that want a gradient are listed. The rules receive tensors with
+    `create_graph` and arrays otherwise; the same code works on both. `useful` are
+    the tensors on a path to the targets; None means all tensors.
     """
     op, params, found = y.op, y.params, []
     if create_graph:
@@ -328,7 +330,7 @@ def fit(g: Any, x: Any, op: Op) -> Any:
 
 
 def leading_to(targets: set[Any], roots: Iterable[Any]) -> set[Any]:
-    """The targets, and all that was computed from them: where cotangents have to pass."""
+    """The targets, and everything computed from them: the tensors cotangents must pass through."""
     found: set[Any] = set()
     stack = list(roots)
     while stack:
@@ -344,7 +346,7 @@ def leading_to(targets: set[Any], roots: Iterable[Any]) -> set[Any]:
 
 
 def spoiled(array: Array, y: Any) -> RuntimeError:
-    """The error for an array that was written too early; names the tensor, if that has a name."""
+    """The error for an array that was written too early; names the tensor if it has a name."""
     used = zip((*y.inputs, y), (*y.arrays, y._data), strict=True)
     x = next((x for x, used_array in used if used_array is array), array)
     name = getattr(x, "name", None)
@@ -379,8 +381,8 @@ cast.vjp(lambda g, out, x, dtype: g)
 def settle(args: tuple[Any, ...], op: Op) -> tuple[Any, ...]:
     """An op's arguments as tensors, arrays and Python scalars, of dtypes that fit together.
 
-    Numbers, lists of numbers and 0-d arrays follow the float dtype of the arrays. NumPy alone would
-    widen: ``float32_array * np.sqrt(2)`` is float64, and so is ``float32_array * [1, 2]``.
+    Numbers, lists of numbers and 0-d arrays take on the float dtype of the arrays. NumPy would
+    widen instead: ``float32_array * np.sqrt(2)`` is float64, and so is ``float32_array * [1, 2]``.
     """
     settled = [
         x if isinstance(x, Variable) or type(x) in SCALARS else numbers(x, op.name) for x in args

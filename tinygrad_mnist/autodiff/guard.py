@@ -1,4 +1,4 @@
-"""What keeps a derivative rule from spoiling a cotangent whose memory other tensors may share."""
+"""Guard against derivative rules that write into a cotangent whose memory others may share."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class ReadOnlyError(ValueError):
 
 
 def read_only(array: Array) -> Array:
-    """The same memory, to be read only."""
+    """A read-only view of an array."""
     view = array.view()
     view.setflags(write=False)
     return view
 
 
 def may_write(rule: Callable[..., Any]) -> bool:
-    """Whether a rule could write into its cotangent: one made of operators alone cannot."""
+    """Whether a rule could write into its cotangent; a rule made of operators alone cannot."""
     if not hasattr(rule, "__code__"):
         return True
     steps = dis.get_instructions(rule)

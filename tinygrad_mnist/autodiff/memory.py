@@ -1,8 +1,8 @@
-"""When memory was written: one clock, and a stamp for each block that was written in place.
+"""When memory was written: one clock, and a time stamp for each block that was written in place.
 
-A gradient is wrong if an array changed between its use and the backward pass. Many tensors can look
-at one block of memory (views, `detach`, state dicts), so the stamp belongs to the memory and not to
-the tensor through which it was written.
+A gradient is wrong if an array changed between its use and the backward pass. Several tensors can
+share one block of memory (views, `detach`, state dicts), so the stamp belongs to the memory and
+not to the tensor through which it was written.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 tick = itertools.count(1).__next__
-"""The one clock of the tape: it gives computed tensors their age, and writes their time."""
+"""The tape's only clock: it gives computed tensors their age, and writes in place their time."""
 
-_stamps: dict[int, list[Any]] = {}  # id of an array -> [reference that ends with it, time]
+_stamps: dict[int, list[Any]] = {}  # id of an array -> [weak reference to it, time]
 _latest = 0
 
 
 def owner(array: NDArray[Any]) -> NDArray[Any]:
-    """The array whose memory this one looks at: itself, if it is no view."""
+    """The array that owns this one's memory; the array itself if it is not a view."""
     found, base = array, array.base
     while base is not None:
         if isinstance(base, np.ndarray):
@@ -54,20 +54,20 @@ def replaced() -> None:
 
 
 def written(array: NDArray[Any]) -> int:
-    """When the memory behind an array was last written, as far as was noticed; 0 for never."""
+    """The time at which an array's memory was last stamped as written; 0 for never."""
     found = _stamps.get(id(owner(array)))
     return 0 if found is None else found[1]
 
 
 def latest() -> int:
-    """When anything at all was last written: whatever is younger needs no closer look."""
+    """The time of the last write to any array; a younger tensor needs no closer look."""
     return _latest
 
 
 def overwritten(y: Any) -> NDArray[Any] | None:
-    """An array that the op of a computed tensor was given, or its result, if written since.
+    """The first array that was written since an op used or computed it; None if there is none.
 
-    Also an array that is no longer that of the tensor it was taken from.
+    An array that has been replaced in its tensor counts as written.
     """
     for x, array in zip(y.inputs, y.arrays, strict=True):
         if getattr(x, "_data", array) is not array:

@@ -1,4 +1,4 @@
-"""Whether operations are recorded: `no_grad`, for a block, a function or a generator."""
+"""Whether operations are recorded; `no_grad` switches it off in a block, function or generator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class _Mode(threading.local):
-    """Each thread has its own."""
+    """The switch; each thread has its own."""
 
     def __init__(self) -> None:
         self.recording = True
@@ -38,7 +38,7 @@ class Recording:
         mode.recording = mode.outer.pop()
 
     def __call__(self, function: F) -> F:
-        """Make the same of a function or generator: use as a decorator."""
+        """Decorate a function or generator, so that it runs inside the block."""
 
         @wraps(function)
         def call(*args: Any, **options: Any) -> Any:
@@ -47,7 +47,7 @@ class Recording:
 
         @wraps(function)
         def generate(*args: Any, **options: Any) -> Iterator[Any]:
-            """Each step runs inside, and what comes between two steps outside."""
+            """Run each step inside the block, and the caller's code between steps outside it."""
             generator = function(*args, **options)
             resume, value = generator.send, None
             while True:
@@ -70,7 +70,7 @@ def no_grad(function: None = None) -> Recording: ...
 @overload
 def no_grad(function: F) -> F: ...
 def no_grad(function: Callable[..., Any] | None = None) -> Any:
-    """Record nothing inside: ``with no_grad():``, or ``@no_grad`` above a function or generator.
+    """Switch recording off: ``with no_grad():``, or ``@no_grad`` above a function or generator.
 
     Each thread has its own state, and an exception restores it.
 

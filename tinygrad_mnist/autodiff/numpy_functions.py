@@ -1,9 +1,9 @@
 """The NumPy functions that take tensors, with NumPy's own arguments.
 
-There are three kinds. A function with a derivative runs ops: for a ufunc, the op that names it; for
-any other, what is written below. A function without one (`np.isnan`, `np.shape`) is called on the
-arrays. All others are refused, and so is an argument that NumPy documents and we cannot honour:
-silently ignoring a `where=` would give a wrong result.
+There are three kinds. A function with a derivative runs ops: a ufunc runs the op that names it, any
+other function the code below. A function without a derivative (`np.isnan`, `np.shape`) is called
+on the arrays. All others are refused, and so is an argument that NumPy documents and we cannot
+honour: silently ignoring a `where=` would give a wrong result.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "subok": 
 
 
 def stand_in(function: Function) -> Function:
-    """What runs in the place of a NumPy function, or an error that says what to do without it."""
+    """The function that runs in place of a NumPy function; raises if there is none."""
     if function not in NUMPY:
         name = numpy_name(function)
         raise TypeError(
@@ -45,8 +45,8 @@ def stand_in(function: Function) -> Function:
 def stands_in_for(*functions: Function) -> Callable[[Function], Function]:
     """Let the function below run when one of these NumPy functions is called on tensors.
 
-    Its first argument is NumPy's first, the others have NumPy's names. It takes only those that it
-    can honour: `under_its_signature` refuses the others.
+    Its first argument is NumPy's first; the others have NumPy's names. It takes only arguments that
+    it can honour: `under_its_signature` refuses the others.
     """
 
     def register(ours: Function) -> Function:
@@ -57,15 +57,15 @@ def stands_in_for(*functions: Function) -> Callable[[Function], Function]:
 
 
 def under_its_signature(function: Function, ours: Function) -> Function:
-    """Our function, called as NumPy documents its own.
+    """Our function, callable with the arguments that NumPy documents.
 
-    An argument that ours does not take is refused by name, unless it has its default. `dtype=` is
-    honoured for all: the elements are cast first.
+    An argument that ours does not take is refused by name, unless it has its default value.
+    `dtype=` is honoured by all: the elements are cast first.
     """
     taken = inspect.signature(getattr(ours, "forward", ours)).parameters
     try:
         documented = inspect.signature(function).parameters
-    except ValueError:  # before NumPy 2.4, functions written in C do not tell: these are as theirs
+    except ValueError:  # before NumPy 2.4, C functions have no signature; ours has the same one
         like: dict[Function, Function] = {np.concatenate: np.stack, np.dot: np.outer}
         documented = inspect.signature(like.get(function, ours)).parameters
     first = next(iter(documented))
@@ -111,7 +111,7 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: Any, options: dict[str, Any
 
 
 def is_default(value: Any, default: Any) -> bool:
-    """Whether an argument is what it would be if it were left out."""
+    """Whether an argument has its default value."""
     return value is default or (type(value) is type(default) and value == default)
 
 
@@ -125,7 +125,7 @@ WAYS_OUT = {
 def refusal(
     function: Function, argument: str, value: Any = "...", way_out: str | None = None
 ) -> TypeError:
-    """The error that names the argument which cannot be honoured, and the way out."""
+    """The error that names the argument we cannot honour, and the way out."""
     call = f"{numpy_name(function)}({argument}={value})"
     otherwise = "Leave it out, or work on the array: t.detach().numpy()."
     way_out = way_out or WAYS_OUT.get(argument, otherwise)
@@ -133,7 +133,7 @@ def refusal(
 
 
 def numpy_name(function: Function) -> str:
-    """The name under which a function is called: np.sum, np.linalg.norm."""
+    """The name by which a function is called: np.sum, np.linalg.norm."""
     module = getattr(function, "__module__", None) or "numpy"
     return f"{module}.{function.__name__}".replace("numpy", "np", 1)
 
@@ -163,7 +163,7 @@ def on_arrays(function: Function, *args: Any, **kwargs: Any) -> Any:
 
 
 def array_of(x: Any) -> Any:
-    """The array of a tensor, also inside a list or tuple; everything else as it is."""
+    """The array of a tensor, also inside a list or tuple; anything else unchanged."""
     if type(x) in (list, tuple):
         return type(x)(map(array_of, x))
     return x._data if isinstance(x, Variable) else x
@@ -176,7 +176,7 @@ NUMPY[np.full_like] = lambda a, fill_value, *args, **options: np.full_like(
     array_of(a), np.asarray(fill_value), *args, **options
 )
 
-# Steps are flat wherever they have a derivative: the results are constants, as that of np.sign is.
+# Steps are flat wherever they have a derivative, so their results are constants, as for np.sign.
 for step in (np.floor, np.ceil, np.trunc, np.rint):
     NUMPY[step] = op(step).vjp(*[None] * step.nin)
 stands_in_for(np.round, np.around)(lambda a, decimals=0: wrap(np.asarray(a.data.round(decimals))))
@@ -223,13 +223,13 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any
 
 @stands_in_for(np.linalg.norm)
 def norm(x: Tensor, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """np.linalg.norm: ord 2, 1 and inf of vectors, the root of the sum of squares of matrices."""
+    """np.linalg.norm: ord 2, 1 and inf for vectors, the root of the sum of squares for matrices."""
     vector = (x.ndim if axis is None else np.size(axis)) == 1
     if ord is None or (ord == 2 if vector else ord == "fro"):
         return ops.norm(x, axis=axis, keepdims=keepdims)
     if vector and ord in (1, np.inf):
         return (ops.sum if ord == 1 else ops.max)(ops.abs(x), axis=axis, keepdims=keepdims)
-    way_out = "Vectors have ord=2, 1 and np.inf; matrices 'fro', the root of the sum of squares."
+    way_out = "Use ord=2, 1 or np.inf for vectors, and 'fro' (root of sum of squares) for matrices."
     raise refusal(np.linalg.norm, "ord", repr(ord), way_out)
 
 
@@ -263,7 +263,7 @@ stands_in_for(np.swapaxes)(lambda a, axis1, axis2: a.swapaxes(axis1, axis2))
 
 @stands_in_for(np.moveaxis)
 def moveaxis(a: Tensor, source: Any, destination: Any) -> Tensor:
-    """np.moveaxis: NumPy moves the axes of an array whose axis i has length i, to see the order."""
+    """np.moveaxis; NumPy moves the axes of an array whose axis i has length i, to order them."""
     return a.transpose(np.moveaxis(np.empty(range(a.ndim)), source, destination).shape)
 
 
@@ -310,7 +310,7 @@ stands_in_for(np.stack)(lambda arrays, axis=0: ops.stack(*arrays, axis=axis))
 
 
 def operand(x: Any, *beside: Any) -> Any:
-    """A tensor or array as it is, and anything else as an array, in the floats beside it."""
+    """A tensor or array unchanged; anything else as an array, in the float dtype of `beside`."""
     if beside and isinstance(x, (list, tuple)):
         x = settle((x, *beside), ops.concatenate)[0]
     return x if hasattr(x, "reshape") else np.asarray(x)

@@ -69,7 +69,7 @@ div.vjp(lambda g, out, x, y: g / y, lambda g, out, x, y: -g * out / y)
 
 @op(numpy=np.remainder)
 def remainder(x: Array, y: Array) -> Array:
-    """What is left of x when whole multiples of y are taken away, elementwise."""
+    """The remainder of x divided by y, elementwise."""
     return x % y
 
 
@@ -101,7 +101,7 @@ power.vjp(
 
 @op(numpy=np.maximum)
 def maximum(x: Array, y: Array) -> Array:
-    """The larger of x and y, elementwise; equal ones take half of the cotangent each."""
+    """The larger of x and y, elementwise; equal ones receive half of the cotangent each."""
     return np.maximum(x, y)
 
 
@@ -113,7 +113,7 @@ maximum.vjp(
 
 @op(numpy=np.minimum)
 def minimum(x: Array, y: Array) -> Array:
-    """The smaller of x and y, elementwise; equal ones take half of the cotangent each."""
+    """The smaller of x and y, elementwise; equal ones receive half of the cotangent each."""
     return np.minimum(x, y)
 
 
@@ -125,7 +125,7 @@ minimum.vjp(
 
 @op
 def where(condition: Array, x: Array, y: Array) -> Array:
-    """x where the condition holds, elsewhere y; what is not chosen gets a cotangent of 0."""
+    """x where the condition holds, elsewhere y; the one not chosen receives a cotangent of 0."""
     return np.where(condition, x, y)
 
 
@@ -143,12 +143,12 @@ INTEGERS = {2: np.int16, 4: np.int32, 8: np.int64}
 def keep(x: Array, mask: Array) -> Array:
     """x where the mask holds, elsewhere exactly 0, also in place of an infinity or NaN.
 
-    A product of floats would make inf * 0 = NaN, and np.where takes ten times as long. So the bits
-    of x are read as an integer, of which the product with False or True is 0 or the same bits.
+    A product of floats would give inf * 0 = NaN, and np.where takes ten times as long. So the bits
+    of x are read as an integer, whose product with False or True is 0 or the same bits.
     """
     mask = np.asarray(mask, bool)
     integers = INTEGERS.get(x.itemsize)
-    if integers is None:  # for a long double, no integers are as wide
+    if integers is None:  # no integer is as wide as a long double
         return np.where(mask, x, 0)
     return (x.view(integers) * mask).view(x.dtype)
 
@@ -175,7 +175,7 @@ greater_equal = op(np.greater_equal, numpy=np.greater_equal).vjp(None, None)
 
 
 def of_masks(function: np.ufunc) -> Op:
-    """An op that combines masks, or the bits of integers; floats are refused in words."""
+    """An op that combines masks, or the bits of integers; raises a TypeError for floats."""
 
     def combine(*masks: Array) -> Array:
         try:
@@ -198,7 +198,7 @@ floor_divide = op(np.floor_divide, numpy=np.floor_divide).vjp(None, None)
 
 @op
 def inside(x: Array, *, min: float | None, max: float | None) -> Array:
-    """Where min <= x <= max; None is no bound."""
+    """Where min <= x <= max; None means no bound."""
     return (
         (True if min is None else x >= min)
         & (True if max is None else x <= max)
@@ -274,7 +274,7 @@ concatenate.vjp(together=lambda g, out, *xs, axis=0: sections(g, xs, axis))
 
 
 def sections(g: Any, xs: tuple[Any, ...], axis: int) -> Iterator[Any]:
-    """What each of the concatenated arrays gets of a cotangent: the section where it lies."""
+    """The section of a cotangent that belongs to each of the concatenated arrays."""
     end = 0
     for x in xs:
         start, end = end, end + x.shape[axis]
@@ -282,7 +282,7 @@ def sections(g: Any, xs: tuple[Any, ...], axis: int) -> Iterator[Any]:
 
 
 def along(x: Any, axis: int, key: Any) -> tuple[Any, ...]:
-    """The index of `key` along one axis, and of everything along those before it."""
+    """An index that applies `key` along one axis and takes everything along the axes before it."""
     return (*(slice(None),) * (axis % x.ndim), key)
 
 
@@ -301,14 +301,14 @@ stack.vjp(
 
 
 def axes_of(x: Any, axis: Axis) -> tuple[int, ...]:
-    """The axes that a reduction is over, counted from the front: all for None, of a number none."""
+    """The axes that a reduction runs over, counted from the front; None means all."""
     if axis is None or x.ndim == 0:
         return tuple(range(x.ndim))
     return normalize_axis_tuple(axis, x.ndim)
 
 
 def reduced(x: Any, axis: Axis) -> int:
-    """How many elements of x a reduction over `axis` brings together in one."""
+    """How many elements of x a reduction over `axis` combines into one."""
     if axis is None:
         return x.size
     return math.prod(x.shape[i] for i in normalize_axis_tuple(axis, x.ndim))
@@ -326,12 +326,12 @@ HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
 
 
 def wide(x: Any) -> Any:
-    """float16 as float32, since it counts no further than 2048 and ends at 65504."""
+    """float16 as float32, since float16 counts no further than 2048 and ends at 65504."""
     return cast(x, dtype=SINGLE) if x.dtype is HALF else x
 
 
 def narrow(out: Any, x: Any) -> Any:
-    """What was computed from `wide(x)` in the dtype of x."""
+    """A result computed from `wide(x)`, in the dtype of x."""
     return out.astype(HALF) if x.dtype is HALF else out
 
 
@@ -359,9 +359,9 @@ mean.vjp(
 
 
 def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Product over `axis`, or over all elements: of pairs, of pairs of pairs, and so on.
+    """Product over `axis`, or over all elements, multiplied in pairs, pairs of pairs, and so on.
 
-    Composed of products, it has their derivatives; nothing is divided by an element that is 0.
+    It is composed of products and so has their derivatives; no division by an element that is 0.
     """
     axes = axes_of(x, axis)
     kept = [i for i in range(x.ndim) if i not in axes]
@@ -391,7 +391,7 @@ center.vjp(lambda g, out, x, axis=None: center(g, axis=axis))
 
 
 def freedom(x: Any, axis: Axis, ddof: float) -> float:
-    """Degrees of freedom of a variance, n - ddof; none if ddof is larger."""
+    """Degrees of freedom of a variance, n - ddof; 0 if ddof is larger."""
     return builtins.max(reduced(x, axis) - ddof, 0)
 
 
@@ -425,7 +425,7 @@ def std(x: Array, *, axis: Axis = None, ddof: float = 0, keepdims: bool = False)
     return narrow(length / np.sqrt(freedom(x, axis, ddof)).astype(length.dtype), x)
 
 
-# out + (out == 0) is out, but 1 for out = 0: nothing is divided by 0, and x - mean is 0 there.
+# out + (out == 0) is out, but 1 for out = 0: this avoids a division by 0, where x - mean is 0.
 std.vjp(
     lambda g, out, x, axis=None, ddof=0, keepdims=False: (
         unreduce(wide(g), x, axis, keepdims)
@@ -455,7 +455,7 @@ norm.vjp(
 
 @op
 def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Largest element over `axis`; where several are, they share the cotangent evenly."""
+    """Largest element over `axis`; several largest elements share the cotangent evenly."""
     return x.max(axis=axis, keepdims=keepdims)
 
 
@@ -464,7 +464,7 @@ max.vjp(lambda g, out, x, axis=None, keepdims=False: to_extremes(g, out, x, axis
 
 @op
 def min(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Smallest element over `axis`; where several are, they share the cotangent evenly."""
+    """Smallest element over `axis`; several smallest elements share the cotangent evenly."""
     return x.min(axis=axis, keepdims=keepdims)
 
 
@@ -472,7 +472,7 @@ min.vjp(lambda g, out, x, axis=None, keepdims=False: to_extremes(g, out, x, axis
 
 
 def to_extremes(g: Any, out: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
-    """Pass a cotangent on to the elements that are the extreme, in equal parts."""
+    """Pass a cotangent on to the extreme elements, in equal parts."""
     parts = ties(x, out, axis=axis, keepdims=keepdims)
     return keep(unreduce(g, x, axis, keepdims) * parts, parts != 0)
 
@@ -480,7 +480,7 @@ def to_extremes(g: Any, out: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
 @op
 @quietly
 def ties(x: Array, extreme: Array, *, axis: Axis, keepdims: bool) -> Array:
-    """1 / (how many elements are the extreme) at those elements, elsewhere 0; NaN is an extreme."""
+    """1 / (number of extreme elements) at those elements, elsewhere 0; NaN counts as extreme."""
     are_it = (x == unreduce(extreme, x, axis, keepdims)) | np.isnan(x)
     return (are_it / are_it.sum(axis=axis, keepdims=True)).astype(x.dtype)
 
@@ -558,7 +558,7 @@ NUMPY[np.matmul] = matmul
 @op
 @quietly
 def linear(x: Array, weight: Array, bias: Array) -> Array:
-    """x @ weight + bias: every row of x through the same affine map.
+    """x @ weight + bias: the same affine map for every row of x.
 
     (n, in), (in, out), (out,) -> (n, out).
     """
@@ -572,7 +572,7 @@ def linear(x: Array, weight: Array, bias: Array) -> Array:
 linear.vjp(
     lambda g, out, x, weight, bias: g @ weight.mT,  # (n,out)(out,in) -> (n,in)
     lambda g, out, x, weight, bias: x.mT @ g,  # (in,n)(n,out) -> (in,out)
-    lambda g, out, x, weight, bias: g,  # summed over the rows, as the bias was repeated for each
+    lambda g, out, x, weight, bias: g,  # summed over the rows: the bias was repeated for each
 )
 
 # ---------------------------------------------------------------- nonlinear
@@ -580,7 +580,7 @@ linear.vjp(
 
 @op(numpy=np.exp)
 def exp(x: Array) -> Array:
-    """E to the power x, elementwise."""
+    """e to the power x, elementwise."""
     return np.exp(x)
 
 
@@ -725,8 +725,8 @@ logsigmoid.vjp(lambda g, out, x: g * sigmoid(-x))
 #     S v = v - p sum(v)   the adjoint of D                                 (log_softmax_slope)
 #     J v = p * D v        the Jacobian of p, diag(p) - p p^T, symmetric    (softmax_jacobian)
 #
-# When x moves by dx, log p moves by D dx and p by J dx. So S is the rule of log_softmax, J that of
-# softmax, and what the three make of v moves by
+# When x moves by dx, log p moves by D dx and p by J dx. So S is the rule of log_softmax and J the
+# rule of softmax, and the three results for v move by
 #
 #     d(D v) = -v.(J dx)       its adjoint takes g to  -sum(g) J v
 #     d(S v) = -sum(v) J dx    its adjoint takes g to  -sum(v) J g
@@ -734,7 +734,7 @@ logsigmoid.vjp(lambda g, out, x: g * sigmoid(-x))
 
 
 def along_axis(function: Callable[..., Array]) -> Callable[..., Array]:
-    """Let a function of rows take a single number too, as a row of one; and infinities quietly."""
+    """Let a function of rows also take a single number, as a row of one; infinities do not warn."""
 
     @wraps(function)
     @quietly
@@ -750,9 +750,9 @@ def along_axis(function: Callable[..., Array]) -> Callable[..., Array]:
 def exponentials(x: Array, axis: int) -> tuple[Array, Array, Array]:
     """Split a sum of exponentials at its largest term.
 
-    Returns the largest x, exp(x - largest) with 0 where it is, and the sum of those. The sum of
-    all is then ``exp(largest) * (1 + rest)``, which neither overflows nor loses a small rest
-    beside the 1. An infinite largest x is not subtracted: inf - inf is NaN.
+    Returns the largest x, exp(x - largest) with 0 in place of the largest, and the sum of these,
+    the rest. The whole sum is ``exp(largest) * (1 + rest)``, which neither overflows nor loses a
+    small rest beside the 1. An infinite largest x is not subtracted: inf - inf is NaN.
     """
     at = x.argmax(axis=axis, keepdims=True)
     largest = np.take_along_axis(x, at, axis)
@@ -774,7 +774,7 @@ softmax.vjp(lambda g, out, x, axis=-1: softmax_jacobian(g, x, axis=axis))
 
 
 def from_mean(v: Array, p: Array, axis: int) -> Array:
-    """D v, measured from v at the largest p, where nothing cancels."""
+    """D v, computed relative to v at the largest p, so that nothing cancels."""
     h = v - np.take_along_axis(v, p.argmax(axis=axis, keepdims=True), axis)
     return h - (p * h).sum(axis=axis, keepdims=True)
 
@@ -826,8 +826,8 @@ log_softmax.vjp(lambda g, out, x, axis=-1: log_softmax_slope(g, x, axis=axis))
 def log_softmax_slope(v: Array, x: Array, *, axis: int = -1) -> Array:
     """S v = v - p sum(v) with p = softmax(x).
 
-    Where p is largest, this is v (1 - p) minus p times the sum of the other v; 1 - p is the sum of
-    the other p, and not formed by a subtraction.
+    Where p is largest, this is v (1 - p) minus p times the sum of the other v; 1 - p is computed
+    as the sum of the other p, not by a subtraction.
     """
     largest_at = x.argmax(axis=axis, keepdims=True)
     _, e, rest = exponentials(x, axis)
@@ -870,7 +870,7 @@ logsumexp.vjp(
 @op
 @quietly
 def cross_entropy(x: Array, target: Array) -> Array:
-    """-log(softmax(x)[target]) of every row: (n, classes) and class numbers (n,) give (n,)."""
+    """-log(softmax(x)[target]) per row: (n, classes) and class numbers (n,) give (n,)."""
     rows, largest_at = np.arange(len(x)), x.argmax(axis=1)
     largest = x[rows, largest_at]
     e = np.exp(x - largest.reshape((-1, 1)))

@@ -49,7 +49,7 @@ def in_place(operation: Callable[[Any, Any], Any]) -> Callable[[T, Any], T]:
 class Tensor(Variable):
     """An array that takes part in automatic differentiation.
 
-    As an array it behaves like NumPy's (``axis``, ``keepdims``, broadcasting); what concerns
+    As an array it behaves like NumPy's (``axis``, ``keepdims``, broadcasting); whatever concerns
     gradients has PyTorch's names. Arrays are shared, not copied; use `tensor` for a copy.
 
     Parameters
@@ -63,7 +63,7 @@ class Tensor(Variable):
     Raises
     ------
     TypeError
-        If `data` does not consist of numbers, or an integer tensor is to require grad.
+        If `data` does not consist of numbers, or if `requires_grad` is set for integers.
 
     Examples
     --------
@@ -93,10 +93,10 @@ class Tensor(Variable):
 
     @property
     def data(self) -> Array:
-        """The array itself; of a computed tensor, to be read only.
+        """The array itself; read-only if the tensor was computed.
 
-        Assigning to it (also ``t.data -= ...``) is not recorded, but is noticed by `backward`.
-        The new array must have the shape of the old one, and floats remain floats.
+        Assigning to it (also ``t.data -= ...``) is not recorded, but `backward` notices it.
+        The new array must have the shape of the old one, and floats must remain floats.
         """
         return self._data if self.op is None else read_only(self._data)
 
@@ -112,12 +112,12 @@ class Tensor(Variable):
         memory.replaced()
 
     def copy_(self, values: Any) -> Self:
-        """Write values into the array of this tensor, and return it: noticed by `backward`.
+        """Write values into the array of this tensor and return the tensor; `backward` notices it.
 
         Parameters
         ----------
         values : array_like
-            Of a shape that broadcasts to the tensor's; its dtype stays.
+            Of a shape that broadcasts to the tensor's. The tensor keeps its dtype.
 
         Raises
         ------
@@ -142,14 +142,14 @@ class Tensor(Variable):
     def _check_leaf(self) -> None:
         if self.op is not None:
             raise RuntimeError(
-                f"This tensor was computed by {self.op.name}, whose derivative may need the array: "
-                "it must stay as it is. Write only to leaves, or to a copy: tensor(t.data)."
+                f"This tensor was computed by {self.op.name}, whose derivative may need the array, "
+                "so it must stay as it is. Write only to leaves, or to a copy: tensor(t.data)."
             )
 
     def _check_writable(self) -> None:
         if self._requires_grad and mode.recording:
             raise RuntimeError(
-                f"This {type(self).__name__} requires grad, and a write in place is not recorded. "
+                f"This {type(self).__name__} requires grad, and writing in place is not recorded. "
                 "To update it, write `with no_grad(): p -= ...`; to compute with it, y = p - ..."
             )
 
@@ -208,11 +208,11 @@ class Tensor(Variable):
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def detach(self) -> Tensor:
-        """The same array, cut off from the graph."""
+        """A tensor with the same array, cut off from the graph."""
         return wrap(self._data)
 
     def graph(self, *, gradients: bool = False) -> Drawing:
-        """A picture of what this tensor was computed from: notebooks show it, ``str`` is SVG.
+        """A picture of what this tensor was computed from: notebooks show it, ``str`` gives SVG.
 
         Leaves that require grad are green, other leaves and constants dashed. Small tensors show
         their numbers, others their shape; a ``.grad`` is shown where there is one.
@@ -226,7 +226,7 @@ class Tensor(Variable):
         Raises
         ------
         RuntimeError
-            If the graph was freed: draw before `backward`, or call that with ``retain_graph=True``.
+            If the graph was freed: draw before `backward`, or call ``backward(retain_graph=True)``.
 
         Examples
         --------
@@ -255,7 +255,7 @@ class Tensor(Variable):
 
     def __len__(self) -> int:
         if self.ndim == 0:
-            raise TypeError("A tensor of shape () is one number: it has no length, nor elements.")
+            raise TypeError("A tensor of shape () is one number: it has no length and no elements.")
         return len(self._data)
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -287,7 +287,7 @@ class Tensor(Variable):
     def requires_grad(self, value: bool) -> None:
         if value and self._data.dtype.kind != "f":
             raise TypeError(
-                "Only floating-point tensors can require grad, this one is "
+                "Only floating-point tensors can require grad, and this one is "
                 f"{self.dtype}. Make it from floats: [1.0, 2.0]."
             )
         if self.op is not None and not value:
@@ -304,7 +304,7 @@ class Tensor(Variable):
 
     @property
     def grad(self) -> Tensor | None:
-        """The gradient that `backward` has added up, of the tensor's shape; None before."""
+        """The gradient that `backward` has accumulated, of the tensor's shape; None before that."""
         return self._grad
 
     @grad.setter
@@ -331,8 +331,9 @@ class Tensor(Variable):
         Raises
         ------
         RuntimeError
-            If there is no graph (nothing required grad, or it was freed), if a tensor with several
-            elements comes without `gradient`, or if a tensor was written in place after its use.
+            If there is no graph (nothing required grad, or it was freed), if this tensor has
+            several elements and no `gradient` is given, or if a tensor was written in place after
+            an op had used it.
         """
         backward(self, gradient, retain_graph)
 
@@ -420,7 +421,7 @@ class Tensor(Variable):
         return ops.mean(self, axis=axis, keepdims=keepdims)
 
     def var(self, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
-        """Variance over `axis`: squared deviations from the mean, summed, over n - ddof."""
+        """Variance over `axis`: the sum of squared deviations from the mean, over n - ddof."""
         return ops.var(self, axis=axis, ddof=ddof, keepdims=keepdims)
 
     def std(self, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
@@ -472,20 +473,20 @@ class Tensor(Variable):
         return ops.transpose(self, axes=_unpack(axes) or tuple(range(self.ndim))[::-1])
 
     def squeeze(self, axis: Axis = None) -> Tensor:
-        """Without the axes of length 1, or without those named."""
+        """The same elements without the axes of length 1, or without those in `axis`."""
         return self.reshape(self._data.squeeze(axis).shape)
 
     def unsqueeze(self, axis: int | tuple[int, ...]) -> Tensor:
-        """With new axes of length 1 at `axis`."""
+        """The same elements with new axes of length 1 at `axis`."""
         return self.reshape(np.expand_dims(self._data, axis).shape)
 
     def swapaxes(self, axis1: int, axis2: int) -> Tensor:
-        """Two axes exchanged."""
+        """The same elements with two axes exchanged."""
         places = np.empty(range(self.ndim))  # its axis i has length i
         return self.transpose(places.swapaxes(axis1, axis2).shape)
 
     def dot(self, other: Any) -> Tensor:
-        """The product of vectors or matrices, or with a number, as ``np.dot`` of up to two axes."""
+        """The product with a number, vector or matrix, as ``np.dot`` for up to two axes."""
         if self.ndim == 0 or np.ndim(plain(other)) == 0:
             return self * other
         return self @ other
@@ -495,15 +496,15 @@ class Tensor(Variable):
         return self * self
 
     def clamp(self, min: float | None = None, max: float | None = None) -> Tensor:
-        """Each element limited to [min, max]; None is no bound."""
+        """Each element limited to [min, max]; None means no bound."""
         return ops.clamp(self, min=min, max=max)
 
     def clip(self, min: float | None = None, max: float | None = None) -> Tensor:
-        """NumPy's name of `clamp`."""
+        """NumPy's name for `clamp`."""
         return self.clamp(min, max)
 
     def astype(self, dtype: Any) -> Tensor:
-        """In another dtype; only one of floats passes a gradient on."""
+        """The same values in another dtype; only a float dtype passes a gradient on."""
         to = np.dtype(dtype)
         return cast(self, dtype=to) if to.kind == "f" else wrap(self._data.astype(to))
 
@@ -524,7 +525,7 @@ class Tensor(Variable):
         return self.swapaxes(-2, -1)
 
     def exp(self) -> Tensor:
-        """E to the power of each element."""
+        """e to the power of each element."""
         return ops.exp(self)
 
     def log(self) -> Tensor:
@@ -577,12 +578,12 @@ class Tensor(Variable):
 
 
 def _is_numeric(x: object) -> bool:
-    """Whether something can be compared with numbers; None and strings equal no tensor."""
+    """Whether `x` can be compared with numbers; None and strings are equal to no tensor."""
     return isinstance(x, Variable) or np.asarray(x).dtype.kind in "biufc"
 
 
 def _unpack(numbers: tuple[Any, ...]) -> tuple[int, ...]:
-    """Lengths or axes, given one by one or as one sequence; no axes for None."""
+    """Lengths or axes, given one by one or as one sequence; None means no axes."""
     if len(numbers) == 1 and numbers[0] is None:
         return ()
     if len(numbers) == 1 and isinstance(numbers[0], (tuple, list, np.ndarray)):

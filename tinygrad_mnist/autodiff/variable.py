@@ -47,11 +47,11 @@ class Variable:
 
     @property
     def is_leaf(self) -> bool:
-        """Whether this tensor was made by hand, not computed from others that require grad."""
+        """Whether this tensor was made directly, not computed from others that require grad."""
         return self.op is None
 
     def __getstate__(self) -> object:
-        """What a pickle holds: leaves only."""
+        """The state that is pickled; only leaves can be."""
         if self.op is not None:
             raise TypeError(
                 f"This tensor was computed by {self.op.name}, and its graph cannot be pickled. "
@@ -60,7 +60,7 @@ class Variable:
         return super().__getstate__()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
-        """A copy, with all that it was computed from; what was written in place stays noticed."""
+        """A copy, with everything it was computed from; earlier writes in place stay noticed."""
         copied = memo[id(self)] = object.__new__(type(self))
         for name, value in object.__getstate__(self)[1].items():  # type: ignore[index]
             setattr(copied, name, deepcopy(value, memo))
@@ -87,7 +87,7 @@ def wrap(
     arrays: Sequence[Any] = (),
     params: dict[str, Any] = NO_PARAMS,
 ) -> Tensor:
-    """Put a tensor around a result, which remembers how it was made; without an op, a leaf."""
+    """Wrap a result in a tensor that remembers how it was made; without an op, in a leaf."""
     t: Any = object.__new__(_tensor_type)
     t._data = data if type(data) is np.ndarray else np.asarray(data)
     t._grad = None
@@ -101,7 +101,7 @@ def wrap(
 
 
 def as_array(data: Any) -> Array:
-    """The array of a tensor, or made from numbers: Python floats become float32."""
+    """The array of a tensor, or a new array of numbers: Python floats become float32."""
     try:
         array = data._data if isinstance(data, Variable) else np.asarray(data)
     except ValueError as error:
@@ -116,7 +116,7 @@ def as_array(data: Any) -> Array:
 
 
 def plain(x: Any) -> Any:
-    """The array of a tensor, also inside the tuple of an index; everything else as it is."""
+    """The array of a tensor, also inside the tuple of an index; anything else unchanged."""
     if isinstance(x, tuple):
         return tuple(map(plain, x))
     return x._data if isinstance(x, Variable) else x

@@ -42,7 +42,7 @@ def overlap_add(
 ) -> Array:
     """Add every window back to where it was taken from: the adjoint of `sliding_windows`."""
     corner: Any = (..., *(0 for _ in window))
-    out = np.zeros_like(x[corner], shape=shape)  # with its axes in the same order in memory
+    out = np.zeros_like(x[corner], shape=shape)  # axes in the same order in memory as in x
     counts = x.shape[-2 * len(window) : -len(window)]
     for offset in np.ndindex(*window):
         places: Any = (

@@ -1,4 +1,4 @@
-"""Room 2, the paper: the same network with every derivative written out. NumPy only."""
+"""The derivation by hand: the network with every derivative written out. NumPy only."""
 
 from tinygrad_mnist.byhand.mlp import MLP
 

@@ -1,4 +1,4 @@
-"""Parameters in an npz file, which may come from a stranger: nothing that it says is believed."""
+"""Parameters in an npz file, which may come from a stranger: everything in it is checked."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SMALL, DENSEST = 1 << 22, 30
-"""A file holds at most so many bytes of arrays, or so many times its own size if that is more."""
+"""The most bytes of arrays a file may hold: SMALL, or DENSEST times its own size if larger."""
 
 
 def read_arrays(path: str | PathLike[str]) -> dict[str, NDArray[Any]]:
-    """The arrays of an npz file by their names.
+    """The arrays of an npz file, as a dict from their names.
 
-    Memory is taken in proportion to the size of the file, and nothing in it is run.
+    Memory use is in proportion to the size of the file, and no code in it is run.
 
     Raises
     ------
     ValueError
-        If it is no npz file of floating-point numbers, is damaged, or was made to fill the memory.
+        If it is not an npz file of floats, is damaged, or was made to fill the memory.
     """
     arrays: dict[str, NDArray[Any]] = {}
     with Path(path).open("rb") as stream:
@@ -51,7 +51,7 @@ def read_arrays(path: str | PathLike[str]) -> dict[str, NDArray[Any]]:
 
 
 def _read_array(member: IO[bytes], room: int) -> NDArray[Any]:
-    """An array of at most so many bytes, whose header is judged before the rest is read."""
+    """An array of at most `room` bytes, whose header is checked before the rest is read."""
     np.lib.format.read_magic(member)
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
     size = prod(shape) * dtype.itemsize
@@ -59,5 +59,5 @@ def _read_array(member: IO[bytes], room: int) -> NDArray[Any]:
         raise ValueError(f"{shape} of {dtype} would unpack to {size} bytes, of {room} at most")
     content = bytearray(member.read(size))
     if len(content) < size or member.read(1):
-        raise ValueError(f"{shape} of {dtype} is announced, and the bytes are more or fewer")
+        raise ValueError(f"the header says {shape} of {dtype}, but there are more or fewer bytes")
     return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")

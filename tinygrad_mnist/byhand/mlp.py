@@ -2,8 +2,8 @@
 
 Notation: a batch of B examples is a matrix with one example per row. W (fan_in, fan_out) are
 weights, b (fan_out,) biases, Z pre-activations, A activations, A0 the input, L the last layer;
-Y (B, C) holds the targets as one-hot rows. dX stands for the derivative of the loss with respect
-to X and has the shape of X.
+Y (B, C) holds the targets as one-hot rows. dX is the derivative of the loss with respect to X and
+has the shape of X.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ def relu_slope(z: Array) -> Array:
 
 
 def log_softmax(z: Array) -> Array:
-    """log(e^z / sum(e^z)) of each row, whose maximum is subtracted first."""
+    """log(e^z / sum(e^z)) per row, whose maximum is subtracted first."""
     shifted = z - z.max(axis=1, keepdims=True)  # so that no exponent overflows
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def one_hot(labels: Array, like: Array) -> Array:
-    """A row per label with a 1 at its class, in the shape and dtype of `like`: (B,) -> (B, C).
+    """One row per label with a 1 at its class, in the shape and dtype of `like`: (B,) -> (B, C).
 
-    Negative labels are refused: NumPy would count them from the end, and 10 classes have no -1.
+    Negative labels are refused: NumPy would count them from the end, but there is no class -1.
     """
     labels, (B, C) = np.asarray(labels), like.shape
     if labels.shape != (B,) or labels.dtype.kind not in "iu":
@@ -97,7 +97,7 @@ class MLP:
     loss : {"cross_entropy", "mse"}
         Also decides the output: softmax for cross-entropy, sigmoid for mean squared error.
     l2 : float
-        λ, the weight of the L2 penalty. It holds for weights, not for biases.
+        λ, the weight of the L2 penalty. It applies to weights, not to biases.
     dtype : dtype
         Of the parameters.
     rng : numpy.random.Generator, optional
@@ -208,7 +208,7 @@ class MLP:
         lr : float
             Learning rate η.
         momentum : float
-            μ, the part of the last velocity that stays.
+            μ, the fraction of the last velocity that is kept.
         """
         for name in self.params:
             last = self.velocity.get(name, 0.0)
@@ -256,7 +256,7 @@ class MLP:
         Raises
         ------
         ValueError
-            If the file is no npz file, keys are missing, or shapes do not follow from each other.
+            If the file is not an npz file, keys are missing, or shapes do not fit together.
         """
         arrays = read_arrays(path)
         layers = range(1, len(arrays) // 2 + 1)

@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 
 from tinygrad_mnist import __version__
 from tinygrad_mnist.cli.streams import tell
+from tinygrad_mnist.files import refuse_names
 from tinygrad_mnist.words import reflowed
 
 if TYPE_CHECKING:
@@ -61,13 +62,35 @@ FORMATS = (".csv", ".db", ".json", ".npz", ".npy", ".onnx", ".safetensors", ".pn
 
 
 def refuse_ending(path: Path | None, right: str, what: str) -> None:
-    """Refuse a file name that says another format than what is written."""
+    """Refuse a file name that says another format than what is written, or that some cannot have.
+
+    Raises
+    ------
+    UserFileError, WriteError
+        With another name.
+    """
+    if path:
+        refuse_names(path)
     ending = path.suffix.lower() if path else ""
     if ending in FORMATS and ending != right:
         raise UserFileError(
             f"{path}: {what} is written here, but the name ends in {ending}. "
             f"Call it {path and path.stem}{right}."
         )
+
+
+def make_room(path: Path) -> None:
+    """Make the folder of a file that is to be written; a device, or a pipe, has its place already.
+
+    Raises
+    ------
+    WriteError
+        If it cannot be made or written to.
+    """
+    from tinygrad_mnist.files import prepare
+
+    if path.is_file() or not path.exists():
+        prepare(path.parent)
 
 
 def verdict(name: str, test: dict[str, Any], images: str = "test images") -> str:

@@ -157,8 +157,10 @@ def tutorials(folder: Path = Path("notebooks"), *, solutions: Flag = False) -> N
     solutions
         Write the notebooks with the exercises solved, as NAME-solutions.ipynb.
     """
+    from tinygrad_mnist.files import refuse_names
     from tinygrad_mnist.tutorials import write_notebooks
 
+    refuse_names(folder)
     try:
         written = write_notebooks(folder, solutions=solutions)
     except FileExistsError as error:

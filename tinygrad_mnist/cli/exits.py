@@ -76,7 +76,8 @@ def mistakes_of_users() -> tuple[type[Exception], ...]:
 
 
 def fail(error: Exception, code: int) -> NoReturn:
-    """Say what is wrong, in one line or a few, and exit."""
-    first, *more = str(error).split("\n")
-    tell(f"error: {first}", *(f"  {line}" for line in more))
+    """Say what is wrong in one line, and in another how to go on if that was added; exit."""
+    text, first = str(error), f"{error.__cause__}\n"
+    advised = text.startswith(first)
+    tell(f"error: {error.__cause__ if advised else text}", *([text[len(first) :]] * advised))
     sys.exit(code)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Parameter
 
-from tinygrad_mnist.cli.app import Flag, Json, UserFileError, command, refuse_ending
+from tinygrad_mnist.cli.app import Flag, Json, UserFileError, command, make_room, refuse_ending
 from tinygrad_mnist.cli.listing import show_list
+from tinygrad_mnist.cli.stop import ended_at_once
 from tinygrad_mnist.cli.streams import say, tell
 from tinygrad_mnist.words import counted
 
@@ -58,6 +59,7 @@ def log(
     refuse_ending(csv, ".csv", "CSV")
     path = where if where and not where.is_dir() else find_run(where) / "predictions.db"
     with ExitStack() as stack:
+        stack.enter_context(ended_at_once())
         opened = stack.enter_context(PredictionLog(path))
         refuse_unknown(opened, run, named)
         listed = cast("Any", opened.predictions(run=run, named=named, wrong=wrong))
@@ -74,10 +76,10 @@ def log(
 
 def write_list(rows: Iterable[Prediction], path: Path, classes: Sequence[str]) -> None:
     """Write predictions as CSV, which is replaced only when all of the new one is there."""
-    from tinygrad_mnist.files import prepare, write
+    from tinygrad_mnist.files import write
     from tinygrad_mnist.store import write_csv
 
-    prepare(path.parent)
+    make_room(path)
     counts: list[int] = []
     cells, names = map(as_cells, rows), [as_cell(name) for name in classes]
     write(path, lambda file: counts.append(write_csv(cells, file, names)))

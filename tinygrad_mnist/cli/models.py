@@ -6,7 +6,7 @@ import json as json_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tinygrad_mnist.cli.app import Flag, Json, UserFileError, command, verdict, warn
+from tinygrad_mnist.cli.app import Flag, Json, UserFileError, command, make_room, verdict, warn
 from tinygrad_mnist.cli.own import opened_own, other_names
 from tinygrad_mnist.cli.streams import say, say_json
 
@@ -170,7 +170,7 @@ def write_network(trained: Trained, format: str, path: Path) -> None:
     import io
 
     from tinygrad_mnist import export as exports
-    from tinygrad_mnist.files import prepare, write
+    from tinygrad_mnist.files import write
 
     content = io.BytesIO()
     about = {"recipe": trained.settings, "trained": trained.about.table}
@@ -180,5 +180,5 @@ def write_network(trained: Trained, format: str, path: Path) -> None:
         exports.write_onnx(trained.model, content, about=about)
     else:
         exports.write_safetensors(trained.model, content, about)
-    prepare(path.parent)
+    make_room(path)
     write(path, lambda file: file.write(content.getvalue()))

@@ -12,12 +12,14 @@ from tinygrad_mnist.cli.app import (
     Positions,
     UserFileError,
     command,
+    make_room,
     refuse_ending,
     warn,
 )
 from tinygrad_mnist.cli.listing import show_list
 from tinygrad_mnist.cli.own import opened_own, other_names
 from tinygrad_mnist.cli.reading import images_to_read
+from tinygrad_mnist.cli.stop import ended_at_once
 from tinygrad_mnist.cli.streams import tell
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def predict(
         write_seen(show, pictures, probabilities, trained.about.classes)
     known = (run.resolve().name, trained.settings, trained.hash)
     shape, classes = trained.about.shape, trained.about.classes
-    with PredictionLog(db or run / "predictions.db", create=True) as log:
+    with ended_at_once(), PredictionLog(db or run / "predictions.db", create=True) as log:
         rows = log.add(*known, sources, images, probabilities, labels, shape=shape, classes=classes)
     show_list(rows, json)
     say_doubts(pictures, probabilities)
@@ -108,7 +110,7 @@ def write_seen(
 ) -> None:
     """Write a picture, the boxes found on it, and the images that the network was given."""
     from tinygrad_mnist.evaluation import show_page
-    from tinygrad_mnist.files import prepare, write
+    from tinygrad_mnist.files import write
 
     if len(pictures) != 1:
         raise UserFileError(
@@ -117,7 +119,7 @@ def write_seen(
         )
     found = probabilities[pictures[0].rows]
     answers = found.argmax(axis=1).tolist(), found.max(axis=1).tolist()
-    prepare(path.parent)
+    make_room(path)
     write(path, show_page(pictures[0].page, *answers, classes))
 
 

@@ -6,6 +6,7 @@ import json as json_module
 import sys
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_mnist.cli.app import make_room
 from tinygrad_mnist.cli.stop import StopOnSignal
 from tinygrad_mnist.cli.streams import say_json, say_lines, tell
 
@@ -23,13 +24,12 @@ def reproduced(
 
     `how` is given to `tinygrad_mnist.runs.reproduce`.
     """
-    from tinygrad_mnist.files import prepare
     from tinygrad_mnist.runs import UnfinishedError, reproduce
     from tinygrad_mnist.runs.reproduction import table
     from tinygrad_mnist.training.progress_of_several import show_several
 
     if out is not None:
-        prepare(out.parent)
+        make_room(out)
     kept, shown = beside(out), show_several(sys.stderr, tell)
     how |= {"unfinished": kept, "watch": shown.watch}
     unfinished: UnfinishedError | None = None

@@ -1,4 +1,4 @@
-"""Layers and networks written with nothing that a user does not have."""
+"""Layers and networks that use only the public parts of the package, as your own would."""
 
 from tinygrad_mnist.examples.lenet import Conv2d, Images, LeNet, MaxPool2d
 from tinygrad_mnist.examples.norm import BatchNorm1d, LayerNorm

@@ -1,9 +1,9 @@
-"""Convolution, pooling, and the network that made them known.
+"""Convolution, pooling, and the network that made them well known.
 
-Shapes are PyTorch's, (n, channels, height, width). But in memory the batch is
-the last axis: `batch_last` puts it there, and NumPy keeps the order it finds.
-What all images have in one place is then one run of memory, so that NumPy
-copies, adds and compares long runs (as in Krizhevsky's cuda-convnet, 2012).
+Shapes are PyTorch's, (n, channels, height, width). In memory, however, the
+batch is the last axis: `batch_last` puts it there, and NumPy keeps that order.
+The values of all images at one pixel are then contiguous, so NumPy copies,
+adds and compares long runs (as in Krizhevsky's cuda-convnet, 2012).
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ batch_last.vjp(lambda g, out, x: g)
 
 
 def inner(x: Any, width: int) -> Any:
-    """The index of x within a border of some width around it."""
+    """The index of x inside a border of the given width."""
     return (..., *(slice(width, width + n) for n in x.shape[2:]))
 
 
 @op
 def pad(x: Any, *, width: int) -> Any:
-    """A border of zeros around every image."""
+    """Every image with a border of zeros around it."""
     n, c, h, w = x.shape
     out = np.zeros_like(x, shape=(n, c, h + 2 * width, w + 2 * width))
     out[inner(x, width)] = x
@@ -77,12 +77,12 @@ def conv2d(
 
 
 class Conv2d(nn.Module):
-    """The same small linear map at every place of an image.
+    """The same small linear map at every position of an image.
 
     Parameters
     ----------
     in_channels, out_channels : int
-        Values per pixel of the input, and of the output.
+        Values per pixel of the input and of the output.
     kernel_size : int
         Side of the window.
     stride : int
@@ -97,8 +97,8 @@ class Conv2d(nn.Module):
     Raises
     ------
     ValueError
-        When called on anything but images of `in_channels` channels, or if
-        these are smaller than a window.
+        When called on anything but images of `in_channels` channels, or on
+        images smaller than a window.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Conv2d(nn.Module):
 
 @op
 def winners(x: Any, largest: Any, *, size: int, stride: int) -> Any:
-    """Where each window has its largest element; the first, if several are.
+    """Where each window has its largest element: the first of equal ones.
 
     (n, c, h, w), (n, c, h', w') -> (n, c, h', w', size, size) of bool
     """
@@ -166,7 +166,7 @@ def max_pool2d(x: Any, *, size: int, stride: int) -> Any:
 
 
 def to_winners(g: Any, out: Any, x: Any, size: int, stride: int) -> Any:
-    """The rule of `max_pool2d`: each winner gets its window's gradient."""
+    """The rule of `max_pool2d`: each winner receives its window's gradient."""
     won = winners(x, out, size=size, stride=stride)
     shares = batch_last(g).reshape((*g.shape, 1, 1)) * won
     how = {"window": (size, size), "stride": stride}
@@ -215,14 +215,14 @@ class Images(nn.Module):
     Raises
     ------
     ValueError
-        If the length is no square number.
+        If the length is not a square number.
     """
 
     def __init__(self, inputs: int) -> None:
         self.side = isqrt(inputs)
         if self.side**2 != inputs:
             raise ValueError(
-                f"Rows of {inputs} numbers are no square images: "
+                f"Rows of {inputs} numbers are not square images: "
                 f"{self.side} x {self.side} would be {self.side**2}."
             )
 
@@ -238,10 +238,10 @@ class Images(nn.Module):
 class LeNet(nn.Sequential):
     """A small convolutional network: (n, inputs) -> (n, classes) logits.
 
-    Twice convolution and pooling, then two fully connected layers. LeNet-5 in
-    today's dress: with relu for tanh, the largest of four pixels for their
-    mean, and more channels. The pooling comes before relu, which makes no
-    difference to the result, and leaves relu a quarter of the work.
+    Convolution and pooling, twice, then two fully connected layers: a modern
+    LeNet-5, with relu instead of tanh, the largest of four pixels instead of
+    their mean, and more channels. Pooling comes before relu: the result is the
+    same as after it, and relu has a quarter of the work.
 
     Parameters
     ----------

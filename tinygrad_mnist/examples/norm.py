@@ -1,4 +1,4 @@
-"""Normalisation of rows and of columns: two layers made of ops that exist."""
+"""Normalisation of rows and of columns: two layers made of existing ops."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tinygrad_mnist import Tensor, nn, no_grad
 
 
 def standardized(x: Any, mean: Any, var: Any, eps: float) -> Tensor:
-    """x with mean 0 and variance 1."""
+    """x shifted and scaled to mean 0 and variance 1."""
     return (x - mean) / np.sqrt(var + eps)
 
 
 class LayerNorm(nn.Module):
-    """Each row at mean 0 and variance 1, then scaled and shifted.
+    """Bring each row to mean 0 and variance 1, then scale and shift it.
 
     y = (x - E[x]) / sqrt(Var[x] + eps) * weight + bias
 
@@ -57,7 +57,7 @@ class LayerNorm(nn.Module):
 
 
 class BatchNorm1d(nn.Module):
-    """Each column at mean 0 and variance 1, then scaled and shifted.
+    """Bring each column to mean 0 and variance 1, then scale and shift it.
 
     y = (x - E[x]) / sqrt(Var[x] + eps) * weight + bias
 
@@ -114,7 +114,7 @@ class BatchNorm1d(nn.Module):
         return rows * self.weight + self.bias
 
     def remember(self, input: Any) -> None:
-        """Move the running averages towards those of a batch."""
+        """Move the running averages towards the mean and variance of a batch."""
         if len(input) < 2:
             raise ValueError(
                 "BatchNorm1d was given one row, and one row has no variance. "

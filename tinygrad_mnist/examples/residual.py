@@ -1,4 +1,4 @@
-"""A residual network: every block adds something to what it was given."""
+"""A residual network: every block adds something to its input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What layers, losses and initial values may be given. Anything else is refused in words."""
+"""Checks of the arguments of layers, losses and initial values, with errors that explain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def seen(value: Any) -> str:
-    """A value as a message shows it: itself if it is short, otherwise what it is."""
+    """A value as a message shows it: its repr if that is short, otherwise its type."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if isinstance(value, np.ndarray | Tensor):
@@ -44,7 +44,7 @@ def array_of(value: Any, whose: str) -> Array:
 
 
 def operand(value: Any, whose: str, like: Any = None) -> Tensor | Array:
-    """Tensors and arrays as they are; a list as a tensor, in the floats of `like`, else float32."""
+    """Tensors and arrays unchanged; a list as a tensor, in the floats of `like`, or float32."""
     if isinstance(value, Tensor) or (type(value) is np.ndarray and value.dtype.kind in "biuf"):
         return value
     if value is None:
@@ -58,7 +58,7 @@ def operand(value: Any, whose: str, like: Any = None) -> Tensor | Array:
 
 
 def classes(value: Any, scores: Any, whose: str) -> Array:
-    """The array of one class number for each row of scores."""
+    """An array of class numbers, one per row of scores."""
     numbers = array_of(value, f"The second argument of {whose}")
     if scores.ndim != 2 or numbers.shape != scores.shape[:1]:
         one_hot = numbers.shape == scores.shape
@@ -82,7 +82,7 @@ def classes(value: Any, scores: Any, whose: str) -> Array:
 
 
 def whole(value: Any, claim: str, least: float = -np.inf) -> int:
-    """A whole number, Python's or NumPy's, that is not below the `least`."""
+    """A whole number, Python's or NumPy's, of at least `least`."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -115,7 +115,7 @@ def one_of(value: Any, name: str, known: Collection[str]) -> str:
 
 
 def generator(rng: Any) -> np.random.Generator:
-    """The generator that was given, or a fresh, unseeded one for None."""
+    """The given generator, or a fresh, unseeded one for None."""
     if rng is None:
         return np.random.default_rng()
     if not (hasattr(rng, "random") or hasattr(rng, "uniform") or hasattr(rng, "normal")):
@@ -138,7 +138,7 @@ def fraction(p: Any) -> float:
 
 
 def reduction(value: Any) -> str:
-    """What a loss does with the losses of its rows."""
+    """The `reduction` of a loss: how the losses of its rows are combined."""
     return one_of(value, "reduction", ("mean", "sum", "none"))
 
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class Classifier:
-    """Any module as a classifier: without recording, without dropout, in evaluation mode.
+    """Any module as a classifier, called in evaluation mode (without dropout) and unrecorded.
 
     Parameters
     ----------
     module : Module
-        From (n, inputs) to (n, classes) logits. A module that gives sigmoids instead says so by
-        an attribute ``output = "sigmoid"``, and has a method ``logits`` for what goes into them.
+        Maps (n, inputs) to (n, classes) logits. A module that returns sigmoids instead has an
+        attribute ``output = "sigmoid"``, and a method ``logits`` for the values before them.
 
     Examples
     --------
@@ -56,7 +56,7 @@ class Classifier:
     def saliency(self, images: NDArray[Any], classes: NDArray[np.integer[Any]]) -> NDArray[Any]:
         """How strongly each pixel moves the logit of a class: |∂logit_c/∂x|.
 
-        (n, in), (n,) -> (n, in). With sigmoids the logit is what goes into the last one.
+        (n, in), (n,) -> (n, in). With sigmoids, the logit is the value before the last one.
         """
         x = tensor(images, requires_grad=True)
         with evaluating(self.module):
@@ -68,5 +68,5 @@ class Classifier:
         return np.abs(np.asarray(slope))
 
     def parameters(self) -> Iterator[Parameter]:
-        """Those of the module."""
+        """The parameters of the module."""
         return self.module.parameters()

@@ -1,6 +1,6 @@
 """Layers and losses as plain functions, under PyTorch's names; the modules call these.
 
-Where a tensor is wanted, an array or a list of numbers will do.
+Every tensor argument may also be an array or a list of numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tinygrad_mnist.autodiff import Tensor
 
-# ---------------------------------------------------------------- activations: any shape, kept
+# ---------------------------------------------------------------- activations: the shape is kept
 
 
 def relu(input: Any) -> Tensor:
@@ -47,7 +47,7 @@ def tanh(input: Any) -> Tensor:
 def softplus(input: Any) -> Tensor:
     """log(1 + exp(x)), elementwise: a smooth relu.
 
-    PyTorch's is x itself from 20 on, which is off by up to 2e-9.
+    PyTorch's version returns x itself from 20 on, which is off by up to 2e-9.
     """
     return ops.softplus(operand(input, "softplus"))
 
@@ -89,8 +89,8 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     Raises
     ------
     ValueError
-        If the last axis of the input is not as long as the first of the weight, or the bias is
-        not as long as its second.
+        If the last axis of the input differs in length from the first axis of the weight, or the
+        bias from its second axis.
 
     Examples
     --------
@@ -138,7 +138,7 @@ def dropout(
 ) -> Any:
     """In training, set each element to 0 with probability `p` and scale the rest by 1 / (1 - p).
 
-    Otherwise pass all on.
+    Outside training, return the input unchanged.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def dropout(
 def cross_entropy(
     input: Any, target: ArrayLike | Tensor, *, reduction: str = "mean", label_smoothing: float = 0.0
 ) -> Tensor:
-    """-log softmax(input)[target] of every row: softmax is part of the loss.
+    """-log softmax(input)[target] per row: softmax is part of the loss.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def cross_entropy(
     target : array_like of int, (n,)
         Class numbers.
     reduction : {"mean", "sum", "none"}
-        What becomes of the n losses.
+        How the n losses are combined.
     label_smoothing : float
         Share e in [0, 1] of the label that is spread evenly over all classes: the loss of a row is
         (1 - e) * (-log softmax[target]) + e * (mean over the classes of -log softmax).
@@ -195,8 +195,8 @@ def cross_entropy(
     Raises
     ------
     ValueError
-        If the shapes are others, a target is not a class, or `label_smoothing` or `reduction` is
-        none of these.
+        If the shapes are not these, a target is not a class, or `label_smoothing` or `reduction`
+        is not an allowed value.
 
     References
     ----------
@@ -227,7 +227,7 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Tensor:
     input, target : array_like or Tensor
         Of the same shape.
     reduction : {"mean", "sum", "none"}
-        What becomes of the squares; the mean is over all elements.
+        How the squares are combined; the mean is taken over all elements.
 
     Returns
     -------
@@ -237,8 +237,8 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Tensor:
     Raises
     ------
     ValueError
-        If the shapes differ, since broadcasting here is nearly always a mistake; or for another
-        `reduction`.
+        If the shapes differ, since broadcasting here is nearly always a mistake, or if
+        `reduction` is not an allowed value.
     """
     input = operand(input, "MSELoss")
     target = operand(target, "The target of MSELoss", like=input)

@@ -1,4 +1,4 @@
-"""Initial values that keep a signal's variance from layer to layer.
+"""Initial values that preserve a signal's variance from layer to layer.
 
 Functions ending in ``_`` overwrite a tensor of shape (fan_in, fan_out) in place and return it.
 """
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """Factor by which weights must be larger for the nonlinearity behind them.
+    """The factor by which weights are enlarged to suit the nonlinearity that follows them.
 
-    It keeps the variance, or is a rule of thumb.
+    It preserves the variance, or is a rule of thumb.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     Raises
     ------
     ValueError
-        For another nonlinearity.
+        If the nonlinearity is not one of these.
     """
     slope = 0.01 if param is None else number(param, "The negative slope must be a finite number")
     gains = {
@@ -91,17 +91,17 @@ def kaiming_normal_(
     a : float
         Negative slope, if the nonlinearity is leaky_relu; 0 means relu.
     mode : {"fan_in", "fan_out"}
-        Whether to keep the variance of signals on their way forward, or of gradients on their way
-        back.
+        Whether to preserve the variance of signals on their way forward, or of gradients on their
+        way back.
     nonlinearity : str
-        Gives the gain, see `calculate_gain`.
+        Decides the gain: see `calculate_gain`.
     rng : numpy.random.Generator, optional
         By default a fresh, unseeded one.
 
     Raises
     ------
     ValueError
-        If the tensor is no matrix, or for another mode or nonlinearity.
+        If the tensor is not a matrix, or `mode` or `nonlinearity` is not one of these.
     """
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), rng=rng)
 

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 class Linear(Module):
     """x @ weight + bias.
 
-    `weight` is (in_features, out_features), so that the module reads as on paper, Z = XW + b.
-    PyTorch stores the transpose.
+    `weight` is (in_features, out_features), so that the module reads as it does on paper,
+    Z = XW + b. PyTorch stores the transpose.
 
     Parameters
     ----------
     in_features, out_features : int
-        Length of a row of the input, and of the output.
+        Length of a row of the input and of the output.
     bias : bool
         Whether to add a bias.
     dtype : dtype
@@ -40,10 +40,10 @@ class Linear(Module):
     Raises
     ------
     TypeError
-        If a length is no whole number, or `bias` is none of True and False.
+        If a length is not a whole number, or `bias` is neither True nor False.
     ValueError
-        If a length is negative; and when called on an input whose last axis is not in_features
-        long.
+        If a length is negative; also when called on an input whose last axis does not have
+        length `in_features`.
     """
 
     def __init__(
@@ -155,14 +155,14 @@ class LogSoftmax(Module):
 
 
 class Identity(Module):
-    """What comes in: the place of a layer that is switched off."""
+    """Return the input unchanged: takes the place of a layer that is switched off."""
 
     def forward(self, input: Any) -> Any:
         return input
 
 
 class Flatten(Module):
-    """(n, 28, 28) -> (n, 784): everything but the first axis in one row."""
+    """(n, 28, 28) -> (n, 784): all axes but the first become one."""
 
     def forward(self, input: Any) -> Any:
         """(n, ...) -> (n, product of the rest)."""

@@ -1,4 +1,4 @@
-"""What a network is trained to make small."""
+"""Loss functions: the number that training makes small."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class CrossEntropyLoss(Module):
     Parameters
     ----------
     reduction : {"mean", "sum", "none"}
-        What becomes of the losses of the examples.
+        How the losses of the examples are combined.
     label_smoothing : float
         Share of each label, 0 to 1, that is spread evenly over all classes.
 
     Raises
     ------
     ValueError
-        For other settings; and when called, as `functional.cross_entropy`.
+        If a setting is not allowed; when called, as for `functional.cross_entropy`.
     """
 
     def __init__(self, *early: Any, reduction: str = "mean", label_smoothing: float = 0.0) -> None:
@@ -46,12 +46,12 @@ class MSELoss(Module):
     Parameters
     ----------
     reduction : {"mean", "sum", "none"}
-        What becomes of the squares.
+        How the squares are combined.
 
     Raises
     ------
     ValueError
-        For another `reduction`; and when called, as `functional.mse_loss`.
+        If `reduction` is not allowed; when called, as for `functional.mse_loss`.
     """
 
     def __init__(self, *early: Any, reduction: str = "mean") -> None:

@@ -1,4 +1,4 @@
-"""The network this package is about, from modules; `byhand/mlp.py` is the same one on paper."""
+"""The network this package is about, built from modules; `byhand/mlp.py` has it on paper."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class MLP(Sequential):
     activation : {"sigmoid", "tanh", "relu"}
         After every hidden layer.
     output : {"softmax", "sigmoid"}
-        What turns the last layer into probabilities. With "softmax" the model itself returns
-        logits, for CrossEntropyLoss; with "sigmoid" it returns the sigmoids, for MSELoss.
+        The function that turns the last layer into probabilities. With "softmax" the model
+        returns logits, for CrossEntropyLoss; with "sigmoid" it returns the sigmoids, for MSELoss.
     initialiser : str
-        How weights start, a key of `INITIALISERS`; biases start at 0, except with
-        "standard_normal".
+        The distribution of the initial weights, a key of `INITIALISERS`; biases start at 0,
+        except with "standard_normal".
     dropout : float
         Probability of dropping a hidden activation in training.
     dtype : dtype
@@ -84,7 +84,7 @@ class MLP(Sequential):
         super().__init__(*modules, *([Sigmoid()] if output == "sigmoid" else []))
 
     def logits(self, x: Any) -> Tensor:
-        """What the outputs are computed from: (n, in) -> (n, classes), before any last sigmoid."""
+        """The values before softmax or the last sigmoid: (n, in) -> (n, classes)."""
         return (self[:-1] if self.output == "sigmoid" else self)(x)
 
 

@@ -1,6 +1,6 @@
-"""What every layer and model has in common: parameters found by attribute, one call, one tree.
+"""The base of every layer and model: a tree of modules whose parameters are found by attribute.
 
-A module may stand in a model under several names, and may refer to one that it is inside of.
+A module may appear in a model under several names, and may refer to a module that contains it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Parameter(Tensor):
     Attributes
     ----------
     name : str or None
-        The attribute it was first assigned to, for error messages.
+        The first attribute it was assigned to, for error messages.
     """
 
     __slots__ = ("name",)
@@ -41,14 +41,14 @@ class Parameter(Tensor):
         self.name: str | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """A parameter with an array of its own, and without the gradient."""
+        """A parameter with its own array and no gradient."""
         copied = type(self)(self.data.copy(order="K"), self.requires_grad)
         copied.name = self.name
         return copied
 
 
 class IncompatibleKeys(NamedTuple):
-    """What `Module.load_state_dict` did not find, and what it did not ask for."""
+    """The names that `Module.load_state_dict` missed, and those it did not expect."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -101,7 +101,7 @@ class Module:
         super().__setattr__(name, value)
 
     def _check_place(self, name: str, value: Any) -> None:
-        """Where a parameter, buffer or module is, only another one or None can take its place."""
+        """Refuse to replace a parameter, buffer or module by anything but another one or None."""
         old = vars(self).get(name)
         kinds: tuple[type, ...]
         instead = f"To change its values, assign to {name}.data."
@@ -126,17 +126,16 @@ class Module:
         Parameters
         ----------
         name : str
-            Of the attribute that it becomes.
+            Name of the attribute that holds it.
         tensor : Tensor, array_like or None
-            An array is shared, not copied. With None there is nothing to save until a tensor is
-            assigned.
+            An array is shared, not copied. With None, nothing is saved until a tensor is assigned.
 
         Raises
         ------
         KeyError
-            If there is an attribute of this name already, or the name has a dot.
+            If an attribute of this name exists already, or the name has a dot.
         TypeError
-            If the name is no string, or there are no numbers.
+            If the name is not a string, or the value does not consist of numbers.
         """
         if not isinstance(name, str):
             raise TypeError(f"A buffer is given as name, tensor, but the name is {seen(name)}.")
@@ -167,17 +166,17 @@ class Module:
         prefix: str = "",
         remove_duplicate: bool = True,
     ) -> Iterator[tuple[str, Module]]:
-        """Dotted name and module: this one, called `prefix`, before those inside it.
+        """Dotted name and module: first this one, called `prefix`, then those inside it.
 
         Parameters
         ----------
         memo : set of Module, optional
-            Modules to leave out. Those that were found are added to it.
+            Modules to leave out. Every module that is found is added to it.
         prefix : str
-            What all names begin with.
+            Put in front of every name.
         remove_duplicate : bool
-            Whether a module with several names comes once, or under each of them. It never comes
-            inside itself, so that a module may refer to the one around it.
+            Whether a module with several names is listed once or under each of them. It is never
+            listed inside itself, so a module may refer to the one that contains it.
         """
         memo = set() if memo is None else memo
         if self in memo:
@@ -191,13 +190,13 @@ class Module:
             memo.remove(self)
 
     def modules(self) -> Iterator[Module]:
-        """This module and every one inside it, once."""
+        """This module and every module inside it, once."""
         return (module for _, module in self.named_modules())
 
     def _tensors(
         self, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Tensor]]:
-        """Dotted name and tensor: of each module first the parameters, then the buffers."""
+        """Dotted name and tensor: for each module the parameters, then the buffers."""
         for place, module in self.named_modules(None, prefix, remove_duplicate):
             start, own = place and f"{place}.", vars(module)
             for name, value in own.items():
@@ -208,9 +207,9 @@ class Module:
                     yield start + name, own[name]
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        """Dotted name and parameter: a module's own, in the order of assignment, come first.
+        """Dotted name and parameter: the module's own, in the order of assignment, come first.
 
-        Those of the modules inside follow. A shared one comes once.
+        Those of the modules inside it follow. A shared parameter is listed once.
         """
         return _once((name, p) for name, p in self._tensors(prefix) if isinstance(p, Parameter))
 
@@ -231,7 +230,7 @@ class Module:
     def state_dict(self) -> dict[str, Tensor]:
         """Dotted name -> tensor, for parameters and buffers; a shared one under each of its names.
 
-        They share the module's memory: copy the arrays to keep them.
+        The tensors share the module's memory: copy the arrays to keep their values.
         """
         return {name: t.detach() for name, t in self._tensors(remove_duplicate=False)}
 
@@ -240,27 +239,27 @@ class Module:
     ) -> IncompatibleKeys:
         """Write values into the arrays of the parameters and buffers of the same names.
 
-        On any error nothing has changed.
+        On any error, nothing is changed.
 
         Parameters
         ----------
         state_dict : mapping
             Dotted name -> tensor or array.
         strict : bool
-            Refuse missing and unexpected names. Otherwise they are passed over.
+            Refuse missing and unexpected names. Otherwise they are ignored.
 
         Returns
         -------
         IncompatibleKeys
-            The names that were missing and those that were unexpected.
+            The names that were missing, and those that were unexpected.
 
         Raises
         ------
         RuntimeError
-            If a value has another shape or is no number, if an array cannot be written to, or with
-            `strict` if names do not match. The message names all of them.
+            If a value has another shape or is not numeric, if an array cannot be written to, or
+            if names do not match and `strict` is set. The message lists every problem.
         TypeError
-            If `state_dict` is no mapping.
+            If `state_dict` is not a mapping.
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(
@@ -288,7 +287,7 @@ class Module:
             overwrite(own[name], value)
         return keys
 
-    # ------------------------------------------------------------ what is done to all
+    # ------------------------------------------------------------ changes to all modules inside
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training (dropout is active) and return the module."""
@@ -300,7 +299,7 @@ class Module:
 
     @recursive_repr(fillvalue=None)  # type: ignore[arg-type]
     def _pass_mode_on(self) -> None:
-        """Call `train` of those inside, which may be their own; not again where it is under way."""
+        """Call `train` of the modules inside, which may override it; not where it is running."""
         for child in self.children():
             child.train(self.training)
 
@@ -315,7 +314,7 @@ class Module:
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget all gradients: ``p.grad`` becomes None, or else zeros where there is one."""
+        """Reset all gradients: ``p.grad`` becomes None, or zeros with ``set_to_none=False``."""
         for p in self.parameters():
             p.grad = None if set_to_none or p.grad is None else Tensor(np.zeros_like(p.data))
 
@@ -333,12 +332,12 @@ class Module:
         yield self
 
     def extra_repr(self) -> str:
-        """What `repr` says of this module itself; by default the shapes of its own parameters."""
+        """The text of `repr` about this module; by default the shapes of its own parameters."""
         return ", ".join(
             f"{name} {p.shape}" for name, p in vars(self).items() if isinstance(p, Parameter)
         )
 
-    @recursive_repr(fillvalue="")  # of a module that is being printed already
+    @recursive_repr(fillvalue="")  # for a module that is already being printed
     def __repr__(self) -> str:
         size = sum(p.size for p in self.parameters())
         counted = f"{size:,} parameter{'s' * (size != 1)}" if size else ""
@@ -354,7 +353,7 @@ class Module:
 
 
 def _once(named: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
-    """Leave out what came before under another name."""
+    """Leave out what was listed before under another name."""
     seen: set[T] = set()
     for name, value in named:
         if value not in seen:
@@ -364,7 +363,7 @@ def _once(named: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
 
 @contextmanager
 def evaluating(model: Module) -> Iterator[None]:
-    """Evaluation inside a with block; after it every module is in the mode it was in before."""
+    """Evaluation mode inside a with block; afterwards every module has its previous mode again."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -376,9 +375,9 @@ def evaluating(model: Module) -> Iterator[None]:
 
 @contextmanager
 def watching(look: Callable[[Module, Any], object]) -> Iterator[None]:
-    """Show every module that is called inside a with block, and its output, to `look`.
+    """Call `look` with every module that is called inside a with block, and with its output.
 
-    A module comes after those that it called.
+    A module comes after the modules that it called.
     """
     call = Module.__call__
 
@@ -395,7 +394,7 @@ def watching(look: Callable[[Module, Any], object]) -> Iterator[None]:
 
 
 def overwrite(t: Tensor, values: Any) -> None:
-    """Write values into the array of a leaf: views of it see them, and `backward` notices."""
+    """Write values into the array of a leaf: its views see them, and `backward` notices."""
     check_writable(t)
     with no_grad():
         t.copy_(values)
@@ -421,7 +420,7 @@ def _fitting(value: Any, target: Tensor) -> Array:
         )
     if not target.is_leaf:
         raise ValueError(
-            "computed from tensors that require grad, so not to be written to "
+            "computed from tensors that require grad, so it must not be written to "
             "(update buffers under no_grad())"
         )
     check_writable(target)
@@ -436,12 +435,12 @@ def _fitting(value: Any, target: Tensor) -> Array:
 class ModuleList(Module):
     """Modules in a list, so that their parameters are found.
 
-    What is done with them is up to the `forward` around it.
+    The `forward` of the module that holds the list decides how they are used.
 
     Parameters
     ----------
     modules : iterable of Module, optional
-        What the list starts with.
+        The initial modules.
 
     Raises
     ------
@@ -502,12 +501,12 @@ class ModuleList(Module):
     @overload
     def __getitem__(self, i: slice) -> ModuleList: ...
     def __getitem__(self, i: int | slice) -> Module:
-        """The module at a place; for a slice, a list of the same modules."""
+        """The module at an index; for a slice, a list of the same modules."""
         found = list(self)[i]
         return ModuleList(found) if isinstance(found, list) else found
 
     def __setitem__(self, i: int, module: Module) -> None:
-        """Put another module in a place."""
+        """Replace the module at an index."""
         self._put([name for name, _ in self._children()][i], module)
 
 
@@ -517,7 +516,7 @@ class Sequential(ModuleList):
     Parameters
     ----------
     *modules : Module
-        In this order. Or one dict of them, whose keys become their names.
+        In this order; or a single dict of modules, whose keys become their names.
 
     Examples
     --------
@@ -543,9 +542,9 @@ class Sequential(ModuleList):
     @overload
     def __getitem__(self, i: slice) -> Sequential: ...
     def __getitem__(self, i: int | slice) -> Module:
-        """The module at a place; for a slice, a Sequential of the same modules and names.
+        """The module at an index; for a slice, a Sequential of the same modules and names.
 
-        So all but the last layer is ``model[:-1]``.
+        For example, ``model[:-1]`` is everything but the last layer.
         """
         if isinstance(i, slice):
             return Sequential(dict(list(self._children())[i]))

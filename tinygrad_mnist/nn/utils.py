@@ -1,6 +1,6 @@
-"""Work on the gradients of a whole model, between `backward` and the optimizer's step.
+"""Functions on the gradients of a whole model, used between `backward` and the optimizer's step.
 
-The name is PyTorch's.
+The module has PyTorch's name.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ def clip_grad_norm_(
 ) -> Tensor:
     """Scale all gradients in place by min(1, max_norm / (norm + 1e-6)).
 
-    The norm is that of all of them in one vector, whose direction stays. The formula is PyTorch's,
-    also where it cannot help: an infinite norm makes finite gradients 0 and infinite ones NaN, and
-    NaN makes all NaN.
+    The norm is taken over all gradients as one vector, and its direction is kept. The formula is
+    PyTorch's, also where it cannot help: an infinite norm makes finite gradients 0 and infinite
+    ones NaN, and a NaN makes all NaN.
 
     Parameters
     ----------
     parameters : iterable of Tensor, or Tensor
-        Those without a gradient are passed over.
+        Tensors without a gradient are ignored.
     max_norm : float
-        The largest norm to let pass.
+        The largest norm allowed.
     norm_type : float
         2 for the Euclidean length, inf for the largest absolute value, or another order p.
 
@@ -45,9 +45,9 @@ def clip_grad_norm_(
     Raises
     ------
     TypeError
-        If there is something else than tensors, such as the model itself.
+        If anything else than tensors is given, such as the model itself.
     ValueError
-        If `max_norm` is NaN or negative, which would turn the gradients around.
+        If `max_norm` is NaN or negative, which would reverse the gradients.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def _length(arrays: list[Array], order: float) -> float:
     """The norm of all elements together."""
     if order == 2:
         squares = sum(float(np.vdot(a, a)) for a in arrays)
-        if 1e-20 < squares < 1e20:  # far from where float32 ends
+        if 1e-20 < squares < 1e20:  # far from the limits of float32
             return sqrt(squares)
     together = np.concatenate([a.ravel() for a in arrays], dtype=np.float64)
     return float(np.linalg.norm(together, order))
@@ -88,8 +88,7 @@ def _tensors(parameters: Any) -> list[Tensor]:
     for p in listed:
         if not isinstance(p, Tensor):
             raise TypeError(
-                f"The gradients are those of tensors, but this is {seen(p)}. "
-                "Pass model.parameters()."
+                f"Only tensors have gradients, but this is {seen(p)}. Pass model.parameters()."
             )
     if not listed and isinstance(parameters, Iterator):
         warnings.warn(

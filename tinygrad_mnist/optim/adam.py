@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Adam(Optimizer):
     r"""Step by :math:`\eta\,\hat m / (\sqrt{\hat v} + \epsilon)`.
 
-    These are averages of g and of g^2, corrected for starting at 0.
+    Here m and v are running averages of g and of g^2, corrected for starting at 0.
 
     Parameters
     ----------
@@ -27,11 +27,11 @@ class Adam(Optimizer):
     lr : float
         Learning rate: about the size of a step.
     betas : tuple of float
-        How much of each average stays at a step.
+        The fraction of each average that is kept at a step.
     eps : float
         Keeps the division finite.
     weight_decay : float
-        Adds weight_decay * p to the gradient, so it is averaged and scaled with it. See `AdamW`.
+        Adds weight_decay * p to the gradient, so the decay is averaged and scaled too. See `AdamW`.
 
     Raises
     ------
@@ -81,15 +81,14 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Shrink p by the factor 1 - lr * weight_decay, then step as Adam without weight decay.
 
-    So all weights decay alike, while in `Adam` the decay of those with large gradients is scaled
-    down.
+    So all weights decay alike, while in `Adam` weights with large gradients decay less.
 
     Parameters
     ----------
     params, lr, betas, eps
         As for `Adam`.
     weight_decay : float
-        Part of p that is lost at a step, per unit of learning rate.
+        The fraction of p that is removed at a step, per unit of learning rate.
 
     References
     ----------

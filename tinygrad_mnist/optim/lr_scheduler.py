@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class LRScheduler:
-    """Sets every group's ``lr`` to `rate` of the steps taken so far; a schedule defines `rate`.
+    """Sets the ``lr`` of every group to `rate`, which each schedule defines.
 
-    The rate is a formula in the number of steps and the first rate, which the groups keep as
-    ``initial_lr``. So of two schedules of one optimizer the last has its way, where PyTorch's would
-    multiply.
+    The rate is a function of the number of steps taken and of the first rate, which the groups
+    keep as ``initial_lr``. If one optimizer has two schedules, the last one to step decides the
+    rate; PyTorch's schedules would multiply.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
@@ -53,17 +53,17 @@ class LRScheduler:
         return {name: value for name, value in vars(self).items() if name != "optimizer"}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from where `state_dict` was taken; on any error nothing has changed.
+        """Continue from where `state_dict` was taken; on any error, nothing is changed.
 
-        The optimizer is left alone: load its own `state_dict` too, or the rate changes only at the
-        next `step`.
+        The optimizer is not changed: load its own `state_dict` too, or the rate changes only at
+        the next `step`.
 
         Raises
         ------
         KeyError
-            If the state is that of another kind of schedule.
+            If the state belongs to another kind of schedule.
         TypeError
-            If it is no mapping.
+            If the state is not a mapping.
         """
         check_mapping(state_dict)
         own = self.state_dict().keys()
@@ -116,8 +116,8 @@ class CosineAnnealingLR(LRScheduler):
 
     References
     ----------
-    Loshchilov and Hutter, "SGDR", ICLR 2017, equation 5, with the cosine going on where the paper
-    restarts.
+    Loshchilov and Hutter, "SGDR", ICLR 2017, equation 5; the cosine continues where the paper
+    restarts it.
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
@@ -139,19 +139,19 @@ class OneCycleLR(LRScheduler):
     Parameters
     ----------
     optimizer : Optimizer
-        Whose groups are scheduled.
+        The optimizer whose groups are scheduled.
     max_lr : float
         The highest learning rate.
     total_steps : int, optional
         Number of optimizer steps of the whole training.
     epochs, steps_per_epoch : int, optional
-        Their product is `total_steps`, if that is not given.
+        Their product is used for `total_steps` if that is not given.
     pct_start : float
         Fraction of the steps spent rising, below 1.
     cycle_momentum : bool
         Whether momentum moves too.
     base_momentum, max_momentum : float
-        Its range.
+        The range of momentum.
     div_factor : float
         max_lr / first learning rate.
     final_div_factor : float

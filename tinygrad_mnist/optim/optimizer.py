@@ -1,4 +1,4 @@
-"""What the optimizers share: groups of parameters with their own settings, and their memory."""
+"""The base of the optimizers: groups of parameters, each with its settings, and their state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Optimizer:
     """Parameters in groups, each a dict of its ``params`` and its settings.
 
-    An update rule defines `update`.
+    An optimizer defines `update`, the rule for one parameter.
 
     Parameters
     ----------
@@ -30,27 +30,27 @@ class Optimizer:
         The parameters, or groups ``{"params": [...], "lr": ...}`` whose settings replace the
         defaults.
     defaults : dict
-        The settings of groups that do not name them.
+        The settings of groups that do not have their own.
 
     Attributes
     ----------
     param_groups : list of dict
         The groups. Write to ``param_groups[0]["lr"]`` to change a learning rate.
     state : list of dict
-        What is remembered of each parameter, in the order of the groups; empty before its first
-        step.
+        What the optimizer remembers about each parameter, in the order of the groups; empty
+        before its first step.
     remembers : tuple of str
-        Names of the entries of `state`: "step" is a number, everything else an array of the
+        Names of the entries of `state`: "step" is a number, every other entry an array of the
         parameter's shape.
 
     Raises
     ------
     TypeError
-        If there is something else than tensors, or a set, which has no order, or a setting is no
-        number.
+        If anything else than tensors is given, or a set, which has no order, or if a setting is
+        not a number.
     ValueError
-        If there are no parameters, one comes twice, was computed from others or is read-only, or a
-        setting is out of range.
+        If there are no parameters, if one is given twice, was computed from others or is
+        read-only, or if a setting is out of range.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class Optimizer:
         return f"{type(self).__name__}(\n{''.join(lines)})"
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Update more parameters from now on; other settings than the group's are the defaults."""
+        """Update more parameters from now on; settings that the group lacks have their defaults."""
         given = _group(param_group)["params"]
         params = [given] if isinstance(given, Tensor) else _in_order(given)
         for p in params:
@@ -105,13 +105,13 @@ class Optimizer:
         self.state += [{} for _ in params]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget all gradients. Without this, `backward` adds to those of the last step.
+        """Reset all gradients. Without this, `backward` adds to those of the last step.
 
         Parameters
         ----------
         set_to_none : bool
-            Whether ``p.grad`` becomes None, so that `step` passes p over, or zeros, along which
-            momentum and weight decay still move it.
+            Whether ``p.grad`` becomes None, so that `step` skips p, or zeros, with which momentum
+            and weight decay still move it.
         """
         for _, p in self._parameters():
             p.grad = None if set_to_none or p.grad is None else Tensor(np.zeros_like(p.data))
@@ -143,14 +143,14 @@ class Optimizer:
         Parameters
         ----------
         p : Tensor
-            The parameter. Write to it by ``p -= ...`` or ``p.data -= ...``, so that `backward`
+            The parameter. Write to it with ``p -= ...`` or ``p.data -= ...``, so that `backward`
             notices.
         g : ndarray, shape and dtype of p
-            Its gradient, to be left as it is.
+            Its gradient, which must not be changed.
         group : dict
-            The settings.
+            The settings of its group.
         state : dict
-            What is remembered of p: empty at first, then what `update` left in it.
+            Memory for p: empty at first, then as `update` left it.
         """
         raise NotImplementedError(
             f"{type(self).__name__} has no update method. "
@@ -158,21 +158,21 @@ class Optimizer:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the next step depends on, beside the parameters and gradients.
+        """Everything the next step depends on, except the parameters and gradients.
 
-        In numbers and copied arrays.
+        It consists of numbers and copied arrays.
 
         Returns
         -------
         dict
             ``{"state": {0: {...}, ...}, "param_groups": [{"lr": ..., "params": [0, ...]}, ...]}``,
-            where parameters are numbered through all groups. Those that never took a step have no
-            state.
+            where parameters are numbered across all groups. Parameters that never took a step have
+            no state.
 
         Raises
         ------
         ValueError
-            If there is state that `remembers` does not name, and that `load_state_dict` would not
+            If there is state that `remembers` does not name, which `load_state_dict` could not
             restore.
         """
         if lost := {name for state in self.state for name in state}.difference(self.remembers):
@@ -195,11 +195,11 @@ class Optimizer:
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from where `state_dict` was taken: copies settings and state.
+        """Continue from where `state_dict` was taken: copies settings and state.
 
-        On any error nothing has changed. The optimizer must have been built over the same
-        parameters in the same groups. Build a schedule before this, since a new schedule sets the
-        learning rate.
+        On any error, nothing is changed. The optimizer must have been built over the same
+        parameters in the same groups. Build a schedule before this call, since a new schedule sets
+        the learning rate.
 
         Raises
         ------
@@ -207,7 +207,7 @@ class Optimizer:
             If a setting or an entry of the state is missing, as in the state of another kind of
             optimizer.
         TypeError
-            If `state_dict` is no mapping, or a setting is no number.
+            If `state_dict` is not a mapping, or a setting is not a number.
         ValueError
             If groups or parameters differ in number or shape, or a setting is out of range.
         """
@@ -257,7 +257,7 @@ class Optimizer:
 
 
 def python_numbers(setting: Any) -> Any:
-    """A setting in Python's numbers: NumPy's would turn the update of float32 into float64."""
+    """A setting as Python numbers: NumPy's would turn a float32 update into float64."""
     if isinstance(setting, list | tuple):
         return tuple(map(python_numbers, setting))
     plain = np.asarray(setting).tolist()
@@ -280,7 +280,7 @@ def _seen(value: Any) -> str:
 
 
 def check_mapping(state_dict: Any) -> None:
-    """Raise TypeError for what is no dict, such as the name of a file."""
+    """Raise TypeError for anything but a dict, such as the name of a file."""
     if not isinstance(state_dict, Mapping):
         raise TypeError(
             "load_state_dict takes a dict, as state_dict() makes, but was given "
@@ -360,13 +360,13 @@ def _checked(group: Group) -> Group:
         if not isinstance(betas, tuple) or len(betas) != 2:
             raise TypeError(f"betas are two numbers, such as (0.9, 0.999), but here {betas!r}.")
         for i, beta in enumerate(betas):
-            claim = f"betas[{i}] is how much of an average stays at a step, from 0 up to below 1"
+            claim = f"betas[{i}] is the fraction of an average kept at a step, from 0 up to below 1"
             number(beta, claim, lambda beta: 0 <= beta < 1)
     return settings
 
 
 def _complete(saved: Mapping[str, Any], names: Iterable[str], where: str) -> Any:
-    """What was saved, if all names are in it."""
+    """The saved state, if it has all names."""
     if missing := set(names) - saved.keys():
         raise KeyError(
             f"The state_dict lacks {sorted(missing)} in {where}. "

@@ -20,7 +20,7 @@ class SGD(Optimizer):
 
     :math:`v \leftarrow \mu v + (1-\tau) g`, then :math:`p \leftarrow p - \eta v`. Here g is the
     gradient plus weight_decay * p. The first step has v = g. With Nesterov the step is along
-    g + momentum * v. The same formulas as PyTorch's.
+    g + momentum * v. The formulas are PyTorch's.
 
     Parameters
     ----------
@@ -29,13 +29,13 @@ class SGD(Optimizer):
     lr : float
         Learning rate.
     momentum : float
-        How much of the last velocity stays.
+        The fraction of the last velocity that is kept.
     dampening : float
-        How much of the gradient is held back from the velocity.
+        The fraction of the gradient that is kept out of the velocity.
     weight_decay : float
         Adds weight_decay * p to the gradient: the derivative of weight_decay/2 * sum(p^2).
     nesterov : bool
-        Look ahead along the velocity. Needs momentum, and no dampening.
+        Look ahead along the velocity. Needs momentum and no dampening.
 
     Raises
     ------

@@ -17,6 +17,7 @@ import numpy as np
 
 from tinygrad_mnist.data import DataError
 from tinygrad_mnist.data.errors import cause, printable
+from tinygrad_mnist.data.npz import members_of
 from tinygrad_mnist.runs.about import About
 from tinygrad_mnist.runs.entries import (
     NEWEST,
@@ -179,8 +180,7 @@ def read(path: Path) -> Checkpoint:
 
 def _members(path: Path, archive: ZipFile) -> dict[str, ZipInfo]:
     """The entries, if none announces more than the file holds."""
-    members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-    size = path.stat().st_size
+    members, size = members_of(path, archive), path.stat().st_size
     for info in members.values():
         if info.compress_type != ZIP_STORED or max(info.compress_size, info.file_size) > size:
             raise DataError(f"{path}: damaged, or not a checkpoint: those are not compressed.")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygrad_mnist import __version__
 from tinygrad_mnist.data.errors import printable
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def environment(threads: int = 1) -> dict[str, Any]:
         (library for library in threadpool_info() if library["user_api"] == "blas"), {}
     )
     return {
-        "tinygrad_mnist": version("tinygrad-mnist"),
+        "tinygrad_mnist": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "blas": f"{linked.get('name', '')} {linked.get('version', '')}".strip(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from tinygrad_mnist.runs.entries import (
     unfinished,
 )
 from tinygrad_mnist.training.recipe import RecipeError
+from tinygrad_mnist.words import quoted
 
 try:
     import fcntl
@@ -59,14 +59,14 @@ def resume_command(
         files = {}
         with suppress(RecipeError, DataError):
             files = read_config(folder)[1].files
-    named = (f" --{key.replace('_', '-')} {shlex.quote(file)}" for key, file in files.items())
-    command = f"tinygrad-mnist train --resume {shlex.quote(str(folder))}{own}{''.join(named)}"
+    named = (f" --{key.replace('_', '-')} {quoted(file)}" for key, file in files.items())
+    command = f"tinygrad-mnist train --resume {quoted(str(folder))}{own}{''.join(named)}"
     return printable(command, LONGEST_COMMAND)
 
 
 def own_options(recipe: Recipe) -> str:
     """What to add to a command, so that it may run the code that a recipe names."""
-    return "".join(f" --{key} {shlex.quote(reference)}" for key, reference in recipe.own.items())
+    return "".join(f" --{key} {quoted(reference)}" for key, reference in recipe.own.items())
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""Property tests for ops, layers and optimizers of your own: what the tests of this package use.
+"""Property tests for your own ops, layers and optimizers; the tests of this package use them too.
 
-It needs Hypothesis, which the extra `testing` installs. Each assertion looks for the smallest case
+They need Hypothesis, which the extra `testing` installs. Each assertion looks for the smallest case
 that fails, and says what was seen, both numbers, and the likely cause.
 """
 

@@ -1,4 +1,4 @@
-"""How the assertions say what is wrong: what was seen, the likely cause, the case."""
+"""The messages of the assertions: what was seen, the likely cause, the case."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 CAUSE = "\nLikely cause: "
-"""Between what was seen and why, here and in what `gradcheck` says."""
+"""Separates what was seen from its cause, here and in the messages of `gradcheck`."""
 
 
 def fail(seen: str, cause: str) -> NoReturn:
@@ -23,7 +23,7 @@ def fail(seen: str, cause: str) -> NoReturn:
 
 @contextmanager
 def not_writing(name: str) -> Iterator[None]:
-    """Say so if what runs within writes into arrays that are `read_only`."""
+    """Fail with an explanation if the code in the block writes into `read_only` arrays."""
     try:
         yield
     except ValueError as error:
@@ -36,7 +36,7 @@ def not_writing(name: str) -> Iterator[None]:
 
 
 def read_only(x: Any) -> Any:
-    """An array that cannot be written to; anything else as it is."""
+    """An array that cannot be written to; anything else unchanged."""
     if isinstance(x, np.ndarray):
         x = x.view()
         x.flags.writeable = False
@@ -44,7 +44,7 @@ def read_only(x: Any) -> Any:
 
 
 def shown(name: str, arguments: tuple[Any, ...], params: Mapping[str, Any]) -> str:
-    """A call as one would type it, with the memory layout of arrays that have an unusual one."""
+    """A call as one would type it, with the strides of arrays that have an unusual layout."""
     given = [_shown(x) for x in arguments] + [f"{key}={value!r}" for key, value in params.items()]
     return f"{name}({', '.join(given)})"
 

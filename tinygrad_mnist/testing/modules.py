@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 STEPS = 3
-"""How often a module is called in training mode, so that it may come to remember something."""
+"""How often a module is called in training mode, to give it something to remember."""
 
 
 def assert_module(
@@ -37,22 +37,22 @@ def assert_module(
 
     The gradients with respect to its inputs and all of its parameters agree with central
     differences, in training and in evaluation mode. In float32 it computes in float32. In
-    evaluation mode it answers the same each time, changes nothing, and answers each row as if it
-    were alone. What it remembers is in its state dict, and a copy shares nothing with it. The
-    module itself is left as it is: copies are tried.
+    evaluation mode it gives the same answer each time, changes nothing, and answers each row as if
+    it were alone. Everything it remembers is in its state dict, and a copy shares no memory with
+    it. The tests run on copies: the module itself is not changed.
 
     Parameters
     ----------
     module : nn.Module
-        With few parameters: each costs two calls for each element of the gradient, twice.
+        The module. Use few parameters: every element of one costs two calls in each mode.
     *inputs : array_like, (n, ...)
-        What it is called with; two rows or more. Floats are differentiated.
+        The inputs of the module; two rows or more. Floats are differentiated.
     order : {1, 2}
-        Up to which derivative.
+        The highest order of derivatives to check.
     rows_are_independent : bool
-        Whether the first axis of the first input is that of the examples.
+        Whether the first axis of the first input is the axis of the examples.
     dtype : dtype
-        Of its parameters, and so of what it computes.
+        The dtype of its parameters, and so of its output.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def _check_parameters(module: Module, dtype: Any) -> None:
 
 
 def _in_float64(module: Module) -> Module:
-    """A copy whose parameters and buffers have twice the digits."""
+    """A copy whose parameters and buffers are float64."""
     twin = deepcopy(module)
     for t in (*twin.parameters(), *twin.buffers()):
         if t.dtype.kind == "f":
@@ -180,7 +180,7 @@ def _check_rows(module: Module, arrays: list[Array]) -> None:
 
 
 def _check_memory(module: Module, arrays: list[Array]) -> None:
-    """A copy that is given the state dict after training answers as the module does."""
+    """Check that a copy with the state dict after training answers as the module does."""
     if differs(*(_answer(deepcopy(module).train(), arrays) for _ in range(2))):
         fail(
             f"In training mode, two equal copies of {_name(module)} answer differently",
@@ -231,13 +231,13 @@ def _check_copy(module: Module, arrays: list[Array]) -> None:
     if differs(_answer(twin, arrays), before):
         fail(
             f"Changing {_name(module)} changes a copy of it",
-            "both share an array: an attribute of the class, or a function of one's own that "
+            "both share an array: an attribute of the class, or a function of your own that "
             "holds the module",
         )
 
 
 def _check_gradients(module: Module, arrays: list[Array], order: int) -> None:
-    """With respect to the inputs that are floats, and to every parameter."""
+    """Check the gradients with respect to the inputs that are floats and to every parameter."""
     floats = [i for i, x in enumerate(arrays) if x.dtype.kind == "f"]
     parameters = dict(module.named_parameters())
     names = [f"input {i}" for i in floats] + [f"parameter {name}" for name in parameters]

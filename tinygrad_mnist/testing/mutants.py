@@ -1,4 +1,4 @@
-"""Wrong twins of derivative rules, and which of them a test would let through."""
+"""Wrong twins of derivative rules, and a search for those that a test does not notice."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 
 class Survivor(NamedTuple):
-    """A wrong rule with which the tests pass.
+    """A wrong rule that no test noticed.
 
     Attributes
     ----------
     op : str
-        Its name.
+        The name of the op.
     argument : int
-        Whose rule it is.
+        The position of the argument that the rule belongs to.
     kind : str
-        What is wrong with it.
+        The kind of mistake.
     why : str
-        What the tests lack.
+        The reason why no test noticed it.
     """
 
     op: str
@@ -64,14 +64,14 @@ TWINS: dict[str, Callable[[Rule], Rule]] = {
     "out for x": lambda rule: lambda g, out, x, *xs, **params: rule(g, out, out, *xs, **params),
     "transposed": lambda rule: lambda *args, **params: rule(*args, **params).mT,
 }
-"""Kind -> a wrong twin made from any right rule."""
+"""Kind of mistake -> a function that makes a wrong twin of a right rule."""
 
 MAY_BE_RIGHT = {"stash", "x for out", "out for x", "transposed", "exchanged"}
-"""Kinds that leave some rules as they are: that of a sum reads neither x nor out."""
+"""Kinds that do not change every rule: the rule of a sum, for example, reads neither x nor out."""
 
 
 def mutants(op: Op, count: int) -> Iterator[Mutant]:
-    """Argument, what is wrong, and the wrong rule, for each of the `count` arguments of an op."""
+    """Tuples of argument, kind of mistake, and wrong rule, for the `count` arguments of an op."""
     rules = op.rules_for(count)
     for i, rule in enumerate(rules):
         if rule is not None and op.differentiates(i):
@@ -82,12 +82,11 @@ def mutants(op: Op, count: int) -> Iterator[Mutant]:
 
 @contextmanager
 def planted(op: Op, change: Callable[[int, Rule], Rule]) -> Iterator[None]:
-    """Put `change(position, rule)` in the place of every rule of an op, for a while."""
+    """Replace every rule of an op by `change(position, rule)` inside a with block."""
     right, kept = copy(op), dict(vars(op))
 
     def each(i: int, g: Any, out: Any, *xs: Any, **params: Any) -> Any:
-        rule = right.rules_for(len(xs))[i]
-        assert rule is not None
+        rule: Any = right.rules_for(len(xs))[i]
         return change(i, rule)(g, out, *xs, **params)
 
     op.rules = tuple(rule and partial(each, i) for i, rule in enumerate(op.rules))
@@ -102,7 +101,7 @@ def planted(op: Op, change: Callable[[int, Rule], Rule]) -> Iterator[None]:
 
 @contextmanager
 def mutated(op: Op, argument: int, rule: Rule) -> Iterator[None]:
-    """Let an op have a wrong rule for one argument."""
+    """Give an op a wrong rule for one argument inside a with block."""
     with planted(op, lambda i, right: rule if i == argument else right):
         yield
 
@@ -111,14 +110,14 @@ def mutated(op: Op, argument: int, rule: Rule) -> Iterator[None]:
 
 
 class Seen:
-    """The calls of the rules of an op that a test makes, as arrays."""
+    """Records the calls that a test makes of the rules of an op, as arrays."""
 
     def __init__(self) -> None:
         self.calls: dict[int, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {}
         self.count = 0
 
     def watch(self, i: int, rule: Rule) -> Rule:
-        """The same rule, whose calls are noted."""
+        """The same rule, with its calls recorded."""
 
         def watched(*args: Any, **params: Any) -> Any:
             arrays = tuple(np.array(plain(x)) for x in args)
@@ -138,7 +137,7 @@ class Seen:
 
 
 def _result(rule: Rule, args: tuple[Any, ...], params: dict[str, Any], kind: str = "") -> Any:
-    """What a rule makes of arrays, as bytes; a stash reads what was there at another place."""
+    """The result of a rule as bytes; a stash reads the values of another point."""
     g, *rest = args
     if kind == "stash":
         rest = [x * 1.001 + 0.001 * j if x.dtype.kind == "f" else x for j, x in enumerate(rest, 1)]
@@ -151,13 +150,13 @@ def _result(rule: Rule, args: tuple[Any, ...], params: dict[str, Any], kind: str
 
 
 def survivors(op: Op, test: Callable[[], object], own: Iterable[Mutant] = ()) -> list[Survivor]:
-    """Which wrong rules of an op a test would let through.
+    """The wrong rules of an op that a test does not notice.
 
-    Each rule is replaced by wrong twins, one after the other: of the wrong sign, of half or twice
-    the size, without its cotangent, reading the input for the output and the output for the input,
-    transposed, that of another argument, and one that is wrong to the second derivative only. A
-    twin that gives what the right rule gives for whatever the test calls it with is left out, if
-    that is no fault of the test.
+    Each rule is replaced by wrong twins, one after the other: with the wrong sign, half or twice as
+    large, without its cotangent, with input and output exchanged, transposed, with the rule of
+    another argument, and with one that is wrong in the second derivative only. A twin that agrees
+    with the right rule in every call of the test is left out, unless a better test would tell them
+    apart.
 
     Parameters
     ----------
@@ -165,17 +164,17 @@ def survivors(op: Op, test: Callable[[], object], own: Iterable[Mutant] = ()) ->
     test : callable
         Takes no arguments, and raises if it fails.
     own : iterable of (int, str, callable)
-        More of them: argument, what is wrong, the wrong rule.
+        Further wrong rules: argument, kind of mistake, rule.
 
     Returns
     -------
     list of Survivor
-        Empty for a test that notices everything.
+        Empty if the test notices every wrong rule.
 
     Raises
     ------
     AssertionError
-        If the test fails as the op is.
+        If the test fails for the unchanged op.
 
     Examples
     --------
@@ -191,7 +190,7 @@ def survivors(op: Op, test: Callable[[], object], own: Iterable[Mutant] = ()) ->
 
 
 def watched(op: Op, test: Callable[[], object]) -> Seen:
-    """Run a test of the op as it is, and note what its rules are called with."""
+    """Run a test of the unchanged op, and record the calls of its rules."""
     seen = Seen()
     with planted(op, seen.watch):
         try:
@@ -199,14 +198,16 @@ def watched(op: Op, test: Callable[[], object]) -> Seen:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
-            raise AssertionError(f"The test of {op.name} fails as the op is: {error}") from error
+            raise AssertionError(
+                f"The test of {op.name} fails without a mutant: {error}"
+            ) from error
     return seen
 
 
 def surviving(
     op: Op, seen: Seen, noticed: Callable[[], bool], own: Iterable[Mutant] = ()
 ) -> Iterator[Survivor]:
-    """The wrong rules with which nothing fails."""
+    """The wrong rules with which no test fails."""
     for i, kind, alive in tried(op, seen, noticed, own):
         if alive:
             why = "no test fails" if i in seen.calls else "no test calls this rule"
@@ -221,8 +222,7 @@ def tried(
     as_it_is = copy(op)
     rules = as_it_is.rules_for(count)
     for i, kind, wrong in [*mutants(as_it_is, count), *own]:
-        right = rules[i]
-        assert right is not None
+        right: Any = rules[i]
         if kind in MAY_BE_RIGHT and not seen.differ(i, right, wrong, kind):
             continue
         with mutated(op, i, wrong):
@@ -230,7 +230,7 @@ def tried(
 
 
 def fails(test: Callable[[], object]) -> Callable[[], bool]:
-    """Whether a test fails, as a function to be asked once for each mutant."""
+    """A function that tells whether a test fails, to be called once per mutant."""
 
     def noticed() -> bool:
         try:

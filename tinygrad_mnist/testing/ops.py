@@ -35,9 +35,9 @@ def assert_gradients(
     fn : callable
         Takes as many tensors as there are `xs`, and returns one.
     *xs : array_like
-        Where to look, in float64.
+        The point at which to check, in float64.
     order : {1, 2}
-        With 2, the gradients of the gradients too.
+        With 2, the gradients of the gradients are checked too.
     eps, rtol, atol, rng
         As for `tinygrad_mnist.autodiff.gradcheck`.
 
@@ -65,23 +65,23 @@ def assert_op(
     rtol: float = 1e-6,
     atol: float = 1e-8,
 ) -> None:
-    """Assert that an op keeps all its promises, for whatever a strategy gives it.
+    """Assert that an op keeps all its promises, for all arguments that a strategy draws.
 
-    It computes what the reference does. Arrays make an array, and the same one every time. The
-    arguments stay as they are, and so does the cotangent. Given float32 it computes in float32,
-    forward and backward. Derivatives agree with central differences.
+    It computes the same as the reference. Given arrays, it returns an array, and the same one every
+    time. It changes neither the arguments nor the cotangent. Given float32, it computes in float32,
+    forward and backward. Its derivatives agree with central differences.
 
     Parameters
     ----------
     op : Op or callable
         A function of tensors.
     strategy : strategy or Call
-        Gives an array, a tuple of arguments, or a `Call` (from `calls`). Keep it away from kinks.
-        A `Call` itself is one case.
+        Draws an array, a tuple of arguments, or a `Call` (from `calls`). Keep it away from kinks.
+        A `Call` instead of a strategy is a single case.
     reference : callable, optional
         Computes the same with NumPy, from the same arguments and keywords.
     order : {1, 2}
-        Up to which derivative.
+        The highest order of derivatives to check.
     rtol, atol : float
         As for `gradcheck`.
 
@@ -131,7 +131,7 @@ def _call(drawn: Any) -> Call:
 
 
 def _variety(drawn: Any) -> int:
-    """How many different numbers there are in a call."""
+    """The number of different numbers in a call."""
     call = _call(drawn)
     return sum(np.unique(call.arguments[i]).size for i in _floats(call))
 
@@ -146,12 +146,12 @@ def _floats(call: Call) -> list[int]:
 
 
 def _differentiated(op: Callable[..., Any], call: Call) -> list[int]:
-    """Positions of the floats that have a derivative."""
+    """Positions of the arguments that are floats and have a derivative."""
     return [i for i in _floats(call) if not isinstance(op, Op) or op.differentiates(i)]
 
 
 def _of(op: Callable[..., Any], call: Call, positions: list[int]) -> Callable[..., Tensor]:
-    """The op as a function of some of its arguments."""
+    """The op as a function of the arguments at `positions`."""
 
     def function(*xs: Tensor) -> Tensor:
         arguments = list(call.arguments)
@@ -195,14 +195,14 @@ def _check_value(
 
 
 def _check_dtypes(op: Callable[..., Any], name: str, call: Call) -> None:
-    """Given float32, everything stays float32: the result, and what each rule returns."""
+    """Check that, given float32, the results of the op and of each rule are float32."""
     positions = _floats(call)
     if not positions:
         return
     leaves = [Tensor(np.asarray(call.arguments[i], np.float32), True) for i in positions]
     with np.errstate(all="ignore"):
         out = _of(op, call, positions)(*leaves)
-    wide = "a float64 array or np.float64 number inside, as np.sqrt(2) or np.array(0.5) is one"
+    wide = "a float64 array or np.float64 number inside, such as np.sqrt(2) or np.array(0.5)"
     if out.dtype == np.float64 and call.params.get("dtype") != np.float64:
         fail(f"Given float32, {name} returns float64", wide)
     for behind in calls_behind(out):

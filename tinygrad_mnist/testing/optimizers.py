@@ -29,14 +29,14 @@ STEPS = 30
 def assert_optimizer(make: Callable[[list[Parameter]], Optimizer]) -> None:
     """Assert that an optimizer keeps all its promises, on two parameters in a quadratic bowl.
 
-    It goes downhill. It leaves gradients as they are, and alone what has none. It keeps the dtype
-    of a parameter. Saved in the middle and loaded into another process (other parameters of the
-    same values), it takes the same steps to the bit.
+    It goes downhill. It does not change gradients, nor parameters without a gradient. It keeps the
+    dtype of a parameter. Saved in the middle and loaded over other parameters of the same values,
+    as in another process, it takes exactly the same steps.
 
     Parameters
     ----------
     make : callable
-        Makes the optimizer from a list of parameters, as a class does.
+        Makes the optimizer from a list of parameters, like an optimizer class.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def assert_optimizer(make: Callable[[list[Parameter]], Optimizer]) -> None:
     alive = []
 
     def made(params: list[Parameter]) -> Optimizer:
-        alive.append(params)  # so that no later one gets the id of an earlier
+        alive.append(params)  # so that no later object gets the id of an earlier one
         return make(params)
 
     for dtype in (np.float64, np.float32):
@@ -66,7 +66,7 @@ def _parameters(dtype: Any, values: Any = START) -> list[Parameter]:
 
 
 def _find_gradients(params: list[Parameter]) -> float:
-    """The height in the bowl; the slope there becomes the gradient."""
+    """Return the height in the bowl, and set the gradients to the slope there."""
     for p, steepness in zip(params, STEEPNESS, strict=True):
         p.grad = Tensor((steepness * p.data).astype(p.dtype))
     pairs = zip(params, STEEPNESS, strict=True)
@@ -127,17 +127,17 @@ def _check_without_gradient(make: Make, dtype: Any) -> None:
     except Exception as error:
         raise AssertionError(
             f"{type(optimizer).__name__} fails if a parameter has no gradient: {error!r}\n"
-            "Likely cause: step does not pass over p.grad that is None."
+            "Likely cause: step does not skip parameters whose p.grad is None."
         ) from error
     if differs(params[0].data, before):
         fail(
             f"{type(optimizer).__name__} moved a parameter that has no gradient",
-            "step does not pass over p.grad that is None",
+            "step does not skip parameters whose p.grad is None",
         )
 
 
 def _check_resumed(make: Make, dtype: Any) -> None:
-    """Three steps and three more are six, whether or not it was saved in between."""
+    """Check that three steps and three more equal six, also if it was saved in between."""
     params = _parameters(dtype)
     optimizer = make(params)
     _steps(optimizer, params, 3)
@@ -168,14 +168,14 @@ def _steps(optimizer: Optimizer, params: list[Parameter], count: int) -> None:
 
 
 def _continue_draws(optimizer: Optimizer, resumed: Optimizer) -> None:
-    """Generators go on where they were: they are saved apart from the state dict."""
+    """Let generators continue from where they were: they are saved apart from the state dict."""
     for name, value in vars(optimizer).items():
         if isinstance(value, np.random.Generator):
             setattr(resumed, name, deepcopy(value))
 
 
 def _kept_elsewhere(optimizer: Optimizer, params: list[Parameter], fresh: Optimizer) -> str:
-    """Where an optimizer keeps what it needs for the next step, if not in its state dict."""
+    """Say where an optimizer keeps what the next step needs, if not in its state dict."""
     way_out = "Keep it in `state`, and name it in `remembers`"
     known = {"param_groups", "state", "defaults"}
     elsewhere = [

@@ -1,8 +1,8 @@
 """A pytest plugin that plants wrong derivative rules and says which of them no test notices.
 
-``pytest -p tinygrad_mnist.testing.plugin --mutate-gradients`` runs the tests as always. If all pass
-it plants wrong twins of the rules of each op that they call and that is not this package's, runs
-the tests of that op again, and prints which twin was noticed.
+``pytest -p tinygrad_mnist.testing.plugin --mutate-gradients`` first runs the tests as usual. If all
+pass, it takes each of your ops that they call, plants wrong twins of its rules, runs the tests of
+that op again, and prints which twins were noticed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start, if asked for."""
+    """Start the plugin if ``--mutate-gradients`` was given."""
     if not config.getoption("mutate_gradients"):
         return
     if getattr(config.option, "numprocesses", None):
@@ -56,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Mutation:
-    """The tests of each op, and what became of its mutants."""
+    """The tests of each op, and the outcomes of its mutants."""
 
     def __init__(self, threshold: float) -> None:
         self.threshold = threshold
@@ -87,7 +87,7 @@ class Mutation:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
-        """After the tests, try every mutant of every op, if the ops as they are pass."""
+        """After the tests, try every mutant of every op, if all tests have passed."""
         done = yield
         if not session.testsfailed and not session.config.option.collectonly:
             for op, items in list(self.tests.items()):

@@ -1,4 +1,4 @@
-"""The search for the smallest case that fails, which Hypothesis does, and for what explains it."""
+"""Search for the smallest case that fails, using Hypothesis, and for the cause of the failure."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 MORE = 20
-"""Cases drawn after a failure, to explain it."""
+"""The number of cases drawn after a failure to explain it."""
 _phases: ContextVar[tuple[Phase, ...] | None] = ContextVar("_phases", default=None)
 
 
 @contextmanager
 def unshrunk() -> Iterator[None]:
-    """Be content with any case that fails: where it only matters whether there is one."""
+    """Accept any case that fails, where it only matters whether there is one."""
     token = _phases.set(UNSHRUNK)
     try:
         yield
@@ -36,7 +36,7 @@ def unshrunk() -> Iterator[None]:
 
 
 class Found(Exception):
-    """A case that fails: what the search looks for."""
+    """Raised to report a case that fails."""
 
 
 def searched(
@@ -46,8 +46,9 @@ def searched(
 ) -> Failure | None:
     """The smallest case for which `holds` fails, and why; None if there is none.
 
-    The smallest case may have several explanations: at x = -1, the input in place of the output is
-    a wrong sign. So the cause is taken from a case of more variety.
+    The smallest case may have several explanations: at x = -1, for example, reading the input in
+    place of the output looks like a wrong sign. So the cause is taken from a case with more
+    different numbers.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def searched(
     strategy : strategy
         Draws the cases.
     variety : callable
-        How many different numbers there are in a case.
+        Returns the number of different numbers in a case.
     """
     failures: list[Failure] = []
 
@@ -86,7 +87,7 @@ def _draw(look: Callable[[Any], None], strategy: st.SearchStrategy[Any], how: se
 
 
 def failure(holds: Callable[[Any], None], drawn: Any) -> Failure | None:
-    """A case and its error, if it fails."""
+    """A case and its error, if it fails; otherwise None."""
     try:
         holds(drawn)
     except AssertionError as error:
@@ -97,7 +98,7 @@ def failure(holds: Callable[[Any], None], drawn: Any) -> Failure | None:
 def _explained(
     smallest: Failure, failures: list[Failure], variety: Callable[[Any], int]
 ) -> Failure:
-    """The smallest case, with the cause of one that tells more."""
+    """The smallest case, with the cause taken from a more telling one."""
 
     def telling(failed: Failure) -> tuple[bool, bool, int]:
         numbers = variety(failed[0])
@@ -111,5 +112,5 @@ def _explained(
 
 
 def _kind(failed: Failure) -> tuple[type, str]:
-    """What was seen, in its first words."""
+    """The type of the error and the first words of what was seen."""
     return type(failed[1]), str(failed[1])[:12]

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for what an op is given: numbers one can read, shapes, memory layouts."""
+"""Hypothesis strategies for the arguments of ops: readable numbers, shapes, memory layouts."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     Shape = tuple[int, ...]
 
 POINTS = 32
-"""How many numbers a range is divided into, or up to twice as many."""
+"""The least number of steps into which a range is divided; at most twice as many."""
 
 
 class Call(NamedTuple):
-    """What an op is called with.
+    """The arguments of a call of an op.
 
     Attributes
     ----------
     arguments : tuple
-        Arrays and numbers, by position. Those that are floats are differentiated.
+        Arrays and numbers, passed by position. Floats are differentiated.
     params : dict
-        Everything else (an axis, a shape), by keyword.
+        Everything else (an axis, a shape), passed by keyword.
     """
 
     arguments: tuple[Any, ...]
@@ -45,10 +45,10 @@ def numbers(
     Parameters
     ----------
     low, high : float
-        The smallest and the largest, if they are on the grid. The grid divides the range into 32
-        parts or more: from -2 to 2 it has steps of an eighth.
+        The smallest and the largest number, if they are on the grid. The grid divides the range
+        into 32 parts or more: from -2 to 2 it has steps of an eighth.
     away_from : float or sequence of float
-        Kinks and poles: each number stays at least a step away from them.
+        Kinks and poles: each number is at least a step away from them.
 
     Raises
     ------
@@ -87,9 +87,9 @@ def shapes(
     Parameters
     ----------
     min_dims, max_dims : int
-        How many axes.
+        The number of axes.
     min_side, max_side : int
-        How long each is. With 0, one shape in a few has no elements.
+        The length of each axis. With 0, some of the shapes have no elements.
     """
     full = hnp.array_shapes(
         min_dims=min_dims, max_dims=max_dims, min_side=max(min_side, 1), max_side=max_side
@@ -122,7 +122,7 @@ def arrays(
     dtype : dtype
         A float type.
     unique : bool
-        No number twice: for an op with ties, such as a maximum.
+        Whether no number comes twice: for an op with ties, such as a maximum.
 
     Examples
     --------
@@ -147,16 +147,16 @@ def broadcastable(
     max_dims: int = 3,
     max_side: int = 3,
 ) -> st.SearchStrategy[tuple[Array, ...]]:
-    """As many arrays as `n` says, whose shapes broadcast: (2, 3), (3,) and (2, 1), for example.
+    """Tuples of `n` arrays whose shapes broadcast: (2, 3), (3,) and (2, 1), for example.
 
     Parameters
     ----------
     n : int
-        How many.
+        The number of arrays.
     low, high, away_from
         As for `numbers`.
     max_dims, max_side : int
-        How many axes, and how long.
+        The number of axes, and their length.
     """
     drawn = hnp.mutually_broadcastable_shapes(
         num_shapes=n, max_dims=max_dims, min_side=1, max_side=max_side
@@ -169,7 +169,7 @@ def broadcastable(
 
 
 def calls(*arguments: st.SearchStrategy[Any], **params: Any) -> st.SearchStrategy[Call]:
-    """Calls of an op: a strategy for each argument, strategies or values for what goes by name.
+    """Calls of an op, from one strategy per argument, and strategies or values for keywords.
 
     Examples
     --------
@@ -189,7 +189,7 @@ LAYOUTS = ("rows", "columns", "every second", "backward")
 
 
 def layouts(drawn: st.SearchStrategy[Array]) -> st.SearchStrategy[Array]:
-    """The same arrays, lying in memory by rows, by columns, with gaps, or backward."""
+    """The same arrays, laid out in memory by rows, by columns, with gaps, or backward."""
     return st.builds(laid_out, drawn, st.sampled_from(LAYOUTS))
 
 
