@@ -1,4 +1,4 @@
-"""How fast the package is here: contestants take turns, and times of one round are compared."""
+"""How fast the package is on this machine: contestants take turns, and are compared per round."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ LR, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 1e-4
 def race(
     contestants: Mapping[str, Callable[[int], Seconds]], rounds: int, pause: Seconds = 0.0
 ) -> dict[str, list[Seconds]]:
-    """Let each contestant run once a round, after one round that does not count.
+    """Let each contestant run once per round, after one round that does not count.
 
     Parameters
     ----------
     contestants : mapping of str to callable
-        Given the number of the round, each does its work and returns the seconds it took.
+        Each takes the number of the round, does its work, and returns the seconds it took.
     rounds : int
-        How many rounds count.
+        The number of rounds that count.
     pause : float
-        Seconds before each turn: the threads of the last contestant may spin for a while before
-        they sleep.
+        Seconds to wait before each turn, since the threads of the last contestant may spin for a
+        while before they sleep.
 
     Returns
     -------
     dict of str to list of float
-        The seconds of each, a round after the other.
+        The seconds of each contestant, one entry per round.
     """
     times: dict[str, list[Seconds]] = {name: [] for name in contestants}
     for number in range(rounds + 1):
@@ -73,14 +73,14 @@ def timed(work: Callable[[], object]) -> Seconds:
 
 
 def machine() -> dict[str, Any]:
-    """What was measured on: processor, cores, and the versions of what does the arithmetic."""
+    """The machine of the measurement: processor, cores, and versions of the numerical software."""
     here = environment()
     versions = {name: here[name] for name in ("system", "python", "numpy", "blas")}
     return {"processor": processor(), "cores": here["processors"]} | versions
 
 
 def processor() -> str:
-    """The name of the processor, as far as the system tells."""
+    """The name of the processor, if the system tells it."""
     if Path("/proc/cpuinfo").exists():
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -95,8 +95,8 @@ def processor() -> str:
 class Training:
     """An epoch of 784-hidden-10: sigmoid, softmax with cross-entropy, SGD.
 
-    SGD has momentum and weight decay. The same for every contestant are the images (n, 784) in
-    [0, 1] and labels (n,), the initial weights, and the order of a round.
+    SGD has momentum and weight decay. Every contestant has the same images (n, 784) in [0, 1],
+    labels (n,), initial weights, and order of the examples in a round.
     """
 
     images: NDArray[np.float32]
@@ -130,7 +130,7 @@ def model_of(training: Training) -> nn.MLP:
 
 
 def train_by_tape(training: Training, number: int) -> tuple[Seconds, Predict]:
-    """The epoch with modules, loss and optimizer; then what tells the digits apart."""
+    """Train the epoch with modules, loss and optimizer; return the seconds and the predictor."""
     model = model_of(training)
     optimizer = optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
     loss_fn = nn.CrossEntropyLoss()
@@ -147,7 +147,7 @@ def train_by_tape(training: Training, number: int) -> tuple[Seconds, Predict]:
 
 
 def train_by_hand(training: Training, number: int) -> tuple[Seconds, Predict]:
-    """The epoch with the hand derivation; then what tells the digits apart."""
+    """Train the epoch with the hand derivation; return the seconds and the predictor."""
     paper = bridge.to_paper(model_of(training), "sigmoid", WEIGHT_DECAY)
     batches = training.batches(number)
 
@@ -160,7 +160,7 @@ def train_by_hand(training: Training, number: int) -> tuple[Seconds, Predict]:
 
 
 def multiply_matrices(training: Training, number: int) -> Seconds:
-    """The five matrix products of each step alone: over the same BLAS, nothing can be faster."""
+    """Time the five matrix products of each step: with the same BLAS, nothing can be faster."""
     W1, _, W2, _ = training.weights()
     steps = len(training.batches(number))
     X = training.images[: training.batch_size]
@@ -177,7 +177,7 @@ def multiply_matrices(training: Training, number: int) -> Seconds:
 
 
 def chain(number: int = 0, length: int = 4000) -> tuple[Seconds, Seconds]:
-    """Forward and backward seconds of one op in a chain of x * b + a on 4 elements."""
+    """Seconds of one op, forward and backward, in a chain of x * b + a on 4 elements."""
     del number
     x = tensor(np.ones(4, np.float32), requires_grad=True)
     b, a = tensor(np.full(4, 1.0001, np.float32)), tensor(np.full(4, 1e-6, np.float32))
@@ -201,12 +201,12 @@ def answer(model: nn.MLP, images: NDArray[np.float32]) -> Seconds:
 
 
 def report(training: Training, rounds: int) -> dict[str, Any]:
-    """Everything that needs no other package: medians over the rounds.
+    """Every measure that needs no other package, as medians over the rounds.
 
     Returns
     -------
     dict
-        ``epoch``: seconds for 60 000 examples by tape, by hand, and of the matrix products alone;
+        ``epoch``: seconds for 60 000 examples by tape, by hand, and for the matrix products alone;
         ``op``: microseconds forward and backward; ``import``: seconds of a process importing NumPy
         and this package; ``inference``: milliseconds for one and for 10 000 images; ``machine``.
     """
@@ -234,7 +234,7 @@ def report(training: Training, rounds: int) -> dict[str, Any]:
 
 
 def text(measured: Mapping[str, Any]) -> str:
-    """What `report` measured, for reading."""
+    """The result of `report` as text."""
     on, epoch, op = measured["machine"], measured["epoch"], measured["op"]
     imports, answers, products = measured["import"], measured["inference"], epoch["matrix products"]
     system = f"{on['processor']}, {counted(on['cores'], 'core')}, {on['system']}"

@@ -1,4 +1,4 @@
-"""Derivatives of your own code: a file is run as Python would import it, and then checked."""
+"""Check the derivatives of your own code against central differences."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_ELEMENTS = 10_000
-"""Each costs two runs of the function, and two of its derivative."""
+"""The most elements: each costs two runs of the function, and two of its derivative."""
 
 HINTS = ("Change --arg.", "Give a --shape for each tensor, and --arg NAME=VALUE for all else.")
-"""What to do about an argument that is unknown, and about arguments that do not fit."""
+"""The way out for an argument that is unknown, and for arguments that do not fit."""
 
 
 class Checked(NamedTuple):
-    """What came of a check.
+    """The result of a check.
 
     Attributes
     ----------
     first, second : bool or None
-        Whether the derivatives agree with central differences; None if that was not looked at.
+        Whether the first and second derivatives agree with central differences; None if they were
+        not checked.
     names : list of str
-        The inputs, then the parameters of a module.
+        Names of the inputs, then of the parameters of a module.
     problem : str
-        What does not agree, and the likely cause, or "".
+        The disagreement and its likely cause, or "".
     """
 
     first: bool
@@ -54,19 +55,19 @@ def check(
     Parameters
     ----------
     target : callable
-        A function or op that takes tensors and returns one; a `nn.Module`, or the class of one: its
-        parameters are checked like inputs.
+        A function or op that takes tensors and returns one; or an `nn.Module` or the class of one,
+        whose parameters are checked like inputs.
     shapes : sequence of tuple of int
         One per tensor; the values are drawn from a normal distribution.
     options : mapping
-        What else the function takes, or a class to make its module, by name.
+        Further arguments of the function or class, by name.
     seed : int
-        Decides the values, those of parameters included.
+        Decides the values, including those of parameters.
 
     Raises
     ------
     OwnCodeError
-        If it does not take these arguments, fails, or returns no tensor.
+        If it does not take these arguments, fails, or does not return a tensor.
     """
     size = sum(int(np.prod(shape, dtype=object)) for shape in shapes)
     if size > MOST_ELEMENTS:
@@ -91,7 +92,7 @@ def check(
 def _prepared(
     target: Any, shapes: Sequence[tuple[int, ...]], options: Mapping[str, Any]
 ) -> tuple[Callable[..., Tensor], dict[str, NDArray[Any]]]:
-    """A function of tensors only, and the arrays of the parameters among them."""
+    """The target as a function of tensors only, and the arrays of its parameters by name."""
     if isinstance(target, type):
         if not issubclass(target, nn.Module):
             raise OwnCodeError(
@@ -128,13 +129,13 @@ def _called(whose: Any, function: Callable[..., Any], *args: Any) -> Tensor:
 
 
 def _named(message: str, names: Sequence[str]) -> str:
-    """What `gradcheck` says, with the inputs called by their names."""
+    """The message of `gradcheck`, with the names of the inputs."""
     return re.sub(
         r"\binput (\d+)", lambda found: names[int(found[1])], message, flags=re.IGNORECASE
     )
 
 
-# ---------------------------------------------------------------- what the command line says
+# ---------------------------------------------------------------- arguments of the command
 
 
 def shape_of(text: str) -> tuple[int, ...]:
@@ -165,7 +166,7 @@ def options_of(texts: Sequence[str]) -> dict[str, Any]:
             options[name] = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
             raise OwnCodeError(
-                f"--arg {name}: {value!r:.80} is no Python value such as 1, 0.5, (2, 3), True or "
-                "'same' (text needs its quotes, and those are to be kept from the shell)."
+                f"--arg {name}: {value!r:.80} is not a Python value such as 1, 0.5, (2, 3), True "
+                "or 'same' (text needs quotes, which must be protected from the shell)."
             ) from error
     return options

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whatever fails while they are written."""
+"""Write files so that they are whole or absent, whatever fails meanwhile."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 UNFINISHED = ".unfinished"
-"""How the name of a file ends that is not whole yet."""
+"""The ending of the name of a file that is not complete yet."""
 PATIENCE, PAUSE = 2.0, 0.05
-"""Seconds to wait for programs that have a file open, and between two looks."""
+"""Seconds to wait for other programs that have a file open, and between two attempts."""
 IN_USE = (5, 32)
-"""Windows' numbers for that."""
+"""Windows' error numbers for a file that another program has open."""
 
 
 class WriteError(OSError):
-    """A file or folder cannot be written; the message says why and what can."""
+    """A file or folder cannot be written; the message says why, and what to do."""
 
 
 def refuse_names(path: Path) -> None:
-    """See that what would be made at a path could be copied to Windows, too.
+    """Refuse to make files or folders that could not be copied to Windows.
 
     Raises
     ------
@@ -39,13 +39,13 @@ def refuse_names(path: Path) -> None:
         why = place.name != ".." and fault(place.name)
         if why and not os.path.lexists(place):
             raise WriteError(
-                f"{place.name!r:.80} is no name for a file or folder on Windows: {why}. "
+                f"{place.name!r:.80} cannot name a file or folder on Windows: {why}. "
                 "Choose another, so that the result can be opened everywhere."
             )
 
 
 def prepare(folder: Path) -> None:
-    """Make a folder and make sure that files can be written there.
+    """Make a folder if it is missing, and make sure that files can be written there.
 
     Raises
     ------
@@ -69,22 +69,22 @@ def write(
     *,
     follow: bool = True,
 ) -> None:
-    """Write a file whole or not at all, whatever fails meanwhile and even if the power does.
+    """Write a file whole or not at all, whatever fails meanwhile, even the power.
 
-    The new file is written beside its place, forced to the disk, and moved there. It has the
-    permissions of the file that it replaces, or else those that the umask leaves.
+    The new file is written beside its final place, forced to the disk, and then moved. It has the
+    permissions of the file that it replaces, or those that the umask allows.
 
     Parameters
     ----------
     path : Path
         The file, replaced if it exists.
     content : str, bytes or callable
-        What to write, or a function that writes it to an open binary file.
+        The content, or a function that writes it to an open binary file.
     keep : Path, optional
-        Where the file that is replaced stays, in the same folder.
+        A name in the same folder under which the replaced file is kept.
     follow : bool
-        Behind a symbolic link, write the file that it names; to a device such as ``/dev/stdout``,
-        write directly. Otherwise either is replaced by the file.
+        If `path` is a symbolic link, write the file that it names; if it is a device such as
+        ``/dev/stdout``, write to it directly. Without this, the file replaces the link or device.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def write(
     refuse_names(path)
     try:
         if follow and path.exists() and not path.is_file() and not path.is_dir():
-            with path.open("wb") as device:  # by this name: that of a pipe leads nowhere
+            with path.open("wb") as device:  # a pipe has no other name
                 _fill(device, content)
         else:
             _put(Path(os.path.realpath(path)) if follow else path, content, keep)
@@ -105,12 +105,12 @@ def write(
 def _put(
     place: Path, content: Callable[[Any], object] | str | bytes, keep: Path | None = None
 ) -> None:
-    """Write a file beside its place, and move it there when it is whole."""
+    """Write a file beside its final place, and move it there when it is complete."""
     unfinished = place.with_name(f".{place.name}.{os.getpid()}{UNFINISHED}")
     unfinished.unlink(missing_ok=True)
     try:
         with unfinished.open("xb") as file:
-            _take_mode(unfinished, place, keep)  # before there is anything to read
+            _take_mode(unfinished, place, keep)  # before it has content that others could read
             _fill(file, content)
             os.fsync(file.fileno())
         if keep and os.path.lexists(place):
@@ -124,10 +124,10 @@ def _put(
 
 
 def replace(file: Path, place: Path) -> None:
-    """Move a file to a place, over the one there.
+    """Move a file to a place, and replace the file that is there.
 
-    Windows refuses while another program has one of them open, such as a scanner for viruses: then
-    it is tried again for up to 2 s.
+    Windows refuses while another program, such as a virus scanner, has one of them open. We then
+    try again for up to 2 s.
     """
     end = time.monotonic() + PATIENCE
     while True:
@@ -141,7 +141,7 @@ def replace(file: Path, place: Path) -> None:
 
 
 def _take_mode(file: Path, *olds: Path | None) -> None:
-    """Give a file the permissions of the one that it replaces, or else of the one before that."""
+    """Give a file the permissions of the first of the old files that exists."""
     for old in filter(None, olds):
         with suppress(FileNotFoundError):
             mode = old.lstat().st_mode
@@ -159,7 +159,7 @@ def _fill(file: Any, content: Callable[[Any], object] | str | bytes) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Force the names in a folder to the disk, where the system can do that."""
+    """Force the names in a folder to the disk, if the system supports it."""
     if hasattr(os, "O_DIRECTORY"):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

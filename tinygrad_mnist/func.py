@@ -156,7 +156,7 @@ def jacrev(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Call
     Raises
     ------
     TypeError, ValueError
-        As `grad`.
+        As for `grad`.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def hessian(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Cal
     Raises
     ------
     TypeError, ValueError
-        As `grad`.
+        As for `grad`.
 
     Examples
     --------
@@ -396,7 +396,7 @@ def _replacements(
         raise RuntimeError(f"{whose} has no {unknown}. It has {list(own)}.")
     new: dict[Tensor, Tensor] = {}
     for name, value in given.items():
-        t = _fitting("the one it stands for", name, own[name], value)
+        t = _fitting("the one it replaces", name, own[name], value)
         first = new.setdefault(own[name], t)
         wanted = t.requires_grad or first.requires_grad
         if t is not first and (wanted or not np.array_equal(t.data, first.data)):

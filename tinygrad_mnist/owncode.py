@@ -1,4 +1,4 @@
-"""Code of your own: a file is run as Python would import it, and what goes wrong in it is told."""
+"""Your own code: a file is run as Python would import it, and its errors become one line."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 REFERENCE = re.compile(r"(?P<file>.+\.py|[A-Za-z_]\w*(?:\.\w+)*):(?P<name>[A-Za-z_]\w*)", re.ASCII)
 """``FILE.py:NAME`` or ``package.module:NAME``."""
 LONGEST = 500
-"""Characters of a reference."""
+"""The most characters of a reference."""
 EXAMPLE = re.compile(r"tinygrad_mnist\.examples(\.[A-Za-z_]\w*)+:[A-Za-z_]\w*", re.ASCII)
-"""What a recipe in a file may name of the package itself; no file has such a name."""
+"""References to the package's own examples, which a recipe may name."""
 PACKAGES = {"site-packages", "dist-packages"}
-"""Folders of installed packages."""
+"""Names of the folders of installed packages."""
 
 
 class OwnCodeError(Exception):
-    """What was named in code of your own cannot be used; the message says why."""
+    """Your own code cannot be used; the message says why."""
 
 
 def is_reference(text: str) -> bool:
-    """Whether a text has the form of a reference, and can be printed as it is on one line."""
+    """Whether a text has the form of a reference, and can be printed unchanged on one line."""
     return len(text) <= LONGEST and text.isprintable() and bool(REFERENCE.fullmatch(text))
 
 
 def is_example(reference: str) -> bool:
-    """Whether a reference is to an example of the package itself, if to anything at all."""
+    """Whether a reference has the form of one to an example of the package."""
     return bool(EXAMPLE.fullmatch(reference)) and not reference.partition(":")[0].endswith(".py")
 
 
@@ -54,9 +54,9 @@ def reference_to(own: Any) -> str:
 def sums_of(own: Any) -> dict[str, str]:
     """SHA-256 of the file that a class or function is in, or the class of anything else.
 
-    And of the files that it imports from the same folder, and from those below, unless they are
-    installed packages. Names are as seen from that folder. What was typed in, or belongs to this
-    package, has none.
+    The result also has the files that it imports from the same folder and from folders inside it,
+    unless they are installed packages. Names are relative to that folder. The result is empty for
+    code that was typed in, or that belongs to this package.
     """
     made = _made_of(own)
     module = sys.modules.get(made.__module__)
@@ -75,14 +75,14 @@ def sums_of(own: Any) -> dict[str, str]:
 
 
 def _made_of(own: Any) -> Any:
-    """The class or function itself; of anything else, its class."""
+    """The class or function itself; for anything else, its class."""
     while isinstance(own, partial):
         own = own.func
     return own if hasattr(own, "__qualname__") else type(own)
 
 
 def _home(value: Any) -> str:
-    """The name of the module that something is of; the one of an op is that of its function."""
+    """The name of the module that defines `value`; for an op, the module of its function."""
     made = getattr(value, "forward", value) if not isinstance(value, type) else value
     name = getattr(made, "__module__", None)
     return name if isinstance(name, str) else ""
@@ -95,7 +95,7 @@ def _file_of(module: Any) -> Path | None:
 
 
 def _beside(file: Path, folder: Path) -> bool:
-    """Whether a file belongs to the code in a folder, and is no installed package."""
+    """Whether a file belongs to the code in a folder and is not in an installed package."""
     return folder in file.parents and not PACKAGES & set(file.parts)
 
 
@@ -105,11 +105,11 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def opened(reference: str) -> Iterator[Callable[..., Any]]:
-    """What a reference names. A file is run as Python would import it.
+    """The function or class that a reference names. A file is run as Python would import it.
 
-    Its folder is the first place to import from, also while what it defines is called, and its
-    ``__name__`` is that of the file. After that, everything is as before. The modules of a package
-    stay imported.
+    Inside the with block its folder is the first place to import from, and ``__name__`` is the name
+    of the file. After the block everything is as before, except that modules of a package stay
+    imported.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def _named(module: Any, name: str, where: str) -> Callable[..., Any]:
 
 
 def _run(path: Path) -> Any:
-    """The module that a file makes."""
+    """Run a file and return its module."""
     taken = path.stem in sys.modules or path.stem in sys.stdlib_module_names
     name = f"own_{path.stem}" if taken else path.stem
     loader = importlib.machinery.SourceFileLoader(name, str(path.resolve()))
@@ -173,7 +173,7 @@ def _run(path: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     vars(module)["__file__"] = str(path)
     sys.modules[name] = module
-    with told(path):  # without a cache beside the file: what is edited is what runs
+    with told(path):  # without a cache beside the file, so that edits are always run
         exec(loader.source_to_code(path.read_bytes(), str(path)), vars(module))  # noqa: S102
     return module
 
@@ -187,26 +187,26 @@ def _is_of(value: Any, module: Any) -> bool:
 def fits(
     function: Any, given: Sequence[Any], options: Mapping[str, Any], hints: tuple[str, str]
 ) -> None:
-    """See that a function takes these arguments.
+    """Check that a function takes these arguments.
 
     Parameters
     ----------
     function : callable
-        Of which only the signature is looked at.
+        The function; only its signature is read.
     given, options : sequence, mapping
-        Arguments by place and by name.
+        Arguments by position and by name.
     hints : tuple of str
-        The way out if a name is unknown, and if the arguments do not fit.
+        The way out if a name is unknown, and the way out if the arguments do not fit.
 
     Raises
     ------
     OwnCodeError
-        If it does not.
+        If it does not take them.
     """
     name = getattr(function, "__qualname__", str(function))
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # of a built-in function
+    except (TypeError, ValueError):  # a built-in function has no signature
         return
     anything = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     unknown = [] if anything else [key for key in options if key not in signature.parameters]
@@ -220,16 +220,16 @@ def fits(
 
 @contextmanager
 def told(whose: Any, within: Sequence[Any] = ()) -> Iterator[None]:
-    """What other people's code raises, in one line that names it.
+    """Turn an error of other people's code into an OwnCodeError of one line that names the code.
 
-    Errors that the package itself raises in words pass as they are, and so do all that came out of
-    none of the functions `within`, if there are any.
+    Errors of the package that already explain themselves are not changed, and if functions `within`
+    are given, neither are errors that did not come from one of them.
     """
     try:
         yield
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # also what exit() raises: to end here would look like success
+    except BaseException as error:  # also SystemExit: ending here would look like success
         codes = {function.__code__ for function in within}
         came = {frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)}
         if codes and not codes & came:
@@ -253,7 +253,7 @@ def _is_own(frame: traceback.FrameSummary) -> bool:
 
 
 def name_of(whose: Any) -> str:
-    """What to call a file, function, op, layer or class in a message."""
+    """The name of a file, function, op, layer or class in messages."""
     if isinstance(whose, Path | str):
         return str(whose)
     whose = _made_of(whose) if isinstance(whose, partial) else whose

@@ -1,4 +1,4 @@
-"""How counts, help texts, commands and file names read, here and on other systems."""
+"""The text of counts, help, commands and file names, on this and on other systems."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import shlex
 DEVICES = re.compile(
     r"(con|prn|aux|nul|com[\d¹²³]|lpt[\d¹²³]|conin\$|conout\$)\s*(\..*)?", re.IGNORECASE
 )
-"""What Windows takes for a device, whatever ending it has."""
+"""Names that Windows reads as devices, whatever ending they have."""
 FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
-"""What no name has there."""
+"""Characters that no name can have on Windows."""
 
 
 def counted(number: int, noun: str) -> str:
-    """A count and its noun, which has an s unless there is one.
+    """A count and its noun, with an s unless the count is 1.
 
     Examples
     --------
@@ -27,9 +27,9 @@ def counted(number: int, noun: str) -> str:
 
 
 def reflowed(docstring: str | None) -> str:
-    """A docstring with each paragraph on one line, as a terminal of any width can wrap it.
+    """A docstring with each paragraph on one line, so that a terminal of any width can wrap it.
 
-    Paragraphs are what comes before the section ``Parameters``, and the indented descriptions.
+    Paragraphs are the text before the section ``Parameters``, and the indented descriptions.
     """
     lines: list[str] = []
     head = True
@@ -45,7 +45,7 @@ def reflowed(docstring: str | None) -> str:
 
 
 def quoted(text: str) -> str:
-    """A word of a command that is printed to be typed, for the shell of this system.
+    """A word of a printed command, quoted for the shell of this system.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def quoted(text: str) -> str:
 
 
 def file_name(text: str) -> str:
-    """A text as the name of a file or folder, on every system the same.
+    """A text as the name of a file or folder, the same on every system.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def file_name(text: str) -> str:
 
 
 def fault(name: str) -> str:
-    """Why Windows has no file or folder of this name; empty if it can have one.
+    """The reason why Windows cannot have a file or folder of this name; empty if it can.
 
     Examples
     --------

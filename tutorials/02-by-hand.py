@@ -30,7 +30,7 @@ held_out, held_out_labels = images[-5000:], labels[-5000:]
 
 
 def show(images, titles, columns=10, **options):
-    """Images in rows, with a title each."""
+    """Show images in rows, each with a title."""
     rows = -(-len(images) // columns)
     _, axes = plt.subplots(rows, columns, figsize=(6, 6 * 1.25 * rows / columns), squeeze=False)
     for axis, image, title in zip(axes.flat, images, titles, strict=True):
@@ -54,7 +54,7 @@ rng = np.random.default_rng(0)
 
 
 def fresh(hidden=64):
-    """Weights before training."""
+    """The weights before training."""
     bound1, bound2 = np.sqrt(6 / (784 + hidden)), np.sqrt(6 / (hidden + 10))
     return {
         "W1": rng.uniform(-bound1, bound1, (784, hidden)),
@@ -154,12 +154,12 @@ for name, place in (("W1", (400, 5)), ("b1", (5,)), ("W2", (5, 3)), ("b2", (3,))
 
 # %%
 def accuracy(p):
-    """The share of the held-out images that it reads."""
+    """The share of the held-out images that are read correctly."""
     return (forward(p, held_out)["A2"].argmax(axis=1) == held_out_labels).mean()
 
 
 def train(p, lr, epochs=1):
-    """Changes p; the loss of every batch."""
+    """Train p in place, and return the loss of every batch."""
     losses = []
     for _ in range(epochs):
         for rows in minibatches(len(X), 32, rng):

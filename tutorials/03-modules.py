@@ -73,7 +73,7 @@ def train(model, optimizer, epochs, rng):
 
 
 def accuracy(model):
-    """The share of the held-out images that it reads."""
+    """The share of the held-out images that are read correctly."""
     with no_grad():  # nothing will be differentiated, so nothing is recorded
         return (model(held_out).data.argmax(axis=1) == held_out_labels).mean()
 
@@ -124,7 +124,7 @@ assert comparison.first_divergence is None
 #| The loss over 400 steps, with the right gradient and without the slope. Both
 #| curves fall, and after the first hundred steps they can hardly be told apart.
 def curve(wrong, steps=400, lr=0.5):
-    """The loss on paper, step by step."""
+    """Train on paper, and return the loss of each step."""
     paper = byhand.MLP((784, 64, 10), rng=np.random.default_rng(2))
     losses = []
     for step in range(steps):

@@ -68,7 +68,7 @@ gradcheck(swish, [points]), gradgradcheck(swish, [points])
 
 # %%
 def says(rule):
-    """What the checker says of swish with another rule."""
+    """The checker's message about swish with another rule."""
     wrong = op(lambda x: x * ops.sigmoid(x), name="wrong").vjp(rule)
     try:
         gradcheck(wrong, [points], rng=np.random.default_rng(0))
@@ -200,7 +200,7 @@ def check(rules):
     ):
         assert not np.allclose(slopes, wrong), sentence
     hypot = op(np.hypot, name="hypot").vjp(*found)
-    gradcheck(hypot, [x, y])  # says itself what is wrong
+    gradcheck(hypot, [x, y])  # its error says what is wrong
     gradgradcheck(hypot, [x, y])
 
 

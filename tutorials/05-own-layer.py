@@ -119,7 +119,7 @@ COLORS = ["C0", "C1", "C2", "C3"]
 
 
 def grid(axis, numbers, shade):
-    """Numbers in squares; shade(row, column, number) gives the colour."""
+    """Draw numbers in squares; shade(row, column, number) gives the colour."""
     height, width = numbers.shape
     for (i, j), number in np.ndenumerate(numbers):
         color = shade(i, j, number)
@@ -163,7 +163,7 @@ from tinygrad_mnist.autodiff import GradcheckError, op, ops
 
 
 def places(length, size, stride):
-    """At how many places a window fits in."""
+    """The number of positions at which a window fits."""
     return len(range(0, length - size + 1, stride))
 
 
@@ -315,7 +315,7 @@ loss_fn = nn.CrossEntropyLoss()
 
 
 def train(model, optimizer, epochs=4, seed=1):
-    """The loss of each step."""
+    """Train, and return the loss of each step."""
     rng = np.random.default_rng(seed)
     losses = []
     for _ in range(epochs):
@@ -330,7 +330,7 @@ def train(model, optimizer, epochs=4, seed=1):
 
 
 def accuracy(model):
-    """The share of the held-out images that it reads."""
+    """The share of the held-out images that are read correctly."""
     with no_grad():
         answers = model(images[held_out]).argmax(axis=1)
     return float((answers.numpy() == labels[held_out]).mean())
@@ -405,7 +405,7 @@ figure.tight_layout(pad=0.3, h_pad=0.8)
 
 # %%
 class Lion(optim.Optimizer):
-    remembers = ("exp_avg",)  # what is in state, to be saved with it
+    remembers = ("exp_avg",)  # the entries of state that have to be saved
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.99)):
         super().__init__(params, {"lr": lr, "betas": betas})

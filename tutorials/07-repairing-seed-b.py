@@ -40,12 +40,12 @@ def network(loss, draw, seed=0):
 
 
 def accuracy(model):
-    """The share of the held-out images that it reads."""
+    """The share of the held-out images that are read correctly."""
     return float((model.predict_label(held_out) == held_out_labels).mean())
 
 
 def descend(model, steps, lr):
-    """Full-batch gradient descent; the loss after each step."""
+    """Full-batch gradient descent; return the loss of each step."""
     losses = []
     for _ in range(steps):
         terms = model.forward(x)
@@ -89,7 +89,7 @@ print(f"{np.mean((hidden < 0.02) | (hidden > 0.98)):.0%} within 0.02 of an end")
 
 # %%
 def median_slope(model):
-    """What half of the hidden units multiply their gradient by, at most."""
+    """The median slope: half of the hidden units multiply their gradient by at most this."""
     a = model.forward(x)["A1"]
     return f"{np.median(a * (1 - a)):.4f}"
 
@@ -177,7 +177,7 @@ axis.spines[["top", "right"]].set_visible(False)
 
 # %%
 def train(model, x, y, epochs, lr):
-    """Mini-batches of 32, in a new order in each epoch."""
+    """Train on mini-batches of 32, in a new order in each epoch."""
     rng = np.random.default_rng(1)
     for _ in range(epochs):
         for rows in minibatches(len(x), 32, rng):

@@ -32,7 +32,7 @@ class Layer(nn.Module):
     """A linear map and an activation function."""
 
     activation = staticmethod(ops.sigmoid)
-    gain = 1.0  # how much larger than Xavier's the weights are
+    gain = 1.0  # the factor by which the weights exceed Xavier's
 
     def __init__(self, n, m, rng):
         self.linear = nn.Linear(n, m, rng=rng)
@@ -44,14 +44,14 @@ class Layer(nn.Module):
 
 
 def deep(layer):
-    """Eight hidden layers of a kind, and a linear one at the end."""
+    """Eight hidden layers of the same kind, and a linear one at the end."""
     rng = np.random.default_rng(0)
     hidden = [layer(784 if k == 0 else 64, 64, rng) for k in range(8)]
     return nn.Sequential(*hidden, nn.Linear(64, 10, rng=rng))
 
 
 def train(model, optimizer=None, epochs=4):
-    """The loss of each step."""
+    """Train, and return the loss of each step."""
     optimizer = optimizer or optim.SGD(model.parameters(), lr=0.03, momentum=0.9)
     rng = np.random.default_rng(1)
     losses = []
@@ -67,7 +67,7 @@ def train(model, optimizer=None, epochs=4):
 
 
 def accuracy(model):
-    """The share of the held-out images that it reads."""
+    """The share of the held-out images that are read correctly."""
     with no_grad():
         answers = model(images[held_out]).argmax(axis=1)
     return float((answers.numpy() == labels[held_out]).mean())
@@ -120,7 +120,7 @@ axis.spines[["top", "right"]].set_visible(False)
 
 # %%
 def follow(model):
-    """What each module returns, and the gradient of the loss with respect to it."""
+    """The output of each module, and the gradient of the loss with respect to it."""
     outputs, h = [], x
     for module in model:
         h = module(h)
@@ -129,7 +129,7 @@ def follow(model):
 
 
 def factors(model):
-    """What is left of the gradient from one hidden layer to the one before."""
+    """The fraction of the gradient that is left from one hidden layer to the one before."""
     _, gradients = follow(model)
     sizes = np.array([size(g.data) for g in gradients[:-1]])
     return sizes[:-1] / sizes[1:]
@@ -211,7 +211,7 @@ losses, read, profile = {}, {}, {}
 
 
 def treat(name, layer):
-    """Gradients before the first step, then training."""
+    """Record the gradients before the first step, then train."""
     model = deep(layer)
     _, gradients = follow(model)
     profile[name] = [size(g.data) for g in gradients[:-1]]

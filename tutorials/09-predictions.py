@@ -102,7 +102,7 @@ path = Path(tempfile.mkdtemp()) / "predictions.db"
 
 
 def log_predictions(images, sources, labels, version):
-    """Read images, and log what was read."""
+    """Read images, and log the predictions."""
     pixels = np.round(images * 255).astype(np.uint8)
     with PredictionLog(path, create=True) as log:
         log.add(
@@ -132,7 +132,7 @@ log_predictions(held_out, names, held_out_labels, "first")
 
 # %%
 def ask(query, *values):
-    """All rows that a query gives."""
+    """All rows that a query returns."""
     with closing(sqlite3.connect(path)) as db:
         return db.execute(query, values).fetchall()
 

@@ -110,7 +110,7 @@ session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExe
 
 
 def run(x):
-    """What the runtime makes of images: (n, 784) -> logits (n, 10)."""
+    """The runtime's output for images: (n, 784) -> logits (n, 10)."""
     return session.run(["output"], {"input": x.astype(np.float32)})[0]
 
 

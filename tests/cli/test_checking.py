@@ -157,7 +157,7 @@ def test_a_file_may_have_the_name_of_a_module_of_python(command):
         ("mine.py:scaled --shape 2 --shape 2", "missing a required argument: 'width'. Give a --sh"),
         ("mine.py:scaled --shape 2 --shape 2 --arg with=2", "scaled takes no 'with': it is scaled"),
         ("mine.py:named --shape 2 --shape 2", "too many positional arguments"),
-        ("mine.py:power --shape 2 --arg exponent=x", "--arg exponent: 'x' is no Python value"),
+        ("mine.py:power --shape 2 --arg exponent=x", "--arg exponent: 'x' is not a Python value"),
         ("mine.py:power --shape 2 --arg exponent", "--arg has the form NAME=VALUE"),
         ("mine.py:power --shape 2 --arg exponent=1 exponent=2", "exponent was given twice"),
         ("mine.py:power --shape 2 --arg =2", "--arg has the form NAME=VALUE"),

@@ -324,7 +324,7 @@ def contents(folder):
         ("evaluate --weights nan.npz", "nan.npz: 0.bias holds NaN or infinity"),
         (
             "evaluate --weights other.safetensors",
-            "other.safetensors: does not say what network it is of. Name the run folder",
+            "other.safetensors: does not say which network it belongs to. Name the run folder",
         ),
         (
             "evaluate --weights odd.safetensors",

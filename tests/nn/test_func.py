@@ -526,7 +526,7 @@ MISTAKES = [
     (
         lambda: func.functional_call(MODEL, {"weight": A}, A),
         ValueError,
-        r"weight has shape \(3, 2\), but the one it stands for has \(2, 1\)",
+        r"weight has shape \(3, 2\), but the one it replaces has \(2, 1\)",
     ),
     (lambda: func.functional_call(MODEL, A, A), TypeError, "a dict of names and tensors"),
     (lambda: func.functional_call(identity, {}, A), TypeError, "takes a module"),

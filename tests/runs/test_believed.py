@@ -146,7 +146,7 @@ def test_a_config_that_says_nonsense_of_its_images_is_refused_by_name(command, f
 @pytest.mark.parametrize("value", [[], {"a": 1}, None, 1.5])
 def test_a_checkpoint_whose_environment_is_no_list_of_words_is_refused(finished, value):
     rewritten(finished, lambda about, _: about["environment"].update(numpy=value))
-    with pytest.raises(DataError, match="what it says of where it was makes no sense"):
+    with pytest.raises(DataError, match="what it says about its origin makes no sense"):
         resumed(finished)
 
 

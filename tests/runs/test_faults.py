@@ -399,7 +399,7 @@ def test_a_second_trainer_is_refused_and_the_first_not_disturbed(command):
     before = files_of("run")
     said = f"process {process.pid} is training there. Wait until it ends, or choose another folder"
     assert command("train", "--resume", "run") == (2, "", f"error: run: {said}.\n")
-    said = "not empty. Nothing is overwritten: choose another --out, or go on with --resume"
+    said = "not empty. Nothing is overwritten: choose another --out, or continue with --resume"
     assert command(*TINY, "--out", "run") == (2, "", f"error: run: {said}.\n")
     assert files_of("run") == before
     process.kill()

@@ -282,7 +282,7 @@ def test_a_finished_run_says_so_and_stays_as_it_is(command, tmp_path):
 
     before = contents()
     code, out, err = command("train", "--resume", "run")
-    said = "this training was finished already. More of it: --override epochs=..."
+    said = "this training is already finished. To train longer: --override epochs=..."
     assert (code, err) == (0, f"warning: run: {said}\n")
     assert "of the test images right" in out
     assert contents() == before
@@ -309,7 +309,7 @@ def test_a_run_that_has_not_ended_says_so_when_its_weights_are_wanted(tmp_path, 
     state = take(build_training(SMALL, Dataset.of(*digits)))
     checkpoint.save(tmp_path, Checkpoint(SMALL, state, {}, {}, {}))
     (tmp_path / "config.toml").write_text(SMALL.to_toml())
-    message = r"its training has not ended\. Go on with it: tinygrad-mnist train --resume"
+    message = r"its training has not ended\. Continue it: tinygrad-mnist train --resume"
     with pytest.raises(RunFolderError, match=message):
         load_trained(tmp_path)
 
@@ -436,7 +436,7 @@ def test_config_and_override_may_say_the_same(interrupted):
         (["--override", "lr=1"], "--override belongs to --resume"),
         (["--resume", "run", "--out", "other"], "leave out --out"),
         (["--resume", "gone"], "gone: there is no such run folder"),
-        (["--resume", "."], "there is no checkpoint to go on from"),
+        (["--resume", "."], "there is no checkpoint to continue from"),
         (["--resume", "run", "--data", "mine.csv"], "this training is on MNIST"),
     ],
 )
@@ -587,7 +587,7 @@ def test_the_checkpoint_before_is_used_if_the_newest_is_damaged_or_missing(two):
     read, path, notice = checkpoint.load(two)
     assert (batch(read), path) == (2, previous)
     assert notice.startswith(f"{newest}: damaged, or not a checkpoint: ")
-    assert f"Going on from {previous}" in notice
+    assert f"Continuing from {previous}" in notice
     newest.unlink()
     assert checkpoint.load(two)[1] == previous
     previous.write_bytes(content[:-100])
@@ -647,7 +647,7 @@ def test_a_checkpoint_is_never_unpacked(two):
     with zipfile.ZipFile(two / "checkpoint.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in entries.items():
             archive.writestr(name, content)
-    with pytest.raises(DataError, match="those are not compressed"):
+    with pytest.raises(DataError, match="checkpoints are not compressed"):
         checkpoint.read(two / "checkpoint.npz")
 
 

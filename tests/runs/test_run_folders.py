@@ -250,7 +250,7 @@ def test_a_lock_of_others_is_not_emptied(small_runs):
     Path("new").mkdir()
     Path("new/.lock").write_text("the process of another program: 123456789")
     before = contents(Path("new"))
-    with pytest.raises(RunFolderError, match=r"new/\.lock: no lock of a training"):
+    with pytest.raises(RunFolderError, match=r"new/\.lock: too long for the lock of a training"):
         run(SMALL, Path("new"))
     assert contents(Path("new")) == before
 

@@ -319,7 +319,7 @@ def test_a_training_of_what_is_built_in_does_not_go_on_with_another(command, key
     assert command("train", "--set", "epochs=1", "hidden=[4]", "--out", "run")[0] == 0
     code, _, err = command("train", "--resume", "run", f"--{key}", f"wrong.py:{name}")
     assert (code, err.count("\n")) == (2, 1)
-    assert f"which the package has itself. Leave out --{key}" in err
+    assert f"which is built in. Leave out --{key}" in err
 
 
 def test_mended_it_goes_on_from_there(command, monkeypatch):

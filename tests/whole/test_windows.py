@@ -41,7 +41,7 @@ NAMES = [
 @pytest.mark.parametrize("make", [lambda path: write(path, b""), prepare])
 def test_a_name_that_windows_cannot_have_is_refused_and_nothing_is_made(tmp_path, make, name):
     for path in (tmp_path / name, tmp_path / name / "deeper"):
-        with pytest.raises(WriteError, match="is no name for a file or folder on Windows") as error:
+        with pytest.raises(WriteError, match="cannot name a file or folder on Windows") as error:
             make(path)
         assert fault(name) in str(error.value)
         assert str(error.value).isprintable()
@@ -75,7 +75,7 @@ def test_commands_refuse_such_a_name_before_they_do_anything(
     monkeypatch.chdir(tmp_path)
     code, out, err = command(*arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "is no name for a file or folder on Windows" in err
+    assert "cannot name a file or folder on Windows" in err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -86,7 +86,7 @@ def test_export_refuses_such_a_name(command, tmp_path, monkeypatch):
     assert (code, err) == (
         2,
         (
-            "error: 'aux.npz' is no name for a file or folder on Windows: AUX is a device there. "
+            "error: 'aux.npz' cannot name a file or folder on Windows: AUX is a device there. "
             "Choose another, so that the result can be opened everywhere.\n"
         ),
     )

@@ -127,7 +127,7 @@ def located(out: Tensor) -> Iterator[str]:
 
 
 def unrecorded(out: Tensor) -> Iterator[str]:
-    """If every rule behind a tensor is right, what is wrong is not on the tape."""
+    """Say that the mistake is not on the tape, if every rule behind a tensor is right."""
     calls = calls_behind(out)
     checked = all(np.size(x) <= LARGEST for call in calls for x in call.arrays)
     if calls and checked and not any(wrong_rules(calls)):

@@ -59,7 +59,7 @@ _SOLE = _holders(np.empty(0))
 
 
 def start(output: Tensor, gradient: Any) -> Array:
-    """The array to start the sweep from; one that the caller gave becomes read-only."""
+    """The array to start the sweep from; if the caller gave it, a read-only view."""
     if gradient is None:
         if output.size != 1:
             raise RuntimeError(

@@ -153,7 +153,7 @@ def reflected(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Tensor]:
 
 
 NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}
-"""Which of our functions stands in for which NumPy function when it is called on a tensor."""
+"""NumPy function -> our function that runs instead when it is called on a tensor."""
 
 
 @overload

@@ -229,7 +229,9 @@ def norm(x: Tensor, ord: Any = None, axis: Any = None, keepdims: bool = False) -
         return ops.norm(x, axis=axis, keepdims=keepdims)
     if vector and ord in (1, np.inf):
         return (ops.sum if ord == 1 else ops.max)(ops.abs(x), axis=axis, keepdims=keepdims)
-    way_out = "Use ord=2, 1 or np.inf for vectors, and 'fro' (root of sum of squares) for matrices."
+    way_out = (
+        "Use ord=2, 1 or np.inf for vectors; for matrices 'fro', the root of the sum of squares."
+    )
     raise refusal(np.linalg.norm, "ord", repr(ord), way_out)
 
 

@@ -361,7 +361,7 @@ mean.vjp(
 def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Product over `axis`, or over all elements, multiplied in pairs, pairs of pairs, and so on.
 
-    It is composed of products and so has their derivatives; no division by an element that is 0.
+    It is composed of products and so has their derivatives, without dividing by an element.
     """
     axes = axes_of(x, axis)
     kept = [i for i in range(x.ndim) if i not in axes]

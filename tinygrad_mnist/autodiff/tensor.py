@@ -93,7 +93,7 @@ class Tensor(Variable):
 
     @property
     def data(self) -> Array:
-        """The array itself; read-only if the tensor was computed.
+        """The array itself. Only read it if the tensor was computed.
 
         Assigning to it (also ``t.data -= ...``) is not recorded, but `backward` notices it.
         The new array must have the shape of the old one, and floats must remain floats.
@@ -521,7 +521,7 @@ class Tensor(Variable):
 
     @property
     def T(self) -> Tensor:
-        """The axes reversed."""
+        """The same elements with the axes reversed."""
         return self.transpose()
 
     @property

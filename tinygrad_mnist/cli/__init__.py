@@ -11,8 +11,8 @@ from typing import NoReturn
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit.
 
-    With 0 if it is done, 1 if a check failed, 2 for wrong input, 3 if a training diverged,
-    128 + n if signal n ended it.
+    The exit code is 0 for success, 1 if a check failed, 2 for wrong input, 3 if a training
+    diverged, and 128 + n if signal n ended it.
     """
     try:
         from tinygrad_mnist.cli.exits import refuse_archive, run

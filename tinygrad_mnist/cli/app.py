@@ -1,4 +1,4 @@
-"""The command `tinygrad-mnist`: what its commands share."""
+"""The command `tinygrad-mnist`: the parts that its subcommands share."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
 def command(*examples: str) -> Callable[[F], F]:
-    """Make a function a command: its docstring becomes the help text, and examples its end."""
+    """Make a function a command: its docstring becomes the help text, which ends with examples."""
 
     def register(function: F) -> F:
         function.__doc__ = reflowed(function.__doc__)
@@ -55,19 +55,19 @@ def command(*examples: str) -> Callable[[F], F]:
 
 
 class UserFileError(Exception):
-    """Something in a file or value that the user named; the message says what."""
+    """A file or value that the user named is wrong; the message says how."""
 
 
 FORMATS = (".csv", ".db", ".json", ".npz", ".npy", ".onnx", ".safetensors", ".png", ".jpg")
 
 
 def refuse_ending(path: Path | None, right: str, what: str) -> None:
-    """Refuse a file name that says another format than what is written, or that some cannot have.
+    """Refuse a file name whose ending belongs to another format, or that Windows cannot have.
 
     Raises
     ------
     UserFileError, WriteError
-        With another name.
+        For such a name; the message suggests another.
     """
     if path:
         refuse_names(path)
@@ -80,12 +80,12 @@ def refuse_ending(path: Path | None, right: str, what: str) -> None:
 
 
 def make_room(path: Path) -> None:
-    """Make the folder of a file that is to be written; a device, or a pipe, has its place already.
+    """Make the folder for a file that will be written; a device or a pipe already has one.
 
     Raises
     ------
     WriteError
-        If it cannot be made or written to.
+        If the folder cannot be made or written to.
     """
     from tinygrad_mnist.files import prepare
 
@@ -94,7 +94,7 @@ def make_room(path: Path) -> None:
 
 
 def verdict(name: str, test: dict[str, Any], images: str = "test images") -> str:
-    """How a network did on some images, in one line."""
+    """The results of a network on some images, in one line."""
     return (
         f"{name}: {100 * test['accuracy']:.2f} % of the {images} right "
         f"({test['correct']:,} correct, {test['incorrect']:,} incorrect), "
@@ -103,6 +103,6 @@ def verdict(name: str, test: dict[str, Any], images: str = "test images") -> str
 
 
 def warn(notices: Iterable[str]) -> None:
-    """Say what people should know, on standard error."""
+    """Print notices on standard error."""
     for notice in notices:
         tell(f"warning: {notice}")

@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from tinygrad_mnist import nn
 
 MOST_ROUNDS = 1000
-"""Of a benchmark."""
+"""The most rounds of a benchmark."""
 
 
 @command("tinygrad-mnist compare seed-a-two-hidden")
 def compare(recipe: str = "default", *, settings: Settings = (), json: Json = False) -> int:
-    """Hold the hand derivation against the tape, term by term, on one batch of digits in float64.
+    """Compare the hand derivation with the tape, term by term, on one batch of digits in float64.
 
     Parameters
     ----------
     recipe
-        Whose network, loss and L2 penalty to use; without dropout.
+        The recipe whose network, loss and L2 penalty to use, without dropout.
     settings
         key=value: replaces a value of the recipe. May be repeated.
     json
@@ -76,7 +76,7 @@ def gradcheck(
     seed: int = 0,
     json: Json = False,
 ) -> int:
-    """Check the first and second derivatives of code of your own against central differences.
+    """Check the first and second derivatives of your own code against central differences.
 
     Parameters
     ----------
@@ -84,11 +84,11 @@ def gradcheck(
         FILE.py:NAME of a function that takes tensors and returns one; or of a module or its class,
         whose parameters are checked as well. The file is run.
     shape
-        Shape of an argument, as 3,4; repeated for each argument. Values are drawn from a normal
-        distribution.
+        Shape of an argument, such as 3,4; repeat it for each argument. Values are drawn from a
+        normal distribution.
     arg
-        NAME=VALUE: what else the function takes by name, or the class to make a module; a Python
-        value. May be repeated.
+        NAME=VALUE: a further argument of the function, or of the class of a module; a Python value.
+        May be repeated.
     seed
         Decides the values.
     json
@@ -124,7 +124,7 @@ def bench(*, rounds: int = 7, json: Json = False) -> None:
     Parameters
     ----------
     rounds
-        How often each is measured; the median counts.
+        Number of times that each is measured; the median counts.
     json
         Print the measurements as JSON.
     """
@@ -153,7 +153,7 @@ def tutorials(folder: Path = Path("notebooks"), *, solutions: Flag = False) -> N
     Parameters
     ----------
     folder
-        Where to; made if it does not exist. Nothing is overwritten.
+        The folder; made if it does not exist. Nothing is overwritten.
     solutions
         Write the notebooks with the exercises solved, as NAME-solutions.ipynb.
     """

@@ -1,4 +1,4 @@
-"""How the command ends: with which code, and in which words."""
+"""How the command ends: its exit codes and error messages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ USAGE_ERROR, DIVERGED = 2, 3
 
 
 def run(arguments: list[str] | None) -> NoReturn:
-    """Run the command line and exit with the code that `tinygrad_mnist.cli.main` says."""
+    """Run the command line and exit with a code of `tinygrad_mnist.cli.main`."""
     from tinygrad_mnist.data import DataWarning
     from tinygrad_mnist.training import DivergenceError
 
@@ -46,8 +46,8 @@ def run(arguments: list[str] | None) -> NoReturn:
     except DivergenceError as error:
         fail(error, DIVERGED)
     except MemoryError:
-        fail(MemoryError("the memory is not enough for this. Ask for less at once."), USAGE_ERROR)
-    except OSError as error:  # all others have been told apart: this one is of standard output
+        fail(MemoryError("there is not enough memory. Ask for less at once."), USAGE_ERROR)
+    except OSError as error:  # all others have been handled: this one is of standard output
         discard(sys.stdout)
         if nobody_reads(error):
             sys.exit(128 + BROKEN_PIPE)
@@ -56,7 +56,7 @@ def run(arguments: list[str] | None) -> NoReturn:
 
 
 def refuse_archive(source: Path) -> None:
-    """Say what to do if the package is run from a zip file, where its recipes are no files."""
+    """Say what to do if the package is run from a zip file, where its recipes are not files."""
     if not source.is_file():
         said = "the package is run from an archive. Unpack it, or install it with pip."
         fail(UserFileError(said), USAGE_ERROR)
@@ -76,7 +76,7 @@ def mistakes_of_users() -> tuple[type[Exception], ...]:
 
 
 def fail(error: Exception, code: int) -> NoReturn:
-    """Say what is wrong in one line, and in another how to go on if that was added; exit."""
+    """Print what is wrong in one line, and in another how to continue if that was added; exit."""
     text, first = str(error), f"{error.__cause__}\n"
     advised = text.startswith(first)
     tell(f"error: {error.__cause__ if advised else text}", *([text[len(first) :]] * advised))

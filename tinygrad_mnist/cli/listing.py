@@ -1,4 +1,4 @@
-"""How predictions are listed: as a table, or as JSON."""
+"""List predictions as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from tinygrad_mnist.store import Prediction
 
 WIDEST = 24
-"""Columns that a class name takes in a list."""
+"""The most columns that a class name takes in a list."""
 
 
 def show_list(rows: Iterable[Prediction], json: bool) -> None:
-    """Print predictions one by one; JSON as it is, since it is ASCII."""
+    """Print predictions one by one; JSON is printed unchanged, since it is ASCII."""
     for line in listing(rows, json):
         if json:
             print(line)
@@ -27,15 +27,15 @@ def show_list(rows: Iterable[Prediction], json: bool) -> None:
 
 
 def listing(rows: Iterable[Prediction], json: bool) -> Iterator[str]:
-    """The lines of predictions as JSON, or one for each.
+    """The lines of predictions as JSON, or as a table with one line per prediction.
 
-    A line has number, class, how sure, whether that is right, and where the image came from.
+    A line has the number, class, confidence, whether that is right, and the image's source.
     """
     yield from as_json(rows) if json else as_lines(rows)
 
 
 def as_json(rows: Iterable[Prediction]) -> Iterator[str]:
-    """A list with one object a line: all of a prediction but its image, and the names."""
+    """A list with one object per line: a prediction without its image, with class names."""
     before = "["
     for row in rows:
         values = row._asdict()
@@ -49,7 +49,7 @@ def as_json(rows: Iterable[Prediction]) -> Iterator[str]:
 
 
 def as_lines(rows: Iterable[Prediction]) -> Iterator[str]:
-    """A table, whose columns are as wide as the names of the first row's classes ask for."""
+    """A table whose columns are wide enough for the class names of the first row."""
     from tinygrad_mnist.evaluation.names import kind_of, shown, width
 
     def cell(text: str, wide: int) -> str:

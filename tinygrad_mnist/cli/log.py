@@ -1,4 +1,4 @@
-"""The command that lists what was read: log."""
+"""The command that lists predictions: log."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def log(
     where
         A run folder, or the file of a log; by default the only run below runs/.
     wrong
-        Only those that are known to be wrong.
+        Only predictions that are known to be wrong.
     run
-        Only those of the run of this name: a log may hold several.
+        Only predictions of the run of this name; a log may hold several runs.
     named
-        Only those of the class of this name, and those taken for it. For MNIST it is a digit.
+        Only images of the class of this name, and images read as it. For MNIST it is a digit.
     csv
-        Write them to this file instead, replaced if it exists: the probability of each class in a
-        column, but no image.
+        Write them to this file instead, which is replaced if it exists: one column per class with
+        its probability, but no image.
     json
         Print them as JSON.
     """
@@ -75,7 +75,7 @@ def log(
 
 
 def write_list(rows: Iterable[Prediction], path: Path, classes: Sequence[str]) -> None:
-    """Write predictions as CSV, which is replaced only when all of the new one is there."""
+    """Write predictions to a CSV file, which is replaced only when the new one is complete."""
     from tinygrad_mnist.files import write
     from tinygrad_mnist.store import write_csv
 
@@ -91,7 +91,7 @@ NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 
 
 def as_cell(text: str) -> str:
-    """A text that no spreadsheet takes for a formula (CWE-1236): it would do what that says.
+    """A text that no spreadsheet reads, and runs, as a formula (CWE-1236).
 
     Examples
     --------
@@ -102,13 +102,13 @@ def as_cell(text: str) -> str:
 
 
 def as_cells(row: Prediction) -> Prediction:
-    """A prediction whose texts of others are safe in a spreadsheet."""
+    """A prediction whose texts are safe in a spreadsheet."""
     classes = tuple(as_cell(name) for name in row.classes)
     return row._replace(run=as_cell(row.run), source=as_cell(row.source), classes=classes)
 
 
 def refuse_unknown(log: PredictionLog, run: str | None, named: str | None) -> None:
-    """See that there is a run of this name in a log, and a class of this name."""
+    """Check that a log has a run of this name, and a class of this name."""
     from tinygrad_mnist.evaluation.names import listed
 
     asked = {"run": (run, log.runs()), "class": (named, log.classes(run))}
@@ -119,7 +119,7 @@ def refuse_unknown(log: PredictionLog, run: str | None, named: str | None) -> No
 
 
 def nothing_found(log: PredictionLog, run: str | None, named: str | None, wrong: bool) -> str:
-    """Why a list of predictions is empty."""
+    """A sentence that says why a list of predictions is empty."""
     given = {"--run": run, "--class": named, "--wrong": wrong or None}
     filters = [name for name, value in given.items() if value is not None]
     if not log.runs():

@@ -29,25 +29,25 @@ def evaluate(
     labels: Path | None = None,
     json: Json = False,
 ) -> None:
-    """Say how many test images a trained network gets right: MNIST's, or your own.
+    """Print how many test images a trained network gets right: MNIST's, or your own.
 
     Parameters
     ----------
     run
-        Its folder; by default the only one below runs/.
+        The folder of the run; by default the only one in runs/.
     weights
         An npz or safetensors file, or another run folder, instead of the weights of the run.
-        Its recipe is that of the run, if named, else in the file, else the config.toml beside it.
-        An npz file on its own is read as sigmoid units and softmax.
+        The recipe is that of the run, if one is named, or the one in the file, or the config.toml
+        beside it. An npz file on its own is read as sigmoid units and softmax.
     model
-        FILE.py:NAME of a network of your own, if the weights are of one. The file is run.
+        FILE.py:NAME of your own network, if the weights belong to one. The file is run.
     normalize
         The range of the pixels; by default that of the recipe, or unit: [0, 1]. seed is [0.01, 1].
     data
-        Images of your own: CSV, npz or IDX, of the size and the classes that the network was
-        trained on; or the word mnist. By default MNIST's test images, if it was trained on MNIST.
+        Your own images: CSV, npz or IDX, of the size and the classes that the network was trained
+        on; or the word mnist. By default MNIST's test images, if it was trained on MNIST.
     labels
-        Their labels, if that file holds images only.
+        The file of their labels, if that file holds images only.
     json
         Print the result as JSON.
     """
@@ -72,7 +72,7 @@ def evaluate(
 
 
 def described(trained: Trained, pixels: str) -> dict[str, str]:
-    """Which network was evaluated, and on which range of pixels."""
+    """A description of the network that was evaluated, and of the range of pixels."""
     return {
         "weights": str(trained.weights),
         "layers": trained.layers,
@@ -82,7 +82,7 @@ def described(trained: Trained, pixels: str) -> dict[str, str]:
 
 
 def refuse_mnist_for_others(trained: Trained, data: Path | None) -> None:
-    """Ask for images if the network was trained on others than MNIST's."""
+    """Ask for images if the network was not trained on MNIST."""
     files = trained.about.files
     if data is None and not trained.about.on_mnist:
         tested = f" and tested on {files['test_data']}" if "test_data" in files else ""
@@ -104,22 +104,22 @@ def export(
     model: str | None = None,
     ancestor: Flag = False,
 ) -> None:
-    """Write the network of a run in a form that other programs read.
+    """Write the network of a run in a format that other programs read.
 
     Parameters
     ----------
     run
-        Its folder.
+        The folder of the run.
     format
-        onnx (needs the package onnx), safetensors, or npz; by default what the ending of --out
-        says, or safetensors.
+        onnx (needs the package onnx), safetensors, or npz; by default the format that the ending
+        of --out implies, or safetensors.
     out
-        The file, replaced if it exists. By default model.onnx, model.safetensors or weights.npz
-        in the run folder.
+        The file, which is replaced if it exists. By default model.onnx, model.safetensors or
+        weights.npz in the run folder.
     model
-        FILE.py:NAME of a network of your own, if the run is of one. The file is run.
+        FILE.py:NAME of your own network, if the run trained one. The file is run.
     ancestor
-        Write config.json and train_history.json into the run folder, as the notebook of seed-a did.
+        Write config.json and train_history.json into the run folder, like the notebook of seed-a.
     """
     from tinygrad_mnist import export as exports
     from tinygrad_mnist.runs import load_trained
@@ -166,7 +166,7 @@ DEFAULT_FILES = {"onnx": "model.onnx", "safetensors": "model.safetensors", "npz"
 
 
 def write_network(trained: Trained, format: str, path: Path) -> None:
-    """Write a network to a file, which is replaced only when all of the new one is there."""
+    """Write a network to a file, which is replaced only when the new one is complete."""
     import io
 
     from tinygrad_mnist import export as exports

@@ -1,4 +1,4 @@
-"""The command that begins code of one's own: new."""
+"""The command that writes a starting point for your own code: new."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tinygrad_mnist.words import quoted
 
 @command("tinygrad-mnist new mine")
 def new(folder: Path) -> None:
-    """Begin an op, a layer, an optimizer and a network of your own, with their tests.
+    """Write an op, a layer, an optimizer and a network to start from, with their tests.
 
     All of it works as it is. Change it as you like.
 
     Parameters
     ----------
     folder
-        Where to; made if it does not exist. Nothing is overwritten.
+        The folder; made if it does not exist. Nothing is overwritten.
     """
     from tinygrad_mnist.starter import write_starting_point
 

@@ -1,4 +1,4 @@
-"""Code of your own that this very command names: it is run, and nothing else is."""
+"""Your own code: only code that this very command names is run."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ KEYS = ("model", "optimizer")
 
 
 def references(settings: Sequence[str], model: str | None, optimizer: str | None) -> dict[str, str]:
-    """What was typed as a model and an optimizer of one's own: as an option, or after --set.
+    """The references that were typed for your own model and optimizer, as options or after --set.
 
-    The last one counts, and options come after all that is set.
+    The last one counts, and options come after everything that is set.
     """
     from tinygrad_mnist.owncode import is_reference
     from tinygrad_mnist.training.recipe import parsed
@@ -29,7 +29,7 @@ def references(settings: Sequence[str], model: str | None, optimizer: str | None
 
 
 def other_names(recipe: Recipe | None, **typed: str | None) -> Iterator[str]:
-    """A sentence for what was typed and is not what a network was trained with, by its name."""
+    """One sentence per typed reference that differs from the one a network was trained with."""
     for key, reference in typed.items():
         was: str = getattr(recipe, key, "")
         if reference and was.rpartition(":")[2] != reference.rpartition(":")[2]:
@@ -38,7 +38,7 @@ def other_names(recipe: Recipe | None, **typed: str | None) -> Iterator[str]:
 
 @contextmanager
 def opened_own(model: str | None = None, optimizer: str | None = None) -> Iterator[Own]:
-    """What was typed, run and ready to be called; what it raises when it is called is told."""
+    """Run the code that was typed, ready to be called; its errors become an OwnCodeError."""
     from tinygrad_mnist.nn import Module
     from tinygrad_mnist.owncode import opened, told
     from tinygrad_mnist.runs import Own

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tinygrad_mnist.cli.reading import Picture
 
 UNSURE = 0.9
-"""Below that confidence we say what may be wrong with a picture."""
+"""Below this confidence we print what may be wrong with a picture."""
 
 
 @command(
@@ -50,7 +50,7 @@ def predict(
     db: Path | None = None,
     json: Json = False,
 ) -> None:
-    """Read images, and log what was read.
+    """Read images, and log the predictions.
 
     Parameters
     ----------
@@ -59,14 +59,14 @@ def predict(
     files
         PNG or JPEG pictures: photographs of digits on paper, or drawings, dark on bright or bright
         on dark; several digits are read one by one, from left to right. Or npy arrays of images
-        as the network was trained on, for MNIST (28, 28), (784,), (n, 28, 28) or (n, 784). Or - for
-        standard input. A network of images of another size reads pictures scaled to it.
+        like those the network was trained on, for MNIST (28, 28), (784,), (n, 28, 28) or (n, 784).
+        Or - for standard input. For a network of another image size, pictures are scaled to it.
     test
         Positions of MNIST test images, from 0 to 9999, for a network trained on MNIST.
     model
-        FILE.py:NAME of a network of your own, if the run is of one. The file is run.
+        FILE.py:NAME of your own network, if the run trained one. The file is run.
     show
-        Write what the network saw of a picture to this PNG file, replaced if it exists.
+        Draw what the network saw of a picture into this PNG file, which is replaced if it exists.
     db
         The log; by default predictions.db in the run folder. Made if it does not exist.
     json
@@ -95,7 +95,7 @@ def predict(
 
 
 def refuse_nothing(files: tuple[Path, ...], test: tuple[int, ...]) -> None:
-    """See that there is something to read."""
+    """Raise an error if there is nothing to read."""
     if not files and not test:
         raise UserFileError(
             "Nothing to read: name picture files, or positions of test images after --test."
@@ -108,7 +108,7 @@ def write_seen(
     probabilities: NDArray[np.floating],
     classes: Sequence[str],
 ) -> None:
-    """Write a picture, the boxes found on it, and the images that the network was given."""
+    """Draw a picture, the boxes found on it, and the images that the network received."""
     from tinygrad_mnist.evaluation import show_page
     from tinygrad_mnist.files import write
 
@@ -124,13 +124,13 @@ def write_seen(
 
 
 def say_doubts(pictures: Sequence[Picture], probabilities: NDArray[np.floating]) -> None:
-    """Say, on standard error, what may be wrong with pictures of which the network is not sure."""
+    """Print on standard error what may be wrong with pictures if the network is not sure."""
     for doubt in doubts(pictures, probabilities):
         tell(f"note: {doubt}")
 
 
 def doubts(pictures: Sequence[Picture], probabilities: NDArray[np.floating]) -> Iterator[str]:
-    """What may be wrong with pictures of which the network is not sure."""
+    """Sentences on what may be wrong with pictures if the network is not sure."""
     for picture in pictures:
         sure = probabilities[picture.rows].max(axis=1)
         unsure = [number for number, p in enumerate(sure) if p < UNSURE]

@@ -1,4 +1,4 @@
-"""What `predict` is to read: pictures, arrays, and test images of MNIST."""
+"""The input of `predict`: pictures, arrays, and test images of MNIST."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Picture(NamedTuple):
 
 
 class ToRead(NamedTuple):
-    """Where each image comes from, the images, their labels if known, and pictures they are of.
+    """The source of each image, the images, their labels if known, and the pictures they are from.
 
     The images are bytes (n, pixels).
     """
@@ -60,7 +60,7 @@ def images_to_read(files: tuple[Path, ...], test: tuple[int, ...], about: About)
 
 
 def several(name: str, count: int, page: Page | None) -> list[str]:
-    """What to call the images of one file: by number, or by their place on a picture."""
+    """The names of the images of one file: a number, or the place on a picture."""
     if page is None:
         return [f"{name}[{i}]" for i in range(count)]
     boxes = [digit.box for digit in page.digits]
@@ -83,7 +83,7 @@ def content_of(file: Path, name: str) -> bytes:
 
 
 def images_in(content: bytes, name: str, about: About) -> tuple[Any, Page | None]:
-    """Images (n, pixels), and the page that they are on, if it is one of digits."""
+    """Images (n, pixels), and the page that they are on, if it is a page of digits."""
     import numpy as np
 
     from tinygrad_mnist.data import read_images, read_page
@@ -96,7 +96,7 @@ def images_in(content: bytes, name: str, about: About) -> tuple[Any, Page | None
 
 
 def test_images(positions: tuple[int, ...], about: About) -> tuple[Any, list[int]]:
-    """Those of MNIST at these positions, and their labels."""
+    """MNIST's test images at these positions, and their labels."""
     from tinygrad_mnist.data import load_mnist_test
 
     if not about.on_mnist:

@@ -1,4 +1,4 @@
-"""A training that is asked to stop: by Ctrl-C, by the system, or because nobody reads any more."""
+"""Requests to stop a training: Ctrl-C, a signal of the system, or a reader that is gone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BROKEN_PIPE = 13
 
 @contextmanager
 def ended_at_once() -> Iterator[None]:
-    """Ctrl-C ends the process where it is, also while SQLite waits, which keeps the log whole."""
+    """Let Ctrl-C end the process at once, even while SQLite waits; the log stays whole."""
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -30,7 +30,7 @@ def ended_at_once() -> Iterator[None]:
 
 
 class StopOnSignal:
-    """Turns the first Ctrl-C or SIGTERM into a request that the training loop asks for.
+    """Turns the first Ctrl-C or SIGTERM into a request to stop, which the training loop checks.
 
     A second one ends the program at once.
     """
@@ -38,7 +38,7 @@ class StopOnSignal:
     SIGNALS = tuple(
         getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
     )
-    """Those that this system has: Ctrl-Break is one of Windows."""
+    """The signals that this system has; Ctrl-Break is one of Windows."""
 
     def __init__(self) -> None:
         self.requested = 0
@@ -57,11 +57,11 @@ class StopOnSignal:
         self.requested = number
 
     def asked(self) -> bool:
-        """Whether there was one."""
+        """Whether there was a request to stop."""
         return self.requested != 0
 
     def guard(self, show: Callable[..., None]) -> Callable[..., None]:
-        """The same, but when nobody reads what it prints, that too is a request to stop."""
+        """The same function, but if nobody reads what it prints, that is a request to stop too."""
 
         def guarded(*values: Any) -> None:
             try:

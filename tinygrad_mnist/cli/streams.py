@@ -1,4 +1,4 @@
-"""What the commands say: the one gate between texts of others and the terminal."""
+"""The output of the commands: every text reaches the terminal through here."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LONGEST = 2000
-"""Characters of a line."""
+"""The most characters of a line."""
 
 
 def ready() -> None:
-    """See that there are three streams that take any text.
+    """Make sure that the three standard streams exist and take any text.
 
-    What the shell has closed (``>&-``) is opened to nowhere: else the next file that is written
-    would get its number, and with it what was to be said. A character that an encoding lacks, as
-    ASCII lacks ±, is written by its number.
+    A stream that the shell has closed (``>&-``) is connected to the null device; otherwise the next
+    file to be opened would get its number, and the output with it. A character that an encoding
+    lacks, as ASCII lacks ±, is written as its number.
     """
     for number in range(3):
         try:
@@ -37,14 +37,14 @@ def ready() -> None:
 
 
 def one_line(text: object) -> str:
-    """A text as one line of bounded length, without what a terminal would obey."""
+    """A text as one line of bounded length, without control characters."""
     from tinygrad_mnist.data.errors import printable
 
     return printable(str(text), LONGEST)
 
 
 def say(*lines: object) -> None:
-    """Print lines on standard output; whatever is in one of them, it stays one."""
+    """Print lines on standard output; each stays one line, whatever it contains."""
     for line in lines:
         print(one_line(line))
 
@@ -56,12 +56,12 @@ def say_lines(lines: Iterable[str]) -> None:
 
 
 def say_json(value: Any, indent: int | None = None) -> None:
-    """Print a value as JSON, in which all that is not ASCII is spelled out."""
+    """Print a value as JSON, in which characters outside ASCII are escaped."""
     print(json.dumps(value, indent=indent))
 
 
 def tell(*lines: object) -> None:
-    """Print lines on standard error. If nobody reads them, the work goes on."""
+    """Print lines on standard error. If nobody reads them, the work continues."""
     try:
         for line in lines:
             print(one_line(line), file=sys.stderr, flush=True)
@@ -70,10 +70,10 @@ def tell(*lines: object) -> None:
 
 
 def nobody_reads(error: OSError) -> bool:
-    """Whether an error says that the reader of a pipe is gone, in the words of this system."""
+    """Whether an error means, on this system, that the reader of a pipe is gone."""
     return isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL)
 
 
 def discard(stream: TextIO) -> None:
-    """Let Python forget what nobody reads: at the end it would complain of it."""
+    """Drop output that nobody reads; otherwise Python would complain about it at the end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -55,7 +55,7 @@ def train(
     threads: int | None = None,
     json: Json = False,
 ) -> int:
-    """Train a network and look at the test images once.
+    """Train a network and use the test images once.
 
     Parameters
     ----------
@@ -64,34 +64,35 @@ def train(
     settings
         key=value: replaces a value of the recipe. May be repeated.
     model
-        A network of your own, the same as --set model=...: FILE.py:NAME or package.module:NAME of
-        what is called as NAME(inputs, classes, rng=rng) and returns an nn.Module. The file is run.
+        Your own network, the same as --set model=...: FILE.py:NAME or package.module:NAME, which is
+        called as NAME(inputs, classes, rng=rng) and returns an nn.Module. The file is run.
     optimizer
-        An optimizer of your own, the same as --set optimizer=...: called as NAME(params, lr=lr).
+        Your own optimizer, the same as --set optimizer=...: called as NAME(params, lr=lr).
     data
-        Train on images of your own, of any size and any classes: CSV, npz or IDX, as
+        Train on your own images, of any size and any classes: CSV, npz or IDX, as
         `tinygrad_mnist.data.load_dataset` reads them.
     labels
-        Their labels, if that file holds images only.
+        The file of their labels, if that file holds images only.
     test_data
-        Test on images of your own; none may be a training image. With --data this is needed; the
+        Test on your own images, none of which may be a training image. Required with --data; the
         word mnist in place of a file means MNIST's test images.
     test_labels
-        Their labels, if that file holds images only.
+        The file of their labels, if that file holds images only.
     classes
-        What the classes of your images are called, in the order of their labels: a,b,c or a text
-        file with one name per line. By default as the npz file says, else 0 to 9, or the labels.
+        The names of the classes of your images, in the order of their labels: a,b,c or a text
+        file with one name per line. By default those in the npz file, or 0 to 9, or the labels.
     shape
-        Rows and columns of your images as 8,16, if the file does not say and they are not square.
+        Rows and columns of your images, such as 8,16, if the file does not say and they are not
+        square.
     out
         Folder for the result; by default a new one, runs/RECIPE.
     resume
-        Go on with the training in this run folder, with its recipe and data, where it stopped.
+        Continue the training in this run folder where it stopped, with its recipe and data.
     override
         key=value: with --resume, replaces epochs, lr or patience from there on. May be repeated.
     threads
-        Of the matrix products, the same as --set threads=N; by default 1. More gain little on an
-        idle machine, and lose much on a busy one. The last bits of the result may differ.
+        Threads for the matrix products, the same as --set threads=N; by default 1. More gain little
+        on an idle machine, and lose much on a busy one. The last bits of the result may differ.
     json
         Print the result as JSON on standard output, and progress on standard error.
     """
@@ -131,7 +132,7 @@ def refuse_strays(
     if override and not resume:
         raise UserFileError("--override belongs to --resume RUN. For a new training, use --set.")
     if resume and out:
-        raise UserFileError(f"--resume goes on in its own folder, {resume}: leave out --out.")
+        raise UserFileError(f"--resume continues in its own folder, {resume}: leave out --out.")
     for images, labels in (("data", "labels"), ("test_data", "test_labels")):
         if labels in files and images not in files and not resume:
             raise UserFileError(
@@ -140,15 +141,15 @@ def refuse_strays(
 
 
 def kind_of_images(classes: str | None, shape: str | None, data: Path | None) -> dict[str, Any]:
-    """What --classes and --shape say of images of one's own, as `own_sets` takes it."""
+    """The values of --classes and --shape, as arguments of `own_sets`."""
     from tinygrad_mnist.data import read_names
 
     kind: dict[str, Any] = {}
     for name, value in (("classes", classes), ("shape", shape)):
         if value is not None and not data:
             raise UserFileError(
-                f"--{name} belongs to --data: it says what images of your own are. "
-                "A training that goes on knows that already."
+                f"--{name} belongs to --data: it describes your own images. "
+                "A training that is continued knows that already."
             )
     if shape is not None:
         sides = [side.strip() for side in shape.split(",")]
@@ -163,7 +164,7 @@ def kind_of_images(classes: str | None, shape: str | None, data: Path | None) ->
 
 
 def completed(run: Run, json: bool) -> int:
-    """Train to the end, show how it goes, and print the outcome; the exit code."""
+    """Train to the end, show the progress, print the outcome, and return the exit code."""
     from tinygrad_mnist.runs import resume_command
     from tinygrad_mnist.training.progress import show
 
@@ -195,7 +196,7 @@ def summary(metrics: dict[str, Any], folder: Path) -> tuple[str, ...]:
     if test is None:
         return (
             f"Interrupted {metrics['interrupted']}.",
-            f"The weights so far are in {folder}; the test set was not opened. To go on:",
+            f"The weights so far are in {folder}; the test set was not opened. To continue:",
         )
     told = (
         f"{counted(metrics['epochs'], 'epoch')} in {metrics['training_seconds']:.1f} s, "
@@ -244,7 +245,7 @@ def reproduce(
     recipes
         Names of recipes; by default all of them.
     seeds
-        One training each.
+        One training per seed.
     jobs
         How many trainings run at once, each in a process of its own. More than the machine has
         cores gain nothing. The results are the same for any number.
@@ -253,7 +254,7 @@ def reproduce(
     optimizer
         An optimizer of your own, as for train. The file is run.
     out
-        JSON file for the single results; replaced if it exists. What is finished is kept beside it
+        JSON file for the single results, which is replaced if it exists. What is finished is kept beside it
         until all is, so that the same command goes on after an interruption.
     json
         Print the single results as JSON instead of the table; progress is on standard error.

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LONGEST_LINE = 1 << 20
-"""In characters."""
+"""The most characters of a line."""
 LONGEST_CELL = 32
-"""On average."""
+"""The most characters of a cell, on average."""
 LINES, CELLS = 1000, 1 << 19
 """At most this many lines, and this many cells, are read at a time."""
 NUMBER = re.compile(r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?[ \t]*", re.ASCII | re.IGNORECASE)

@@ -42,7 +42,7 @@ class Mark(NamedTuple):
         return max(self.height, self.width)
 
     def joined(self, other: Mark) -> Mark:
-        """Both as one."""
+        """Both marks as one."""
         rows, columns = (
             slice(min(a.start, b.start), max(a.stop, b.stop))
             for a, b in zip(self.box, other.box, strict=True)

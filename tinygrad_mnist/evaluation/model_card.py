@@ -147,7 +147,7 @@ with {units}{card["output"]} outputs:
 {size}, trained with NumPy alone.
 {_names_and_hashes(card)}"""
     fence = "`" * (2 + max(map(len, re.findall("`+", own["tree"])), default=1))
-    whose = "an example of the package" if _is_example(own) else "a network of one's own"
+    whose = "an example of the package" if _is_example(own) else "a custom network"
     return f"""{head}{_plain(own["class"])}, {whose}, {images}:
 {size}.
 {_names_and_hashes(card)}

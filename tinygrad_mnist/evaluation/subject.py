@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MOST_LINES, WIDEST_LINE = 60, 120
-"""Of a printed network."""
+"""The most lines of a printed network, and the most characters of a line."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Subject:
     classes : tuple of str
         The names of the classes.
     own : mapping
-        For a ``model`` or ``optimizer`` of one's own, SHA-256 of the file it is in, or "".
+        For a ``model`` or ``optimizer`` of your own, the SHA-256 of its file, or "".
     network : str
         The name of the network's class.
     tree : str

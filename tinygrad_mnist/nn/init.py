@@ -125,18 +125,18 @@ def normal_(
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """All equal to `val`."""
+    """Set all elements to `val`."""
     overwrite(_checked(tensor), number(val, "val must be a number", lambda val: True))
     return tensor
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """All zeros."""
+    """Set all elements to 0."""
     return constant_(tensor, 0.0)
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """All ones."""
+    """Set all elements to 1."""
     return constant_(tensor, 1.0)
 
 

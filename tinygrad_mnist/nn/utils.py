@@ -45,7 +45,7 @@ def clip_grad_norm_(
     Raises
     ------
     TypeError
-        If anything else than tensors is given, such as the model itself.
+        If anything other than tensors is given, such as the model itself.
     ValueError
         If `max_norm` is NaN or negative, which would reverse the gradients.
 

@@ -37,7 +37,7 @@ class LRScheduler:
         raise NotImplementedError(f"{type(self).__name__} has no rate method.")
 
     def step(self) -> None:
-        """Move on by one step."""
+        """Take one step."""
         self.last_epoch += 1
         self._apply()
 

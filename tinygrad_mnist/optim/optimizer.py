@@ -46,7 +46,7 @@ class Optimizer:
     Raises
     ------
     TypeError
-        If anything else than tensors is given, or a set, which has no order, or if a setting is
+        If anything other than tensors is given, or a set, which has no order, or if a setting is
         not a number.
     ValueError
         If there are no parameters, if one is given twice, was computed from others or is
@@ -324,7 +324,7 @@ def _in_order(params: Any) -> list[Any]:
         raise TypeError(
             "An optimizer takes its parameters in a list, but was given "
             f"a {type(params).__name__}. Pass model.parameters(), or [p] for one tensor; "
-            "a set has no order to find their state by."
+            "a set has no order, by which their state is found."
         )
     return list(params) if isinstance(params, Iterable) else [params]
 

@@ -1,4 +1,4 @@
-"""A training on disk: its folder, checkpoints, results; and what was trained, read back."""
+"""A training on disk: its folder, checkpoints and results, and trained networks read back."""
 
 from tinygrad_mnist.runs.about import About
 from tinygrad_mnist.runs.entries import RunFolderError

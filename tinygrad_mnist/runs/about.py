@@ -1,4 +1,4 @@
-"""What a network was trained on and with whose code: the table [trained] of ``config.toml``."""
+"""The data and code that a network was trained with: the table [trained] of ``config.toml``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class About:
-    """What has to be known of a trained network beside its recipe.
+    """What one needs to know about a trained network besides its recipe.
 
     Attributes
     ----------
@@ -32,12 +32,12 @@ class About:
     classes : tuple of str
         The names of the classes.
     files : dict
-        Which files were in place of MNIST's, by the name of the option; empty for MNIST.
+        The files that replaced MNIST's, by the name of the option; empty for MNIST.
     code : dict
-        SHA-256 of the files that a model or optimizer of one's own came from, by "model" or
-        "optimizer", a blank, and the name of the file.
+        SHA-256 of the files that a model or optimizer of your own came from; the keys are "model"
+        or "optimizer", a blank, and the name of the file.
     first : int
-        The label that those files give to the first class.
+        The label of the first class in those files.
     """
 
     shape: tuple[int, int] = MNIST_SHAPE
@@ -48,17 +48,17 @@ class About:
 
     @classmethod
     def of(cls, data: Dataset, files: Mapping[str, str], **own: Any) -> About:
-        """Of a data set, the files it came from, and what is one's own, by its key."""
+        """From a data set, the files it came from, and a model or optimizer of your own, by key."""
         return cls(data.shape, data.classes, dict(files), code_of(**own), data.first)
 
     @classmethod
     def read(cls, table: Any, where: object) -> About:
-        """From what `table` gave; nothing there means MNIST, as in old folders.
+        """From the result of `table`; an empty one means MNIST, as in old folders.
 
         Raises
         ------
         DataError
-            If it makes no sense.
+            If it is not valid.
         """
         try:
             known = [one.name for one in fields(cls) if one.name in table]
@@ -83,17 +83,17 @@ class About:
 
     @property
     def table(self) -> dict[str, Any]:
-        """As TOML and JSON can express it."""
+        """The same as a dict that TOML and JSON can express."""
         return asdict(self) | {"shape": list(self.shape), "classes": list(self.classes)}
 
     @property
     def inputs(self) -> int:
-        """How many pixels an image has."""
+        """The number of pixels of an image."""
         return self.shape[0] * self.shape[1]
 
     @property
     def on_mnist(self) -> bool:
-        """Whether it was trained on MNIST's images, whatever it was tested on."""
+        """Whether the network was trained on MNIST's images, whatever it was tested on."""
         return "data" not in self.files
 
     def sum_of(self, key: str, reference: str) -> str:
@@ -103,7 +103,7 @@ class About:
         return self.code.get(f"{key} {file}", "")
 
     def changed_code(self, **own: Any) -> list[str]:
-        """A sentence for each file that is not what the network was trained with."""
+        """One sentence per file that differs from the one that the network was trained with."""
         sentences = []
         for key in (key for key, given in own.items() if given is not None):
             start, found = f"{key} ", code_of(**{key: own[key]})
@@ -118,7 +118,7 @@ class About:
 
 
 def code_of(**own: Any) -> dict[str, str]:
-    """SHA-256 of the files of one's own, as `About.code` has them."""
+    """SHA-256 of the files of your own code, in the form of `About.code`."""
     return {
         f"{key} {file}": code
         for key, given in own.items()

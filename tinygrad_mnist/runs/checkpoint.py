@@ -1,4 +1,4 @@
-"""A training on disk: all that its next step depends on, in one npz file, checked when read."""
+"""A training on disk: everything its next step depends on, in one npz file, checked when read."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 ABOUT = "about"
-"""The entry that says in JSON what is not an array: the bytes of a text."""
+"""The entry for everything that is not an array, as the bytes of a JSON text."""
 PARTS = ("recipe", "environment", "data", "numbers", "sha256")
-"""What that entry holds, each a dict."""
+"""The keys of that entry; each value is a dict."""
 MOST_TEXT = 1 << 22
-"""Bytes of JSON, and of everything in the file that does not grow with the network."""
+"""The most bytes of JSON, and of everything else that does not grow with the network."""
 
 
 class Checkpoint(NamedTuple):
-    """What is needed to go on with a training.
+    """Everything that is needed to continue a training.
 
     Attributes
     ----------
     recipe : Recipe
-        What it follows.
+        The recipe of the training.
     state : State
-        How far it has come.
+        Its state.
     environment : dict
-        Where that was.
+        The software and machine that it ran on.
     data : dict
-        Which files replace MNIST's: their ``files``, the ``folder`` those names start from, and the
-        ``sha256`` of what is trained on; empty for MNIST.
+        The files that replace MNIST's: their ``files``, the ``folder`` that those names are
+        relative to, and the ``sha256`` of the training set; empty for MNIST.
     trained : dict
         The table of an `About`.
     """
@@ -71,12 +71,12 @@ class Checkpoint(NamedTuple):
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint into a folder; the last sound one before it stays beside it.
+    """Write a checkpoint into a folder; the last sound one before it is kept beside it.
 
     Raises
     ------
     WriteError
-        If it cannot be written; then those that were there still are.
+        If it cannot be written; earlier checkpoints are then still there.
     """
     recipe, (arrays, numbers), environment, data, trained = checkpoint
     about = {
@@ -93,7 +93,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     def fill(file: BinaryIO) -> None:
         np.savez(file, allow_pickle=False, **entries)
 
-    # A damaged one never takes the place of the sound one that was gone on from.
+    # A damaged checkpoint never replaces the sound one that the training continued from.
     newest = folder / NEWEST
     damaged = os.path.lexists(newest) and not is_sound(newest)
     write(newest, fill, keep=None if damaged else folder / PREVIOUS)
@@ -107,7 +107,7 @@ def drop_previous(folder: Path) -> None:
 
 
 def is_sound(path: Path) -> bool:
-    """Whether a file is a checkpoint that can be gone on from."""
+    """Whether a file is a checkpoint from which a training can continue."""
     try:
         read(path)
     except DataError:
@@ -116,21 +116,21 @@ def is_sound(path: Path) -> bool:
 
 
 def load(folder: Path) -> tuple[Checkpoint, Path, str]:
-    """The newest checkpoint of a folder, its file, and "".
+    """The newest sound checkpoint of a folder, its file, and a notice.
 
-    If the newest is damaged, the one before it, and a notice that says so.
+    The notice is "", or says that the newest is damaged and this is the one before it.
 
     Raises
     ------
     RunFolderError
-        If there is none, or something of ours in the folder is a link.
+        If there is no checkpoint, or one of our files in the folder is a link.
     DataError
-        If there is no sound one.
+        If no checkpoint is sound.
     """
     newest, previous = folder / NEWEST, folder / PREVIOUS
     if not any(map(os.path.lexists, (newest, previous))):
         raise RunFolderError(
-            f"{folder}: there is no checkpoint to go on from. "
+            f"{folder}: there is no checkpoint to continue from. "
             "`tinygrad-mnist train` begins a training."
         )
     refuse_links(folder)
@@ -139,15 +139,15 @@ def load(folder: Path) -> tuple[Checkpoint, Path, str]:
     except DataError as error:
         if not previous.exists():
             raise
-        notice = f"{error} Going on from {previous}, the checkpoint before it."
+        notice = f"{error} Continuing from {previous}, the checkpoint before it."
         return read(previous), previous, notice
 
 
 def read(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
-    Nothing in it is executed, and memory is taken in proportion to the bytes of the file, whatever
-    it announces.
+    No code in it is executed, and memory use is in proportion to the bytes of the file, whatever
+    its headers say.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def read(path: Path) -> Checkpoint:
             members = _members(path, archive)
             about = _about(path, archive.read(members.pop(ABOUT)))
             recipe = Recipe(**about["recipe"])
-            trained = about.get("trained", {})  # old ones lack it
+            trained = about.get("trained", {})  # old checkpoints lack it
             _check_size(path, recipe, About.read(trained, path))
             arrays = {name: _array(archive.read(info)) for name, info in members.items()}
     except DataError:
@@ -179,11 +179,13 @@ def read(path: Path) -> Checkpoint:
 
 
 def _members(path: Path, archive: ZipFile) -> dict[str, ZipInfo]:
-    """The entries, if none announces more than the file holds."""
+    """The entries by name; raises a DataError if one claims more than the file holds."""
     members, size = members_of(path, archive), path.stat().st_size
     for info in members.values():
         if info.compress_type != ZIP_STORED or max(info.compress_size, info.file_size) > size:
-            raise DataError(f"{path}: damaged, or not a checkpoint: those are not compressed.")
+            raise DataError(
+                f"{path}: damaged, or not a checkpoint: checkpoints are not compressed."
+            )
     if ABOUT not in members or members[ABOUT].file_size > MOST_TEXT:
         raise DataError(
             f"{path}: not a checkpoint: it lacks the entry {ABOUT!r} "
@@ -193,7 +195,7 @@ def _members(path: Path, archive: ZipFile) -> dict[str, ZipInfo]:
 
 
 def _about(path: Path, content: bytes) -> dict[str, Any]:
-    """What is not an array, if all its parts are there."""
+    """The entry ABOUT; raises a DataError if a part is missing."""
     about: dict[str, Any] = json.loads(_array(content).tobytes())
     if about["format"] != FORMAT:
         raise DataError(
@@ -203,12 +205,12 @@ def _about(path: Path, content: bytes) -> dict[str, Any]:
     if not all(isinstance(about[part], dict) for part in PARTS):
         raise DataError(f"{path}: damaged: a part of its entry {ABOUT!r} is missing.")
     if not all(isinstance(value, str | int) for value in about["environment"].values()):
-        raise DataError(f"{path}: damaged: what it says of where it was makes no sense.")
+        raise DataError(f"{path}: damaged: what it says about its origin makes no sense.")
     return about
 
 
 def _compare(path: Path, arrays: dict[str, NDArray[Any]], sums: dict[str, str]) -> None:
-    """Refuse arrays that are not what was saved."""
+    """Refuse arrays whose SHA-256 differs from the saved one."""
     found = {name: digest(array) for name, array in arrays.items()}
     damaged = [
         name
@@ -221,7 +223,7 @@ def _compare(path: Path, arrays: dict[str, NDArray[Any]], sums: dict[str, str]) 
 
 
 def digest(array: NDArray[Any]) -> str:
-    """SHA-256 of an array: of its type, its shape and its values."""
+    """SHA-256 of an array's type, shape and values."""
     hashed = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
     hashed.update(np.ascontiguousarray(array).data)
     return hashed.hexdigest()
@@ -239,10 +241,10 @@ def _array(content: bytes) -> NDArray[Any]:
 
 
 def _check_size(path: Path, recipe: Recipe, about: About) -> None:
-    """Refuse a file too small or too large for its network, if that is the built-in one.
+    """Refuse a file that is too small or too large for its network, if that is the built-in one.
 
-    A network takes its room once; with what the optimizer remembers of it, and its best weights,
-    four times at most.
+    A file holds at least the weights, and at most four times as much: with two arrays per weight
+    for the optimizer, and the best weights.
     """
     if recipe.own:
         return

@@ -1,4 +1,4 @@
-"""The ``config.toml`` of a run folder: the recipe, and what the network was trained on."""
+"""The ``config.toml`` of a run folder: the recipe, and the data that the network was trained on."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def write_config(folder: Path, recipe: Recipe, about: About) -> None:
 
 
 def read_config(folder: Path) -> tuple[Recipe, About]:
-    """Both from a run folder.
+    """Read the recipe and the `About` of a run folder.
 
     Raises
     ------
     RecipeError
-        If there is no recipe, or it makes no sense.
+        If there is no recipe, or it is not valid.
     DataError
-        If the rest makes no sense.
+        If the rest is not valid.
     """
     path = folder / CONFIG
     recipe = Recipe.load(str(path))

@@ -1,4 +1,4 @@
-"""What is in a run folder: files of its own under names that we know; links are not followed."""
+"""The files of a run folder, which have known names; links are not followed."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ NAMES = frozenset({
     "model_card.json", "config.json", "train_history.json",
     LOG, f"{LOG}-wal", f"{LOG}-shm", f"{LOG}-journal",
 })  # fmt: skip
-"""All that the package reads or writes in a run folder."""
+"""Every name that the package reads or writes in a run folder."""
 
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-"""Open a file, not what a link names, and do not wait for the other end of a pipe."""
+"""Flags to open a file without following a link or waiting for the other end of a pipe."""
 MOST_JSON, DEEPEST, LARGEST = 1 << 26, 20, 1 << 53
-"""Bytes, nesting and numbers of the JSON files that are read: no more than this."""
+"""Limits for the JSON files that are read: bytes, nesting, and size of numbers."""
 
 ELSEWHERE = (
     (stat.S_ISLNK, "a symbolic link"),
@@ -45,11 +45,11 @@ ELSEWHERE = (
 
 
 class RunFolderError(files.WriteError):
-    """A run's folder cannot be used; the message says why and what can."""
+    """A run's folder cannot be used; the message says why, and what to do."""
 
 
 def refuse_links(folder: Path) -> None:
-    """See that everything of ours in a folder is there itself, and has no other name elsewhere.
+    """Check that our files in a folder are ordinary files, without links to them or from them.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def refuse_links(folder: Path) -> None:
 
 
 def refuse_link(path: Path) -> None:
-    """See that one of our names is a file, a folder, or free; what it leads to is not touched.
+    """Check that one of our names is a file, a folder, or free; a link is not followed.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def refuse_link(path: Path) -> None:
 
 
 def refuse_other_places(path: Path, status: os.stat_result) -> None:
-    """Refuse what is known of a path if it leads elsewhere, as `refuse_link` does."""
+    """Refuse a path whose status says that it leads elsewhere, as `refuse_link` does."""
     what = next((what for is_one, what in ELSEWHERE if is_one(status.st_mode)), "")
     if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
         what = "a file that has another name too (a hard link)"
@@ -92,13 +92,13 @@ def refuse_other_places(path: Path, status: os.stat_result) -> None:
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether there is nothing in a folder but a lock, and what a killed training left."""
+    """Whether a folder holds at most a lock and the unfinished files of a killed training."""
     left = set(unfinished(folder))
     return all(path.name == LOCK or path in left for path in folder.iterdir())
 
 
 def unfinished(folder: Path) -> Iterator[Path]:
-    """The files of a run folder that a killed process did not finish, and no others."""
+    """The files of a run folder that a killed process did not finish."""
     figures = folder / FIGURES
     for place in (folder, figures):
         if place == figures and (place.is_symlink() or not place.is_dir()):
@@ -116,12 +116,12 @@ def opened(path: Path) -> BinaryIO:
 
 
 def read_json(path: Path, what: str) -> Any:
-    """What a JSON file of a run folder holds; in words, it should be `what`.
+    """The content of a JSON file of a run folder; `what` describes it in messages.
 
     Raises
     ------
     DataError
-        If it cannot be read, is not JSON, holds NaN or infinity, or lists in lists in lists.
+        If it cannot be read, is not JSON, holds NaN or infinity, or is nested too deeply.
     """
     try:
         with opened(path) as file:
@@ -139,12 +139,12 @@ def read_json(path: Path, what: str) -> Any:
 
 def _finite(text: str) -> float:
     if not math.isfinite(number := float(text)):
-        raise ValueError(f"{text} is no number")
+        raise ValueError(f"{text} is not a number")
     return number
 
 
 def _refuse_depth(value: Any) -> None:
-    """Refuse what is nested so deep that whatever looks at it would go in too deep."""
+    """Refuse a value that is nested too deeply for recursive functions."""
     inside = [value]
     for _ in range(DEEPEST):
         lists = [list(one.values()) if isinstance(one, dict) else one for one in inside]
@@ -154,7 +154,7 @@ def _refuse_depth(value: Any) -> None:
 
 
 def not_numbers(values: Any, kinds: Mapping[str, type]) -> str:
-    """The first key whose value is not of its kind, int or float, and not a sane size; else ""."""
+    """The first key whose value is not an int or float, as `kinds` says, of sane size; else ""."""
     for key, kind in kinds.items():
         value: Any = values.get(key) if isinstance(values, dict) else None
         whole = type(value) is int
@@ -177,12 +177,12 @@ def write(
 
 
 def make_figures(folder: Path) -> Path:
-    """The folder for the figures of a run, made if it is missing.
+    """The folder for the figures of a run, which is made if it is missing.
 
     Raises
     ------
     RunFolderError
-        If something else is in its place.
+        If something else has its name.
     """
     figures = folder / FIGURES
     try:

@@ -1,4 +1,4 @@
-"""Software and machine, as far as a result may depend on them."""
+"""The software and machine that a result may depend on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DECIDING = (
 
 
 def environment(threads: int = 1) -> dict[str, Any]:
-    """What there is here, by name, in words and numbers; `threads` are those of the recipe."""
+    """Software and machine as a dict of texts and numbers; `threads` is that of the recipe."""
     from threadpoolctl import threadpool_info
 
     built = np.show_config(mode="dicts")
@@ -43,7 +43,7 @@ def environment(threads: int = 1) -> dict[str, Any]:
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Which of the `DECIDING` entries differ in two environments: ``numpy is 2.1, was 2.0``."""
+    """Texts on the `DECIDING` entries that differ between two environments."""
     return [
         f"{name} is {now[name]}, was {printable(str(then.get(name)), 40)}"
         for name in DECIDING

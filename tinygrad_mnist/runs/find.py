@@ -1,4 +1,4 @@
-"""Run folders found and read again: which one is meant, and how its training went."""
+"""Find a run folder, and read the history of its training."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tinygrad_mnist.runs.entries import (
 from tinygrad_mnist.training.history import Epoch
 
 COLUMNS = {column.name: int if column.name == "epoch" else float for column in fields(Epoch)}
-"""What the history has of each epoch."""
+"""Keys of an epoch in the history."""
 
 
 def find_run(folder: Path | None) -> Path:
-    """The run folder named, or if none is, the only one below ``runs/``.
+    """The given run folder, or if none is given, the only one in ``runs/``.
 
     Raises
     ------
     RunFolderError
-        If it is no run folder, there is not exactly one to choose, or something of ours in it is a
-        link.
+        If it is not a run folder, there is not exactly one to choose, or one of our files in it is
+        a link.
     """
     known = sorted(path.parent.as_posix() for path in Path("runs").glob(f"*/{CONFIG}"))
     choice = " `tinygrad-mnist train` makes one."

@@ -1,4 +1,4 @@
-"""The run folder on disk: where it is, and who may write to it."""
+"""The run folder on disk: where it is, and which process may write to it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tinygrad_mnist.words import quoted
 
 try:
     import fcntl
-except ImportError:  # Windows has other locks: there a second trainer is not noticed
+except ImportError:  # Windows has other locks, so a second trainer is not noticed there
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from tinygrad_mnist.training.recipe import Recipe
 
 LONGEST_LOCK = 20
-"""Bytes of a process number and the end of its line."""
+"""The most bytes of a process number and the end of its line."""
 LONGEST_COMMAND = 4000
-"""Characters of a command that are shown."""
+"""The most characters of a command that are shown."""
 
 
 def free_folder(name: str) -> Path:
-    """``runs/NAME``, or with a number behind it the first such folder that does not exist."""
+    """``runs/NAME``, or if it exists the first free name with a number appended."""
     number = 1
     while os.path.lexists(folder := Path("runs") / (name if number == 1 else f"{name}-{number}")):
         number += 1
@@ -49,10 +49,10 @@ def free_folder(name: str) -> Path:
 def resume_command(
     folder: Path, recipe: Recipe | None = None, files: Mapping[str, str] | None = None
 ) -> str:
-    """What to type to go on with a run.
+    """The command that continues a run.
 
-    A network of one's own has to be named again, and so have files, by the name of their option;
-    by default those that ``config.toml`` names.
+    It must name your own network again, and your own files, by the name of their option; by default
+    those in ``config.toml``.
     """
     own = own_options(recipe) if recipe else ""
     if files is None:
@@ -65,22 +65,22 @@ def resume_command(
 
 
 def own_options(recipe: Recipe) -> str:
-    """What to add to a command, so that it may run the code that a recipe names."""
+    """The options that allow a command to run the code that a recipe names."""
     return "".join(f" --{key} {quoted(reference)}" for key, reference in recipe.own.items())
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other trainers out of a folder, and clear away what a killed one left unfinished.
+    """Keep other trainers out of a folder, and remove files that a killed one left unfinished.
 
-    The folder is known to be a run of ours, or empty. The operating system holds the lock and drops
-    it when this process ends, however it ends; so the file that a killed process leaves behind
-    locks nothing. The process number in the file is for people.
+    The folder must be one of our runs, or empty. The operating system holds the lock and drops it
+    when this process ends, however it ends; so a file that a killed process leaves behind locks
+    nothing. The process number in the file is for people.
 
     Raises
     ------
     RunFolderError
-        If another process has the lock, the lock is no file of ours, or the folder cannot be
+        If another process has the lock, the lock is not one of our files, or the folder cannot be
         written to.
     """
     path = folder / LOCK
@@ -112,7 +112,7 @@ def locked(folder: Path) -> Iterator[None]:
 def _lock(path: Path) -> int:
     """A descriptor of the lock file, locked.
 
-    A file that its holder removed meanwhile locks nothing: then the next one is tried.
+    A file that its holder has just removed locks nothing, so we then try again with a new file.
     """
     while True:
         refuse_link(path)
@@ -121,7 +121,7 @@ def _lock(path: Path) -> int:
             status = os.fstat(descriptor)
             refuse_other_places(path, status)
             if status.st_size > LONGEST_LOCK:
-                raise RunFolderError(f"{path}: no lock of a training: it is too long. Remove it?")
+                raise RunFolderError(f"{path}: too long for the lock of a training. Remove it?")
             if fcntl is not None:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_at(path, descriptor):
@@ -143,7 +143,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 def _holder(path: Path) -> str:
-    """Who has a lock, in words."""
+    """A description of the process that has a lock."""
     number = ""
     with suppress(OSError), opened(path) as file:
         number = file.read(LONGEST_LOCK).decode(errors="replace").strip()

@@ -1,4 +1,4 @@
-"""A run: a training and its folder, with checkpoints on the way and results at the end."""
+"""A run: a training and its folder, with checkpoints during the training and results at the end."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from tinygrad_mnist.training.recipe import Recipe
 
 SHARE = 0.01
-"""Of the time, so much at most goes into checkpoints."""
+"""The largest fraction of the time that is spent on checkpoints."""
 
 
 class Own(NamedTuple):
-    """What is used in place of the network and the optimizer that the package has."""
+    """A network and an optimizer of your own, in place of those in the package."""
 
     model: Model | None = None
     optimizer: Rule | None = None
@@ -53,7 +53,7 @@ def run(
     on_epoch: Callable[..., object] = lambda *_: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
-    """Train by a recipe, look at the test set, and write all that came of it to a new folder.
+    """Train by a recipe, evaluate on the test set, and write all results to a new folder.
 
     This is `new_run`, then `Run.complete`.
     """
@@ -70,10 +70,10 @@ def new_run(
     Parameters
     ----------
     recipe : Recipe
-        What to do.
+        The training to run.
     folder : Path
-        Where to keep the result; must be empty. Made if missing, and then removed if nothing
-        gets into it.
+        The folder for the results, which must be empty. It is made if missing, and removed again
+        if nothing is written to it.
     sets : Sets, optional
         Data of your own; by default MNIST.
     own : Own, optional
@@ -96,7 +96,7 @@ def new_run(
     prepare(folder)
     try:
         with locked(folder):
-            _refuse_full(folder)  # still: another process may have been faster
+            _refuse_full(folder)  # check again: another process may have been faster
             data, origin = training_set(sets), {}
             if sets:
                 here = str(Path.cwd())
@@ -120,29 +120,29 @@ def _refuse_full(folder: Path) -> None:
         ) from error
     if full:
         begun = any(folder.glob("checkpoint*.npz"))
-        found = "go on with --resume" if begun else "remove it"
+        found = "continue with --resume" if begun else "remove it"
         raise RunFolderError(
             f"{folder}: not empty. Nothing is overwritten: choose another --out, or {found}."
         )
 
 
 class Run:
-    """A training and the folder that it alone writes to.
+    """A training and the folder that only it writes to.
 
     Parameters
     ----------
     folder : Path
-        Locked by this process.
+        The folder, locked by this process.
     recipe : Recipe
-        What the training follows.
+        The recipe of the training.
     about : About
-        What it is on.
+        The images and classes of the training.
     training : Training
         New, or with the state of a checkpoint.
     sets : Sets or None
-        Data of your own, which ``metrics.json`` then names.
+        Data of your own; its files are named in ``metrics.json``.
     origin : dict
-        How to find that data again, as for `checkpoint.Checkpoint`.
+        How to find that data again, as in `checkpoint.Checkpoint`.
     """
 
     def __init__(
@@ -163,12 +163,12 @@ class Run:
 
     @property
     def outcome(self) -> dict[str, Any] | None:
-        """What ``metrics.json`` holds, if the training is finished and that was written down.
+        """The content of ``metrics.json`` if the training is finished and it is written; else None.
 
         Raises
         ------
         DataError
-            If something else is in that file.
+            If that file holds anything else.
         """
         if not self.training.finished or not (self.folder / METRICS).exists():
             return None
@@ -183,12 +183,12 @@ class Run:
         on_epoch: Callable[..., object] = lambda *_: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> dict[str, Any]:
-        """Train to the end, look at the test set, and write everything to the folder.
+        """Train to the end, evaluate on the test set, and write everything to the folder.
 
-        Now and then a checkpoint is written. The folder gets ``checkpoint.npz, config.toml,
-        history.json, model.safetensors, metrics.json``, with the built-in network ``weights.npz``
-        and, if the training was not interrupted, ``figures/*.png, report.html, MODEL_CARD.md,
-        model_card.json``.
+        Checkpoints are written during the training. The folder then holds ``checkpoint.npz,
+        config.toml, history.json, model.safetensors, metrics.json``, for the built-in network
+        ``weights.npz``, and if the training was not interrupted ``figures/*.png, report.html,
+        MODEL_CARD.md, model_card.json``.
 
         Parameters
         ----------
@@ -198,13 +198,13 @@ class Run:
         Returns
         -------
         dict
-            What ``metrics.json`` holds. ``test`` is None if the training was interrupted: the test
-            set stays closed then.
+            The content of ``metrics.json``. ``test`` is None if the training was interrupted, since
+            the test set then stays closed.
 
         Raises
         ------
         WriteError
-            If something cannot be written; the last checkpoint stays.
+            If a file cannot be written; the last checkpoint stays.
         DataError
             If ``metrics.json`` says that the training is finished, but not how it ended.
         DivergenceError
@@ -232,8 +232,9 @@ class Run:
     def _begin(self) -> None:
         """Write the recipe and the first checkpoint.
 
-        A new run has a checkpoint before anything else. One that goes on, perhaps by another
-        recipe, has that recipe first: killed in between, the same command agrees to it again.
+        A new run writes a checkpoint before anything else. A run that continues, perhaps with
+        another recipe, writes that recipe first: if it is killed in between, the same command can
+        be repeated.
         """
         begun = (self.folder / CONFIG).exists()
         if not begun:
@@ -244,7 +245,7 @@ class Run:
 
     @contextmanager
     def _advised(self) -> Iterator[None]:
-        """Errors say how to go on from the checkpoint that stays."""
+        """Add to errors how to continue from the last checkpoint."""
         try:
             yield
         except (DivergenceError, OwnCodeError, WriteError) as error:
@@ -258,9 +259,9 @@ class Run:
 
     @contextmanager
     def _own_code_told(self) -> Iterator[None]:
-        """What a network or optimizer of one's own raises is told in words.
+        """Turn errors of your own network or optimizer into an OwnCodeError.
 
-        What the caller's `on_batch` and the like raise passes as it is.
+        Errors of the caller's `on_batch` and the like are not changed.
         """
         network, rule = self.training.model, self.training.optimizer
         of_rule = (type(rule).step, type(rule).state_dict)
@@ -273,7 +274,7 @@ class Run:
             yield
 
     def save(self) -> None:
-        """Write a checkpoint, and see when the next one may follow."""
+        """Write a checkpoint, and decide when the next one may follow."""
         began = time.perf_counter()
         training = self.training
         content = (self.recipe, take(training), self.environment, self.origin, self.about.table)

@@ -58,16 +58,16 @@ def reproduce(
     watch: Callable[[str, float], object] = lambda name, part: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> list[dict[str, Any]]:
-    """Train each recipe with each seed, and look at the test set once per training.
+    """Train each recipe with each seed, and use the test set once per training.
 
     Parameters
     ----------
     recipes : iterable of Recipe
-        What to train; their own seeds are replaced.
+        The recipes to train; their own seeds are replaced.
     seeds : sequence of int
-        At least one, and each once: a spread over the same training twice would be too small.
+        At least one, all different: with the same training twice, the spread would be too small.
     report : callable
-        Given a line of text after each training.
+        Called with a line of text after each training.
     jobs : int
         How many trainings run at once, each in a process of its own. The results are the same for
         any number. A script that asks for more than 1 calls this under
@@ -97,8 +97,8 @@ def reproduce(
     Returns
     -------
     list of dict
-        For each recipe its name as ``recipe``, what is ``published`` of it, or None, and its
-        ``runs``: what `measure` says, a seed after the other.
+        For each recipe its name as ``recipe``, its ``published`` result or None, and its ``runs``:
+        the results of `measure`, one per seed.
     """
     _refuse(seeds, jobs)
     all_seeded = [(recipe, [replace(recipe, seed=seed) for seed in seeds]) for recipe in recipes]
@@ -279,7 +279,8 @@ def _known(recipe: Recipe) -> dict[str, Any]:
 def table(results: Iterable[dict[str, Any]]) -> str:
     """The results as a Markdown table.
 
-    Its columns: what is published, mean ± standard deviation over the seeds, and median time.
+    Its columns are the published result, mean ± standard deviation over the seeds, the seeds, and
+    the median time.
     """
     lines = [
         "| recipe | published, % | test accuracy, % | seeds | training, s |",

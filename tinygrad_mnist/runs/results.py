@@ -1,4 +1,4 @@
-"""What is written when a training is done: numbers, weights, and what people look at."""
+"""The files that are written when a training is done: measures, weights, figures and reports."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ if TYPE_CHECKING:
 
 NUMBERS = {"epochs": int, "parameters": int, "training_seconds": float}
 SCORES = {"accuracy": float, "correct": int, "incorrect": int, "cross_entropy": float}
-"""What ``metrics.json`` has to hold of a finished training, and under ``test``."""
+"""Keys that ``metrics.json`` must have for a finished training, and under ``test``."""
 
 
 def write_results(
     folder: Path, recipe: Recipe, about: About, result: Result, sets: Sets | None
 ) -> dict[str, Any]:
-    """Open the test set and write what came of the training.
+    """Open the test set and write the results of the training.
 
-    ``metrics.json`` is last: it says that all is there.
+    ``metrics.json`` is written last, to show that everything is there.
 
     Returns
     -------
     dict
-        What it holds.
+        The content of ``metrics.json``.
     """
     refuse_links(folder)
     test = open_test_set(recipe, result, sets)
@@ -83,12 +83,12 @@ def write_results(
 
 
 def read_metrics(folder: Path, recipe: Recipe) -> dict[str, Any]:
-    """What `write_results` wrote to ``metrics.json`` at the end of a training by a recipe.
+    """The content of ``metrics.json``, which `write_results` wrote at the end of a training.
 
     Raises
     ------
     DataError
-        If it is missing, damaged, or somebody changed it to what makes no sense.
+        If it is missing or damaged, or was changed to something that is not valid.
     """
     path = folder / METRICS
     metrics = read_json(path, "the results of a run")
@@ -101,7 +101,7 @@ def read_metrics(folder: Path, recipe: Recipe) -> dict[str, Any]:
 
 
 def _wrong(metrics: Any, recipe: Recipe) -> str:
-    """The first entry of ``metrics.json`` that is not as a training by a recipe wrote it."""
+    """The first entry of ``metrics.json`` that a training by the recipe cannot have written."""
     if not isinstance(metrics, dict):
         return "all of it"
     if metrics.get("recipe") != recipe.name:
@@ -111,7 +111,7 @@ def _wrong(metrics: Any, recipe: Recipe) -> str:
 
 
 def open_test_set(recipe: Recipe, result: Result, sets: Sets | None = None) -> Predictions | None:
-    """The one look at the test set; None if the training was interrupted: it stays closed then."""
+    """The predictions for the test set, opened once; None if the training was interrupted."""
     if result.interrupted:
         return None
     test = test_set(sets)
@@ -120,7 +120,7 @@ def open_test_set(recipe: Recipe, result: Result, sets: Sets | None = None) -> P
 
 
 def measure(recipe: Recipe, result: Result, test: Predictions | None) -> dict[str, Any]:
-    """What there is to say of a training in a few numbers."""
+    """The content of ``metrics.json``: accuracies, losses, time and size of a training."""
     kept = result.history[result.kept_epoch - 1] if result.kept_epoch else None
     return {
         "recipe": recipe.name,
@@ -144,7 +144,7 @@ def present(
     metrics: dict[str, Any],
     test: Predictions,
 ) -> None:
-    """Write what people look at: figures, report, model card."""
+    """Write the files for people to read: figures, report, model card."""
     values, where = settings_of(recipe), environment(recipe.threads)
     own = {key: about.sum_of(key, reference) for key, reference in recipe.own.items()}
     model = type(result.model).__name__
@@ -162,11 +162,11 @@ def present(
 
 
 def settings_of(recipe: Recipe) -> dict[str, Any]:
-    """The values of a recipe, without those of keys that its network and optimizer do not have."""
+    """The values of a recipe, without keys that its network and optimizer do not have."""
     values = asdict(recipe)
     absent = [table for table in OPTIONS.values() if not values[table]]
     if "model" in recipe.own:
         absent += OF_MODEL
-    if "optimizer" in recipe.own:  # is given only what differs from the default
+    if "optimizer" in recipe.own:  # it receives only values that differ from the default
         absent += [key for key in OF_OPTIMIZER if values[key] == default_of(key)]
     return {key: value for key, value in values.items() if key not in absent}

@@ -1,4 +1,4 @@
-"""Going on with a run: with the same recipe and the same data, or not at all."""
+"""Continue a run: with the same recipe and the same data, or not at all."""
 
 from __future__ import annotations
 
@@ -48,31 +48,31 @@ def resumed_run(
     overrides: Sequence[str] = (),
     files: Mapping[str, Path] | None = None,
 ) -> Iterator[Run]:
-    """A run where its last checkpoint left it, and the lock on its folder.
+    """A run as its last checkpoint left it, and the lock on its folder.
 
     Parameters
     ----------
     folder : Path
-        Of the run.
+        The folder of the run.
     recipe, settings : Recipe, sequence of str
-        What the caller takes the recipe to be; by default whatever it is.
+        The recipe that the caller expects; by default any recipe is accepted.
     own : Own, optional
-        The network and the optimizer of your own that it was begun with.
+        The network and the optimizer of your own that it was started with.
     overrides : sequence of str
-        Changes like ``"epochs=20"`` of the keys in `MAY_CHANGE`.
+        Changes such as ``"epochs=20"`` to the keys in `MAY_CHANGE`.
     files : mapping, optional
-        The files of one's own that it was begun with, by the name of their option: a name that only
-        the checkpoint holds is followed no further than into the run folder.
+        The files of your own that it was started with, by the name of their option. A name that
+        only the checkpoint holds is used only if it is inside the run folder.
 
     Raises
     ------
     RunFolderError
         If there is no checkpoint, or another process trains there.
     RecipeError
-        If ``config.toml`` or `recipe` is another one than that of the checkpoint, or an override is
+        If ``config.toml`` or `recipe` differs from the recipe of the checkpoint, or an override is
         not possible.
     DataError
-        If the checkpoint is damaged, its files are not named, or the data is not that of the
+        If the checkpoint is damaged, its files are not named, or the data differs from that of the
         checkpoint.
     """
     if not folder.is_dir():
@@ -99,10 +99,10 @@ def resumed_run(
 
 
 def _refuse_others(folder: Path) -> None:
-    """Refuse a folder that is not a run of ours, before anything is written to it.
+    """Refuse a folder that is not one of our runs, before anything is written to it.
 
-    A run has a sound checkpoint. It has a ``config.toml`` too, or was killed before that was
-    written, when there was nothing else.
+    A run has a sound checkpoint. It also has a ``config.toml``, unless it was killed before that
+    was written; then it has no other file.
     """
     checkpoint.load(folder)
     known = {folder / LOCK, folder / NEWEST, folder / PREVIOUS, *unfinished(folder)}
@@ -114,30 +114,30 @@ def _refuse_others(folder: Path) -> None:
 
 
 def _notices(run: Run, notice: str, then: Mapping[str, Any]) -> Iterator[str]:
-    """What people should know before a training goes on."""
+    """Notices to show before a training continues."""
     if notice:
         yield notice
     if changed := "; ".join(differences(then, environment(run.recipe.threads))):
-        yield f"{changed}. So it is not promised that the result will be the same bit by bit."
+        yield f"{changed}. So the result may not be the same, bit by bit."
     if run.outcome:
-        finished = "this training was finished already. More of it: --override epochs=..."
+        finished = "this training is already finished. To train longer: --override epochs=..."
         yield f"{run.folder}: {finished}"
 
 
 def _named(saved: Recipe, **own: Any) -> list[str]:
-    """The references that a recipe has to what is given: by now, their files may be elsewhere."""
+    """Settings that keep the recipe's references to what is given; their files may have moved."""
     references = {key: getattr(saved, key) for key, given in own.items() if given is not None}
     for key, reference in references.items():
         if key not in saved.own:
             raise RecipeError(
-                f"This training has the {key} {reference!r}, which the package has itself. "
+                f"This training has the {key} {reference!r}, which is built in. "
                 f"Leave out --{key}, or train anew."
             )
     return [f"{key}={reference}" for key, reference in references.items()]
 
 
 def _agreed(folder: Path, saved: Recipe, asked_for: Recipe, overrides: Sequence[str]) -> Recipe:
-    """The recipe to go on with, if that of the folder and the one asked for agree to it."""
+    """The recipe to continue with; raises a RecipeError unless folder and caller agree to it."""
     wanted = _overridden(saved, overrides)
     config = folder / CONFIG
     if config.exists():
@@ -169,7 +169,7 @@ def _overridden(saved: Recipe, overrides: Sequence[str]) -> Recipe:
 
 
 def _agree(saved: Recipe, wanted: Recipe, name: str, other: Recipe) -> None:
-    """Refuse another recipe, unless it differs only in what is overridden to the same."""
+    """Refuse another recipe, unless it differs only in keys that are overridden to its values."""
     overridden = {key for key, _, _ in _differences(saved, wanted)}
     agreed = overridden - {key for key, _, _ in _differences(wanted, other)}
     different = [
@@ -196,7 +196,7 @@ def _differences(one: Recipe, other: Recipe) -> list[tuple[str, Any, Any]]:
 def _same_data(
     path: Path, saved: checkpoint.Checkpoint, moved: Mapping[str, Path]
 ) -> tuple[dict[str, Any], Sets | None]:
-    """The files that replace MNIST's, if there are any, read again and compared."""
+    """The data that replaces MNIST's, if any, read again and compared with the checkpoint."""
     data = saved.data
     if not data:
         if moved:
@@ -223,7 +223,7 @@ def _same_data(
 
 
 def _names_now(names: Mapping[str, str], folder: str, moved: Mapping[str, Path]) -> dict[str, str]:
-    """The names of the files as the checkpoint has them, or of those that moved, where they are."""
+    """The names of the files in the checkpoint, with new names for files that moved."""
     if strange := names.keys() - FILES:
         raise LookupError(strange)
     before = found_again(names, folder)
@@ -253,7 +253,7 @@ def _refuse_unnamed(
 
 
 def _within(folder: Path, file: Path) -> bool:
-    """Whether a file is in the run folder, and itself there."""
+    """Whether a file is in the run folder, and not a link."""
     try:
         within = Path(realpath(file)).is_relative_to(realpath(folder))
     except ValueError:  # a zero byte

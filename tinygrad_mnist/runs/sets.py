@@ -1,4 +1,4 @@
-"""Which images a run is on: MNIST's, or those of files."""
+"""The images of a run: MNIST's, or those of your own files."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from tinygrad_mnist.data.dataset import Kind
 
 MNIST = Path("mnist")
-"""What is typed in place of a file to test on MNIST's test images."""
+"""The word in place of a file name that means MNIST's test images."""
 
 
 class Sets(NamedTuple):
-    """What to train and to test on."""
+    """The training set and the test set."""
 
     train: Dataset
     test: Dataset
-    files: dict[str, str]  # what replaces MNIST's, by the name of the option
+    files: dict[str, str]  # the files that replace MNIST's, by the name of the option
 
 
 def own_sets(
@@ -43,10 +43,10 @@ def own_sets(
     shape: tuple[int, int] | None = None,
     like: Kind | None = None,
 ) -> Sets:
-    """Read the files to train on and those to test on, as `tinygrad_mnist.data.load_dataset` does.
+    """Read the training and test files, as `tinygrad_mnist.data.load_dataset` does.
 
-    Without `data`, MNIST is trained on. A network of other images is never judged by MNIST's
-    labels: to `data` belongs `test_data`.
+    Without `data`, the training set is MNIST's. A network for other images is never tested with
+    MNIST's labels, so `data` needs `test_data`.
 
     Parameters
     ----------
@@ -55,13 +55,12 @@ def own_sets(
     classes, shape : optional
         Names of the classes, rows and columns of the images, as for `load_dataset`.
     like : optional
-        Of what kind the images are, if that is known: by the run that goes on with them.
+        The kind of the images, if a run that continues knows it.
 
     Raises
     ------
     DataError
-        If a file is not what it should be, a test image is a training image, or there is nothing
-        to test on.
+        If a file is not valid, a test image is a training image, or there is no test set.
     """
     if data and not test_data:
         raise DataError(
@@ -84,21 +83,21 @@ def set_to_judge(
     labels: Path | None = None,
     classes: Sequence[str] | None = None,
 ) -> Dataset:
-    """Images to test a network on that was trained on images of a kind.
+    """Images to test a network on, of the kind that it was trained on.
 
     Parameters
     ----------
     kind : Dataset or About
-        What it was trained on.
+        The kind of images it was trained on.
     data, labels : Path, optional
-        Files; MNIST's test images if they are not given, or `data` is ``Path("mnist")``.
+        The files; MNIST's test images if not given, or if `data` is ``Path("mnist")``.
     classes : sequence of str, optional
-        The names that its classes were given by hand; those in the file then do not count.
+        Names that its classes were given by hand, which replace those in the file.
 
     Raises
     ------
     DataError
-        If they are not of that kind.
+        If the images are not of that kind.
     """
     if data and data != MNIST:
         return load_dataset(data, labels, part="test", classes=classes, like=kind)
@@ -115,7 +114,7 @@ def set_to_judge(
 
 
 def found_again(files: Mapping[str, str], folder: str) -> dict[str, Any]:
-    """The files of a run that was begun in a folder, by the name of their option."""
+    """The files of a run that was started in a folder, by the name of their option."""
     return {
         name: MNIST if (name, file) == ("test_data", str(MNIST)) else Path(folder) / file
         for name, file in files.items()
@@ -123,15 +122,15 @@ def found_again(files: Mapping[str, str], folder: str) -> dict[str, Any]:
 
 
 def training_set(sets: Sets | None) -> Dataset:
-    """What to train on: what is given, or MNIST."""
+    """The training set: the given one, or MNIST's."""
     return sets.train if sets else Dataset.of(*load_mnist(None))
 
 
 def test_set(sets: Sets | None) -> Dataset:
-    """What to test on: what is given, or MNIST's test images."""
+    """The test set: the given one, or MNIST's."""
     return sets.test if sets else Dataset.of(*load_mnist_test(None))
 
 
 def fingerprint(sets: Sets) -> str:
-    """SHA-256 of what is trained on."""
+    """SHA-256 of the training set."""
     return f"{digest(sets.train.images)} {digest(sets.train.labels)}"

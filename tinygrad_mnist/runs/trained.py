@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tinygrad_mnist.training.build import Model
 
 SMALL = 1 << 20
-"""No network of more parameters is built for a file that holds fewer numbers."""
+"""A larger network is built only if the file holds as many numbers as it has parameters."""
 
 
 class Trained(NamedTuple):
@@ -39,15 +39,15 @@ class Trained(NamedTuple):
     Attributes
     ----------
     model : nn.Module
-        From pixels to one logit a class.
+        The network, from pixels to one logit per class.
     recipe : Recipe or None
-        What it was trained by, if that is known.
+        The recipe of its training, if it is known.
     weights : Path
-        The file they were read from.
+        The file that the weights were read from.
     about : About
-        What images and classes it is for.
+        The images and classes that it is for.
     notices : tuple of str
-        What people should know.
+        Notices to show to the user.
     """
 
     model: nn.Module
@@ -63,17 +63,17 @@ class Trained(NamedTuple):
 
     @property
     def normalize(self) -> str:
-        """The range of pixels that it was trained on, as far as is known."""
+        """The normalisation that it was trained with; "unit" if that is not known."""
         return self.recipe.normalize if self.recipe else "unit"
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Every value of the recipe; nothing if that is not known."""
+        """Every value of the recipe; empty if it is not known."""
         return asdict(self.recipe) if self.recipe else {}
 
     @property
     def layers(self) -> str:
-        """Widths and units, as in ``784-256-10 sigmoid``; the name of a network of one's own."""
+        """Widths and units, as in ``784-256-10 sigmoid``, or the name of your own network."""
         if not isinstance(self.model, nn.MLP):
             return type(self.model).__name__
         widths = "-".join(str(p.shape[0]) for p in self.model.parameters() if p.ndim > 1)
@@ -93,30 +93,30 @@ class Trained(NamedTuple):
 def load_trained(
     run: Path | None = None, weights: Path | None = None, model: Model | None = None
 ) -> Trained:
-    """The network of a run, or of a file of weights.
+    """Load the network of a run, or of a file of weights.
 
     Parameters
     ----------
     run : Path, optional
-        The run folder. With `weights` only its recipe counts.
+        The run folder. If `weights` is given, only its recipe is used.
     weights : Path, optional
         An npz or safetensors file, or another run folder. Without `run`, the recipe is the one in
-        the safetensors file, else the ``config.toml`` beside the file; an npz file without one
-        is read as sigmoid units and softmax.
+        the safetensors file, or the ``config.toml`` beside the file; an npz file without one is
+        read as sigmoid units and softmax.
     model : Module, or callable that makes one, optional
-        The network of one's own whose weights they are, as for `tinygrad_mnist.training.train`.
+        Your own network, whose weights they are, as for `tinygrad_mnist.training.train`.
 
     Raises
     ------
     RunFolderError
         If there is no such run.
     RecipeError
-        If its recipe makes no sense, or names a network of one's own that was not given.
+        If its recipe is not valid, or names a network of your own that was not given.
     DataError
-        If the file is damaged, does not fit the recipe, holds NaN, or nothing says what network it
-        is of.
+        If the file is damaged, does not fit the recipe, holds NaN, or does not say which network
+        it belongs to.
     OwnCodeError
-        If `model` is no network for these images and classes.
+        If `model` is not a network for these images and classes.
     """
     if weights is None or weights.is_dir():
         folder = find_run(weights or run)
@@ -149,7 +149,7 @@ def _weights_in(folder: Path) -> Path:
     if (folder / NEWEST).exists():
         recipe, about = read_config(folder)
         again = resume_command(folder, recipe, about.files)
-        raise RunFolderError(f"{folder}: its training has not ended. Go on with it: {again}")
+        raise RunFolderError(f"{folder}: its training has not ended. Continue it: {again}")
     return folder / "weights.npz"
 
 
@@ -189,7 +189,7 @@ def _from_safetensors(
     recipe, about = from_run or _described(path, content) or from_beside or (None, About())
     if recipe is None and own is None:
         raise DataError(
-            f"{path}: does not say what network it is of. Name the run folder too: its recipe does."
+            f"{path}: does not say which network it belongs to. Name the run folder: its recipe does."
         )
     recipe = recipe or Recipe("own")
     if own is None and "model" not in recipe.own:
@@ -205,7 +205,7 @@ def _from_safetensors(
 
 
 def _described(path: Path, content: dict[str, Any]) -> tuple[Recipe, About] | None:
-    """What a safetensors file says of itself."""
+    """The recipe and `About` in a safetensors file; None if it has no recipe."""
     if "recipe" not in content:
         return None
     try:
@@ -218,7 +218,7 @@ def _described(path: Path, content: dict[str, Any]) -> tuple[Recipe, About] | No
 
 
 def _check_size(path: Path, recipe: Recipe, about: About, arrays: dict[str, NDArray[Any]]) -> None:
-    """Refuse a file of few numbers before a large network is built for it."""
+    """Refuse a file with too few numbers before a large network is built for it."""
     sizes = (about.inputs, *recipe.hidden, len(about.classes))
     wanted = sum(n * (m + 1) for m, n in pairwise(sizes))
     found = sum(array.size for array in arrays.values())

@@ -41,7 +41,7 @@ class Survivor(NamedTuple):
     why: str
 
     def __str__(self) -> str:
-        """In a sentence."""
+        """The survivor in a sentence."""
         return f"{self.op}, rule of argument {self.argument}, {self.kind}: {self.why}"
 
 

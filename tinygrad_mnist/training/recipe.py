@@ -217,7 +217,7 @@ class Recipe:
         if not re.fullmatch(NAME, self.name):
             raise RecipeError(
                 "name must be at most 60 letters, digits, spaces and . _ -, "
-                f"and begin with none of . -, but is {self.name!r:.80}."
+                f"and must not begin with . or -, but is {self.name!r:.80}."
             )
         if not all(1 <= width <= WIDEST for width in self.hidden) or len(self.hidden) > DEEPEST:
             raise RecipeError(
@@ -276,7 +276,7 @@ class Recipe:
             raise RecipeError(f"There is no recipe {name!r}. {_suggestion(name, recipe_names())}")
         try:
             if path.stat().st_size > LARGEST_FILE:
-                raise RecipeError(f"{path}: more than {LARGEST_FILE} bytes, which is no recipe.")
+                raise RecipeError(f"{path}: more than {LARGEST_FILE} bytes, too many for a recipe.")
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise RecipeError(f"{path}: cannot be read: {error.strerror}.") from error

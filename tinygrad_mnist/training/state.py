@@ -124,7 +124,7 @@ def _part(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any
 def _restore_model(training: Training, arrays: dict[str, NDArray[Any]]) -> None:
     stray = {key.split(".")[0] for key in arrays} - {"model", "best", "optimizer", "history"}
     if stray:
-        raise LookupError(f"{min(stray)!r} is no part of one")
+        raise LookupError(f"{min(stray)!r} is not part of one")
     if best := _part(arrays, "best"):
         training.model.load_state_dict(best)  # check that they fit
     training.best_weights = best
