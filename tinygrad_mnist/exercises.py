@@ -1,7 +1,7 @@
 """Exercises: the format they are written in, its reader, and the grader of answers.
 
 An exercise is a run of cells in a script with cells, next to the prose that it belongs to. The
-question names the exercise, and each cell after it has a role. The order is:
+question names the exercise, and each cell after it has a role. In this order:
 
     # %% [markdown] exercise="scalar-tape.double"
     # Write `double`: twice a number.

@@ -1,4 +1,4 @@
-"""The log of predictions: an SQLite file for several processes, each prediction whole or not."""
+"""The log of predictions: an SQLite file for several processes, without half-written rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATIENCE = 60
 """Seconds to wait for another process that is writing."""
 
 LONGEST = 3 << 19
-"""No text or image of more bytes is taken out of a file or put into it."""
+"""Texts and images of more bytes are neither read from a file nor written to it."""
 
 TABLES_1 = """
 CREATE TABLE runs (
@@ -57,7 +57,7 @@ CREATE VIEW predictions_as_text (id, input, predicted) AS
         ) FROM (SELECT hex(image) AS digits, n FROM positions ORDER BY n)
     ) || ']', predicted FROM predictions
 """
-"""What a log of version 1 held: MNIST's digits, and no word about them."""
+"""The schema of version 1, which held MNIST's digits and nothing about shape and classes."""
 
 TABLES = """
 CREATE TABLE runs (
@@ -95,13 +95,13 @@ SCHEMAS = {
     version: [statement.strip() for statement in tables.split(";\n")]
     for version, tables in ((1, TABLES_1), (VERSION, TABLES))
 }
-"""What is in a log, word by word; one with anything else in it is not opened.
+"""The exact schema of a log, by version; a file with any other schema is not opened.
 
-Another schema is another `VERSION`.
+A change of the schema needs a new `VERSION`.
 """
 
 MNIST_SHAPE, DIGITS = (28, 28), tuple("0123456789")
-"""Shape and classes of all that is in a log of version 1."""
+"""Shape and classes of all predictions in a log of version 1."""
 
 MNIST = json.dumps(MNIST_SHAPE), json.dumps(DIGITS)
 
@@ -116,7 +116,7 @@ FROM_1 = [
     "DROP TABLE runs_1",
     f"PRAGMA user_version = {VERSION}",
 ]
-"""From version 1 to this one."""
+"""The statements that update a log from version 1 to this version."""
 
 COLUMNS = "run, model_hash, source, image, label, predicted, probabilities, created_at"
 INSERT = f"INSERT INTO predictions ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -138,13 +138,13 @@ class Prediction(NamedTuple):
     source : str
         Where the image came from.
     image : ndarray of uint8, (pixels,)
-        As the network saw it, before normalisation.
+        The image that the network saw, before normalisation.
     label : int or None
         The position of its class among `classes`, if it is known.
     predicted : int
         The position of the most probable class.
     probabilities : list of float
-        Of each class.
+        The probability of each class.
     created_at : str
         ISO 8601, UTC.
     shape : tuple of int
@@ -174,12 +174,12 @@ class PredictionLog:
     path : path
         The file.
     create : bool
-        Make it if it does not exist. Otherwise that is an error.
+        Create the file if it does not exist. Without this, a missing file is an error.
 
     Raises
     ------
     StoreError
-        If the file is no such log or cannot be opened.
+        If the file is not a log of predictions or cannot be opened.
     """
 
     def __init__(self, path: str | PathLike[str], *, create: bool = False) -> None:
@@ -200,8 +200,8 @@ class PredictionLog:
             raise
 
     def _mode(self, create: bool) -> str:
-        """How to open the file: as it is, if SQLite may not write to it or beside it."""
-        path = Path(os.path.realpath(self.path))  # SQLite writes beside it, not beside a link
+        """The mode to open the file in: read-only if SQLite may not write to it or beside it."""
+        path = Path(os.path.realpath(self.path))  # SQLite writes beside the file, not beside a link
         if create or (_writable(path) and _writable(path.parent)):
             return "rwc" if create else "rw"
         newest, index = (Path(f"{path}-{ending}") for ending in ("wal", "shm"))
@@ -215,16 +215,16 @@ class PredictionLog:
         return "rw"
 
     def _prepare(self, create: bool) -> None:
-        """Make an empty file a log, and any file open only if it is one."""
+        """Turn an empty file into a log, and refuse any file that is not one."""
         if self._is_empty() and create:
             with self._transaction():
-                if self._is_empty():  # still: another process may have been faster
+                if self._is_empty():  # check again: another process may have been faster
                     self._fill()
-        with self._transaction("DEFERRED"):  # as it is at one moment
+        with self._transaction("DEFERRED"):  # a consistent view of the file
             self._refuse_others()
         self._db.execute("PRAGMA foreign_keys = ON")
         if create:
-            # Fails if others have it open: this once SQLite does not wait for them.
+            # This fails if other processes have the file open: here SQLite does not wait for them.
             with suppress(sqlite3.OperationalError):
                 self._db.execute("PRAGMA journal_mode = WAL")
 
@@ -270,14 +270,14 @@ class PredictionLog:
 
     def _column(self, query: str) -> list[Any]:
         cursor = self._db.execute(query)
-        with closing(cursor) as rows:  # open, it would keep the file open after an error
+        with closing(cursor) as rows:  # an open cursor would keep the file open after an error
             return [value for (value,) in rows]
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        # The last two are raised for a damaged name or length.
+        # A damaged name or length raises the last two.
         except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:
             raise StoreError(f"{self.path}: {_shown(str(error)) or 'damaged'}.") from error
 
@@ -319,19 +319,19 @@ class PredictionLog:
         run, recipe : str, mapping
             The run's name and settings.
         model_hash : str
-            Tells its weights from others.
+            A hash that identifies its weights.
         sources : sequence of str, (n,)
             Where each image came from.
         images : ndarray of uint8, (n, pixels)
-            What the network saw.
+            The images that the network saw.
         probabilities : ndarray, (n, classes)
-            What it said.
+            The probability of each class.
         labels : sequence of int or None, (n,)
-            The truth, as far as it is known.
+            The true classes, where they are known.
         shape : tuple of int
             Rows and columns of an image.
         classes : sequence of str
-            Their names.
+            The names of the classes.
 
         Returns
         -------
@@ -341,8 +341,8 @@ class PredictionLog:
         Raises
         ------
         ValueError
-            If the arrays do not have these shapes and types, a label is no class, or a probability
-            is not finite.
+            If the arrays do not have these shapes and types, a label is not a class, or a
+            probability is not finite.
         StoreError
             If the file cannot be written to.
         """
@@ -357,7 +357,9 @@ class PredictionLog:
             run_id = self._id_of_run(run, as_json, kind, now)
             rows = []
             for source, image, p, label in zip(sources, images, probabilities, labels, strict=True):
-                truth = None if label is None else int(label)  # NumPy's would be stored as bytes
+                truth = (
+                    None if label is None else int(label)
+                )  # NumPy's int would be stored as bytes
                 known = _text(source), image, truth, int(p.argmax()), p.tolist(), now
                 id = self._insert(run_id, model_hash, *known)
                 rows.append(Prediction(id, run, model_hash, *known, *kind))
@@ -381,7 +383,7 @@ class PredictionLog:
     def _id_of_run(
         self, name: str, recipe: str, kind: tuple[tuple[int, int], tuple[str, ...]], now: str
     ) -> int:
-        """The row of a run, which is made if it is not there."""
+        """The row number of a run, which is added if it is missing."""
         shape, classes = json.dumps(kind[0]), json.dumps(kind[1], ensure_ascii=False)
         insert = (
             "INSERT INTO runs (name, recipe, shape, classes, created_at) VALUES (?, ?, ?, ?, ?)"
@@ -400,11 +402,11 @@ class PredictionLog:
         Parameters
         ----------
         run : str, optional
-            Only those of runs of this name.
+            Only predictions of runs of this name.
         named : str, optional
-            Only those that are of the class of this name or were taken for it.
+            Only predictions whose label or predicted class has this name.
         wrong : bool
-            Only those whose label is known and not what was predicted.
+            Only predictions whose label is known and differs from the predicted class.
 
         Raises
         ------
@@ -461,7 +463,7 @@ class PredictionLog:
         raise StoreError(f"{self.path}: run {id} is damaged.")
 
     def classes(self, run: str | None = None) -> list[str]:
-        """The names of all classes, or of those of runs of one name, each once.
+        """The names of the classes of all runs, or of the runs of one name, each once.
 
         Raises
         ------
@@ -473,7 +475,7 @@ class PredictionLog:
         return list(dict.fromkeys(name for classes in found for name in classes))
 
     def runs(self) -> list[str]:
-        """The names of the runs that there are predictions of.
+        """The names of the runs that have predictions.
 
         Raises
         ------
@@ -490,7 +492,7 @@ class PredictionLog:
     def _checked(
         self, row: Sequence[Any], shape: tuple[int, int], classes: tuple[str, ...]
     ) -> Prediction:
-        """A row as it was written: SQLite does not notice changed bytes, so we look."""
+        """Check that a row is as it was written, since SQLite does not notice changed bytes."""
         id, run, model_hash, source, image, label, predicted, text, at = row
         try:
             p = json.loads(text)
@@ -526,7 +528,7 @@ def _check_shapes(
     shape: tuple[int, int],
     classes: tuple[str, ...],
 ) -> None:
-    """See that the arrays fit together, and that each label is the position of a class."""
+    """Check that the arrays fit together, and that each label is the position of a class."""
     pixels, count = shape[0] * shape[1], len(classes)
     shapes = images.shape, probabilities.shape, (len(labels),)
     if images.dtype != np.uint8 or shapes != ((n, pixels), (n, count), (n,)):
@@ -543,12 +545,12 @@ def _check_shapes(
 
 
 def _shown(text: str) -> str:
-    """The start of a text out of a file, without what a terminal would obey."""
+    """The start of a text from a file, without control characters."""
     return "".join(c if c.isprintable() else "?" for c in text[:80])
 
 
 def _text(name: str) -> str:
-    """A name as text: those of files may hold bytes that are none."""
+    """A name as text: the name of a file may hold bytes that are not text."""
     return name.encode(errors="replace").decode()
 
 
@@ -557,20 +559,20 @@ def write_csv(
     file: BinaryIO,
     classes: Sequence[str] = DIGITS,
 ) -> int:
-    """Write predictions as CSV, one by one, and return how many.
+    """Write predictions as CSV, one by one, and return their number.
 
-    All but the image is written, with label and prediction by the names of their classes.
+    Everything but the image is written; label and prediction are given as class names.
 
     Parameters
     ----------
     predictions : iterable of Prediction
-        What to write.
+        The predictions.
     file : binary file
         Open for writing.
     classes : sequence of str
-        The names of all classes, as `PredictionLog.classes` gives them. The probability of each is
-        in a column: p0, ..., p9 for the digits, otherwise p(name); empty where a run has no such
-        class.
+        The names of all classes, as `PredictionLog.classes` returns them. There is one column of
+        probabilities per class: p0, ..., p9 for the digits, otherwise p(name). It is empty where a
+        run has no such class.
     """
     text = io.TextIOWrapper(file, "utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tinygrad_mnist import files, runs, starter
@@ -163,6 +163,8 @@ SHELL = string.ascii_letters + string.digits + " \"'\\&|<>^%$;()!`*?~#@+=:,./-_Ã
 
 
 @given(st.text(SHELL))
+@example("my folder\\")
+@example('say \\"so\\"')
 def test_a_program_gets_back_what_was_quoted(text):
     with pytest.MonkeyPatch.context() as windows:
         windows.setattr(os, "name", "nt")

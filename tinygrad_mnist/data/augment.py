@@ -1,4 +1,4 @@
-"""New training images from old ones: pixels move a little, in each epoch in another way."""
+"""New training images from old ones: pixels move a little, differently in each epoch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLOCK = 32
-"""Images distorted at a time: few enough for a processor's cache, whatever the number of images."""
+"""Images distorted at a time: few enough for a processor's cache."""
 
 
 def distort(
@@ -26,9 +26,9 @@ def distort(
 ) -> NDArray[Any]:
     """Distort each image in its own way: elastically, and by a random linear map about its centre.
 
-    Each pixel of the result is read somewhere beside its own place: at the place's displacement in
-    a smooth random field, interpolated between the four pixels around there. Beyond the edge the
-    edge continues.
+    Each pixel of the result is read at its own place plus a displacement from a smooth random
+    field, interpolated between the four pixels around that point. Beyond the edge, the pixels of
+    the edge continue.
 
     Parameters
     ----------
@@ -38,13 +38,13 @@ def distort(
         Draws the displacements.
     alpha : float
         Strength of the elastic part: displacements, uniform in ±1, are smoothed and then multiplied
-        by it. Alpha 34 and sigma 4 give them a standard deviation of 1.4 pixels. 0 for none.
+        by it. Alpha 34 and sigma 4 give them a standard deviation of 1.4 pixels. 0 means none.
     sigma : float
         Standard deviation of the smoothing Gaussian in pixels, above 0: a large one bends
         strokes, a small one frays them.
     affine : float
         Strength of the linear part, which rotates, scales and shears: the entries of its matrix
-        differ from those of the identity by at most so much. 0 for none.
+        differ from those of the identity by at most this much. 0 means none.
 
     Returns
     -------
@@ -85,9 +85,9 @@ def distort(
 
 
 def gaussian(side: int, sigma: float) -> NDArray[np.float32]:
-    """The matrix K whose product K @ field smooths columns, and field @ K.T rows.
+    """The matrix K for which K @ field smooths columns, and field @ K.T rows.
 
-    Beyond the edge it sees zeros.
+    Beyond the edge, the field counts as zero.
     """
     reach = np.arange(-10 * side, 10 * side + 1)
     weights = np.exp(-((reach / sigma) ** 2) / 2)
@@ -96,7 +96,7 @@ def gaussian(side: int, sigma: float) -> NDArray[np.float32]:
 
 
 def linear(maps: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """How far matrices about the centre move each place: (n, 2, 2) -> (n, 2, side, side)."""
+    """Displacements by linear maps about the centre: (n, 2, 2) -> (n, 2, side, side)."""
     place = np.arange(side, dtype=np.float32) - np.float32((side - 1) / 2)
     by_row, by_column = maps[..., 0, None, None], maps[..., 1, None, None]
     moved: NDArray[np.float32] = by_row * place[:, None] + by_column * place

@@ -18,11 +18,11 @@ MEAN, STD = 0.1307, 0.3081
 """Mean and standard deviation of the training pixels in [0, 1]."""
 
 RANGES = {"unit": (0.0, 1.0), "seed": (0.01, 1.0), "standardize": (-MEAN / STD, (1 - MEAN) / STD)}
-"""Normalisation -> what a black and a white pixel become."""
+"""Normalisation -> the values of a black and a white pixel."""
 
 
 def normalize(images: NDArray[Any], how: str = "unit") -> NDArray[Any]:
-    """Map pixels to a range; those already in it are left alone.
+    """Map pixels to a range; pixels that are already in it are left unchanged.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def normalize(images: NDArray[Any], how: str = "unit") -> NDArray[Any]:
 
 
 def one_hot(labels: ArrayLike, classes: int) -> NDArray[np.float32]:
-    """Rows of zeros with a 1 at the label: (n,) -> (n, classes) of float32.
+    """One row per label, with a 1 at the label and zeros elsewhere: (n,) -> (n, classes), float32.
 
     Raises
     ------
@@ -74,21 +74,21 @@ def one_hot(labels: ArrayLike, classes: int) -> NDArray[np.float32]:
 
 
 def class_numbers(labels: ArrayLike, classes: int) -> NDArray[np.intp]:
-    """Labels that may be used as positions, which NumPy counts from the end if they are negative.
+    """Labels that are safe to use as positions; NumPy would count negative ones from the end.
 
     Parameters
     ----------
     labels : array_like of int, (n,)
         Whole numbers from 0 to ``classes - 1``.
     classes : int
-        How many classes there are.
+        The number of classes.
 
     Raises
     ------
     TypeError
         If they are not whole numbers.
     ValueError
-        If they are not in one axis, or one of them is no class.
+        If they do not have exactly one axis, or one of them is not a class.
     """
     numbers = np.asarray(labels)
     if numbers.ndim != 1:
@@ -117,21 +117,21 @@ def class_numbers(labels: ArrayLike, classes: int) -> NDArray[np.intp]:
 def split(
     examples: int, validation: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Draw row numbers for training and validation: together all examples, none in both.
+    """Draw row numbers for training and validation, which together are all examples, each once.
 
     Parameters
     ----------
     examples : int
-        How many there are.
+        The number of examples.
     validation : float
         The fraction kept for validation, between 0 and 1, rounded to whole examples.
     rng : numpy.random.Generator
-        Decides which.
+        Draws the rows that are held out.
 
     Raises
     ------
     TypeError, ValueError
-        If one of them is something else.
+        If an argument is not as described.
     """
     examples = _whole(examples, "examples, the number of rows", least=0)
     held_out = round(examples * _fraction(validation, examples))
@@ -142,16 +142,16 @@ def split(
 def minibatches(
     examples: int, batch_size: int, rng: np.random.Generator | None = None
 ) -> Iterator[NDArray[np.intp]]:
-    """Row numbers, batch by batch, until each example came once.
+    """Row numbers, batch by batch, until each example has come once.
 
     They are shuffled if `rng` is given. The last batch is smaller if `batch_size` does not divide
-    the number of examples, so a `batch_size` above it makes one batch of all.
+    the number of examples. A `batch_size` above that number gives a single batch.
 
     Raises
     ------
     TypeError, ValueError
-        If `examples` is not a whole number from 0 up, `batch_size` not one from 1 up, or `rng` not
-        a generator. This is raised at once, not when the first batch is drawn.
+        If `examples` is not a whole number of at least 0, `batch_size` not one of at least 1, or
+        `rng` not a generator. This is raised at once, not when the first batch is drawn.
     """
     examples = _whole(examples, "examples, the number of rows", least=0)
     batch_size = _whole(batch_size, "batch_size, the rows per step", least=1)
@@ -160,7 +160,7 @@ def minibatches(
 
 
 def _whole(value: Any, name: str, least: int) -> int:
-    """A whole number that is not below the `least`."""
+    """A whole number of at least `least`."""
     try:
         number = operator.index(value)
     except TypeError:

@@ -1,6 +1,6 @@
 """Images as text: one image per line, cells separated by commas.
 
-Blocks of whole numbers are read fast, all else cell by cell.
+Blocks of whole numbers are read fast, everything else cell by cell.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ LONGEST_LINE = 1 << 20
 LONGEST_CELL = 32
 """On average."""
 LINES, CELLS = 1000, 1 << 19
-"""That are read at a time, whichever of them are fewer."""
+"""At most this many lines, and this many cells, are read at a time."""
 NUMBER = re.compile(r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?[ \t]*", re.ASCII | re.IGNORECASE)
-"""As every program writes it: not as Python also reads it, ``2_5_5`` or in digits of any script."""
+"""A number as every program writes it; Python also reads ``2_5_5``, and digits of any script."""
 
 
 class Layout(NamedTuple):
-    """What a line is: so many cells, the column of the label if any, the shape of the image."""
+    """The form of a line: its number of cells, the column of the label if any, the image shape."""
 
     width: int
     label: int | None
@@ -59,8 +59,8 @@ def read_csv(path: Path, shape: tuple[int, int] | None = None) -> Found:
     ----------
     path : Path
         Each line is an image: its pixels, row by row; or a label and the pixels, unless a header
-        calls another column ``label``, ``class``, ``target``, ``digit`` or ``y``. There may be no
-        header.
+        calls another column ``label``, ``class``, ``target``, ``digit`` or ``y``. A header is
+        optional.
     shape : tuple of int, optional
         Rows and columns of the images; by default those of a square.
 
@@ -72,9 +72,9 @@ def read_csv(path: Path, shape: tuple[int, int] | None = None) -> Found:
     Raises
     ------
     DataError
-        If a pixel is not a number from 0 to 255, a label not a whole number from 0, a line of
-        another length than the first, or the file cannot be read; file, line, column and value are
-        named.
+        If a pixel is not a number from 0 to 255, a label is not a whole number of at least 0, a
+        line has another length than the first, or the file cannot be read. The message names file,
+        line, column and value.
     """
     rows, layout, header = _read_rows(path, partial(_layout_of, shape))
     if layout.label is None:
@@ -94,7 +94,7 @@ def read_csv_labels(path: Path) -> NDArray[Any]:
 def _read_rows(
     path: Path, layout_of: Callable[[Path, int, list[str], bool], Layout]
 ) -> tuple[NDArray[Any], Layout, bool]:
-    """All cells, what a line of them is, and whether there is a header."""
+    """All cells, the layout of a line, and whether there is a header."""
     with opened(path) as stream, io.TextIOWrapper(stream, "utf-8-sig", errors="replace") as file:
         first = next(_lines(path, file, 1, largest(path), LONGEST_LINE), None)
         if first is None:
@@ -114,7 +114,7 @@ def _read_rows(
 def _layout_of(
     shape: tuple[int, int] | None, path: Path, number: int, cells: list[str], header: bool
 ) -> Layout:
-    """Of lines of pixels, with a label or without."""
+    """The layout of lines of pixels, with or without a label."""
     width = len(cells)
     if found := shape_of((width - 1,), shape):
         return Layout(width, label_column(path, cells if header else None), found)
@@ -134,7 +134,7 @@ def _layout_of_labels(path: Path, number: int, cells: list[str], header: bool) -
 
 
 def _blocks(path: Path, lines: Iterator[tuple[int, str]], layout: Layout) -> Iterator[NDArray[Any]]:
-    """The rows of the lines, so many at a time."""
+    """The rows of the lines, in blocks."""
     at_once = max(1, min(LINES, CELLS // layout.width))
     while block := list(islice(lines, at_once)):
         rows = _fast(block, layout.width)
@@ -148,7 +148,7 @@ def _blocks(path: Path, lines: Iterator[tuple[int, str]], layout: Layout) -> Ite
 def _lines(
     path: Path, file: TextIO, start: int, most: int, longest: int
 ) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, with their numbers, which begin with `start`."""
+    """The lines that are not blank, with their numbers, counted from `start`."""
     for number in count(start):
         line = file.readline(longest + 1)
         if not line:
@@ -179,16 +179,16 @@ def _is_header(cells: list[str]) -> bool:
     return 2 * words > len(cells) or counted
 
 
-@lru_cache(1024)  # scaled bytes have 256 values, and a look in a table is faster than reading them
+@lru_cache(1024)  # scaled bytes have 256 values, and looking one up is faster than parsing it
 def _number(cell: str) -> float:
     """The number that a cell holds, or NaN."""
     return float(cell) if NUMBER.fullmatch(cell) else nan
 
 
 def _fast(block: list[tuple[int, str]], width: int) -> NDArray[np.uint8] | None:
-    """The rows of a block if all is right with them and all cells are bytes."""
+    """The rows of a block if every line is valid and every cell is a byte; otherwise None."""
     texts = [text for _, text in block]
-    if not all(map(str.isascii, texts)):  # NumPy takes other spaces for spaces
+    if not all(map(str.isascii, texts)):  # NumPy also accepts other characters as spaces
         return None
     try:
         with warnings.catch_warnings(action="error"):
@@ -199,7 +199,7 @@ def _fast(block: list[tuple[int, str]], width: int) -> NDArray[np.uint8] | None:
 
 
 def _slow(path: Path, number: int, text: str, layout: Layout) -> NDArray[np.float64]:
-    """The row of a line, or what is wrong with it."""
+    """The row of a line; raises a DataError that says what is wrong with it."""
     cells = text.split(",")
     if len(cells) != layout.width:
         raise DataError(

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 DIGITS = tuple("0123456789")
 MNIST_SHAPE = (28, 28)
 MOST_PIXELS, MOST_CLASSES, LONGEST_NAME = 1 << 20, 10_000, 100
-"""Of an image, of a data set, and of a class name in characters."""
+"""Limits: pixels of an image, classes of a data set, characters of a class name."""
 
 
 class Kind(Protocol):
-    """What kind of images there are: a `Dataset` knows it, and so does a trained network."""
+    """The kind of images: shape and classes, which a `Dataset` and a trained network know."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -40,12 +40,12 @@ class Kind(Protocol):
 
 
 def is_of_digits(kind: Kind) -> bool:
-    """Whether images have the shape and the classes of MNIST's."""
+    """Whether images have the shape and the classes of MNIST."""
     return (kind.shape, kind.classes) == (MNIST_SHAPE, DIGITS)
 
 
 class Found(NamedTuple):
-    """What a file holds: images (n, pixels), rows and columns; labels and class names if any.
+    """The content of a file: images (n, pixels), rows and columns; labels and class names if any.
 
     The labels are whole numbers of any type.
     """
@@ -69,9 +69,9 @@ class Dataset:
     shape : tuple of int
         Rows and columns of an image.
     classes : tuple of str
-        Their names.
+        The names of the classes.
     first : int
-        The label that files give to the first class: 1 if they count from 1, as EMNIST's letters.
+        The label of the first class in files: 1 if they count from 1, as EMNIST's letters do.
     """
 
     images: NDArray[Any]
@@ -82,7 +82,7 @@ class Dataset:
 
     @property
     def inputs(self) -> int:
-        """How many pixels an image has."""
+        """The number of pixels of an image."""
         return self.shape[0] * self.shape[1]
 
     def __len__(self) -> int:
@@ -98,7 +98,7 @@ class Dataset:
         *,
         first: int = 0,
     ) -> Dataset:
-        """A data set from arrays, if they fit together.
+        """A data set from arrays, which must fit together.
 
         Parameters
         ----------
@@ -107,17 +107,17 @@ class Dataset:
         labels : array_like of int, (n,)
             The position of each image's class, from 0.
         shape : tuple of int, optional
-            Rows and columns; by default those of the images, else square, else one row.
+            Rows and columns; by default those of the images, or of a square, or one row.
         classes : sequence of str, optional
-            Their names; by default the digits for images like MNIST's, else the numbers from 0 to
-            the largest label.
+            The names of the classes; by default the digits for images like MNIST's, otherwise the
+            numbers from 0 to the largest label.
         first : int, optional
-            The label that files give to the first class.
+            The label of the first class in files.
 
         Raises
         ------
         DataError
-            If they do not fit together.
+            If the arrays do not fit together.
         """
         labels, flat = np.asarray(labels), images.reshape(len(images), -1)
         if len(flat) != len(labels):
@@ -136,7 +136,7 @@ class Dataset:
 
 
 def _positions(labels: NDArray[Any], largest: int, names: tuple[str, ...]) -> NDArray[np.int64]:
-    """Labels that are positions in the names."""
+    """Labels as positions in `names`; raises a DataError if names are missing."""
     if largest >= len(names):
         raise DataError(
             f"{counted(len(names), 'class name')} for labels up to {largest}: "
@@ -149,19 +149,19 @@ def _positions(labels: NDArray[Any], largest: int, names: tuple[str, ...]) -> ND
 
 
 def are_digits(shape: tuple[int, int], largest: int) -> bool:
-    """Whether images are taken for digits like MNIST's, from their shape and the largest label."""
+    """Whether images count as digits like MNIST's, judged by shape and largest label."""
     return shape == MNIST_SHAPE and largest < len(DIGITS)
 
 
 def default_names(shape: tuple[int, int], largest: int, first: int = 0) -> tuple[str, ...]:
-    """The names of classes that nobody has named: the digits, or the labels themselves."""
+    """The names of classes if none are given: the digits, or the labels themselves."""
     if are_digits(shape, largest):
         return DIGITS
     return tuple(map(str, range(first, largest + 1)))
 
 
 def checked_names(names: Sequence[str]) -> tuple[str, ...]:
-    """The names of classes, if each class has one of its own that can be printed.
+    """The names of classes; each must be printable and different from the others.
 
     Raises
     ------
@@ -193,15 +193,15 @@ def refuse_too_many(names: int) -> None:
 def shape_of(
     axes: tuple[int, ...], expected: tuple[int, int] | None = None
 ) -> tuple[int, int] | None:
-    """Rows and columns of images that an array has these axes for; None if that is not possible.
+    """Rows and columns of images in an array with these axes; None if it cannot hold images.
 
     Parameters
     ----------
     axes : tuple of int
-        (rows, columns); that and an axis of length 1 before or after; or (pixels,), which are those
-        of a square unless `expected` says otherwise.
+        (rows, columns), also with an axis of length 1 before or after; or (pixels,), which mean a
+        square unless `expected` says otherwise.
     expected : tuple of int, optional
-        The only possible answer.
+        The only shape that is accepted.
     """
     if len(axes) == 3 and 1 in (axes[0], axes[2]):
         axes = axes[:2] if axes[2] == 1 else axes[1:]

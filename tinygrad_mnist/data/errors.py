@@ -1,4 +1,4 @@
-"""What goes wrong with data files."""
+"""Errors and warnings about data files."""
 
 
 class DataError(ValueError):
@@ -10,10 +10,10 @@ class DataWarning(UserWarning):
 
 
 def cause(error: Exception) -> str:
-    """What an error of another library says, in words that can be printed whatever they quote."""
+    """The message of another library's error, safe to print whatever it quotes."""
     return printable(str(error) or type(error).__name__).rstrip(".")
 
 
 def printable(text: str, most: int = 100) -> str:
-    """The start of a text out of a file, on one line and without what a terminal would obey."""
+    """The start of a text from a file, on one line and without control characters."""
     return "".join(c if c.isprintable() else "?" for c in text[:most])

@@ -1,4 +1,4 @@
-"""Images of your own: one function reads every format, another keeps test images apart."""
+"""Your own images: one function reads every format, another makes sure that test images are new."""
 
 from __future__ import annotations
 
@@ -51,33 +51,35 @@ def load_dataset(
     labels : path, optional
         The labels, if the file holds images only: an IDX file, or a CSV file of one column.
     part : {"train", "test"}
-        Which arrays of an npz file that holds both.
+        Which arrays to read from an npz file that holds both.
     classes : sequence of str, optional
         The names of the classes in the order of the labels. By default those in the npz file;
-        else the digits for images of 28 x 28 whose labels are digits; else the labels themselves.
+        otherwise the digits for images of 28 x 28 whose labels are digits; otherwise the labels
+        themselves.
     shape : tuple of int, optional
         Rows and columns. By default those of the arrays, or of a square if the file does not say.
     like : Dataset, optional
-        What the images are to be tested with: shape, names, and what labels mean, are as there.
+        The data that a network was trained on, if these images are to test it: their shape, names
+        and the meaning of their labels must be the same.
 
     Returns
     -------
     Dataset
-        Its images are uint8 from 0 to 255 or float32 from 0 to 1: pixels of which none exceeds 1
-        count as floats, whatever their type in the file. Its labels are positions from 0, also if
-        those in the file count from 1.
+        Its images are uint8 from 0 to 255 or float32 from 0 to 1: if no pixel exceeds 1, they count
+        as floats, whatever their type in the file. Its labels are positions from 0, even if the
+        labels in the file count from 1.
 
     Raises
     ------
     DataError
-        If a file is not what it should be; the message names it, the place in it, and the value
+        If a file is not as described; the message names the file, the place in it, and the value
         found there.
 
     Warns
     -----
     DataWarning
         If the file can be read but looks wrong: dark digits on white, blank images, another scale
-        or two, classes without an image.
+        or mixed scales, classes without an image.
     """
     return _load(path, labels, part, classes, shape, like)
 
@@ -128,17 +130,17 @@ def _load(
 
 
 def refuse_overlap(train_images: NDArray[Any], test_images: NDArray[Any]) -> None:
-    """Make sure that no test image is a training image.
+    """Raise an error if a test image is a training image.
 
     Parameters
     ----------
     train_images, test_images : ndarray, (n, pixels)
-        As `load` returns them: bytes and floats are compared as bytes.
+        As `load` returns them; bytes and floats are compared as bytes.
 
     Raises
     ------
     DataError
-        If a test image is, pixel by pixel, among the training images.
+        If a test image equals a training image, pixel by pixel.
     """
     seen = {row.tobytes() for row in _as_bytes(train_images)}
     shared = [n for n, row in enumerate(_as_bytes(test_images)) if row.tobytes() in seen]
@@ -169,7 +171,7 @@ def _read_images(path: Path, part: str, shape: tuple[int, int] | None) -> Found:
 
 
 def _labels_beside(path: Path, label_path: Path | None, found: Found) -> NDArray[np.int64]:
-    """The labels of images, from the same file or from another, one for each."""
+    """The labels of images, one per image, from the same file or from another."""
     labels = found.labels
     if label_path is not None:
         if labels is not None:
@@ -182,7 +184,7 @@ def _labels_beside(path: Path, label_path: Path | None, found: Found) -> NDArray
             f"{path} holds {counted(len(found.images), 'image')}, "
             f"but {label_path or 'it'} {counted(len(labels), 'label')}."
         )
-    return labels.astype(np.int64)  # not before: of many labels for few images that would be large
+    return labels.astype(np.int64)  # not earlier: many labels for few images would take much memory
 
 
 def _read_labels(path: Path) -> NDArray[Any]:
@@ -213,7 +215,7 @@ def _classes_of(
 
 
 def _refuse_others(path: Path, labels: NDArray[np.int64], like: Kind) -> None:
-    """Refuse labels that are no classes of those trained on."""
+    """Refuse labels that are not among the classes trained on."""
     last = like.first + len(like.classes) - 1
     known = (labels >= like.first) & (labels <= last)
     if not known.all():
@@ -229,7 +231,7 @@ def _start(path: Path) -> bytes:
 
 
 def _bytes_or_floats(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Pixels from 0 to 255 of any type, as bytes if they are whole, otherwise floats up to 1."""
+    """Pixels from 0 to 255 of any type, as bytes if they are whole numbers, else floats up to 1."""
     if pixels.max() <= 1:
         return pixels.astype(np.float32)
     if pixels.dtype == np.uint8:

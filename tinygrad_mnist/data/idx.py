@@ -30,7 +30,7 @@ def read_idx(path: str | PathLike[str], ndim: int) -> NDArray[np.uint8]:
     Parameters
     ----------
     path : path
-        The file. Whether it is compressed is told by its first bytes, not by its name.
+        The file. Its first bytes, not its name, tell whether it is compressed.
     ndim : int
         The number of axes it must have: 3 for images (n, rows, columns), 1 for labels (n,).
 
@@ -41,8 +41,7 @@ def read_idx(path: str | PathLike[str], ndim: int) -> NDArray[np.uint8]:
     Raises
     ------
     DataError
-        If it cannot be read, or magic number, element type, axes or length are not those of such
-        a file.
+        If it cannot be read, or its magic number, element type, axes or length are wrong.
     """
     path = Path(path)
     with opened(path) as stream:
@@ -81,7 +80,7 @@ def _read_header(path: Path, stream: BinaryIO, ndim: int) -> tuple[int, ...]:
 def read_idx_pair(
     images: str | PathLike[str], labels: str | PathLike[str]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Read images and their labels, and check that there are as many of both.
+    """Read images and their labels, and check that their numbers are equal.
 
     Returns
     -------

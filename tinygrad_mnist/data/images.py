@@ -1,4 +1,4 @@
-"""Pictures of your own become images like MNIST's: white ink, of its size and in the middle."""
+"""Turn your own pictures into images like MNIST's: white ink, of the same size, centred."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
     from PIL import Image
 
 LARGEST_PICTURE = 1 << 24
-"""No picture of more pixels is decoded: 4096 x 4096."""
+"""Pictures of more pixels (4096 x 4096) are not decoded."""
 LONGEST_SIDE = 1 << 14
-"""No picture with a longer side either: a panorama is no page, and its rows take room too."""
+"""Nor are pictures with a longer side: a panorama is not a page, and long rows take memory too."""
 FORMATS = ("PNG", "JPEG")
 MOST_BYTES = 1 << 28
-"""No larger file is looked at."""
+"""Larger files are not read."""
 BLOCK = 1 << 18
-"""Numbers that are computed with at a time."""
+"""The number of values computed at a time."""
 SIDE, BOX, MIDDLE = 28, 20, 14
-"""Of an image, of the digit on it, and the row and the column of its centre of mass."""
+"""The side of an image, of the digit in it, and the row and column of its centre of mass."""
 
 
 def read_images(
     content: bytes, name: str, shape: tuple[int, int] = MNIST_SHAPE
 ) -> NDArray[np.uint8]:
-    """Images from the content of a PNG, JPEG or npy file; which one it is, its first bytes say.
+    """Images from the content of a PNG, JPEG or npy file, told apart by the first bytes.
 
     Parameters
     ----------
     content : bytes
-        A picture, or an array of images that are like those trained on already: (pixels,) or
-        (rows, columns) of one, (n, pixels) or (n, rows, columns) of several, in bytes, other
+        A picture, or an array of images that are already like those trained on: (pixels,) or
+        (rows, columns) for one, (n, pixels) or (n, rows, columns) for several, in bytes, other
         numbers from 0 to 255, or from 0 to 1.
     name : str
-        What errors call it.
+        Its name in error messages.
     shape : tuple of int, optional
         Rows and columns of the images. A picture of one digit becomes an image of MNIST's shape by
         `like_mnist`, one of any other shape by `scaled`.
@@ -55,7 +55,7 @@ def read_images(
     Raises
     ------
     DataError
-        If it is neither, damaged, too large, or shows nothing.
+        If it is none of these, damaged, too large, or blank.
     """
     refuse_large(content, name)
     if content.startswith(b"\x93NUMPY"):
@@ -75,9 +75,9 @@ def refuse_large(content: bytes, name: str) -> None:
 
 
 def scaled(grey: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """A picture in another size, where each pixel is the mean of those that it covers.
+    """A picture in another size; each new pixel is the mean of the old pixels that it covers.
 
-    Nothing else is done to it: white stays white, and the sides may change by different factors.
+    Nothing else is changed: white stays white, and the sides may change by different factors.
 
     Raises
     ------
@@ -116,13 +116,13 @@ def to_grey(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _blocks(array: NDArray[Any]) -> list[slice]:
-    """Rows that are computed with at a time: of all at once, wider numbers would be large."""
+    """The rows to compute at a time: all at once, wider numbers would take too much memory."""
     rows = max(1, BLOCK // prod(array.shape[1:]))
     return [slice(start, start + rows) for start in range(0, len(array), rows)]
 
 
 def like_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Make a picture of one digit an image like MNIST's: (rows, columns) -> (28, 28).
+    """Turn a picture of one digit into an image like MNIST's: (rows, columns) -> (28, 28).
 
     The steps are those that its authors describe. All numbers are whole, so that every language
     gets the same bytes; // is division rounded down.
@@ -130,17 +130,16 @@ def like_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     1. Paper is the lower median of the outermost pixels, each counted once. If the darkest pixel is
        farther from it than the brightest, ink = max(paper - grey, 0), otherwise
        max(grey - paper, 0).
-    2. A 28x28 picture that is like MNIST's already is left at that: the pixels with ink span 20
-       rows or 20 columns, and no more of either, and the centre of mass (step 5) lies on row 14 and
+    2. A 28x28 picture that is already like MNIST's is kept: the pixels with ink span 20 rows or 20
+       columns, and no more of either, and the centre of mass (step 5) lies on row 14 and
        column 14.
-    3. Ink of less than a third of the strongest is shadow or noise: 0. The box around the rest is
-       cut out, m rows by n columns.
+    3. Ink of less than a third of the strongest is shadow or noise and becomes 0. The box around
+       the rest is cut out, m rows by n columns.
     4. The box is scaled so that its longer side is 20: m' = max(1, (40 m + l) // 2l) rows with
        l = max(m, n), and n' likewise. A new pixel (i, j) is the mean over the area that it covers,
        Σ R[i, y] ink[y, x] C[j, x] with the overlaps
        R[i, y] = max(0, min((i + 1) m, (y + 1) m') - max(i m, y m')), and C likewise, up to a
-       factor. That is such that the strongest ink becomes 255: v = (510 v + s) // 2s with the
-       largest sum s.
+       factor, which makes the strongest ink 255: v = (510 v + s) // 2s with the largest sum s.
     5. With the sums S of the ink and M of the ink times its row, the box starts at row
        -((2M - 27S) // 2S), so that the centre of mass lies on row 14, that is in [13.5, 14.5);
        likewise for columns. If that is outside 0 ... 28 - m', it starts at the nearest row inside.
@@ -209,7 +208,7 @@ def _is_centred(ink: NDArray[np.uint8]) -> bool:
 
 
 def _overlaps(new: int, old: int) -> NDArray[np.float64]:
-    """How much of each old pixel each new one covers, in units of 1 / new of one: (new, old)."""
+    """How much of each old pixel each new one covers, in units of 1 / new pixels: (new, old)."""
     i, y = np.arange(new)[:, None], np.arange(old)
     overlap = np.minimum((i + 1) * old, (y + 1) * new) - np.maximum(i * old, y * new)
     return np.maximum(overlap, 0).astype(np.float64)
@@ -218,13 +217,13 @@ def _overlaps(new: int, old: int) -> NDArray[np.float64]:
 def decode(content: bytes) -> NDArray[np.uint8]:
     """The pixels of a PNG or JPEG file, upright: (rows, columns, 4).
 
-    Its size is looked at before anything is decoded.
+    Its size is checked before anything is decoded.
 
     Raises
     ------
     DataError
-        If it is neither, damaged, has more pixels than `LARGEST_PICTURE`, or a side longer than
-        `LONGEST_SIDE`.
+        If it is neither, is damaged, has more pixels than `LARGEST_PICTURE`, or has a side longer
+        than `LONGEST_SIDE`.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -232,7 +231,7 @@ def decode(content: bytes) -> NDArray[np.uint8]:
         with warnings.catch_warnings(action="ignore"):
             with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
                 _refuse_large_picture(*picture.size)
-                picture.verify()  # the checksums of PNG, which decoding alone does not look at
+                picture.verify()  # the checksums of PNG, which decoding alone does not check
             with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
                 ImageOps.exif_transpose(picture, in_place=True)
                 return _pixels(picture)
@@ -253,7 +252,7 @@ def _refuse_large_picture(width: int, height: int) -> None:
 
 
 def _pixels(picture: Image.Image) -> NDArray[np.uint8]:
-    """Red, green, blue and alpha of a picture, made from some rows at a time."""
+    """Red, green, blue and alpha of a picture, computed some rows at a time."""
     width, height = picture.size
     rgba = np.empty((height, width, 4), np.uint8)
     for rows in _blocks(rgba):

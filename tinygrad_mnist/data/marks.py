@@ -1,4 +1,4 @@
-"""Marks of ink on flat paper: which of them make one digit, which are dirt, which comes first."""
+"""Marks of ink on flat paper: which of them make one digit, which are dirt, and in which order."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from tinygrad_mnist.data.morphology import Box
 
 MOST_MARKS = 64
-"""A picture with more of them shows something else than digits."""
+"""A picture with more marks shows something other than digits."""
 SPECK = 0.15
-"""Of the largest part, the size below which another is dirt and belongs to nothing."""
+"""Parts smaller than this fraction of the largest part are dirt and belong to no mark."""
 SMALLEST = 0.3
-"""Of the largest mark, the size below which another is no digit."""
+"""Marks smaller than this fraction of the largest mark are not digits."""
 
 
 class Mark(NamedTuple):
-    """One digit, for all that is known: parts of ink and the box around them."""
+    """What is probably one digit: parts of ink and the box around them."""
 
     parts: tuple[int, ...]
     box: Box
@@ -51,7 +51,7 @@ class Mark(NamedTuple):
 
 
 def marks(boxes: Sequence[Box], least: float) -> list[Mark]:
-    """Join parts of ink to marks, and leave out specks.
+    """Join parts of ink into marks, and leave out specks.
 
     Parameters
     ----------
@@ -102,9 +102,9 @@ def _joined(found: list[Mark]) -> list[Mark]:
 
 
 def belongs(mark: Mark, taller: Mark) -> bool:
-    """Whether they are one digit: a flat one close by, as the bar of a 5, or one above the other.
+    """Whether they are one digit: `mark` is flat and close, like the bar of a 5, or above it.
 
-    Digits in a row are about as high as each other and side by side, so they stay apart.
+    Digits in a row are side by side and about equally high, so they stay apart.
     """
     below, beside = (
         max(a.start, b.start) - min(a.stop, b.stop)
@@ -119,8 +119,8 @@ def belongs(mark: Mark, taller: Mark) -> bool:
 def in_order(found: list[Mark]) -> list[Mark]:
     """Row by row, each from left to right.
 
-    A mark continues the row whose last mark so far shares at least half of the height of the lower
-    of the two; so a row may rise or fall.
+    A mark continues a row if it and the row's last mark share at least half of the height of the
+    smaller one; so a row may rise or fall.
     """
     rows: list[list[Mark]] = []
     for mark in sorted(found, key=lambda mark: mark.box[1].start):

@@ -1,4 +1,4 @@
-"""The four MNIST files in this package. Their notice and licence (CC BY-SA 3.0) lie beside them."""
+"""The four MNIST files in this package. Their notice and licence (CC BY-SA 3.0) are beside them."""
 
 from __future__ import annotations
 
@@ -42,8 +42,7 @@ def load_mnist(normalize: str | None = "unit") -> tuple[NDArray[Any], NDArray[np
 def load_mnist_test(normalize: str | None = "unit") -> tuple[NDArray[Any], NDArray[np.int64]]:
     """The 10 000 official test images and their labels.
 
-    They are to be opened once, when the weights are final. Parameters and errors are those of
-    `load_mnist`.
+    Open them only once, when the weights are final. Parameters and errors are as for `load_mnist`.
     """
     return _load("t10k", normalize)
 

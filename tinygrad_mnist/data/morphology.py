@@ -1,6 +1,6 @@
-"""Masks of pixels by their shape: what is wide, what hangs together, what touches the edge.
+"""Select pixels of masks by shape: wide parts, connected parts, parts that touch the edge.
 
-All masks are bool, (rows, columns). Pixels hang together if they touch, be it by a corner.
+All masks are bool, (rows, columns). Pixels are connected if they touch, even at a corner.
 
 References
 ----------
@@ -24,13 +24,13 @@ CORNERS_TOO = np.ones((3, 3), bool)
 
 
 def parts(mask: Mask) -> tuple[NDArray[np.int32], list[Box]]:
-    """Pixels that hang together get one number, others another; 0 is outside of the mask.
+    """Number the connected parts of a mask; 0 is outside the mask.
 
     Returns
     -------
     numbers : ndarray of int32, (rows, columns)
     boxes : list of (slice, slice)
-        Rows and columns of each part, that of number 1 first.
+        Rows and columns of each part, starting with number 1.
     """
     from scipy import ndimage
 
@@ -57,7 +57,7 @@ def at_the_edge(mask: Mask) -> Mask:
 
 
 def briefly_at_the_edge(mask: Mask) -> Mask:
-    """The parts that touch the edge, but with at most half of their length, as a stroke does."""
+    """The parts that touch the edge with at most half of their length, as a stroke does."""
     numbers, boxes = parts(mask)
     edge = np.concatenate([numbers[0], numbers[-1], numbers[1:-1, 0], numbers[1:-1, -1]])
     touching = np.bincount(edge, minlength=len(boxes) + 1)[1:]
@@ -66,21 +66,21 @@ def briefly_at_the_edge(mask: Mask) -> Mask:
 
 
 def opened(mask: Mask, side: int) -> Mask:
-    """What a square fits into: narrower parts go. Beyond its edge, the picture goes on alike."""
+    """The opening by a square, which removes narrower parts; beyond the edge, its pixels repeat."""
     from scipy import ndimage
 
     return ndimage.grey_opening(mask.view(np.uint8), side, mode="nearest").view(bool)
 
 
 def grown(mask: Mask, by: int) -> Mask:
-    """The mask and a margin of so many pixels around it."""
+    """The mask and a margin of `by` pixels around it."""
     from scipy import ndimage
 
     return ndimage.maximum_filter(mask, 2 * by + 1, mode="constant")
 
 
 def pen_width(strokes: Mask) -> float:
-    """How wide a pen they were drawn with, in pixels: the widest place but for a few per cent.
+    """The width of the pen in pixels: the widest place, ignoring a few per cent.
 
     The middle of a stroke that is w pixels wide is (w + 1) / 2 from the nearest pixel outside.
     """
@@ -91,7 +91,7 @@ def pen_width(strokes: Mask) -> float:
 
 
 def threshold(values: NDArray[Any]) -> float:
-    """Between two classes of numbers from 0 to 1, where the variance between them is largest.
+    """Split numbers from 0 to 1 into two classes, where the variance between them is largest.
 
     N. Otsu, "A threshold selection method from gray-level histograms", IEEE Transactions on
     Systems, Man, and Cybernetics 9 (1979).

@@ -1,4 +1,4 @@
-"""Images in NumPy's npz, a zip file of arrays: looked at before unpacked, and never executed."""
+"""Images in NumPy's npz, a zip file of arrays: checked before unpacking, and never executed."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def read_npz(path: Path, part: str = "train", shape: tuple[int, int] | None = None) -> Found:
     """Read images and labels from an npz file, and the names of their classes if it has them.
 
-    They are the arrays ``x_PART`` and ``y_PART``, as Keras calls them, or ``images`` and
-    ``labels``; the names are ``classes``.
+    The arrays are ``x_PART`` and ``y_PART``, as Keras calls them, or ``images`` and ``labels``; the
+    names are in ``classes``.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ def read_npz(path: Path, part: str = "train", shape: tuple[int, int] | None = No
     part : {"train", "test"}
         Which of the two pairs, if the file has Keras' keys.
     shape : tuple of int, optional
-        Rows and columns that the images must have; by default whatever they have, and those of a
-        square if the array is (n, pixels).
+        Rows and columns that the images must have; by default those of the array, or of a square
+        if it is (n, pixels).
 
     Returns
     -------
@@ -52,8 +52,8 @@ def read_npz(path: Path, part: str = "train", shape: tuple[int, int] | None = No
     Raises
     ------
     DataError
-        If an array is missing, of the wrong type or shape, or too large, a pixel not a number from
-        0 to 255, a label not a whole number from 0, or the file cannot be read.
+        If an array is missing, too large, or of the wrong type or shape, if a pixel is not a number
+        from 0 to 255 or a label not a whole number of at least 0, or if the file cannot be read.
     """
 
     def choose(names: list[str]) -> dict[str, str]:
@@ -85,7 +85,7 @@ def _names(path: Path, names: NDArray[Any]) -> tuple[str, ...]:
     try:
         refuse_too_many(names.size)
         return checked_names([str(name) for name in names.ravel()])
-    except (DataError, ValueError, SystemError) as error:  # NumPy, of numbers that are no letters
+    except (DataError, ValueError, SystemError) as error:  # NumPy, for invalid letters
         raise DataError(f"{path}: classes: {error}") from error
 
 
@@ -100,20 +100,20 @@ def _keys(path: Path, members: Iterable[str], part: str) -> tuple[str, str]:
 def read_arrays(
     path: Path, choose: Callable[[list[str]], Mapping[str, str]]
 ) -> dict[str, NDArray[Any]]:
-    """Arrays of an npz file by their names.
+    """Arrays of an npz file, as a dict from their names.
 
     Parameters
     ----------
     path : Path
         The file.
     choose : callable
-        Given the names that there are, says which to read, and which kinds of numbers each may
-        hold, as in `read_array`.
+        Takes the names in the file, and returns those to read with the kinds of numbers that each
+        may hold, as in `read_array`.
 
     Raises
     ------
     DataError
-        If the file is no such file, damaged, or unpacks to more than a file of its size should.
+        If it is not an npz file, is damaged, or unpacks to more than a file of its size should.
     """
     arrays: dict[str, NDArray[Any]] = {}
     try:
@@ -137,13 +137,13 @@ def read_arrays(
 
 
 def members_of(path: Path, archive: ZipFile) -> dict[str, ZipInfo]:
-    """What an npz file holds by its names, none of which is believed to be anything yet.
+    """The members of an npz file by their names; their content is not checked yet.
 
     Raises
     ------
     DataError
-        If members share a name or bytes, which makes much of little, or are compressed in another
-        way than NumPy's, which cannot be unpacked bit by bit.
+        If members share a name or bytes, so that a small file could unpack to a large one, or are
+        compressed in a way that NumPy does not use.
     """
     infos = archive.infolist()
     members = {info.filename.removesuffix(".npy"): info for info in infos}
@@ -160,24 +160,24 @@ def members_of(path: Path, archive: ZipFile) -> dict[str, ZipInfo]:
 
 
 def read_array(name: str, stream: IO[bytes], kinds: str, most: int) -> NDArray[Any]:
-    """The array that an npy stream holds; its header is judged before anything else is read.
+    """The array in an npy stream; its header is checked before anything else is read.
 
     Parameters
     ----------
     name : str
-        What errors call it.
+        Its name in error messages.
     stream : binary file
-        At its start.
+        Open at its start.
     kinds : str
-        The letters of NumPy's ``dtype.kind`` that are allowed, some of "Ubuif".
+        The allowed letters of NumPy's ``dtype.kind``, from "Ubuif".
     most : int
-        No array of more bytes is read.
+        Arrays of more bytes are not read.
 
     Raises
     ------
     DataError
-        If it is another kind of array, too large, empty, or not as long as announced. Damaged
-        headers raise many others.
+        If it is another kind of array, too large, empty, or not as long as its header says. A
+        damaged header may raise any other error.
     """
     if np.lib.format.read_magic(stream) != (1, 0):
         raise DataError(f"{name} is not a plain array.")
@@ -195,13 +195,13 @@ def read_array(name: str, stream: IO[bytes], kinds: str, most: int) -> NDArray[A
     bools = dtype.kind == "b"
     array = np.frombuffer(read_exactly(name, stream, size), np.uint8 if bools else dtype)
     array = array.reshape(shape, order="F" if fortran else "C")
-    return array != 0 if bools else array  # as bools, bytes but 0 and 1 would be neither
+    return array != 0 if bools else array  # a byte other than 0 and 1 is not a valid bool
 
 
 def _refuse(
     path: Path, key: str, values: NDArray[Any], right: NDArray[np.bool_], expected: str
 ) -> None:
-    """Name the first value that is not right."""
+    """Raise a DataError that names the first wrong value, if there is one."""
     if not right.all():
         index = np.unravel_index(right.argmin(), right.shape)
         raise DataError(

@@ -1,4 +1,4 @@
-"""A picture with digits is read as a page: where each digit is, and what makes it hard to read."""
+"""Read a picture with digits as a page: where each digit is, and what makes it hard to read."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from tinygrad_mnist.data.morphology import Mask
 
 SHOWN = 1024
-"""Pixels of the longer side of the picture that is kept to be shown."""
+"""The longer side, in pixels, of the picture that is kept to be shown."""
 SMALLEST_OF_A_PHOTOGRAPH = 0.03
-"""Of its longer side, the size of the smallest digit."""
+"""The size of the smallest digit, as a fraction of the longer side of the photograph."""
 MARGIN = 3
-"""Pixels of paper around a digit that is cut out."""
+"""The width of the paper around a digit that is cut out, in pixels."""
 FAINT = 0.35
-"""The contrast of ink below which we say so."""
+"""Ink of lower contrast is reported as faint."""
 THIN, THICK, SOLID = 0.06, 0.28, 0.5
-"""The width of the pen over the longer side of the digit. In MNIST it is 0.13, and
+"""The width of the pen divided by the longer side of the digit. In MNIST it is 0.13, and
 0.08 to 0.27 in 98 of 100 images."""
 WIDE = 1.5
-"""The width of a digit over its height."""
+"""The width of a digit divided by its height."""
 
 
 class Digit(NamedTuple):
@@ -42,7 +42,7 @@ class Digit(NamedTuple):
     Attributes
     ----------
     image : ndarray of uint8, (784,)
-        Like MNIST's, as `like_mnist` makes it.
+        An image like MNIST's, as `like_mnist` returns it.
     box : (int, int, int, int)
         Left, top, width and height in pixels of the upright picture.
     hints : tuple of str
@@ -76,32 +76,32 @@ class Page(NamedTuple):
 
 
 def read_digits(content: bytes, name: str) -> list[Digit]:
-    """The digits of a PNG or JPEG picture with their places, without the rest of `read_page`."""
+    """The digits of a PNG or JPEG picture with their boxes, without the rest of `read_page`."""
     return list(read_page(content, name).digits)
 
 
 def read_page(content: bytes, name: str) -> Page:
     """Find the digits on a photograph or a drawing, and what may make them hard to read.
 
-    `flatten` separates ink from paper. Ink that hangs together is a mark. A flat mark close to a
-    taller one belongs to it, as the bar of a 5 does. What is much smaller than the largest mark is
-    a speck and left out. Digits that touch each other are not taken apart.
+    `flatten` separates ink from paper. Connected ink is a mark. A flat mark close to a taller one
+    belongs to it, like the bar of a 5. A mark that is much smaller than the largest one is a speck
+    and is left out. Digits that touch each other are not separated.
 
-    A clean picture of nothing but one digit gives the image that `read_images` gives, and so does
-    every clean picture of 28x28 pixels.
+    A clean picture of a single digit gives the same image as `read_images`, and so does every
+    clean picture of 28x28 pixels.
 
     Parameters
     ----------
     content : bytes
         A PNG or JPEG file.
     name : str
-        What errors call it.
+        Its name in error messages.
 
     Raises
     ------
     DataError
-        If it is something else, damaged, too large, shows nothing as large as a digit, or more
-        than `tinygrad_mnist.data.marks.MOST_MARKS` marks.
+        If it is another kind of file, damaged, too large, shows nothing as large as a digit, or
+        has more than `tinygrad_mnist.data.marks.MOST_MARKS` marks.
     """
     refuse_large(content, name)
     try:
@@ -135,7 +135,7 @@ def _page(rgba: NDArray[np.uint8]) -> Page:
 
 
 def _with_ink(flat: Flat) -> NDArray[np.uint8]:
-    """What is left of a picture at the size that is looked at, if anything is."""
+    """The ink of a flat picture; raises a DataError if there is none."""
     small = shrunk(flat.grey, LONGEST)
     if not flat.contrast and small.min() == 255:
         raise DataError(_nothing("nothing on it stands out from the paper like ink", flat))
@@ -155,7 +155,7 @@ def _cut_out(ink: NDArray[np.uint8], numbers: NDArray[np.int32], mark: Mark) -> 
 
 
 def _in_the_picture(mark: Mark, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Left, top, width and height of a mark before the picture of that shape was scaled down."""
+    """Left, top, width and height of a mark in the picture of that shape, before scaling."""
     factor = -(-max(shape) // LONGEST)
     (top, bottom), (left, right) = (
         (s.start * factor, min(s.stop * factor, n)) for s, n in zip(mark.box, shape, strict=True)
@@ -164,7 +164,7 @@ def _in_the_picture(mark: Mark, shape: tuple[int, ...]) -> tuple[int, int, int, 
 
 
 def _colours(rgba: NDArray[np.uint8], grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Red, green and blue, scaled down; of a picture with transparency its brightness on paper."""
+    """Red, green and blue, scaled down; for a transparent picture, its brightness on paper."""
     opaque = rgba[..., 3].min() == 255
     planes = [rgba[..., colour] if opaque else grey for colour in range(3)]
     return np.stack([shrunk(plane, SHOWN) for plane in planes], axis=-1)
@@ -188,7 +188,7 @@ def _hints_of_page(flat: Flat, digits: int, specks: int) -> Iterator[str]:
 
 
 def _hints_of_digit(mark: Mark, strokes: Mask) -> Iterator[str]:
-    """What is measured on the strokes of one digit, and compared with MNIST."""
+    """Hints from measures of one digit's strokes, compared with MNIST."""
     pen = pen_width(strokes) / mark.size
     if pen > SOLID:
         yield "It is a blot rather than strokes: it is nearly as wide everywhere as it is long."

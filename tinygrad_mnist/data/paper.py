@@ -1,6 +1,6 @@
-"""A photograph of paper becomes flat: ink on white, without shadow, lines, or the table behind it.
+"""Make a photograph of paper flat: ink on white, without shadow, lines, or the table behind it.
 
-Paper under a lamp is brighter here and darker there, so that no one threshold tells ink from paper.
+Paper under a lamp is brighter here and darker there, so no single threshold tells ink from paper.
 What does not change is how much of the light ink swallows. So we first estimate how bright the
 paper would be without ink, compare each pixel with that, and only then ask what is ink.
 """
@@ -28,30 +28,30 @@ if TYPE_CHECKING:
     from tinygrad_mnist.data.morphology import Mask
 
 LONGEST = 640
-"""Pixels of the longer side of what is looked at: a larger photograph is scaled down first."""
+"""The longer side in pixels; a larger photograph is scaled down first."""
 EVEN = 12
-"""How far from the paper the outermost pixels of a clean picture may be, of 255."""
+"""The outermost pixels of a clean picture may differ from the paper by this much, of 255."""
 WIDEST_PEN = 0.2
-"""Of the shorter side of the picture: what is wider is no stroke, but something behind it."""
+"""As a fraction of the shorter side of the picture; anything wider is not a stroke."""
 DOUBT = 1.3
-"""How much more must be brighter than its neighbourhood than darker, for ink to be white."""
+"""Ink is white only if bright deviations from the neighbourhood exceed dark ones by this factor."""
 DARKEST = 0.2
-"""Of the brightest paper on the picture, the darkest: below that it is something behind it."""
+"""The darkest paper, as a fraction of the brightest; anything darker is not paper."""
 FAINTEST = 0.1
-"""Of the light that falls on it, what the faintest ink swallows."""
+"""The fraction of the light that the faintest ink swallows."""
 THINNEST = 0.4
-"""Of the pen: what is narrower is a line of the paper."""
+"""As a fraction of the pen's width; anything narrower is a line of the paper."""
 
 
 class Flat(NamedTuple):
-    """What `flatten` makes of a picture.
+    """The result of `flatten`.
 
     Attributes
     ----------
     grey : ndarray of uint8, (rows, columns)
-        Dark ink on white paper, scaled down if the picture was large; a clean picture as it was.
+        Dark ink on white paper, scaled down if the picture was large; a clean picture unchanged.
     contrast : float
-        Of the light that falls on it, what the ink swallows, from 0 to 1.
+        The fraction of the light that the ink swallows, from 0 to 1.
     cut : bool
         Whether a stroke runs over the edge of the picture.
     """
@@ -62,23 +62,23 @@ class Flat(NamedTuple):
 
 
 def flatten(grey: NDArray[np.uint8]) -> Flat:
-    """Separate the ink on a photograph from all else: brightness, uint8, (rows, columns).
+    """Separate the ink on a photograph from everything else: brightness, uint8, (rows, columns).
 
-    A clean picture is left as it is: its outermost pixels are all alike, up to `EVEN`, or it is of
-    28x28 pixels. On others:
+    A clean picture is not changed: its outermost pixels are all alike, up to `EVEN`, or it has
+    28x28 pixels. For any other picture we ask:
 
     1. *How bright is the paper?* A closing, which is a maximum over a square and then a minimum,
-       fills what is dark and narrower than the square. Shadows and tables are wider and stay;
-       strokes go. Compared with that, ink swallows a part of the light that is the same in the sun
-       and in the shadow. Where nearly no light comes from, there is no paper.
-    2. *What is ink?* What swallows enough. We look for the threshold that separates two classes
-       best (Otsu 1979), and do it twice: the second time without what touches the edge of the
-       picture, since a table may be darker than any ink.
-    3. *What is a line of the paper?* What is narrower than the pen. An opening, a minimum and then
+       fills anything dark and narrower than the square. Shadows and tables are wider and stay;
+       strokes disappear. Compared with this paper, ink swallows the same fraction of the light in
+       the sun and in the shadow. Where almost no light comes from, there is no paper.
+    2. *What is ink?* Pixels that swallow enough. We look for the threshold that separates two
+       classes best (Otsu 1979), and do it twice: the second time without the parts that touch the
+       edge of the picture, since a table may be darker than any ink.
+    3. *What is a line of the paper?* Anything narrower than the pen. An opening, a minimum and then
        a maximum, removes it together with the thin ends of strokes. The ends come back where they
-       hang together with what is left, unless a line leads from there to the edge.
-    4. *What lies behind the paper?* What touches the edge of the picture. It goes, unless nothing
-       else is there and it touches the edge briefly: a digit that is cut off.
+       are connected with the rest, unless a line leads from there to the edge.
+    4. *What lies behind the paper?* Anything that touches the edge of the picture. It is removed,
+       unless there is nothing else and it touches the edge only briefly: a digit that is cut off.
 
     References
     ----------
@@ -99,13 +99,13 @@ def flatten(grey: NDArray[np.uint8]) -> Flat:
 
 
 def is_clean(grey: NDArray[np.uint8]) -> bool:
-    """Whether the outermost pixels are all alike, as on a drawing, or the size is that of MNIST."""
+    """Whether the outermost pixels are all alike, as on a drawing, or the size is MNIST's."""
     edge = _edge(grey)
     return grey.shape == (SIDE, SIDE) or bool(np.abs(edge - np.median(edge)).max() <= EVEN)
 
 
 def shrunk(picture: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
-    """The means of squares of pixels, such that no side is longer than that."""
+    """A picture scaled down by means over squares, so that no side exceeds `longest`."""
     from PIL import Image
 
     factor = -(-max(picture.shape[:2]) // longest)
@@ -117,7 +117,7 @@ def _edge(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _contrast_of_clean(grey: NDArray[np.uint8]) -> float:
-    """White ink on black counts as black on white."""
+    """The contrast of a clean picture; white ink on black counts as black on white."""
     paper, darkest, brightest = float(np.median(_edge(grey))), float(grey.min()), float(grey.max())
     if paper - darkest > brightest - paper:
         return 1 - darkest / paper
@@ -125,9 +125,9 @@ def _contrast_of_clean(grey: NDArray[np.uint8]) -> float:
 
 
 def _is_dark_on_bright(grey: NDArray[np.uint8]) -> bool:
-    """Whether pixels differ from the median of their neighbourhood to the dark rather than not.
+    """Whether most deviations from the median of the neighbourhood are dark.
 
-    In doubt they do: chalk on a board is rarer than ink on paper.
+    In doubt the answer is yes: chalk on a board is rarer than ink on paper.
     """
     from scipy import ndimage
 
@@ -139,7 +139,7 @@ def _is_dark_on_bright(grey: NDArray[np.uint8]) -> bool:
 
 
 def _swallowed(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Of the light on each pixel, the part that ink swallows."""
+    """For each pixel, the fraction of the light that ink swallows."""
     from scipy import ndimage
 
     smooth = ndimage.gaussian_filter(grey.astype(np.float32), 0.0015 * max(grey.shape))
@@ -162,7 +162,7 @@ def _strokes(swallowed: NDArray[np.float32]) -> tuple[Mask, bool]:
 
 
 def _without_lines(ink: Mask) -> tuple[Mask, bool]:
-    """What a pen drew, and whether a stroke runs over the edge."""
+    """The strokes of the pen, and whether one runs over the edge."""
     inside = opened(ink, 3)
     inside &= ~at_the_edge(inside)
     side = max(2, round(THINNEST * pen_width(inside if inside.any() else ink)))

@@ -1,4 +1,4 @@
-"""Files that can be read and yet are not what they seem: refused, or named in a warning."""
+"""Files that can be read but look wrong: they are refused, or named in a warning."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from tinygrad_mnist.data.dataset import Dataset
 
 BRIGHT, DARK = 0.6, 0.5
-"""Of white: a mean above the first is paper, not ink; a brightest pixel below the second no white.
+"""Fractions of white: a mean above BRIGHT is paper, not ink; a maximum below DARK is not white.
 
 The mean of MNIST is 0.13, and 0.87 with ink and paper exchanged.
 """
 MIXED = 0.05
-"""The share of images 255 times darker than white from which on a file seems to mix two scales."""
+"""A file seems to mix two scales if this fraction of its images is 255 times darker than white."""
 LABELS = ("label", "labels", "class", "target", "digit", "y")
-"""What a header may call the column of the labels."""
+"""Names in a header for the column of the labels."""
 NO_LABELS = ("", "id", "index", "unnamed: 0")
-"""What a header calls the column of row numbers."""
+"""Names in a header for the column of row numbers."""
 MANY = 100
-"""So many different labels are not taken for labels where nothing says that they are."""
+"""Without a header, a last column with numbers from this one on does not count as labels."""
 SAY_SHAPE = "For images that are not square, say rows and columns: --shape 8,16."
 OTHER_FORMATS = {
     b"\x93N": "an npy file, which holds one array and so no labels. Keep both in one file with "
@@ -41,37 +41,37 @@ OTHER_FORMATS = {
     b"\xff\xd8": "a JPEG picture. `tinygrad-mnist predict` reads pictures; "
     "to train, collect them in an npz or CSV file with their labels",
 }
-"""Start of a file -> what it is."""
+"""First bytes of a file -> a description of its format."""
 
 
 def refuse_other_formats(path: Path, start: bytes) -> None:
-    """Name what a file is by its first two bytes, if that is known and no file to train on."""
+    """Raise a DataError if the first two bytes show a known format that we cannot train on."""
     if start in OTHER_FORMATS:
         raise DataError(f"{path}: {OTHER_FORMATS[start]}.")
 
 
 def check_images(path: Path, data: Dataset, part: str) -> None:
-    """Look at images and labels as a person would.
+    """Check images and labels for what a person would notice at once.
 
     Parameters
     ----------
     path : Path
-        Their file, for messages.
+        The name of their file in messages.
     data : Dataset
         Its images are uint8 from 0 to 255 or float32 from 0 to 1.
     part : {"train", "test"}
-        What they are for: a test on one class only has a meaning, a training has none.
+        Their purpose: a test may be on one class only, a training may not.
 
     Raises
     ------
     DataError
-        If there is nothing to see or nothing to tell apart.
+        If all pixels are equal, or all labels of a training set.
 
     Warns
     -----
     DataWarning
-        If ink and paper of digits look exchanged, the scale wrong or not one, or some images are
-        blank.
+        If ink and paper of digits look exchanged, if the scale looks wrong or mixed, or if some
+        images are blank.
     """
     images, labels = data.images, data.labels
     if images.min() == images.max():
@@ -102,7 +102,7 @@ def check_images(path: Path, data: Dataset, part: str) -> None:
 
 
 def warn_of_unused_labels(path: Path, data: Dataset) -> None:
-    """Warn if labels leave classes without an image, as a mistyped label does."""
+    """Warn if classes have no image, which may come from a mistyped label."""
     unused = np.setdiff1d(np.arange(len(data.classes)), data.labels)
     if data.classes != DIGITS and len(unused):
         few = ", ".join(data.classes[i] for i in unused[:5]) + ", ..." * (len(unused) > 5)
@@ -115,7 +115,7 @@ def warn_of_unused_labels(path: Path, data: Dataset) -> None:
 
 
 def warn_of_exchanged_ink(name: str, images: NDArray[Any], stacklevel: int) -> None:
-    """Warn if images are bright on the whole, as dark digits on white paper are."""
+    """Warn if images are mostly bright, like dark digits on white paper."""
     white = 255 if images.dtype == np.uint8 else 1
     mean = float(images.mean(dtype=np.float64)) / white
     if mean > BRIGHT:
@@ -160,12 +160,12 @@ def warn_of_mixed_scales(name: str, images: NDArray[Any], stacklevel: int) -> No
 
 
 def label_column(path: Path, header: list[str] | None) -> int:
-    """The column of the labels among pixels: what the header calls so, else the first.
+    """The column of the labels among pixels: the one that the header names, or the first.
 
     Raises
     ------
     DataError
-        If the header calls no column a label, and the first one a pixel or a row number.
+        If the header names no label column, and its first column is a pixel or a row number.
     """
     names = [name.strip(" \"'").lower() for name in header or ()]
     for column, name in enumerate(names):
@@ -185,7 +185,7 @@ def label_column(path: Path, header: list[str] | None) -> int:
 
 
 def refuse_label_among_pixels(path: Path, header: list[str]) -> None:
-    """Refuse a header that calls a column a label where all should be pixels."""
+    """Refuse a header with a label column where all columns should be pixels."""
     for column, name in enumerate(header):
         if name.strip(" \"'").lower() in LABELS[:-1]:
             raise DataError(
@@ -195,9 +195,9 @@ def refuse_label_among_pixels(path: Path, header: list[str]) -> None:
 
 
 def refuse_labels_at_the_end(path: Path, rows: NDArray[Any]) -> None:
-    """Refuse a file without a header whose last column looks like labels and whose first does not.
+    """Refuse a file without a header whose last column, not the first, looks like labels.
 
-    The pixels in the corners of most images are alike, labels are not.
+    In most files the pixels in the corners of the images are alike; labels are not.
     """
     first, last = rows[:, 0], rows[:, -1]
     classes = last.max() < MANY and (last == last.astype(int)).all()
@@ -213,7 +213,7 @@ def refuse_labels_at_the_end(path: Path, rows: NDArray[Any]) -> None:
 
 
 def expected_columns(cells: list[str], shape: tuple[int, int] | None) -> str:
-    """What lines of another number of cells should be, and what they may be."""
+    """The expected number of cells per line, with a guess at what the line is instead."""
     width = len(cells)
     if shape is None:
         expected = "expected a square number (pixels) or one more (a label and pixels)"
@@ -230,14 +230,14 @@ def expected_columns(cells: list[str], shape: tuple[int, int] | None) -> str:
 
 
 def expected_label(cells: list[str]) -> str:
-    """What lines of more than one cell should be in a file of labels, and what they may be."""
+    """The expected form of a line of labels, with a guess at what the line is instead."""
     one_hot = {cell.strip() for cell in cells} <= {"0", "1", "0.0", "1.0"}
     hint = " Are the labels one-hot? Save the position of the 1 instead." if one_hot else ""
     return f"expected 1 (a label). It starts with {','.join(cells)[:20]!r}.{hint}"
 
 
 def expected_arrays(axes: tuple[int, ...], shape: tuple[int, int] | None) -> str:
-    """What shape an array of images should have, and what it may be."""
+    """The expected shape of an array of images, with a guess at what the array is instead."""
     if len(axes) == 4 and axes[3] in (3, 4):
         return "expected one value per pixel. In colour? Save images[..., :3].mean(axis=3)."
     if shape is None:

@@ -1,4 +1,4 @@
-"""Opening data files, plain or compressed, and reading no more of them than they may hold."""
+"""Open data files, plain or compressed, and read no more than they may hold."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from typing import IO, BinaryIO
 
 LARGEST = 1 << 29
-"""No file of more elements or bytes, once unpacked, is read: the training images in float64 fit."""
+"""Files of more elements or bytes, unpacked, are not read; MNIST's images in float64 fit."""
 DENSEST = 30
-"""Binary images pack 25 to 1. What packs better, and is not small, was made to fill the memory."""
+"""Binary images pack 25 to 1. A large file that packs better was made to fill the memory."""
 SMALL = 1 << 22
 
 
 def largest(path: Path) -> int:
-    """How many elements or bytes a file of its size may hold, whatever its header says."""
+    """The most elements or bytes that a file of this size may hold, whatever its header says."""
     return min(LARGEST, max(SMALL, DENSEST * path.stat().st_size))
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """A file open for reading, unpacked if it is gzip's; what fails meanwhile is a `DataError`."""
+    """A file open for reading, unpacked if it is gzip; errors in the block become a `DataError`."""
     try:
         with path.open("rb") as plain:
             compressed = plain.read(2) == b"\x1f\x8b"
@@ -42,7 +42,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def read_exactly(path: Path | str, stream: IO[bytes], expected: int) -> bytearray:
-    """So many bytes, which must be the rest of the file; memory is taken only as they come."""
+    """The `expected` bytes, which must be the rest of the file; memory grows only as they come."""
     content = bytearray()
     while (missing := expected - len(content)) and (chunk := stream.read(min(missing, 1 << 20))):
         content += chunk

@@ -1,6 +1,6 @@
 """How good a model is, in numbers, pictures and words.
 
-Works on any model with the methods of our networks.
+It works on any model with the methods of our networks.
 """
 
 from tinygrad_mnist.evaluation import figures

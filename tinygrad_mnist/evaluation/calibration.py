@@ -1,4 +1,4 @@
-"""Whether a model is right as often as it says: reliability bins, expected calibration error."""
+"""Whether a model is right as often as it claims: reliability bins, expected calibration error."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ class Bin(NamedTuple):
 
     low: float
     high: float
-    predictions: int  # how many there are
-    confidence: float | None  # their mean; None if there are none
-    accuracy: float | None  # the part of them that is right
+    predictions: int  # their number
+    confidence: float | None  # their mean confidence; None if there are no predictions
+    accuracy: float | None  # the fraction that is right; None if there are no predictions
 
 
 def reliability(probabilities: Array, labels: Array, bins: int = 15) -> list[Bin]:
     """Sort predictions into bins of equal width by confidence.
 
-    That is the probability of the predicted class.
+    The confidence is the probability of the predicted class.
 
     Parameters
     ----------
     probabilities : ndarray, (n, classes)
-        Of each class.
+        The probability of each class.
     labels : ndarray of int, (n,)
         The true classes.
     bins : int
-        How many. Bins are open below and closed above, so a confidence of 1
-        lies in the last one; 0 in the first.
+        The number of bins. Bins are open below and closed above, so a
+        confidence of 1 belongs to the last one. 0 belongs to the first.
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels
@@ -56,7 +56,7 @@ def reliability(probabilities: Array, labels: Array, bins: int = 15) -> list[Bin
 
 
 def expected_calibration_error(bins: Sequence[Bin]) -> float:
-    """The mean over predictions of their bin's |accuracy - mean confidence|.
+    """The mean of |accuracy - mean confidence| over the bins, weighted by their predictions.
 
     Naeini, Cooper, Hauskrecht: Obtaining Well Calibrated Probabilities Using
     Bayesian Binning, AAAI 2015.

@@ -1,4 +1,4 @@
-"""Pictures of a run, for any colour vision and for phones; matplotlib without global state."""
+"""Pictures of a run for any colour vision and for phones, without matplotlib's global state."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 BLUE, SKY, ORANGE, GREEN, GREY = "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#595959"
-"""Okabe and Ito's colours, which stay apart for the colour-blind; a grey dark enough for text."""
+"""Okabe and Ito's colours, distinct for the colour-blind; a grey dark enough for text."""
 
 WIDTH, DPI = 5.0, 160
 """Figures are 800 pixels wide, and 10-point text in them is legible when shown at 350."""
 
 MOST_COUNTED, MOST_NAMED = 10, 50
-"""A confusion matrix of more classes has no numbers in it; of still more, not every name."""
+"""A confusion matrix of more classes has no numbers; with still more, it leaves out some names."""
 
 MOST_PIXELS, FLATTEST, TALLEST = 128, 4, 2
-"""On a side of a shown image; how many times as wide as high it may be, and as high as wide."""
+"""Most pixels on a side of a shown image; largest width / height, and largest height / width."""
 
 LINE = 0.14
 """Height of a line of small text, in inches."""
@@ -48,7 +48,7 @@ TINY = float(np.finfo(np.float32).tiny)
 
 
 def training_curves(history: Sequence[Mapping[str, Any]], kept_epoch: int) -> Figure:
-    """Loss, accuracy and learning rate over the epochs; dotted, the epoch of the kept weights."""
+    """Loss, accuracy and learning rate per epoch; a dotted line marks the kept weights."""
     from matplotlib.ticker import MaxNLocator
 
     figure = _figure(6.0)
@@ -78,7 +78,7 @@ def training_curves(history: Sequence[Mapping[str, Any]], kept_epoch: int) -> Fi
 
 
 def confusion(matrix: Array, classes: Sequence[str] | None = None) -> Figure:
-    """How often each class was read as each: darker by the logarithm, so that rare ones show.
+    """How often each class was read as each; the colours are logarithmic, so that rare ones show.
 
     With many classes the figure is larger and has no numbers.
     """
@@ -100,7 +100,7 @@ def confusion(matrix: Array, classes: Sequence[str] | None = None) -> Figure:
 
 
 def _labelled_square(names: Sequence[str]) -> tuple[Figure, Axes]:
-    """Axes as wide as high, with a name for each row and column as far as they are legible."""
+    """Square axes, with a name for each row and column if the names are legible."""
     texts, families = drawable(names, 16)
     longest = max(map(len, texts))
     count, upright = len(names), longest <= 2
@@ -118,7 +118,7 @@ def _labelled_square(names: Sequence[str]) -> tuple[Figure, Axes]:
 
 
 def reliability_diagram(bins: Sequence[Bin]) -> Figure:
-    """Accuracy over confidence, with the number of predictions in each bin below."""
+    """Accuracy against confidence; below it, the number of predictions in each bin."""
     figure = _figure(5.6)
     upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1.3]})
     full = [b for b in bins if b.predictions]
@@ -147,10 +147,10 @@ def saliency_grid(
     shape: tuple[int, int] | None = None,
     classes: Sequence[str] | None = None,
 ) -> Figure:
-    """Images, and beneath each how strongly every pixel moves the logit of its class.
+    """Images, and below each how strongly every pixel moves the logit of its class.
 
-    The image's outline is drawn on top of that, and the name of its class below it, if `classes`
-    are given.
+    The image's outline is drawn on top of the lower picture, and below it the name of its class if
+    `classes` are given.
     """
     images, slopes = (
         _shown(values / np.maximum(values.max(axis=1, keepdims=True), TINY), shape)
@@ -183,7 +183,7 @@ def mistakes_grid(
     shape: tuple[int, int] | None = None,
     classes: Sequence[str] | None = None,
 ) -> Figure:
-    """Images (n, pixels), each with its class, what it was read as, and with what confidence."""
+    """Images (n, pixels), each with its class, the class it was read as, and the confidence."""
     if not len(images):
         figure = _figure(1.0)
         figure.text(0.5, 0.5, "No mistakes", ha="center", va="center")
@@ -208,7 +208,7 @@ def mistakes_grid(
 def _captions(
     axes: Axes, texts: Sequence[str], families: Sequence[str], tile: tuple[int, int, int]
 ) -> None:
-    """Text below each tile of a mosaic of so many rows and columns, and room below."""
+    """Write text below each tile of a mosaic; `tile` has rows, columns, and the space below."""
     rows, columns, room = tile
     style: dict[str, Any] = {"ha": "center", "va": "top", "parse_math": False}
     style |= {"fontfamily": families, "fontsize": 9}
@@ -224,7 +224,7 @@ def _captions(
 
 
 def first_layer(weights: Array, shape: tuple[int, int] | None = None) -> Figure:
-    """What the first layer's units respond to: their weights (pixels, units) as images.
+    """The patterns to which the first layer's units respond: weights (pixels, units) as images.
 
     At most 64 are shown, those of largest norm first. Orange weights are below 0, purple ones
     above.
@@ -250,10 +250,10 @@ def draw(
     test: Predictions,
     subject: Subject = MNIST,
 ) -> dict[str, bytes]:
-    """Every figure of a finished run as PNG, by name.
+    """Every figure of a finished run, as a dict from names to PNG files.
 
-    There is none of the confusion matrix if there are too many classes, and none of the first
-    layer unless that is one matrix from the pixels, or kernels that slide over one image.
+    The confusion matrix is left out if there are too many classes, and the first layer unless it
+    is a matrix from the pixels, or kernels that slide over one image.
 
     Parameters
     ----------
@@ -262,11 +262,11 @@ def draw(
     how : str
         The normalisation it was trained with.
     history : sequence of mapping
-        What ``history.json`` holds.
+        The content of ``history.json``.
     metrics : mapping
-        What ``metrics.json`` holds.
+        The content of ``metrics.json``.
     test : Predictions
-        For the test images.
+        The predictions for the test images.
     subject : Subject
         The shape of the images and the names of the classes; by default those of MNIST.
     """
@@ -275,7 +275,7 @@ def draw(
     images, labels, mistaken = (values[rows] for values in test)
     guesses, confidence = mistaken.argmax(axis=1), mistaken.max(axis=1)
     saliency = first_of_each_class(model, test.images, test.labels, how)
-    named = None if kind_of(classes) == "digit" else classes  # a digit shows its name itself
+    named = None if kind_of(classes) == "digit" else classes  # a digit needs no name
     figures = {"curves": training_curves(history, metrics["kept_epoch"])}
     if len(classes) <= MOST_CROSSED:
         figures["confusion"] = confusion(np.array(metrics["test"]["confusion_matrix"]), classes)
@@ -310,10 +310,10 @@ def _plain(axes: Axes) -> None:
 
 
 def _shown(images: Array, shape: tuple[int, int] | None) -> Array:
-    """Images (n, pixels) as (n, rows, columns) that can be looked at.
+    """Images (n, pixels) as (n, rows, columns), in a size that can be looked at.
 
-    Without a shape they are square if they can be. Of a large image every so many pixels are
-    shown, and what is flat as a line is made higher, or wider.
+    Without a shape they are square if possible. A large image is shown with every k-th pixel
+    only, and a very flat or narrow one is made higher or wider.
     """
     pixels = images.shape[1]
     side = isqrt(pixels)
@@ -326,18 +326,18 @@ def _shown(images: Array, shape: tuple[int, int] | None) -> Array:
 
 
 def _gap(columns: int) -> int:
-    """Between images of so many columns, in pixels of the images."""
+    """The gap between images with this number of columns, in pixels of the images."""
     return max(1, round(columns / 10))
 
 
 def _room(columns: int, lines: int) -> int:
-    """For lines of text below an image, five of which fill the width, in pixels of the images."""
+    """The space for lines of text below an image, five in a row, in pixels of the images."""
     inch = 5 * (columns + _gap(columns)) / WIDTH
     return ceil(inch * LINE * (lines + 1) - 0.1)
 
 
 def _mosaic(tiles: Array, columns: int, room: int = 0) -> Array:
-    """Images (n, height, width) in rows of so many, `room` pixels below each; NaN in between."""
+    """Images (n, height, width) in rows of `columns`, `room` pixels below each; gaps are NaN."""
     count, height, width = tiles.shape
     rows, gap = -(-count // columns), _gap(width)
     spaced = np.full((rows * columns, height + (room or gap), width + gap), np.nan)

@@ -1,4 +1,4 @@
-"""Numbers that say how good predictions are."""
+"""Measures of how good predictions are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_CROSSED = 500
-"""With more classes, how often each was taken for each is not written down: it would be too long.
+"""With more classes, the confusion matrix is not written down: it would be too long.
 """
 
 
@@ -28,12 +28,12 @@ class Predictions(NamedTuple):
 
 
 def predict(model: Any, images: NDArray[Any], how: str = "unit") -> NDArray[Any]:
-    """The probability of each class, a thousand images at a time: (n, pixels) -> (n, classes).
+    """The probability of each class, computed in batches: (n, pixels) -> (n, classes).
 
     Parameters
     ----------
     model : object
-        Has ``predict_proba``, as both derivations' networks do.
+        Has ``predict_proba``, as the networks of both derivations do.
     images : ndarray, (n, pixels)
         Bytes or floats.
     how : {"unit", "seed", "standardize"}
@@ -50,7 +50,7 @@ def score(probabilities: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]
     Parameters
     ----------
     probabilities : ndarray, (n, classes)
-        Of each class; need not add up to 1.
+        The probability of each class; they need not add up to 1.
     labels : ndarray of int, (n,)
         The true classes.
 
@@ -64,7 +64,7 @@ def score(probabilities: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]
     labels = class_numbers(labels, probabilities.shape[1])
     correct = int((probabilities.argmax(axis=1) == labels).sum())
     p = probabilities[np.arange(len(labels)), labels]
-    # Rounding makes probabilities above 1, whose -log is below 0; and -log(1) is -0.
+    # Rounding gives probabilities above 1, whose -log is negative; and -log(1) is -0.
     within = np.clip(p, np.finfo(p.dtype).smallest_subnormal, 1).astype(np.float64)
     return {
         "accuracy": correct / len(labels),
@@ -77,7 +77,7 @@ def score(probabilities: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]
 def confusion_matrix(
     predicted: NDArray[Any], labels: NDArray[Any], classes: int = 10
 ) -> NDArray[np.intp]:
-    """How often each class (down) was taken for each (across): (n,), (n,) -> (classes, classes)."""
+    """How often each class (row) was read as each (column): (n,), (n,) -> (classes, classes)."""
     labels, predicted = class_numbers(labels, classes), class_numbers(predicted, classes)
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
@@ -87,23 +87,23 @@ def classification_report(
 ) -> dict[str, Any]:
     """Precision, recall and F1 of every class, and their averages.
 
-    Precision is the part of the images read as a class that belong to it, recall the part of the
-    images of a class that were read as it, and F1 = 2 precision recall / (precision + recall).
+    Precision is the fraction of the images read as a class that belong to it, recall the fraction
+    of the images of a class that were read as it; F1 = 2 precision recall / (precision + recall).
     0 / 0 counts as 0.
 
     Parameters
     ----------
     confusion : ndarray of int, (classes, classes)
-        As `confusion_matrix` makes it.
+        As returned by `confusion_matrix`.
     classes : sequence of str, optional
         Their names; by default their numbers.
 
     Returns
     -------
     dict
-        ``per_class``, a list of dicts with ``class, precision, recall, f1, support``; and ``macro``
-        and ``weighted``, dicts with the means of ``precision, recall, f1`` over classes, all alike
-        or weighted by their support.
+        ``per_class``, a list of dicts with ``class, precision, recall, f1, support``; ``macro`` and
+        ``weighted``, dicts with the means of ``precision, recall, f1`` over classes, unweighted or
+        weighted by support.
     """
     return _report(confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0), classes)
 
@@ -114,7 +114,7 @@ def _report(
     read_as: NDArray[Any],
     classes: Sequence[str] | None,
 ) -> dict[str, Any]:
-    """From how many images of each class were read as it, belong to it, and were read as it."""
+    """The report, from counts per class: images rightly read, in the class, and read as it."""
     measures = {
         "precision": hits / np.maximum(read_as, 1),
         "recall": hits / np.maximum(support, 1),
@@ -136,19 +136,19 @@ def _report(
 def evaluate(
     model: Any, images: NDArray[Any], labels: NDArray[Any], how: str = "unit"
 ) -> dict[str, float]:
-    """`score` of what a model says of images: arguments as for `predict`."""
+    """The `score` of a model's predictions; arguments are as for `predict`."""
     return score(predict(model, images, how), labels)
 
 
 def examine(
     probabilities: NDArray[Any], labels: NDArray[Any], classes: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """Everything there is to say of predictions, ready for JSON.
+    """Every measure of predictions, as a dict that is ready for JSON.
 
-    Parameters and first entries are those of `score`. To them come ``ece`` and ``reliability``
-    (see `calibration`), the entries of `classification_report` with the names of the classes, if
-    they are given, the ten most frequent ``confusions``, and ``confusion_matrix``, which is left
-    out if there are more than 500 classes.
+    Parameters and first entries are those of `score`. They are followed by ``ece`` and
+    ``reliability`` (see `calibration`), the entries of `classification_report` with the names of
+    the classes if they are given, the ten most frequent ``confusions``, and ``confusion_matrix``,
+    which is left out if there are more than 500 classes.
     """
     count = probabilities.shape[1]
     labels, predicted = class_numbers(labels, count), probabilities.argmax(axis=1)
@@ -173,7 +173,7 @@ def examine(
 def _confusions(
     predicted: NDArray[Any], labels: NDArray[Any], classes: Sequence[str] | None, most: int = 10
 ) -> list[dict[str, Any]]:
-    """Which class was taken for which other one most often, and how often."""
+    """The most frequent confusions: a class, the class it was read as, and how often."""
     wrong = predicted != labels
     pairs = np.stack((labels[wrong], predicted[wrong]), axis=1)
     pairs, counts = np.unique(pairs, axis=0, return_counts=True)

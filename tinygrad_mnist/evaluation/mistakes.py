@@ -1,4 +1,4 @@
-"""The images that a model is surest about and wrong: hard ones, or labels that one may doubt."""
+"""The wrong answers that a model is surest about: hard images, or doubtful labels."""
 
 from __future__ import annotations
 

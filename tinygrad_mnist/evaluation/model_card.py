@@ -1,4 +1,4 @@
-"""A trained network's description for others: as data, and as Markdown for model hubs."""
+"""A description of a trained network for others: as data, and as Markdown for model hubs."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def model_card(
     environment: Mapping[str, Any],
     subject: Subject = MNIST,
 ) -> dict[str, Any]:
-    """What there is to know about a trained network: the content of ``model_card.json``.
+    """The description of a trained network, as the content of ``model_card.json``.
 
     Parameters
     ----------
     recipe : mapping
-        Every value of the recipe that the network has.
+        Every value of the recipe that applies to the network.
     metrics : mapping
-        What ``metrics.json`` holds, with the test set opened.
+        The content of ``metrics.json``, with the test set opened.
     environment : mapping
         Software and machine.
     subject : Subject
@@ -57,7 +57,7 @@ def model_card(
 
 
 def _described(recipe: Mapping[str, Any], subject: Subject) -> dict[str, Any]:
-    """The network: layers of the built-in one, or where the code of one's own is."""
+    """The network: the layers of the built-in one, or where the code of your own is."""
     named = {key: {"reference": recipe[key], "sha256": sha} for key, sha in subject.own.items()}
     if "model" in subject.own:
         named["model"] |= {"class": subject.network, "tree": subject.short_tree}
@@ -69,7 +69,7 @@ def _described(recipe: Mapping[str, Any], subject: Subject) -> dict[str, Any]:
 
 
 def _trained(recipe: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """On what, for how long, and with which settings."""
+    """The training: its data, its length, and its settings."""
     return {
         "data": metrics.get("files", {}).get("data", "MNIST"),
         "images": metrics.get("images", 60_000),
@@ -82,13 +82,13 @@ def _trained(recipe: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str,
 
 
 def _measured(test: Mapping[str, Any]) -> dict[str, Any]:
-    """On how many images, and with what result."""
+    """The test: the number of images, and the results."""
     counts = "accuracy", "correct", "incorrect", "cross_entropy", "ece", "macro", "weighted"
     return {"images": test["correct"] + test["incorrect"]} | {name: test[name] for name in counts}
 
 
 def _limits(test: Mapping[str, Any]) -> dict[str, Any]:
-    """What the network is worst at, of the classes that there are test images of."""
+    """The weakest class and the most frequent confusions, of classes that have test images."""
     tested = [row for row in test["per_class"] if row["support"]]
     weakest = min(tested, key=lambda row: row["recall"])
     return {
@@ -158,7 +158,7 @@ with {units}{card["output"]} outputs:
 
 
 def _names_and_hashes(card: Mapping[str, Any]) -> str:
-    """What the classes are, unless they are MNIST's, and where code of one's own is from."""
+    """The names of the classes, unless they are MNIST's, and the source of your own code."""
     lines = []
     for key, own in card["own"].items():
         file = "" if _is_example(own) else f", in a file of SHA-256 {own['sha256'] or 'unknown'}"
@@ -215,7 +215,7 @@ print(model.predict_label(images[:10]))
 
 
 def _use_of_run(card: Mapping[str, Any]) -> str:
-    """How to load the folder: a network of one's own is named again, here as there."""
+    """How to load the folder; a network of your own is named again in code and command."""
     rows, columns = card["input"]["shape"]
     reference = card["own"].get("model", {}).get("reference", "")
     extra, before, given, option = _opening(reference)
@@ -241,7 +241,7 @@ print([trained.about.classes[c] for c in trained.classifier.predict_label(pixels
 
 
 def _opening(reference: str) -> tuple[list[str], str, str, str]:
-    """How code gets at a network of one's own: imports, what comes before, argument, option."""
+    """Code to load a network of your own: imports, the lines before, argument, option."""
     module, _, name = reference.rpartition(":")
     if not reference:
         return [], "", "", ""
@@ -318,11 +318,11 @@ def _rows(values: Mapping[str, Any]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Text in quotes, which YAML reads as it is; JSON writes characters beyond U+FFFF otherwise."""
+    """Text in quotes that YAML reads unchanged; JSON would escape characters beyond U+FFFF."""
     return '"' + "".join(c if ord(c) > 0xFFFF else json.dumps(c)[1:-1] for c in text) + '"'
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is, on one line, and takes for neither a list nor a rule."""
+    """Text on one line that Markdown shows unchanged, and not as a list or a rule."""
     escaped = re.sub(r"([\\`*_~$\[\]<>|#&])", r"\\\1", " ".join(text.split()))
     return re.sub(r"^(\d*)([-+=.)])(?=[-+= ]|$)", r"\1\\\2", escaped)

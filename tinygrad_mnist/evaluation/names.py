@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 def names_of(classes: Sequence[str] | None, count: int) -> tuple[str, ...]:
-    """The names of so many classes; without any, their numbers."""
+    """The names of `count` classes; if none are given, their numbers."""
     return tuple(map(str, range(count))) if classes is None else tuple(classes[:count])
 
 
 def kind_of(classes: Sequence[str]) -> str:
-    """What a class is called in prose: a digit, if the classes are the ten digits."""
+    """The word for a class in prose: "digit" if the classes are the ten digits."""
     return "digit" if tuple(classes) == DIGITS else "class"
 
 
 def width(text: str) -> int:
-    """How many columns of a terminal a text takes: a Chinese character takes two.
+    """The number of terminal columns that a text takes; a Chinese character takes two.
 
     Examples
     --------
@@ -34,9 +34,9 @@ def width(text: str) -> int:
 
 
 def shown(name: str, most: int = 40) -> str:
-    """A name on one line and at most so wide, without what a terminal or page would obey.
+    """A name on one line, at most `most` columns wide, without control characters.
 
-    What is left out is left out in the middle: names often differ at their ends.
+    A long name is shortened in the middle, since names often differ at their ends.
 
     Examples
     --------
@@ -59,16 +59,16 @@ def shown(name: str, most: int = 40) -> str:
 
 
 def listed(names: Sequence[str], most: int = 50) -> str:
-    """Names with commas in between; only the first ones and a count, if there are very many."""
+    """Names separated by commas; the first ones and a count if there are more than `most`."""
     text = ", ".join(shown(name) for name in names[:most])
     return text if len(names) <= most else f"{text} and {len(names) - most:,} more"
 
 
 def drawable(names: Sequence[str], most: int) -> tuple[list[str], list[str]]:
-    """Names as a picture can show them, and the families of fonts to draw them with.
+    """Names as a picture can show them, and the font families to draw them with.
 
-    Where matplotlib's own font lacks letters, those installed are searched. A name that none of
-    them has the letters of is shown as the class's number.
+    If matplotlib's own font lacks letters, the installed fonts are searched. A name whose letters
+    no font has is shown as the number of its class.
     """
     texts = [shown(name, most) for name in names]
     families, lacking = _families(set("".join(texts)))
@@ -78,7 +78,7 @@ def drawable(names: Sequence[str], most: int) -> tuple[list[str], list[str]]:
 
 
 def _families(letters: set[str]) -> tuple[list[str], set[str]]:
-    """As few families as have these letters between them, and the letters that none has."""
+    """The fewest font families that together have these letters, and the letters no font has."""
     from matplotlib.font_manager import findfont, fontManager
 
     families = ["DejaVu Sans"]
@@ -86,7 +86,7 @@ def _families(letters: set[str]) -> tuple[list[str], set[str]]:
     for font in sorted(fontManager.ttflist, key=lambda font: (font.name, font.fname)):
         if not lacking:
             break
-        if font.name.startswith("Last Resort"):  # has a box for everything
+        if font.name.startswith("Last Resort"):  # draws every letter as a box
             continue
         gained = _letters_of(font.fname, lacking)
         if gained:

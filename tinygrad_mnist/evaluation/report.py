@@ -1,4 +1,4 @@
-"""One run as one HTML page that holds all it needs and adapts to screen and theme."""
+"""A run as a single HTML page that needs no other file and adapts to screen and theme."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CAPTIONS = {
 """Name of a figure -> what it shows."""
 
 MOST_ROWS = 100
-"""Of more classes, those with the lowest F1 are shown."""
+"""If there are more classes, only those with the lowest F1 are shown."""
 MOST_SALIENT = 25
 
 STYLE = """
@@ -95,18 +95,18 @@ def html_report(
     figures: Mapping[str, bytes],
     subject: Subject = MNIST,
 ) -> str:
-    """The page ``report.html``.
+    """The text of ``report.html``.
 
     Parameters
     ----------
     recipe : mapping
-        Every value of the recipe that the network has.
+        Every value of the recipe that applies to the network.
     metrics : mapping
-        What ``metrics.json`` holds, with the test set opened.
+        The content of ``metrics.json``, with the test set opened.
     environment : mapping
         Software and machine.
     figures : mapping of str to bytes
-        PNG files by name, as `figures.draw` makes them.
+        PNG files by name, as `figures.draw` returns them.
     subject : Subject
         The network, the shape of its images, and its classes; by default those of MNIST.
     """
@@ -133,7 +133,7 @@ Recall: of the images of this {kind}, those read as it.</p>
 
 
 def _right(test: Mapping[str, Any]) -> tuple[str, str]:
-    """How many images were read rightly, and how many there are."""
+    """The percentage of images read correctly, and the number of images."""
     images = counted(test["correct"] + test["incorrect"], "test image")
     return f"{100 * test['accuracy']:.2f} %", images
 
@@ -202,7 +202,7 @@ def _figure(name: str, png: bytes, subject: Subject) -> str:
 
 
 def _unseen(classes: Sequence[str]) -> str:
-    """What stands behind the numbers of classes whose names the figures could not draw."""
+    """A sentence with the names of classes that the figures show as numbers."""
     texts, _ = drawable(classes, 40)
     pairs = zip(texts, map(shown, classes), strict=True)
     unseen = [f"{text} {name}" for text, name in pairs if text != name]
@@ -210,7 +210,7 @@ def _unseen(classes: Sequence[str]) -> str:
 
 
 def _network(recipe: Mapping[str, Any], subject: Subject) -> str:
-    """What is not built in: the network as it prints itself, and the hashes of the files."""
+    """A section on a network of your own: its printed form, and the hashes of its files."""
     rows = [
         row
         for key, sha in subject.own.items()

@@ -1,4 +1,4 @@
-"""Which pixels an answer depends on: a logit's slope along each, for one image of each class."""
+"""Which pixels an answer depends on: a logit's slope along each pixel, for one image per class."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Saliency(NamedTuple):
 def first_of_each_class(
     model: Any, images: NDArray[Any], labels: NDArray[Any], how: str = "unit", most: int = 30
 ) -> Saliency:
-    """The first image of every class, and how strongly each pixel moves the logit of that class.
+    """The first image of every class, and how strongly each pixel moves its logit.
 
     Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2013, section 3.
 
     Parameters
     ----------
     model : object
-        Has ``saliency(images, classes)``, as both derivations' networks do.
+        Has ``saliency(images, classes)``, as the networks of both derivations do.
     images : ndarray, (n, pixels)
         Bytes or floats.
     labels : ndarray of int, (n,)
@@ -38,7 +38,7 @@ def first_of_each_class(
     how : {"unit", "seed", "standardize"}
         The normalisation the model was trained with.
     most : int
-        Of the first so many classes only.
+        The greatest number of classes; only the first ones are used.
     """
     classes, rows = (found[:most] for found in np.unique(labels, return_index=True))
     return Saliency(images[rows], classes, model.saliency(normalize(images[rows], how), classes))

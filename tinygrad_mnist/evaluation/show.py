@@ -1,4 +1,4 @@
-"""A picture of what the network saw: the photograph with boxes, and the image out of each box."""
+"""A picture of what the network saw: the photograph with boxes, and the image from each box."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from tinygrad_mnist.data import Page
 
 GAP, CAPTION, HIGHEST = 0.1, 0.45, 4.0
-"""Inches between parts, below an image for its two lines, and of the photograph."""
+"""In inches: between parts, below an image for its two lines of text, and of the photograph."""
 BESIDE = 6
-"""More images than that are shown below the photograph."""
+"""If there are more images than this, they are shown below the photograph."""
 
 
 class Place(NamedTuple):
-    """Inches from the left and from the top of a figure."""
+    """A rectangle, in inches from the left and the top of a figure."""
 
     left: float
     top: float
@@ -40,16 +40,16 @@ def show_page(
     confidence: Sequence[float],
     classes: Sequence[str] | None = None,
 ) -> bytes:
-    """Draw a page, and the images that its digits became, as the bytes of a PNG file.
+    """Draw a page and the images made of its digits, as the bytes of a PNG file.
 
     Parameters
     ----------
     page : Page
         As `tinygrad_mnist.data.read_page` returns it, with n digits.
     labels : sequence of int, length n
-        What each digit was read as.
+        The class that each digit was read as.
     confidence : sequence of float, length n
-        How sure the network was of each, from 0 to 1.
+        How sure the network was of each digit, from 0 to 1.
     classes : sequence of str, optional
         The names of the classes; by default their numbers.
 
@@ -85,7 +85,7 @@ def show_page(
 
 
 def _places(n: int, aspect: float) -> tuple[Place, list[Place]]:
-    """Where the photograph is, whose height over width is given, and where the n images are."""
+    """The places of the photograph, of height / width `aspect`, and of the n images."""
     whole = WIDTH - 2 * GAP
     columns = 8 if n > BESIDE else min(n, 2)
     widest = min(whole if n > BESIDE else whole / 2, HIGHEST / aspect)

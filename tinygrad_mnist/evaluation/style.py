@@ -1,4 +1,4 @@
-"""Figures look the same everywhere: settings of matplotlib that lie around do not reach them."""
+"""Figures look the same everywhere: they ignore the user's matplotlib settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BACKEND = "MPLBACKEND"
 
 @contextmanager
 def as_shipped() -> Iterator[None]:
-    """Draw with matplotlib's own settings, and leave those of the user as they were.
+    """Draw with matplotlib's default settings in a with block, and restore the user's afterwards.
 
     Raises
     ------
@@ -27,7 +27,7 @@ def as_shipped() -> Iterator[None]:
     try:
         _load()
         from matplotlib import style
-    except Exception as error:  # whatever reading a damaged file of settings raises
+    except Exception as error:  # reading a damaged settings file may raise anything
         raise DataError(
             f"matplotlib cannot be loaded: {cause(error)}. "
             "Is there a damaged file matplotlibrc here? Remove it."
@@ -37,7 +37,7 @@ def as_shipped() -> Iterator[None]:
 
 
 def _load() -> None:
-    """Load matplotlib; that there is no such backend matters to no figure here."""
+    """Load matplotlib; an unknown backend is ignored, since no figure here needs one."""
     if "matplotlib" in sys.modules:
         return
     asked = os.environ.pop(BACKEND, None)

@@ -1,4 +1,4 @@
-"""What a report and a model card are about: a trained network, its images and its classes."""
+"""The subject of a report and a model card: a trained network, its images and its classes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_LINES, WIDEST_LINE = 60, 120
 
 @dataclass(frozen=True)
 class Subject:
-    """What has to be known of a trained network beside its recipe.
+    """What a report needs to know about a trained network besides its recipe.
 
     Attributes
     ----------

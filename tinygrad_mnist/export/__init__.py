@@ -1,4 +1,4 @@
-"""Trained weights in files that others read."""
+"""Trained weights in file formats that other programs read."""
 
 from tinygrad_mnist.export.ancestor import ancestor_config, ancestor_history
 from tinygrad_mnist.export.layers import ExportError

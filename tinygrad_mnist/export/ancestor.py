@@ -1,4 +1,4 @@
-"""A run in the words of the classroom notebook that `seed-a` comes from: its two JSON files."""
+"""A run in the format of the classroom notebook that `seed-a` comes from: two JSON files."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 def ancestor_config(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a recipe that ``config.json`` has a key for.
+    """The settings of a recipe that have a key in ``config.json``.
 
-    ``lr0`` times ``lr_decay`` per epoch is the learning rate; ``lr_decay`` is None if it changes
-    in another way.
+    The learning rate starts at ``lr0`` and is multiplied by ``lr_decay`` per epoch; ``lr_decay`` is
+    None if it changes in another way.
 
     Raises
     ------
     ExportError
-        If the network has not one or two hidden layers.
+        If the network does not have one or two hidden layers.
     """
     hidden = list(recipe["hidden"])
     if len(hidden) not in (1, 2):
@@ -47,7 +47,7 @@ def ancestor_config(recipe: Mapping[str, Any]) -> dict[str, Any]:
 def ancestor_history(history: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
     """The four curves of ``train_history.json``, one number per epoch.
 
-    Unlike the ancestor's, the losses are without L2 penalty.
+    Unlike in the notebook, the losses do not include the L2 penalty.
     """
     epochs = list(history)
     columns = {

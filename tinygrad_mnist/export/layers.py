@@ -1,4 +1,4 @@
-"""A model as the list of its layers, in the order in which they act: what a file can hold."""
+"""A model as a list of its layers in the order in which they act, as some files store it."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ class ExportError(ValueError):
 
 
 def forward_of(module: nn.Module) -> Any:
-    """The function that a module's call runs; tells a subclass with its own `forward` apart."""
+    """The function that a module's call runs; it differs for a subclass with its own `forward`."""
     return getattr(module.forward, "__func__", None)
 
 
 def layers(
     model: nn.Module, supported: Collection[type[nn.Module]]
 ) -> Iterator[tuple[str, nn.Module]]:
-    """Path and layer, as the input passes through them; a layer used twice comes twice.
+    """Path and layer, in the order in which the input passes them; a reused layer comes again.
 
     Parameters
     ----------
     model : nn.Module
         A layer, or a Sequential of layers and of other Sequentials, such as `nn.MLP`.
     supported : collection of types
-        The layers that may come.
+        The layer types that are allowed.
 
     Raises
     ------
     ExportError
-        If there is another one; the message names its path and lists the supported ones.
+        If there is another layer; the message names its path and lists the supported types.
     """
     for path, layer in _flat("", model):
         if forward_of(layer) not in [kind.forward for kind in supported]:

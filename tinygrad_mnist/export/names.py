@@ -1,4 +1,4 @@
-"""Which format a file is to be in: its name says so, and an option that disagrees is refused."""
+"""The format of an exported file: its name decides, and an option that disagrees is refused."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ ENDINGS = {".onnx": "onnx", ".safetensors": "safetensors", ".npz": "npz"}
 
 
 def format_of(path: Path | None, asked: str | None = None) -> str:
-    """The format to export in: the one asked for, else the one that the name says.
+    """The format to export in: the one asked for, or the one that the file name implies.
 
     Parameters
     ----------
     path : Path, optional
         The file to write. Its ending may be in capitals.
     asked : {"onnx", "safetensors", "npz"}, optional
-        The format that was named; it must not contradict the name. With neither, it is safetensors.
+        The format that was asked for; it must not contradict the name. With neither, the format is
+        safetensors.
 
     Raises
     ------
     ExportError
-        If the two disagree, or the name has an unknown ending, or none and no format was named.
+        If the two disagree, if the name has an unknown ending, or if it has none and no format was
+        asked for.
     """
     ending = path.suffix.lower() if path else ""
     known = ", ".join(ENDINGS)

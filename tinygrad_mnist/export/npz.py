@@ -28,8 +28,8 @@ WITHOUT_WEIGHTS = (
 def write_npz(model: nn.Module, file: BinaryIO) -> None:
     """Write every Linear layer of `model`, in the order in which they act, to an open binary file.
 
-    The same weights always give the same bytes. What is between the Linear layers is not in the
-    file. `read_npz` and `byhand.MLP.load` read it.
+    The same weights always give the same bytes. The file does not record what is between the
+    Linear layers. `read_npz` and `byhand.MLP.load` read it.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def write_npz(model: nn.Module, file: BinaryIO) -> None:
         if isinstance(layer, nn.Linear):
             if layer.bias is None:
                 raise ExportError(
-                    f"The Linear at {path!r} has no bias, but the npz form wants one of every "
+                    f"The Linear at {path!r} has no bias, but the npz format needs one for every "
                     "layer. Export as safetensors."
                 )
             number = len(arrays) // 2 + 1
@@ -63,7 +63,7 @@ def read_npz(
         A file with the keys W1, b1, W2, b2, ... for any number of layers; weights (in, out),
         biases (n,) or (1, n).
     activation, output, dropout : str, str, float
-        As for `nn.MLP`: the file does not say. The defaults are those of a classroom network.
+        As for `nn.MLP`, since the file does not say. The defaults are those of a classroom network.
 
     Returns
     -------
@@ -73,8 +73,8 @@ def read_npz(
     Raises
     ------
     DataError
-        If the file is no npz file, keys are missing, arrays are not of floats, or shapes do not
-        follow from each other.
+        If the file is not an npz file, keys are missing, arrays are not of floats, or shapes do
+        not fit together.
     """
     arrays = read_arrays(Path(path), lambda names: _all_layers(path, names))
     depth = len(arrays) // 2

@@ -1,4 +1,4 @@
-"""A model as an ONNX graph, which runs elsewhere: in a browser, on a phone, in other languages."""
+"""A model as an ONNX graph, which runs in a browser, on a phone, and in other languages."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 IR_VERSION, OPSET = 8, 17
-"""Old enough for every runtime in use; what `onnx` takes by default is not."""
+"""Old enough for every runtime in use, unlike the default of `onnx`."""
 
-# Layer -> operator, and the attribute of the layer that each attribute of the operator is.
+# Layer -> operator, and for each attribute of the operator the attribute of the layer it equals.
 COUNTERPARTS: dict[type[nn.Module], tuple[str, dict[str, str]]] = {
     nn.Linear: ("Gemm", {}),
     nn.ReLU: ("Relu", {}),
@@ -39,7 +39,7 @@ def write_onnx(
     shape: Sequence[int] | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> None:
-    r"""Write what a model computes when it does not train, in float32, to an open binary file.
+    r"""Write the computation of a model in evaluation mode, in float32, to an open binary file.
 
     The graph takes ``input``, (batch, \*shape), and gives ``output``; both are float32, and batch
     is free. It computes what `model` returns: logits, if the model leaves the softmax to its loss.
@@ -49,13 +49,13 @@ def write_onnx(
     model : nn.Module
         A layer of `COUNTERPARTS`, or a Sequential (nested ones too).
     file : binary file
-        Open for writing; written to only after ONNX's own checker has passed the graph.
+        Open for writing; nothing is written unless ONNX's own checker accepts the graph.
     shape : sequence of int, optional
-        Of one example; by default (in_features,) of the first layer, if that is a Linear.
+        The shape of one example; by default (in_features,) of the first layer, if it is a Linear.
     about : mapping, optional
-        Anything that JSON can express: becomes the graph's metadata ``tinygrad_mnist``. What
-        stands under ``trained`` becomes entries of their own too, so that other programs find
-        ``shape``, the rows and columns of an image, and ``classes``, their names, as JSON.
+        Anything that JSON can express; becomes the graph's metadata ``tinygrad_mnist``. The
+        entries under ``trained`` become metadata of their own too, so that other programs find
+        ``shape``, the rows and columns of an image, and ``classes``, the class names, as JSON.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def write_onnx(
 
 
 def _image_and_classes(about: Mapping[str, Any]) -> dict[str, Any]:
-    """Of what is told of a trained network, what a program needs to feed and to read it."""
+    """The entries of `about` that a program needs to use the network: shape and class names."""
     trained = about.get("trained", {})
     return {key: trained[key] for key in ("shape", "classes") if key in trained}
 
@@ -106,7 +106,7 @@ def _shape(chain: list[tuple[str, nn.Module]], shape: Sequence[int] | None) -> S
 
 
 def _apply(path: str, layer: nn.Module, x: Any) -> Any:
-    """What comes out of a layer that does not train; its shape matters, or what goes wrong."""
+    """The output of a layer in evaluation mode, for its shape, or an ExportError if it fails."""
     try:
         with no_grad():
             return x if isinstance(layer, nn.Dropout) else np.asarray(layer(x))
@@ -131,7 +131,7 @@ class _Graph:
             self.constant(f"{path}.{name}" if path else name, p)
             for name, p in layer.named_parameters()
         ]
-        if operator == "Gemm" and ndim != 2:  # Gemm takes matrices only
+        if operator == "Gemm" and ndim != 2:  # Gemm accepts only matrices
             weight, *bias = parameters
             product = f"{out}.product" if bias else out
             self.node("MatMul", [value, weight], product)
@@ -146,7 +146,7 @@ class _Graph:
         self.nodes.append(self.onnx.helper.make_node(operator, inputs, [out], out, **attributes))
 
     def constant(self, name: str, parameter: nn.Parameter) -> str:
-        """The name under which a parameter's values are in the graph: that of its first use."""
+        """The name of a parameter's values in the graph: that of its first use."""
         if parameter not in self.constants:
             values = np.asarray(parameter.data, np.float32, order="C")
             self.constants[parameter] = self.onnx.numpy_helper.from_array(values, name)

@@ -1,4 +1,4 @@
-"""The state of any module as safetensors: named arrays that are read without running anything."""
+"""The state of any module as safetensors: named arrays that are read without running code."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from tinygrad_mnist import nn
 
 DAMAGED = (TypeError, AttributeError, KeyError, ValueError, RecursionError)
-"""What reading a damaged header may raise."""
+"""Errors that reading a damaged header may raise."""
 
 KEY = "tinygrad_mnist"
-"""The one key of the metadata; with several, the same weights could give different bytes."""
+"""The only key of the metadata; with several, the same weights could give different bytes."""
 
 
 def write_safetensors(
@@ -35,11 +35,11 @@ def write_safetensors(
     Parameters
     ----------
     model : nn.Module
-        Any one. A shared parameter is written under each of its names.
+        Any module. A shared parameter is written under each of its names.
     file : binary file
         Open for writing.
     about : mapping, optional
-        Anything that JSON can express; `read_safetensors` gives it back.
+        Anything that JSON can express; `read_safetensors` returns it.
     """
     from safetensors.numpy import save
 
@@ -55,13 +55,13 @@ def read_safetensors(path: str | PathLike[str]) -> tuple[dict[str, NDArray[Any]]
     arrays : dict
         Name -> ndarray.
     about : dict
-        What `write_safetensors` was given; empty for files of others.
+        The `about` that `write_safetensors` was given; empty for files from other programs.
 
     Raises
     ------
     DataError
-        If the file cannot be read, is no safetensors file, or holds numbers of a type that NumPy
-        has not.
+        If the file cannot be read, is not a safetensors file, or holds numbers of a type that
+        NumPy does not have.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -69,7 +69,7 @@ def read_safetensors(path: str | PathLike[str]) -> tuple[dict[str, NDArray[Any]]
     try:
         with path.open("rb"), safe_open(path, framework="numpy") as file:
             about = json.loads((file.metadata() or {}).get(KEY, "{}"))
-            names = file.keys()  # it is no mapping
+            names = file.keys()  # `file` is not a mapping
             arrays = {name: file.get_tensor(name) for name in names}
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error

@@ -1,4 +1,4 @@
-"""The main job: a recipe, the training that it describes, and the loop. Nothing here is on disk."""
+"""The main job: a recipe, the training that it describes, and the loop. No disk is used."""
 
 from tinygrad_mnist.training.build import build_model, build_training, train
 from tinygrad_mnist.training.divergence import DivergenceError

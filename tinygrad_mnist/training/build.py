@@ -1,6 +1,6 @@
-"""From a recipe to a training: the network, the optimizer, the loss, and which images are held out.
+"""From a recipe to a training: the network, the optimizer, the loss, and the held-out images.
 
-What a recipe names as its own is not imported here: it is given as `model` and `optimizer`.
+Code that a recipe names is not imported here: it is passed in as `model` and `optimizer`.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     Rule = optim.Optimizer | Callable[..., optim.Optimizer]
 
 MOST_NUMBERS = 200_000_000
-"""Weights and biases: with gradients and momentum, three times 0.8 GB."""
+"""The most weights and biases: with gradients and momentum, they take three times 0.8 GB."""
 OF_TRAINING = (
     "schedule_every", "epochs", "batch_size", "normalize", "patience", "min_delta", "threads",
 )  # fmt: skip
-"""Keys of a recipe that `Training` has by the same name."""
+"""Keys of a recipe that are parameters of `Training` by the same name."""
 MODEL_HINT = "A model is called as NAME(inputs, classes, rng=...), with what [model_options] lists."
 OPTIMIZER_HINT = (
     "An optimizer is called as NAME(params, lr=...), with what [optimizer_options] lists, and with "
@@ -67,26 +67,26 @@ def train(
     Parameters
     ----------
     recipe : Recipe
-        What to do. The same recipe, data and NumPy give the same weights, bit by bit, on any
-        number of cores.
+        The training to run. The same recipe, data and NumPy give the same weights, bit by bit, on
+        any number of cores.
     images : ndarray, (n, pixels)
         Bytes or floats; normalised batch by batch.
     labels : array_like of int, (n,)
-        The class of each, from 0.
+        The class of each image, from 0.
     model : Module, or callable that makes one
-        Instead of the network of the recipe, whose keys for it then do not count: from
-        (n, pixels) to (n, classes) logits. A callable is called as
-        ``model(pixels, classes, rng=rng)``
+        A network from (n, pixels) to (n, classes) logits, in place of the one in the recipe, whose
+        keys for it are then ignored. A callable is called as ``model(pixels, classes, rng=rng)``
         with the `model_options` of the recipe.
     optimizer : Optimizer, or callable that makes one
-        Instead of that of the recipe. A callable is called as ``optimizer(params, lr=lr)`` with the
-        `optimizer_options` of the recipe.
+        In place of the one in the recipe. A callable is called as ``optimizer(params, lr=lr)`` with
+        the `optimizer_options` of the recipe.
     on_batch : callable
-        Called after each step with epoch, number of the batch from 1, and batches an epoch.
+        Called after each step with the epoch, the number of the batch from 1, and the number of
+        batches per epoch.
     on_epoch : callable
         Called after each epoch with its `Epoch`.
     should_stop : callable
-        Asked after each step; once it says True, training ends there.
+        Called after each step; training ends as soon as it returns True.
 
     Returns
     -------
@@ -95,12 +95,12 @@ def train(
     Raises
     ------
     DataError
-        If nothing is left to train on or to hold out, or images that are not square are to be
-        distorted.
+        If nothing is left to train on or to hold out, or if the recipe distorts images that are
+        not square.
     DivergenceError
         If the loss becomes infinite or NaN.
     OwnCodeError
-        If a model or optimizer is none, or does not fit the data.
+        If `model` or `optimizer` is not one, or does not fit the data.
     RecipeError
         If the recipe names a model or optimizer that was not given.
     """
@@ -111,9 +111,9 @@ def train(
 
 
 def with_own(recipe: Recipe, model: Model | None, optimizer: Rule | None) -> Recipe:
-    """The recipe with what is given in place of the network and optimizer that it names.
+    """The recipe with the given model and optimizer in place of those that it names.
 
-    Keys that those alone have are as if nothing was said of them.
+    Keys that only the replaced ones have get their default values.
     """
     given = {"model": model, "optimizer": optimizer}
     names = {
@@ -164,7 +164,7 @@ def build_model(
     rng: np.random.Generator,
     model: Model | None = None,
 ) -> nn.Module:
-    """The untrained network of a recipe, or the one given: (n, inputs) -> (n, classes)."""
+    """The given network, or the untrained one of a recipe: (n, inputs) -> (n, classes)."""
     if model is None and "model" not in recipe.own:
         return _mlp(recipe, inputs, classes, rng)
     if model is None:
@@ -199,7 +199,7 @@ def _mlp(recipe: Recipe, inputs: int, classes: int, rng: np.random.Generator) ->
 
 
 def refuse_unnamed(recipe: Recipe, **given: Any) -> None:
-    """Refuse to run code that a recipe names and that was not given, but for the package's own."""
+    """Refuse to run code that a recipe names but that was not given, unless it is the package's."""
     unknown = {
         key: name
         for key, name in recipe.own.items()
@@ -215,7 +215,7 @@ def refuse_unnamed(recipe: Recipe, **given: Any) -> None:
 
 
 def _of_package(recipe: Recipe, key: str, kind: type) -> Any:
-    """A class among the examples of the package; any other code is only run if it is given."""
+    """A class from the package's examples; any other code is run only if it is given."""
     refuse_unnamed(recipe, **{key: None})
     reference: str = getattr(recipe, key)
     with opened(reference) as found:
@@ -228,7 +228,7 @@ def _of_package(recipe: Recipe, key: str, kind: type) -> Any:
 def build_optimizer(
     recipe: Recipe, model: nn.Module, optimizer: Rule | None = None
 ) -> optim.Optimizer:
-    """The optimizer of a recipe, or the one given: weights decay, biases do not."""
+    """The given optimizer, or the one of a recipe; weights decay, biases do not."""
     if isinstance(optimizer, optim.Optimizer):
         return optimizer
     weights = [p for p in model.parameters() if p.ndim > 1]
@@ -284,13 +284,13 @@ def build_schedule(
 def build_distortion(
     recipe: Recipe,
 ) -> Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]:
-    """The distortion of a recipe: of images and a generator."""
+    """The distortion of a recipe, a function of images and a generator; None if there is none."""
     alpha, sigma = recipe.elastic_alpha, recipe.elastic_sigma
     return partial(distort, alpha=alpha, sigma=sigma, affine=recipe.affine)
 
 
 def build_loss(recipe: Recipe, classes: int) -> Callable[[Any, NDArray[np.int64]], Any]:
-    """The loss of a recipe: of the model's outputs and the labels."""
+    """The loss of a recipe, as a function of the model's outputs and the labels."""
     if recipe.loss == "cross_entropy":
         return nn.CrossEntropyLoss()
     mse = nn.MSELoss()

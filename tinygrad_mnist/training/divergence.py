@@ -1,4 +1,4 @@
-"""Where the numbers of a training went wrong: found afterwards, so a sound one pays nothing."""
+"""Find where a training's numbers went wrong, only afterwards: a sound training pays nothing."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def diagnose(
     Parameters
     ----------
     model : Module
-        As it is now, with the gradients of the last step.
+        The model in its present state, with the gradients of the last step.
     what, where : str
         For the message: ``"loss became nan"``, ``"epoch 1, batch 3"``.
     lr, first_lr : float
         The learning rate of the last step, and the one that the user chose.
     x : ndarray or None
-        The inputs it happened on, if it was seen in the outputs.
+        The inputs for which it happened, if the outputs showed it.
     """
     first = _first_not_finite(model, x)
-    norm = nn.utils.clip_grad_norm_(model.parameters(), inf).item()  # an infinite one spoils all
+    norm = nn.utils.clip_grad_norm_(model.parameters(), inf).item()  # an infinite norm spoils them
     return DivergenceError(
         f"The {what} in {where}, at learning rate {lr:.3g}. {first} "
         f"The gradient of the step before had norm {norm:.3g}. "
@@ -77,7 +77,7 @@ def _first_not_finite(model: nn.Module, x: NDArray[Any] | None) -> str:
 
 
 def _numbers(module: nn.Module, out: Any) -> Iterator[tuple[str, Any]]:
-    """What a module holds itself, by name: gradients, parameters, and its output if it is one."""
+    """A module's own gradients and parameters, by name, and its output if that is numbers."""
     own: Mapping[str, Any] = {
         name: p for name, p in vars(module).items() if isinstance(p, nn.Parameter)
     }

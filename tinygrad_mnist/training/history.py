@@ -1,4 +1,4 @@
-"""What is written down of a training: a row an epoch, the epoch under way, and the outcome."""
+"""The records of a training: one per epoch, the epoch under way, and the outcome."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training examples came to.
+    """The results of one pass over the training examples.
 
     Attributes
     ----------
     epoch : int
         From 1.
     loss, accuracy : float
-        Means over the epoch's training batches, as they were seen: with dropout, before each step,
-        without L2 penalty.
+        Means over the epoch's training batches, measured before each step, with dropout and without
+        the L2 penalty.
     validation_loss, validation_accuracy : float
         On the held-out examples, after the epoch.
     lr : float
@@ -41,8 +41,8 @@ class Epoch:
 class UnderWay:
     """How far an epoch has come."""
 
-    batch: int = 0  # how many are done
-    loss_sum: float = 0.0  # over their examples
+    batch: int = 0  # the number of batches done
+    loss_sum: float = 0.0  # over the examples of these batches
     correct: int = 0
     lr: float = 0.0  # of the last step
     seconds: float = 0.0  # of wall time
@@ -50,18 +50,18 @@ class UnderWay:
 
 @dataclass(frozen=True)
 class Result:
-    """A trained model and how it came about.
+    """A trained model and the history of its training.
 
     Attributes
     ----------
     model : nn.Module
-        With the final weights: after early stopping the best ones.
+        The model with its final weights; after early stopping, the best ones.
     history : list of Epoch
-        One entry a finished epoch.
+        One entry per finished epoch.
     kept_epoch : int
         The epoch whose weights the model has.
     interrupted : str
-        Where training was asked to stop, or "".
+        Where the training was stopped, or "".
     """
 
     model: nn.Module

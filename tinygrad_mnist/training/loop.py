@@ -30,43 +30,43 @@ if TYPE_CHECKING:
 
 
 class Training:
-    """A training that can be put aside after any step and taken up again.
+    """A training that can be interrupted after any step and continued later.
 
-    The outcome is the same, bit by bit.
+    The outcome is the same, bit by bit, as without the interruption.
 
     Parameters
     ----------
     model : Module
         From (n, pixels) to (n, classes).
     optimizer : Optimizer
-        Over its parameters.
+        The optimizer of its parameters.
     loss_fn : callable
-        From the model's outputs and the labels (n,) to a scalar tensor.
+        Takes the model's outputs and the labels (n,), and returns a scalar tensor.
     data : Dataset
-        What to train on.
+        The images and labels.
     training_rows, validation_rows : ndarray of int
-        Which images to train on, and which to watch the training with.
+        The images to train on, and the images held out for validation.
     rngs : mapping of numpy.random.Generator
         ``"order"`` shuffles the examples, ``"distortion"`` is for `distort`; others, such as the
-        one that the model draws from, are put aside with the training.
+        one that the model draws from, are saved with the training.
     schedule : LRScheduler, optional
-        Of the optimizer; by default the learning rate is constant.
+        A schedule of the optimizer; by default the learning rate is constant.
     schedule_every : {"epoch", "batch"}
-        When it moves on.
+        When the schedule takes a step.
     epochs, batch_size : int
         Passes over the training examples, and examples per step.
     normalize : {"unit", "seed", "standardize"}
-        Range of the pixels that the model is given.
+        Range of the pixels that the model receives.
     distort : callable, optional
-        From images (n, pixels) and a generator to images like them.
+        Takes images (n, pixels) and a generator, and returns distorted images of the same shape.
     distorted_epochs : int
-        How many epochs it is used in, from the first.
+        The number of epochs that use `distort`, from the first.
     patience : int
         Stop after this many epochs without a better validation loss; 0: never.
     min_delta : float
         A validation loss is better if it is lower by more than this.
     threads : int
-        Of the matrix products.
+        Number of threads for the matrix products.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class Training:
     under_way : UnderWay
         The unfinished one.
     best_epoch, best_weights : int, dict
-        What early stopping goes back to; 0 and empty without it.
+        The weights that early stopping returns to, and their epoch; empty and 0 without it.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Training:
         self.batches = -(-len(training_rows) // batch_size)
         self.history: list[Epoch] = []
         self.under_way = UnderWay()
-        self.drawn_from = self.rngs["order"].bit_generator.state  # orders the epoch under way
+        self.drawn_from = self.rngs["order"].bit_generator.state  # gives the order of this epoch
         self.best_epoch = 0
         self.best_weights: dict[str, NDArray[Any]] = {}
 
@@ -122,7 +122,7 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        """Whether there is no epoch left, or the patience with the validation loss is used up."""
+        """Whether no epoch is left, or the patience with the validation loss is used up."""
         since_best = len(self.history) - self.best_epoch
         return self.epoch > self.epochs or 0 < self.patience <= since_best
 
@@ -133,7 +133,7 @@ class Training:
         on_epoch: Callable[[Epoch], object] = lambda epoch: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> str:
-        """Train to the end, or until asked to stop; returns where that was, or ""."""
+        """Train to the end, or until asked to stop; return where it stopped, or ""."""
         with blas_threads(self.threads):
             while not self.finished:
                 started = time.perf_counter() - self.under_way.seconds
@@ -149,7 +149,7 @@ class Training:
         return ""
 
     def remaining_batches(self) -> Iterator[Rows]:
-        """The batches that the epoch still has, as rows of the images."""
+        """The remaining batches of the epoch, as rows of the images."""
         self.rngs["order"].bit_generator.state = self.drawn_from
         batches = minibatches(len(self.training_rows), self.batch_size, self.rngs["order"])
         remaining = islice(batches, self.under_way.batch, None)
@@ -162,7 +162,7 @@ class Training:
             self.apply_gradients()
 
     def find_gradients(self, rows: Rows) -> None:
-        """The gradients of one batch's mean loss, in the parameters."""
+        """Compute the gradients of one batch's mean loss, and leave them in the parameters."""
         now, labels = self.under_way, self.data.labels[rows]
         x = self._inputs(rows)
         outputs = self.model(x)
@@ -176,7 +176,7 @@ class Training:
         now.correct += int((outputs.data.argmax(axis=1) == labels).sum())
 
     def apply_gradients(self) -> None:
-        """Move the parameters along the gradients that they have, and the schedule on."""
+        """Take a step of the optimizer, and one of the schedule if it changes every batch."""
         self.optimizer.step()
         self.under_way.batch += 1
         if self.schedule_every == "batch":
@@ -189,9 +189,9 @@ class Training:
         return normalize(pixels, self.normalize)
 
     def end_epoch(self, started: float) -> None:
-        """Look at the validation images, and write down what came of the epoch.
+        """Compute the validation loss, and record the results of the epoch.
 
-        It began at `started`, as `time.perf_counter` says it.
+        The epoch began at `started`, a time of `time.perf_counter`.
         """
         if self.schedule_every == "epoch":
             self.schedule.step()
@@ -234,10 +234,10 @@ class Training:
         return {name: t.data.copy() for name, t in self.model.state_dict().items()}
 
     def result(self, interrupted: str = "") -> Result:
-        """The outcome.
+        """The outcome of the training.
 
-        With early stopping, puts the best weights into the model: nothing is to be trained after
-        that.
+        With early stopping, this puts the best weights into the model, so do not train it
+        afterwards.
         """
         kept_epoch = len(self.history)
         if self.patience and self.best_epoch:

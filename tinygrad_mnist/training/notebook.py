@@ -36,15 +36,15 @@ def fit(
     images : ndarray, (n, pixels) or (n, rows, columns)
         Bytes or floats.
     labels : array_like of int, (n,)
-        From 0.
+        The class of each image, from 0.
     optimizer : Optimizer, or callable that makes one
-        As for `train`; by default that of the recipe.
+        As for `train`; by default the optimizer of the recipe.
     recipe : str
-        What decides everything else: a name, or the path of a TOML file.
+        The recipe that decides everything else: its name, or the path of a TOML file.
     progress : bool
-        Whether to print a line an epoch.
+        Whether to print one line per epoch.
     **settings
-        Replace values of the recipe: ``epochs=3, lr=0.05``.
+        Values to replace in the recipe: ``epochs=3, lr=0.05``.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a person sees of a training: a live line on a terminal, a plain line per epoch elsewhere."""
+"""The progress of a training: a live line on a terminal, a plain line per epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HEADER = "epoch    loss   train %   val loss   val %   learning rate   images/s"
 
 
 def line(row: Epoch, images: int) -> str:
-    """An epoch over so many training images in one line, under `HEADER`."""
+    """An epoch over `images` training images, as one line under `HEADER`."""
     return (
         f"{row.epoch:>5}{row.loss:>z8.4f}{100 * row.accuracy:>10.2f}{row.validation_loss:>z11.4f}"
         f"{100 * row.validation_accuracy:>8.2f}{row.lr:>16.3g}{images / row.seconds:>11,.0f}"
@@ -36,7 +36,7 @@ class PlainProgress:
         print(line(row, self.images), file=self.stream, flush=True)
 
     def close(self) -> None:
-        """Nothing to clear away."""
+        """Do nothing: there is no bar to remove."""
 
 
 class LiveProgress:
@@ -70,12 +70,12 @@ class LiveProgress:
         self.bar.console.print(line(row, self.images))
 
     def close(self) -> None:
-        """Take the bar away; the lines stay."""
+        """Remove the bar; the lines stay."""
         self.bar.stop()
 
 
 def show(recipe: Recipe, stream: TextIO, examples: int = 60_000) -> PlainProgress | LiveProgress:
-    """Live on a terminal, plain elsewhere; of so many examples the recipe holds some out."""
+    """Live progress on a terminal, plain elsewhere; `examples` includes the held-out ones."""
     images = recipe.examples or round(examples * (1 - recipe.validation))
     if stream.isatty():
         return LiveProgress(images, stream, recipe.epochs)

@@ -1,4 +1,4 @@
-"""A recipe: all that decides the outcome of a training, as a frozen dataclass and as TOML."""
+"""A recipe: everything that decides the outcome of a training, as a frozen dataclass or TOML."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent.parent / "recipes"
 
 NAME = r"\w[\w .-]{0,59}"
-"""What a recipe may be called: a folder is named after it."""
+"""The form of a recipe's name, which is also used for a folder."""
 LARGEST_FILE = 1 << 14
 HUGE = 1e300
 WIDEST, DEEPEST = 10_000, 100
-"""Units of a hidden layer, and hidden layers."""
+"""The most units in a hidden layer, and the most hidden layers."""
 BUILT_IN = {"model": ("mlp",), "optimizer": ("sgd", "adam", "adamw")}
-"""What the package has itself; anything else is named as FILE.py:NAME."""
+"""The built-in choices; anything else is named as FILE.py:NAME."""
 OF_MODEL = ("hidden", "activation", "initialiser", "dropout")
 """Keys that only the built-in network has."""
 OF_OPTIMIZER = ("momentum", "nesterov", "weight_decay")
-"""Keys that an optimizer of one's own has if its class takes them."""
+"""Keys that an optimizer of your own may have, if its class takes them."""
 OPTIONS = {"model": "model_options", "optimizer": "optimizer_options"}
-"""Key of what may be one's own -> table of what its class takes."""
+"""Key of a model or optimizer -> key of the table of options for its class."""
 WRITTEN_BY_RUNS = "trained"
-"""The table of a run's config.toml that is no part of its recipe."""
+"""The table of a run's config.toml that is not part of its recipe."""
 
 CHOICES = {
     "activation": ("sigmoid", "tanh", "relu"),
@@ -76,13 +76,13 @@ IN_WORDS = {
     "tuple[int, ...]": "a list of whole numbers, as in [300, 100]",
     "dict[str, Any]": "a table of names and values, as in {width = 64}",
 }
-"""What a value of a type is, in messages."""
+"""Type -> its description in messages."""
 ABOUT_MODEL = ("description", "published_error", "published_on", "published_in")
-"""Keys that say something of the network, and nothing of another one in its place."""
+"""Keys that describe the network of the recipe, and not a network that replaces it."""
 
 
 class RecipeError(ValueError):
-    """A recipe that does not exist or makes no sense; the message says what would."""
+    """A recipe that does not exist or is not valid; the message says what would be."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Recipe:
         that is called as ``NAME(inputs, classes, *, rng)`` and returns a `nn.Module` from
         (n, inputs) to (n, classes) logits.
     model_options : dict
-        What else your class takes, by name.
+        Further arguments of your class, by name.
     hidden : tuple of int
         Width of each hidden layer; empty for a linear classifier.
     activation, initialiser : str
@@ -110,25 +110,25 @@ class Recipe:
     dropout : float
         Probability of dropping a hidden activation.
     elastic_alpha, elastic_sigma, affine : float
-        How training images are distorted, anew in each epoch, as for `data.distort`; not at all if
-        alpha and affine are 0.
+        How training images are distorted, differently in each epoch, as for `data.distort`; not at
+        all if alpha and affine are 0.
     plain_epochs : int
-        So many epochs at the end see the images undistorted.
+        The number of epochs at the end that use undistorted images.
     optimizer : str
-        The update rule: "sgd", "adam", "adamw"; or one of your own, named as a model is, called as
-        ``NAME(params, lr=...)`` and a `optim.Optimizer`. It is given momentum, nesterov and
-        weight_decay too, if they differ from their defaults.
+        The update rule: "sgd", "adam", "adamw"; or an `optim.Optimizer` of your own, named like a
+        model and called as ``NAME(params, lr=...)``. It also receives momentum, nesterov and
+        weight_decay if they differ from their defaults.
     optimizer_options : dict
-        What else your class takes, by name.
+        Further arguments of your class, by name.
     lr : float
         Learning rate: the highest one with the one-cycle schedule, otherwise the first.
     momentum : float
-        Of SGD; Adam's first beta.
+        The momentum of SGD; Adam's first beta.
     nesterov : bool
-        Of SGD.
+        Whether SGD uses Nesterov momentum.
     weight_decay : float
-        λ of the L2 penalty λ/2 Σ W², on weights and not on biases; with adamw, the part of a
-        weight that is lost at a step, per unit of learning rate.
+        λ of the L2 penalty λ/2 Σ W², on weights and not on biases; with adamw, the fraction of a
+        weight that is removed at a step, per unit of learning rate.
     schedule : {"constant", "exponential", "one_cycle"}
         How the learning rate changes; one_cycle moves the momentum too.
     schedule_every : {"epoch", "batch"}
@@ -136,26 +136,26 @@ class Recipe:
     gamma : float
         Factor of the exponential schedule.
     epochs, batch_size : int
-        Passes over the training examples, and examples per step: as many as there are for
-        full-batch gradient descent.
+        Passes over the training examples, and examples per step; for full-batch gradient descent,
+        the number of all examples.
     validation : float
-        Fraction of the 60 000 training images held out to watch the training.
+        Fraction of the 60 000 training images held out for validation.
     examples : int
-        Train on the first so many images only; 0: on all that are not held out.
+        Train on the first images only, this many of them; 0: on all that are not held out.
     patience : int
-        Stop after so many epochs without a better validation loss, and go back to the best
+        Stop after this many epochs without a better validation loss, and return to the best
         weights; 0: never stop.
     min_delta : float
         A validation loss is better if it is lower by more than this.
     seed : int
         Decides split, initial weights, order of examples, dropout masks, and distortions.
     threads : int
-        Of the matrix products. With another number the last bits may be others. More than one
-        gains little on an idle machine, and loses much on a busy one.
+        Number of threads for the matrix products. Another number may change the last bits. More
+        than one gains little on an idle machine, and loses much on a busy one.
     published_error : float
-        What the network is known to reach, in percent, to compare with.
+        The published error of this network in percent, for comparison.
     published_on : {"training", "validation", "test"}
-        Which images that was measured on.
+        The images on which it was measured.
     published_in : str
         Where it was published; "" if nowhere.
     """
@@ -226,7 +226,7 @@ class Recipe:
             )
 
     def _check_owned(self) -> None:
-        """What is built in and what is one's own have other keys."""
+        """Refuse keys of the built-in network beside your own, and options without your own."""
         for key, known in BUILT_IN.items():
             chosen, options = getattr(self, key), getattr(self, OPTIONS[key])
             if chosen not in known and not is_reference(chosen):
@@ -270,7 +270,7 @@ class Recipe:
 
     @classmethod
     def load(cls, name: str) -> Recipe:
-        """Read a recipe of the package by its name, or any by the path of its TOML file."""
+        """Read a recipe of the package by its name, or any recipe by the path of its TOML file."""
         path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
         if not name.endswith(".toml") and name not in recipe_names():
             raise RecipeError(f"There is no recipe {name!r}. {_suggestion(name, recipe_names())}")
@@ -282,7 +282,7 @@ class Recipe:
             raise RecipeError(f"{path}: cannot be read: {error.strerror}.") from error
         except RecipeError:
             raise
-        except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, lists in lists in lists
+        except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or nested too deeply
             raise RecipeError(f"{path}: not valid TOML: {cause(error)}.") from error
         try:
             if isinstance(values.get(WRITTEN_BY_RUNS), dict):
@@ -293,7 +293,7 @@ class Recipe:
 
     @staticmethod
     def known(values: dict[str, Any]) -> dict[str, Any]:
-        """The same values, if each is of a key that recipes have."""
+        """The same values, if recipes have all their keys; otherwise raises a RecipeError."""
         keys = [key.name for key in fields(Recipe)]
         for key in values:
             if key not in keys:
@@ -302,12 +302,12 @@ class Recipe:
 
     @property
     def output(self) -> str:
-        """What the loss asks of the last layer, as for `nn.MLP`."""
+        """The output function that the loss needs, as for `nn.MLP`."""
         return "softmax" if self.loss == "cross_entropy" else "sigmoid"
 
     @property
     def own(self) -> dict[str, str]:
-        """What the package does not have itself: ``model`` and ``optimizer``, as they are named."""
+        """The references of a ``model`` and ``optimizer`` of your own, by key."""
         named = {key: getattr(self, key) for key in BUILT_IN}
         return {key: name for key, name in named.items() if name not in BUILT_IN[key]}
 
@@ -334,9 +334,9 @@ class Recipe:
         return replace(self, **self.left_behind(values) | self.known(values))
 
     def left_behind(self, values: dict[str, Any]) -> dict[str, Any]:
-        """What becomes of keys that were written for a model or optimizer that is replaced.
+        """New values for keys that were written for a model or optimizer that is replaced.
 
-        They get their defaults, and the recipe is named after a model of one's own.
+        They get their defaults, and the recipe is named after a model of your own.
         """
         model, optimizer = (str(values.get(key, getattr(self, key))) for key in OPTIONS)
         keys: list[str] = []
@@ -363,7 +363,7 @@ class Recipe:
 
 
 def _same(one: str, other: str) -> bool:
-    """Whether two references are to the same name in a file of the same name, moved perhaps."""
+    """Whether two references have the same name and file name; the file may have moved."""
     names = {re.split(r"[\\/]", reference)[-1] for reference in (one, other)}
     return len(names) == 1
 
@@ -374,7 +374,7 @@ def recipe_names() -> list[str]:
 
 
 def default_of(key: str) -> Any:
-    """What a key is if nothing is said of it."""
+    """The default value of a key."""
     (found,) = (known for known in fields(Recipe) if known.name == key)
     return found.default if found.default is not MISSING else {}
 
@@ -385,7 +385,7 @@ def _suggestion(word: str, known: list[str]) -> str:
 
 
 def parsed(text: str) -> Any:
-    """A TOML value; what is none is a bare word, so that quotes can be left out."""
+    """A TOML value; any other text is a bare word, so that quotes can be left out."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (tomllib.TOMLDecodeError, RecursionError):
@@ -393,7 +393,7 @@ def parsed(text: str) -> Any:
 
 
 def _typed(key: str, annotation: Any, value: Any) -> Any:
-    """The value in the type of its field, or an error that names the type in words."""
+    """The value in the type of its field; raises a RecipeError that names the type."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < HUGE
     if annotation == "float" and number:
         return float(value)

@@ -1,4 +1,4 @@
-"""A training at rest between two steps, in arrays and numbers, and how to take it up again."""
+"""The state of a training between two steps, as arrays and numbers, and how to continue from it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from tinygrad_mnist.training.loop import Training
 
 UNFIT = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-"""What loading the state of something else may raise."""
+"""Errors that loading a state of something else may raise."""
 
 
 class State(NamedTuple):
-    """A training at rest between two steps.
+    """The state of a training between two steps.
 
     Attributes
     ----------
@@ -35,12 +35,12 @@ class State(NamedTuple):
 
 
 def take(training: Training) -> State:
-    """Everything that the steps to come depend on, beside settings and data, in copies.
+    """Copies of everything that the next steps depend on, except settings and data.
 
     Raises
     ------
     DivergenceError
-        If a weight is infinite or NaN: the step before spoiled it, and the next one would see.
+        If a weight is infinite or NaN, spoiled by the last step.
     """
     for p in training.model.parameters():
         if not np.isfinite(p.data).all():
@@ -65,7 +65,7 @@ def take(training: Training) -> State:
 
 
 def put_back(training: Training, state: State) -> None:
-    """Go on from where `state` was taken, by a training of the same settings and data.
+    """Continue from where `state` was taken, in a training with the same settings and data.
 
     Learning rates are not in the state: they follow from the settings and the number of steps
     taken.
@@ -73,7 +73,7 @@ def put_back(training: Training, state: State) -> None:
     Raises
     ------
     DataError
-        If the state is not of such a training.
+        If the state does not belong to such a training.
     """
     try:
         _restore_model(training, state.arrays)
@@ -88,9 +88,9 @@ def put_back(training: Training, state: State) -> None:
 
 
 def generators_of(training: Training) -> dict[str, np.random.Generator]:
-    """Everything that draws random numbers.
+    """Every generator of random numbers in a training, by name.
 
-    The training's own, and what its modules and its optimizer hold as attributes.
+    These are the training's own, and attributes of its modules and its optimizer.
     """
     found = dict(training.rngs)
     known = {id(rng) for rng in found.values()}
@@ -126,7 +126,7 @@ def _restore_model(training: Training, arrays: dict[str, NDArray[Any]]) -> None:
     if stray:
         raise LookupError(f"{min(stray)!r} is no part of one")
     if best := _part(arrays, "best"):
-        training.model.load_state_dict(best)  # see whether they fit
+        training.model.load_state_dict(best)  # check that they fit
     training.best_weights = best
     training.model.load_state_dict(_part(arrays, "model"))
 

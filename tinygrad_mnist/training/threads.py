@@ -1,4 +1,4 @@
-"""How many threads the matrix products of a training run on: as many as its recipe says."""
+"""Limit the threads of a training's matrix products to the number in its recipe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def blas_threads(count: int) -> Iterator[None]:
-    """Limit NumPy's BLAS to so many threads inside a ``with`` block; after it, all is as before.
+    """Limit NumPy's BLAS to `count` threads inside a ``with`` block.
 
     One thread computes the same bits on any number of cores, and is not held up when another
     program keeps one of the cores busy.

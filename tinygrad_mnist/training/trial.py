@@ -1,4 +1,4 @@
-"""Whether a network or optimizer of one's own works: tried on two images before the first step."""
+"""Try a network or optimizer of your own on two images before the first step."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ SMALLEST_LR = 1e-6
 
 
 def try_model(model: Module, x: NDArray[Any], classes: int) -> None:
-    """Call a model with a few images, in evaluation mode, so that nothing of it changes.
+    """Call a model with a few images in evaluation mode, and check that nothing in it changes.
 
     Parameters
     ----------
     model : Module
-        Of one's own.
+        Your own model.
     x : ndarray of float32, (n, inputs)
-        What it will be given.
+        Images like those it will receive.
     classes : int
-        How many logits it is to give for each.
+        The number of logits it must return per image.
 
     Raises
     ------
     OwnCodeError
-        If it fails, has no parameters or some that are not found, writes to its input, changes its
-        state, or returns something else than logits (n, classes).
+        If it fails, has no parameters or hidden ones, writes to its input, changes its state, or
+        returns anything but logits (n, classes).
     """
     name = name_of(type(model))
     _refuse_hidden(model)
@@ -82,7 +82,7 @@ def _refuse_output(name: str, out: Any, expected: tuple[int, int]) -> None:
 
 
 def _refuse_hidden(model: Module) -> None:
-    """Refuse parameters where `Module.parameters` does not find them."""
+    """Refuse parameters that `Module.parameters` cannot find."""
     found: set[Any] = {*model.modules(), *model.parameters(), *model.buffers()}
     for module in model.modules():
         for name, value in vars(module).items():
@@ -103,7 +103,7 @@ def _refuse_hidden(model: Module) -> None:
 
 
 def try_training(model: Module, x: NDArray[Any], labels: NDArray[np.int64], classes: int) -> None:
-    """Let a copy of a model find its gradients for a few images, in training mode.
+    """Compute gradients of a copy of a model for a few images, in training mode.
 
     Parameters
     ----------
@@ -115,8 +115,8 @@ def try_training(model: Module, x: NDArray[Any], labels: NDArray[np.int64], clas
     Raises
     ------
     OwnCodeError
-        If it fails, returns something else than logits, no parameter gets a gradient, or it keeps
-        numbers where no checkpoint finds them. What cannot be copied is not tried.
+        If it fails, returns anything but logits, no parameter receives a gradient, or it keeps
+        numbers where no checkpoint finds them. A model that cannot be copied is not tried.
     """
     twin, name = copied(model), name_of(type(model))
     if twin is None:
@@ -137,13 +137,13 @@ def try_training(model: Module, x: NDArray[Any], labels: NDArray[np.int64], clas
 
 
 def try_optimizer(optimizer: optim.Optimizer, model: Module) -> None:
-    """Let a copy of an optimizer take two steps and save what it remembers.
+    """Let a copy of an optimizer take two steps and save its state.
 
     Raises
     ------
     OwnCodeError
-        If it fails, is not over the parameters of the model, changes none of them, or keeps numbers
-        where no checkpoint finds them. What cannot be copied is not tried.
+        If it fails, does not have the parameters of the model, changes none of them, or keeps
+        numbers where no checkpoint finds them. An optimizer that cannot be copied is not tried.
     """
     name = name_of(type(optimizer))
     theirs = {p for group in optimizer.param_groups for p in group["params"]}
@@ -162,7 +162,7 @@ def try_optimizer(optimizer: optim.Optimizer, model: Module) -> None:
 
 
 def _try_steps(optimizer: optim.Optimizer) -> None:
-    """Two steps along gradients of 1, and what is remembered saved and loaded."""
+    """Take two steps with gradients of 1, and save and load the state."""
     params = [p for group in optimizer.param_groups for p in group["params"]]
     before, values = dict(_numbers(vars(optimizer))), [p.data.copy() for p in params]
     with told(optimizer), np.errstate(all="ignore"):
@@ -181,7 +181,7 @@ def _try_steps(optimizer: optim.Optimizer) -> None:
 
 
 def copied(own: Any) -> Any:
-    """A copy that shares nothing; None if there is none."""
+    """A copy that shares no memory; None if it cannot be copied."""
     try:
         return copy.deepcopy(own)
     except Exception:  # noqa: BLE001  whatever is in it: an open file, a lock, a module
@@ -189,7 +189,7 @@ def copied(own: Any) -> Any:
 
 
 def _numbers(attributes: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The attributes that are numbers or arrays, as they are now."""
+    """The attributes that are numbers or arrays, with their present values."""
     for name, value in attributes.items():
         if isinstance(value, int | float | np.number | np.ndarray):
             yield name, copy.copy(value)
