@@ -171,7 +171,7 @@ except ExportError as error:
 print(len(written.getvalue()), "bytes written")
 
 # %% [markdown]
-# ## Leave for PyTorch
+# ## Move to PyTorch
 #
 # You know PyTorch's names already: `Module`, `Linear`, `CrossEntropyLoss`, `SGD`, `zero_grad`,
 # `backward`, `step`. The [guide](../howto/pytorch.md) has the same program in both, and lists what
