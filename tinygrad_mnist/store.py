@@ -357,9 +357,7 @@ class PredictionLog:
             run_id = self._id_of_run(run, as_json, kind, now)
             rows = []
             for source, image, p, label in zip(sources, images, probabilities, labels, strict=True):
-                truth = (
-                    None if label is None else int(label)
-                )  # NumPy's int would be stored as bytes
+                truth = None if label is None else int(label)  # NumPy's would be stored as bytes
                 known = _text(source), image, truth, int(p.argmax()), p.tolist(), now
                 id = self._insert(run_id, model_hash, *known)
                 rows.append(Prediction(id, run, model_hash, *known, *kind))

@@ -319,7 +319,7 @@ def test_the_command_writes_notebooks_and_overwrites_none(tmp_path, command, opt
     written[0].write_text("my work")
     code, _, err = command("tutorials", str(folder), *options)
     assert code == 2
-    assert "is there already" in err
+    assert "exists already" in err
     assert written[0].read_text() == "my work"
 
 

@@ -93,7 +93,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 14_000,
+    WHOLE: 14_200,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.

@@ -254,8 +254,8 @@ def reproduce(
     optimizer
         An optimizer of your own, as for train. The file is run.
     out
-        JSON file for the single results, which is replaced if it exists. What is finished is kept beside it
-        until all is, so that the same command goes on after an interruption.
+        JSON file for the single results, which is replaced if it exists. What is finished is kept
+        beside it until all is, so that the same command goes on after an interruption.
     json
         Print the single results as JSON instead of the table; progress is on standard error.
     """
