@@ -1,10 +1,43 @@
-"""Writes docs/performance.md and its figure from the measurements: `python benchmarks/page.py`."""
+"""Writes docs/performance.md from the measurements: `python benchmarks/page.py`."""
 
 from pathlib import Path
 
 from results import load
 
 DOCS = Path(__file__).parent.parent / "docs"
+FIGURE = """```python exec="true" html="true"
+import json
+from pathlib import Path
+
+from figures import BLUE, ORANGE, curves
+
+rows = json.loads(Path("benchmarks/results/epoch.json").read_text())["rows"]
+rows = [row for row in rows if (row["batch"], row["hidden"]) == (128, 256)]
+rows.sort(key=lambda row: row["seconds"], reverse=True)
+names = [row["contestant"] for row in rows]
+colors = {"tape": BLUE, "by hand": BLUE}
+grey = {name: "gray" for name in names if name.startswith("products")}
+
+
+def draw(axes):
+    seconds = [row["seconds"] for row in rows]
+    bars = axes.barh(names, seconds, color=[(colors | grey).get(n, ORANGE) for n in names])
+    axes.bar_label(bars, fmt="%.2f", padding=3)
+    axes.set(xlabel="seconds an epoch", xlim=(0, 1.12 * max(seconds)))
+
+
+print(
+    curves(
+        "epoch",
+        draw,
+        "Bars of the seconds that an epoch takes: "
+        + ", ".join(f"{row['contestant']} {row['seconds']:.2f}" for row in rows),
+        "Seconds an epoch. In blue, tape and by hand: this package. In grey, the matrix products "
+        "alone, which every contestant has to compute.",
+    )
+)
+```"""
+"""Of the epoch's seconds; it is drawn when the site is built."""
 QUESTIONS = ("epoch", "op", "process", "curvature", "inference", "growth")
 
 
@@ -142,7 +175,7 @@ afterwards are equal to 0.001. `{measured["command"]}`
 
 {epochs(measured["rows"])}
 
-![Seconds an epoch, by contestant](figures/epoch.svg)
+{FIGURE}
 
 The matrix products alone bound what any program over the same BLAS can reach. PyTorch's are those
 of MKL, NumPy's those of OpenBLAS.
@@ -201,37 +234,8 @@ time over log size between the two largest sizes. `{load("growth")["command"]}`
 """
 
 
-def figure():
-    """Bars of the epoch's seconds, as SVG."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    mpl.rcParams.update(
-        {"svg.hashsalt": "epoch", "svg.fonttype": "none", "font.family": "sans-serif"}
-    )
-    rows = [row for row in load("epoch")["rows"] if (row["batch"], row["hidden"]) == (128, 256)]
-    rows.sort(key=lambda row: row["seconds"], reverse=True)
-    names, seconds = [row["contestant"] for row in rows], [row["seconds"] for row in rows]
-    chart = Figure(figsize=(7, 3), layout="constrained")
-    chart.patch.set_facecolor("white")
-    axes = chart.add_subplot()
-    bars = axes.barh(names, seconds, color=[colour(name) for name in names])
-    axes.bar_label(bars, fmt="%.2f", padding=3)
-    axes.set(xlabel="seconds an epoch", xlim=(0, 1.1 * max(seconds)))
-    axes.spines[["top", "right"]].set_visible(False)
-    (DOCS / "figures").mkdir(exist_ok=True)
-    chart.savefig(DOCS / "figures/epoch.svg", metadata={"Date": None})
-
-
-def colour(name):
-    if name in {"tape", "by hand"}:
-        return "#0072B2"
-    return "#BBBBBB" if name.startswith("products") else "#E69F00"
-
-
 def main():
     (DOCS / "performance.md").write_text(page(), encoding="utf-8")
-    figure()
 
 
 if __name__ == "__main__":

@@ -33,6 +33,11 @@ class Sample:
     params: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def floats(self):
+        """Positions of the arguments that are floats."""
+        return [i for i, x in enumerate(self.arguments) if np.asarray(x).dtype.kind == "f"]
+
+    @property
     def call(self):
         """The same for `assert_op`."""
         return Call(self.arguments, self.params)

@@ -115,6 +115,9 @@ class Cell:
         One of `ROLES` in an exercise, or nothing.
     line : int
         The line of the script on which it begins.
+    alt : str
+        What its picture shows, for those who cannot see it: in the script, the lines at the head
+        of the cell that begin with ``#|``. They are no part of the source.
     """
 
     source: str
@@ -122,6 +125,7 @@ class Cell:
     exercise: str = ""
     role: str = ""
     line: int = 1
+    alt: str = ""
 
 
 @dataclass(frozen=True)
@@ -214,9 +218,13 @@ def cells(text: str) -> list[Cell]:
                 f'or tags=["{ROLES[0]}"], in this order, but this is {header}'
             )
         markdown = bool(told["markdown"])
+        shown = list(takewhile(lambda line: line.startswith("#| "), lines))
+        lines = lines[len(shown) :]
+        alt = " ".join(line.removeprefix("#| ") for line in shown)
         source = "\n".join(map(uncommented, lines) if markdown else lines).strip("\n")
         if source:
-            found.append(Cell(source, markdown, told["exercise"] or "", told["role"] or "", number))
+            named = told["exercise"] or "", told["role"] or ""
+            found.append(Cell(source, markdown, *named, number, alt))
     return found
 
 

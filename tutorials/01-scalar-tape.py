@@ -2,7 +2,7 @@
 # # A scalar tape in 40 lines, and how it goes wrong
 #
 # **How can a program differentiate itself?** A few lines that remember what was multiplied with
-# what are enough. You will write such a tape, break it with a value that is used twice, and fix it.
+# what are enough. We will write such a tape, break it with a value that is used twice, and fix it.
 #
 # *You will be able to*: say what a tape records, write a derivative rule, and explain why the order
 # of the backward pass matters. *You need*: [the chain rule](../derivations/chain-rule.md). *Time*:

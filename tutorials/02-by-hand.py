@@ -17,6 +17,8 @@
 # learned.
 
 # %%
+#| The first ten images: handwritten digits, black on white, each with its label
+#| above it.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -174,6 +176,9 @@ def train(p, lr, epochs=1):
 # show it. Each curve is the mean of the last 25 batches.
 
 # %%
+#| The loss over 600 steps for three learning rates. With 0.01 it falls slowly
+#| and stays high, with 0.5 it falls quickly and stays low, and with 20 it jumps
+#| up and down near the top, and beyond it.
 figure, axis = plt.subplots(figsize=(6, 3))
 for lr, style in ((0.01, ":"), (0.5, "-"), (20.0, "--")):
     p = fresh()
@@ -202,6 +207,9 @@ f"{accuracy(p):.1%} of the held-out images"
 # ink speaks for it, red where ink speaks against it.
 
 # %%
+#| The incoming weights of ten hidden units, each as a picture of 28 by 28. In
+#| the middle are blurred strokes and spots of both signs, around them noise
+#| near 0.
 strongest = np.abs(p["W2"]).sum(axis=1).argsort()[::-1][:10]
 limit = np.abs(p["W1"]).max() / 2
 show(p["W1"].T[strongest], [""] * 10, columns=5, cmap="RdBu", vmin=-limit, vmax=limit)
@@ -211,6 +219,8 @@ show(p["W1"].T[strongest], [""] * 10, columns=5, cmap="RdBu", vmin=-limit, vmax=
 # what the network took it for. Would you have read all of them?
 
 # %%
+#| Digits that the network reads wrongly, each with its label and with what was
+#| read. Many are written so that a person hesitates too.
 found = forward(p, held_out)["A2"]
 wrong = np.flatnonzero(found.argmax(axis=1) != held_out_labels)
 wrong = wrong[found[wrong].max(axis=1).argsort()[::-1]][:10]

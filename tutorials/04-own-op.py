@@ -88,6 +88,9 @@ print(says(lambda g, out, x: -g * (ops.sigmoid(x) + x * ops.sigmoid_slope(x))))
 # (`ops.sigmoid`, `*`, `+`), so it can be run on tensors, and is then recorded like anything else:
 
 # %%
+#| Three curves between -5 and 5. Swish is near 0 on the left, dips a little
+#| below 0, and grows like x on the right. Its slope rises from about 0 to about
+#| 1, and its bend is a bump at 0 with a shallow dip on either side.
 x = tensor(np.linspace(-5, 5, 200), requires_grad=True)
 y = swish(x)
 (slope,) = grad(y, x, np.ones(200), create_graph=True)

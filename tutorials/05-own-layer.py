@@ -111,7 +111,11 @@ rows = windows.reshape(4, 9)
 # The window fits in at four places, so there are four rows. In the picture each place has a colour:
 
 # %%
-COLORS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7"]
+#| On the left, sixteen numbered pixels, with four square frames of 3 by 3 at
+#| the four places. On the right, four rows of nine numbers, one row per place:
+#| the pixels of its frame. Pixel 5 lies in all four frames, and is marked once
+#| in each row.
+COLORS = ["C0", "C1", "C2", "C3"]
 
 
 def grid(axis, numbers, shade):
@@ -127,11 +131,11 @@ def grid(axis, numbers, shade):
 
 def mark(color, number):
     """Pixel 5 stands out."""
-    return (*to_rgb(color), 0.75 if number == 5 else 0.2)
+    return (*to_rgb(color), 0.5 if number == 5 else 0.15)
 
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(5.2, 1.9), width_ratios=(4, 9))
-grid(left, pixels, lambda i, j, number: "#cccccc" if number == 5 else "white")
+grid(left, pixels, lambda i, j, number: "#80808080" if number == 5 else "none")
 for place, color in enumerate(COLORS):
     corner = np.array([place % 2, place // 2]) + 0.07 * place - 0.1
     left.add_patch(plt.Rectangle(corner, 3, 3, fill=False, ec=color, lw=2))
@@ -358,6 +362,10 @@ for name, net in (("convolutions", model), ("fully connected", dense)):
 # The third row shows what the trained filters make of the digit on the left, after ReLU:
 
 # %%
+#| A handwritten 3 and three rows of eight pictures. First the kernels at the
+#| start: noise. Then the trained kernels: light and dark sides that meet at an
+#| edge. Last what they see: in each picture other strokes of the 3, and in some
+#| of them nearly nothing.
 three = held_out[labels[held_out] == 3][:1]
 digit = images[three]
 with no_grad():
@@ -427,6 +435,8 @@ p
 # Lion takes the place of SGD in the same loop. Adam comes along for comparison:
 
 # %%
+#| The loss over the steps, on a logarithmic scale, for SGD, Adam and Lion. All
+#| three curves fall steeply at first, and flatter later.
 read = {"SGD": accuracy(model)}
 for name, make, lr in (("Adam", optim.Adam, 0.003), ("Lion", Lion, 0.001)):
     model = network()
@@ -436,7 +446,7 @@ for name, make, lr in (("Adam", optim.Adam, 0.003), ("Lion", Lion, 0.001)):
 print(", ".join(f"{name}: {part:.1%}" for name, part in read.items()))
 
 figure, axis = plt.subplots(figsize=(6, 3.2))
-styles = (("#e69f00", "-"), ("#0072b2", "--"), ("#009e73", "-."))
+styles = (("C1", "-"), ("C0", "--"), ("C2", "-."))
 for (name, curve), (color, style) in zip(losses.items(), styles, strict=True):
     smooth = np.convolve(curve, np.ones(15) / 15, mode="valid")
     axis.semilogy(smooth, color=color, ls=style, label=name)

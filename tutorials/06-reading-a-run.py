@@ -57,6 +57,9 @@ for name, classifier in classifiers.items():
 # One number per epoch says little, two curves say a lot:
 
 # %%
+#| Two panels with the loss over 40 epochs. In training, the loss falls to near
+#| 0 without brakes, and less far with L2. In validation, it falls at first, and
+#| then rises again without brakes, while with L2 it stays low.
 figure, axes = plt.subplots(1, 2, figsize=(6, 2.8), layout="constrained")
 for (name, run), style in zip(runs.items(), ("-", "--"), strict=True):
     epochs = range(1, len(run.history) + 1)
@@ -83,6 +86,10 @@ for axis in axes:
 # The report of a run shows its accuracy, too. This is the first run:
 
 # %%
+#| Loss, accuracy and learning rate over the epochs of the run without brakes.
+#| The training loss falls to near 0 and the training accuracy reaches 100 %.
+#| The validation loss turns and rises, and the validation accuracy stays level
+#| below. The learning rate is constant.
 history = [asdict(epoch) for epoch in runs["no brakes"].history]
 figures.training_curves(history, runs["no brakes"].kept_epoch)
 
@@ -96,6 +103,9 @@ figures.training_curves(history, runs["no brakes"].kept_epoch)
 # column what the network read it as:
 
 # %%
+#| A table of ten rows, the digits, and ten columns, what they were read as. The
+#| large counts on the diagonal are pale blue. Beside it, mistakes are orange,
+#| darker where there are more of them.
 probabilities = {name: evaluation.predict(c, held_out) for name, c in classifiers.items()}
 read_as = probabilities["no brakes"].argmax(axis=1)
 matrix = evaluation.confusion_matrix(read_as, held_out_labels)
@@ -124,6 +134,9 @@ for row in sorted(report["per_class"], key=lambda row: row["f1"])[:3]:
 # confidence, and see:
 
 # %%
+#| Accuracy over confidence, as bars for each range of confidence, with a dashed
+#| line where both are equal. Most bars end below the line. The panel beneath
+#| shows that by far the most answers are in the last range, near 100 %.
 figures.reliability_diagram(evaluation.reliability(probabilities["no brakes"], held_out_labels))
 
 # %% [markdown]
@@ -149,6 +162,8 @@ for name, p in probabilities.items():
 # In each, ask whether you would have known.
 
 # %%
+#| The mistakes that the network was surest of: images of digits, with the
+#| label, the answer and its probability under each.
 rows = evaluation.most_confident_mistakes(probabilities["no brakes"], held_out_labels, count=10)
 confidence = probabilities["no brakes"][rows].max(axis=1)
 figures.mistakes_grid(held_out[rows], held_out_labels[rows], read_as[rows], confidence)
@@ -163,6 +178,9 @@ figures.mistakes_grid(held_out[rows], held_out_labels[rows], read_as[rows], conf
 # would matter.
 
 # %%
+#| One image of each digit, and beneath it a picture of how strongly each pixel
+#| moves the answer. The bright pixels lie on the strokes and in the gaps near
+#| them.
 figures.saliency_grid(
     evaluation.first_of_each_class(classifiers["with L2"], held_out, held_out_labels)
 )
@@ -174,6 +192,9 @@ figures.saliency_grid(
 # And these are the first weights. Do they look like strokes, or like noise?
 
 # %%
+#| Two rows of five pictures: the strongest hidden units of both runs, as images
+#| of their weights. Without brakes, strong speckles cover the picture. With L2,
+#| they are paler and smoother.
 figure, axes = plt.subplots(2, 5, figsize=(6, 2.7), layout="constrained")
 for row, (name, run) in zip(axes, runs.items(), strict=True):
     weights = run.model[0].weight.data

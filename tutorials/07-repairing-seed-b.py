@@ -72,9 +72,11 @@ f"{results['as it was']:.1%}"
 # 0.9.
 
 # %%
+#| A histogram of hidden activations between 0 and 1. Two tall bars stand at the
+#| ends, at 0 and at 1, and there is little between them.
 hidden = network("mse", normal).forward(x)["A1"]
 figure, axis = plt.subplots(figsize=(6, 2.6))
-axis.hist(hidden.ravel(), bins=40, color="#0072b2")
+axis.hist(hidden.ravel(), bins=40, color="C0")
 axis.set(xlabel="hidden activation before the first step", yticks=[])
 axis.spines[["top", "right", "left"]].set_visible(False)
 print(f"{np.mean((hidden < 0.02) | (hidden > 0.98)):.0%} within 0.02 of an end")
@@ -148,6 +150,10 @@ f"{results['cross-entropy']:.1%}"
 # first value.
 
 # %%
+#| The loss over 150 steps as part of the first loss, for three networks. The
+#| one with Xavier weights falls fastest and is soon level, at about a third.
+#| The one as it was takes longer and ends a little lower. The one with cross-
+#| entropy ends lowest.
 figure, axis = plt.subplots(figsize=(6, 3))
 for (name, curve), style in zip(losses.items(), ("-", "--", ":"), strict=True):
     axis.plot(np.array(curve) / curve[0], style, label=name)
@@ -190,12 +196,15 @@ f"{results['mini-batches']:.1%}"
 # of those epochs, and no image is seen twice.
 
 # %%
+#| Bars with the share of held-out images read: from about 16 % as it was,
+#| through the repairs, to about 93 % with more images. The longest step is the
+#| one to cross-entropy.
 more = network("cross_entropy", xavier)
 train(more, images[:20_000], labels[:20_000], epochs=1, lr=0.5)
 results["more images"] = accuracy(more)
 
 figure, axis = plt.subplots(figsize=(6, 2.6))
-bars = axis.barh(list(results), [100 * value for value in results.values()], color="#0072b2")
+bars = axis.barh(list(results), [100 * value for value in results.values()], color="C0")
 axis.bar_label(bars, fmt="%.1f %%", padding=3)
 axis.invert_yaxis()
 axis.set(xlim=(0, 112), xticks=[], title="held-out images read")

@@ -53,6 +53,8 @@ classifier = nn.Classifier(model)  # gives probabilities in place of logits
 # sheet. So we have to prepare it *exactly* as MNIST was prepared.
 
 # %%
+#| A 7 in four stages: drawn dark on light paper, light on black, cut out, and
+#| shrunk to the middle of 28 by 28 pixels.
 sheet = Image.new("L", (220, 300), 225)  # grey paper
 pen = ImageDraw.Draw(sheet)
 pen.line([(90, 40), (170, 45), (120, 130)], fill=40, width=14, joint="curve")
@@ -68,7 +70,7 @@ stages = {"drawn": picture, "ink": ink, "cut out": box, "28 × 28": seven}
 for axis, (name, stage) in zip(axes, stages.items(), strict=True):
     axis.imshow(stage, cmap="gray")
     axis.set_title(name, fontsize=10)
-    axis.set(xticks=[], yticks=[])
+    axis.axis("off")
 
 # %% [markdown]
 # `like_mnist` does all of it. We computed the two stages between only to look at them. What does
@@ -154,6 +156,8 @@ for label, predicted, count in ask("""
 # so it is just what the network saw.
 
 # %%
+#| Eight images that were read wrongly, each with its label, the answer, and how
+#| sure the network was.
 found = ask("""
     SELECT image, label, predicted, (SELECT max(value) FROM json_each(probabilities)) AS confidence
     FROM predictions WHERE label <> predicted ORDER BY confidence DESC LIMIT 8

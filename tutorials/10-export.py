@@ -132,6 +132,9 @@ run(held_out[:1]).shape
 # put the softmax behind it before you export:
 
 # %%
+#| Three handwritten digits, and under each a bar chart of ten probabilities.
+#| For the first and the third, one bar is far above all others. For the second,
+#| two bars share nearly everything.
 with (folder / "probabilities.onnx").open("wb") as file:
     write_onnx(nn.Sequential(model, nn.Softmax(dim=1)), file)
 speaker = onnxruntime.InferenceSession(
@@ -143,7 +146,7 @@ figure, axes = plt.subplots(2, 3, figsize=(6, 3.4), height_ratios=(2, 1))
 for column, (image, p) in enumerate(zip(held_out[:3], probabilities, strict=True)):
     axes[0, column].imshow(image.reshape(28, 28), cmap="gray_r")
     axes[0, column].axis("off")
-    axes[1, column].bar(range(10), p, color="#0072b2")
+    axes[1, column].bar(range(10), p, color="C0")
     axes[1, column].set(xticks=range(10), yticks=[], ylim=(0, 1))
     axes[1, column].spines[["top", "right", "left"]].set_visible(False)
 
@@ -168,7 +171,7 @@ except ExportError as error:
 print(len(written.getvalue()), "bytes written")
 
 # %% [markdown]
-# ## Leave for PyTorch
+# ## Move to PyTorch
 #
 # You know PyTorch's names already: `Module`, `Linear`, `CrossEntropyLoss`, `SGD`, `zero_grad`,
 # `backward`, `step`. The [guide](../howto/pytorch.md) has the same program in both, and lists what

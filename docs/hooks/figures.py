@@ -37,6 +37,15 @@ STYLE = {
     "ytick.color": INK,
 }
 
+FAINT = "color-mix(in srgb, currentColor 70%, transparent)"
+INKS = {INK: "currentColor", "#000000": "currentColor", "#595959": FAINT}
+"""What ink becomes: the colour of the text, and grey a fainter one."""
+
+WHITE_GROUND = re.compile(
+    r'(<g id="(?:figure|axes)_\d+">\s*<g id="patch_\d+">\s*<path [^>]*fill: )#ffffff'
+)
+"""Of a figure, and of the axes in it."""
+
 
 def curves(
     name: str,
@@ -73,24 +82,31 @@ def subplots(*shape: int, width: float = 5.6, height: float = 2.7) -> Any:
         return figure, figure.subplots(*shape)
 
 
-def svg(figure: Figure, label: str, *, name: str = "", caption: str = "") -> str:
-    """A figure as HTML."""
+def svg(figure: Figure, label: str, *, caption: str, name: str = "") -> str:
+    """A figure as HTML: what is seen, in words, and the text beneath, which may be HTML."""
     with mpl.rc_context(STYLE | {"svg.hashsalt": name or label}):
         FigureCanvasSVG(figure)
         out = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(out, format="svg", transparent=True, metadata=nothing)
-    text = out.getvalue()
+    drawing = inline(out.getvalue(), label)
+    return f'<figure style="width:100%">{drawing}<figcaption>{caption}</figcaption></figure>'
+
+
+def inline(text: str, label: str) -> str:
+    """An SVG file of matplotlib's as a part of a page, in its ink and letters, on its ground."""
     text = text[text.index("<svg") :]
-    text = text.replace(INK, "currentColor").replace("#000000", "currentColor")
+    text = WHITE_GROUND.sub(r"\1none", text)
+    for color, ink in INKS.items():
+        text = text.replace(color, ink)
     used = set(re.findall(r"#([\w-]+)", text))
     text = re.sub(r' id="([\w.-]+)"', lambda found: found[0] if found[1] in used else "", text)
     text = re.sub(r"font-family: [^;\"]*", "font-family: inherit", text)
+    text = re.sub(r"(font: [\d.]+px) [^;\"]*", r"\1 inherit", text)
+    text = re.sub(r"<(metadata|style).*?</\1>", "", text, flags=re.DOTALL)
     view = re.search(r'viewBox="[^"]*"', text)
     assert view is not None
     style = "width:100%;max-width:34rem;height:auto;stroke-linejoin:round"
     style += ";fill:currentColor"  # black is what matplotlib does not write
     opening = f'<svg {view[0]} style="{style}" role="img" aria-label="{escape(label)}">'
-    text = re.sub(r"<(metadata|style).*?</\1>", "", text, flags=re.DOTALL)
-    drawing = opening + text[text.index(">") + 1 :]
-    return f'<figure style="width:100%">{drawing}<figcaption>{caption}</figcaption></figure>'
+    return opening + text[text.index(">") + 1 :]

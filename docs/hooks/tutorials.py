@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
+from cycler import cycler
+from figures import COLORS, STYLE, inline
 from jupyter_client import KernelManager
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
@@ -28,6 +30,20 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent.parent
 CACHE = ROOT / ".cache" / "tutorials"
+FONT_SIZE = 11  # legible on a phone: the figures are 6 inches wide
+PURPLE = "#a56bd1"
+SETTINGS = {key: str(value) for key, value in STYLE.items()} | {
+    "axes.prop_cycle": str(cycler(color=(*COLORS, PURPLE))),
+    "font.size": FONT_SIZE,
+    "image.interpolation": "none",
+    "svg.hashsalt": "tutorials",
+}
+INLINE = {
+    "figure_formats": ["svg"],
+    "rc": SETTINGS,
+    "print_figure_kwargs": {"bbox_inches": "tight", "facecolor": "none"},
+}
+"""How figures are drawn on the site: the notebook itself leaves that to matplotlib."""
 
 
 def on_files(files: Files, config: Any, **_: Any) -> Files:
@@ -47,7 +63,7 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
 def page(script: Path) -> str:
     """A tutorial as Markdown, with all outputs."""
     _, *ran = (cell for cell in executed(script).cells if cell.cell_type == "code")
-    outputs = ("\n\n".join(map(output, cell.outputs)) for cell in ran)
+    outputs = (cell.outputs for cell in ran)
     first, *rest = parts(script)
     title, _, opening = first.source.partition("\n")
     download = (
@@ -57,9 +73,14 @@ def page(script: Path) -> str:
     for part in rest:
         if isinstance(part, Exercise):
             next(outputs)  # of the solution, which shows nothing
-            blocks.append(exercise(part, next(outputs)))
+            blocks.append(exercise(part, shown(next(outputs))))
+        elif part.markdown:
+            blocks.append(part.source)
         else:
-            blocks.append(part.source if part.markdown else python(part.source) + next(outputs))
+            try:
+                blocks.append(python(part.source) + shown(next(outputs), part.alt))
+            except ValueError as error:
+                raise PluginError(f"{script.name}, line {part.line}: {error}") from error
     return "\n\n".join(blocks) + "\n"
 
 
@@ -93,14 +114,19 @@ def executed(script: Path) -> Any:
     It is that of an earlier run, as long as neither the script nor the package has changed.
     """
     sources = [script, *sorted((ROOT / "tinygrad_mnist").rglob("*.py"))]
-    digest = hashlib.sha256(b"".join(map(Path.read_bytes, sources))).hexdigest()
+    content = [*map(Path.read_bytes, sources), repr(INLINE).encode()]
+    digest = hashlib.sha256(b"".join(content)).hexdigest()
     kept = CACHE / f"{script.stem}-{digest[:16]}.ipynb"
     if kept.exists():
         return nbformat.read(kept, as_version=4)
     cells = nbformat.reads(text(notebook(script, solutions=True)), as_version=4)
     kernel = KernelManager(transport="ipc")
     client = NotebookClient(
-        cells, km=kernel, timeout=300, resources={"metadata": {"path": str(ROOT)}}
+        cells,
+        km=kernel,
+        timeout=300,
+        resources={"metadata": {"path": str(ROOT)}},
+        extra_arguments=[f"--InlineBackend.{key}={value}" for key, value in INLINE.items()],
     )
     try:
         client.execute(env=os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"})
@@ -114,18 +140,44 @@ def executed(script: Path) -> Any:
     return cells
 
 
-def output(found: Any) -> str:
-    """What a cell printed or returned: a drawing, a picture, HTML, or text."""
+def shown(outputs: list[Any], alt: str = "") -> str:
+    """All that a cell printed or returned.
+
+    Raises
+    ------
+    ValueError
+        If there is a picture and no words for it, or the other way round.
+    """
+    pictures = sum(output.output_type != "stream" and drawn(output.data) for output in outputs)
+    if pictures != bool(alt):
+        raise ValueError(
+            f"the cell shows {pictures} pictures, and its alternative text is {alt!r}. Say in "
+            'lines that begin with "#| ", at the head of the cell, what is seen.'
+        )
+    return "\n\n".join(output(found, alt) for found in outputs)
+
+
+def drawn(data: Any) -> bool:
+    """Whether it is a picture that needs words: the drawing of a graph has its own."""
+    return "image/svg+xml" in data and 'role="img"' not in data["image/svg+xml"]
+
+
+def output(found: Any, alt: str) -> str:
+    """What a cell printed or returned: a drawing, HTML, or text."""
     if found.output_type == "stream":
         return preformatted(found.text)
     data = found.data
-    if "image/png" in data:
-        source = f"data:image/png;base64,{data['image/png'].strip()}"
-        return f'<p class="output"><img alt="What the code above draws" src="{source}"></p>'
+    if "image/svg+xml" in data and drawn(data):
+        return one_line(inline(data["image/svg+xml"], alt))
     for kind in ("image/svg+xml", "text/html"):
         if kind in data:
-            return '<div class="output">' + re.sub(r"\s*\n\s*", " ", data[kind]) + "</div>"
+            return one_line(data[kind])
     return preformatted(data["text/plain"])
+
+
+def one_line(drawing: str) -> str:
+    """HTML that Markdown takes as it is."""
+    return '<div class="output">' + re.sub(r"\s*\n\s*", " ", drawing) + "</div>"
 
 
 def preformatted(text: str) -> str:

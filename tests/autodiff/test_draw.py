@@ -50,6 +50,35 @@ def test_parameters_have_their_names_and_large_tensors_their_shapes():
     assert ["(4, 5)"] in found
 
 
+def test_tensors_have_the_names_they_are_given():
+    x = leaf(3.0)
+    u = x * x
+    y = u * 2
+    picture = (y + u).graph(x=x, u=u)
+    assert sorted(box[0] for box in boxes(picture)) == ["2", "add", "mul", "u: mul", "x"]
+    words = ET.fromstring(str(picture)).get("aria-label")
+    assert words == "Graph of 1 leaf and 3 operations: u: mul, mul, add."
+
+
+def test_a_name_for_what_is_not_in_the_graph_is_refused():
+    x = leaf(3.0)
+    with pytest.raises(ValueError, match="stray is not in this graph"):
+        (x * x).graph(stray=x * x)
+    with pytest.raises(TypeError, match="two is a float, but graph"):
+        (x * x).graph(two=2.0)
+
+
+def test_leaves_are_at_the_bottom_and_the_result_at_the_top():
+    x = leaf(3.0)
+    u = x * x
+    root = ET.fromstring(str((u + x).graph(x=x, u=u)))
+    texts = {text.text: float(text.get("y")) for text in root.iter(f"{SVG}text")}
+    assert texts["add"] < texts["u: mul"] < texts["x"]
+    box = next(iter(root.iter(f"{SVG}rect")))
+    tips = [float(p.get("points").split()[0].split(",")[1]) for p in root.iter(f"{SVG}polygon")]
+    assert float(box.get("y")) + float(box.get("height")) > max(tips)
+
+
 def test_gradients_are_those_of_grad_and_nothing_is_changed():
     x, y = leaf(2.0), leaf(3.0)
     u = x * y

@@ -239,3 +239,8 @@ def test_labels_that_are_no_classes_are_refused_by_both_derivations(loss, labels
             use()
     with pytest.raises((ValueError, TypeError)):
         bridge.tape_terms(paper, X, labels)
+
+
+def test_a_network_on_paper_shows_what_it_was_made_from():
+    model = byhand.MLP((4, 3, 2), "relu", "mse", l2=0.5)
+    assert repr(model) == "MLP((4, 3, 2), 'relu', 'mse', l2=0.5)"

@@ -53,7 +53,7 @@ def one_step_only(digits, trained, tmp_path, monkeypatch):
             self.training.step(next(self.training.remaining_batches()))
         raise RunFolderError("this is as far as we go")
 
-    def no_training(*_):
+    def no_training(*_, **__):
         raise RecipeError("this is as far as we go")
 
     monkeypatch.chdir(tmp_path)

@@ -194,7 +194,8 @@ def test_a_file_of_settings_that_is_no_text_is_named():
     assert last.startswith("error: matplotlib cannot be loaded")
     assert "matplotlibrc" in last
     Path("matplotlibrc").unlink()
-    assert bash("$T train --resume run").returncode == 0
+    named = "--data mine.npz --test-data test.npz"
+    assert bash(f"$T train --resume run {named}").returncode == 0
 
 
 STARTED = """

@@ -139,6 +139,13 @@ def test_images_and_labels_must_belong_together(tmp_path):
 # ---------------------------------------------------------------- pixels
 
 
+def test_no_normalisation_leaves_any_number_as_it_is():
+    numbers = np.array([[-1e6, 300.5]])
+    assert data.normalize(numbers, None) is numbers
+    with pytest.raises(data.DataError):
+        data.normalize(numbers)
+
+
 @pytest.mark.parametrize(
     ("how", "black", "white"),
     [("unit", 0, 1), ("seed", 0.01, 1), ("standardize", -0.1307 / 0.3081, 0.8693 / 0.3081)],

@@ -775,3 +775,13 @@ def test_a_cycle_ends():
         rates(optimizer, schedule, 3)
     with pytest.raises(ValueError, match="pct_start"):
         optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=2, pct_start=1.0)
+
+
+def test_an_optimizer_shows_its_settings_and_what_they_are_for():
+    weight, bias = nn.Parameter(np.ones((2, 3))), nn.Parameter(np.ones(3))
+    groups = [{"params": [weight], "weight_decay": 0.5}, {"params": [bias]}]
+    lines = repr(optim.SGD(groups, lr=0.1)).splitlines()
+    assert (lines[0], len(lines), lines[3]) == ("SGD(", 4, ")")
+    assert "lr=0.1" in lines[1]
+    assert "weight_decay=0.5" in lines[1]
+    assert lines[2].endswith(": (3,)")

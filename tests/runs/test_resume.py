@@ -350,7 +350,7 @@ def test_another_recipe_is_refused_with_what_differs(command, interrupted, tmp_p
     assert (code, out) == (2, "")
     assert err == (
         "error: run/config.toml is not what this training began with: "
-        "lr is 0.3, was 0.1; momentum is 0.5, was 0.9.\n"
+        "lr is 0.3, was 0.1; momentum is 0.5, was 0.9. "
         "Put that back, or train anew. What may change: "
         "--override epochs=..., --override lr=..., --override patience=...\n"
     )

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from tinygrad_mnist import byhand, data, nn
+from tinygrad_mnist import byhand, data, nn, optim
 from tinygrad_mnist.data import Dataset
 from tinygrad_mnist.evaluation import evaluate
 from tinygrad_mnist.export import write_npz
@@ -19,6 +19,7 @@ from tinygrad_mnist.training import (
     DivergenceError,
     Recipe,
     RecipeError,
+    Training,
     build_training,
     recipe_names,
     train,
@@ -337,6 +338,23 @@ def test_the_table_sets_what_is_published_beside_what_was_measured_on_the_same_i
         "| `b` | 99.30 | 50.00 | 0 | 7.0 |",
         "| `c` | 20.00 on training images; here 25.00 ± 0.00 | 55.00 ± 7.07 | 0, 0 | 7.0 |",
     ]
+
+
+def test_without_held_out_images_the_validation_is_not_a_number(digits):
+    model = nn.MLP((784, 8, 10), rng=np.random.default_rng(0))
+    training = Training(
+        model,
+        optim.SGD(model.parameters(), lr=0.1),
+        nn.CrossEntropyLoss(),
+        Dataset.of(*digits),
+        np.arange(100),
+        np.array([], np.intp),
+        rngs={"order": np.random.default_rng(0)},
+        epochs=2,
+    )
+    assert training.run() == ""
+    assert np.isnan([training.history[-1].validation_loss, *training.validate()]).all()
+    assert training.history[1].loss < training.history[0].loss
 
 
 @pytest.mark.usefixtures("small_data")

@@ -39,6 +39,7 @@ ARROWS = {
     "tutorials": {"exercises"},
     "benchmark": {"autodiff", "nn", "optim", "bridge", "runs", "words"},
     "checking": {"autodiff", "func", "nn", "owncode", "words"},
+    "sklearn": {"training", "nn", "data"},
     "cli": {"benchmark", "bridge", "checking", "data", "evaluation", "export", "files", "nn",
             "owncode", "runs", "start", "starter", "store", "training", "tutorials", "words",
             "__version__"},
@@ -53,6 +54,7 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
     "training": {"numpy", "rich", "threadpoolctl", "tomli_w"},
     "runs": {"numpy", "threadpoolctl", "tomli_w"},
     "testing": {"numpy", "hypothesis", "pytest", "_pytest"},
+    "sklearn": {"numpy", "sklearn"},
     "files": set(),
     "start": set(),
     "starter": set(),
@@ -91,7 +93,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 13_700,
+    WHOLE: 14_200,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
@@ -102,6 +104,7 @@ LONG = {
     "autodiff/draw.py::_svg": "one picture, from its back to its front",
     "autodiff/graph.py::sweep": "the loop that a page quotes whole, with its bookkeeping",
     "cli/train.py::train": "a table of options, then new or resumed",
+    "runs/reproduction.py::reproduce": "a table of settings, then all tasks and what came of them",
     "training/loop.py::Training.__init__": "a table of settings, each with its default",
 }
 

@@ -2,12 +2,21 @@
 
 import re
 from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pytest
 import rooms
-from figures import INK, curves, subplots, svg
+from figures import INK, curves, inline, subplots, svg
 from test_architecture import ARROWS
+
+from tinygrad_mnist.exercises import cells
+from tutorials import shown
+
+DOCS = Path(__file__).parents[2] / "docs"
+WHITE = """<svg viewBox="0 0 9 9"><g id="figure_1"> <g id="patch_1"> <path d="M0 0
+" style="fill: #ffffff"/></g><g id="patch_2"><path d="" style="fill: #ffffff"/></g></g></svg>"""
 
 
 def draw(*panels):
@@ -32,10 +41,42 @@ def test_what_is_drawn_without_a_colour_has_that_of_the_text():
     figure, axes = subplots()
     axes.plot([0, 1], color="black")
     axes.text(0, 0, "black", color="black")
-    html = svg(figure, "a line")
+    html = svg(figure, "a line", caption="")
     assert not re.search(r"#000000|black;|fill: *#0", html)
     drawing = ET.fromstring(html.replace("xlink:", "")).find("svg")
     assert "fill:currentColor" in drawing.attrib["style"]
+
+
+def test_the_white_ground_of_a_file_is_left_out_and_white_in_it_is_not():
+    assert inline(WHITE, "").count("#ffffff") == 1
+    assert "fill: none" in inline(WHITE, "")
+
+
+PAGES = [*DOCS.glob("*.md"), *DOCS.glob("derivations/*.md"), *DOCS.glob("howto/*.md")]
+DRAWING = re.compile(r'```python exec="true" html="true"\n(.*?)```', re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_drawing_of_a_page_has_a_name_and_every_figure_a_caption(page):
+    for block in DRAWING.findall(page.read_text(encoding="utf-8")):
+        assert block.count("<svg") == block.count('role="img"') == block.count("aria-label=")
+        assert block.count("</figure>") == block.count("<figcaption>")
+        assert block.count("print(svg(") == block.count(", caption=caption))")
+
+
+def test_a_picture_of_a_tutorial_needs_words_and_words_a_picture():
+    drawing = '<svg viewBox="0 0 9 9"></svg>'
+    picture = SimpleNamespace(output_type="display_data", data={"image/svg+xml": drawing})
+    assert 'aria-label="A line."' in shown([picture], "A line.")
+    with pytest.raises(ValueError, match="Say in lines that begin"):
+        shown([picture])
+    with pytest.raises(ValueError, match="the cell shows 0 pictures"):
+        shown([], "A line.")
+
+
+def test_the_words_for_a_picture_are_no_part_of_the_code():
+    (cell,) = cells("# %%\n#| A line\n#| that rises.\nplot()  #| not this\n")
+    assert (cell.source, cell.alt) == ("plot()  #| not this", "A line that rises.")
 
 
 def test_a_figure_has_no_style_that_would_hold_for_the_whole_page(html):

@@ -1,9 +1,9 @@
 """The recorded graph as a picture: SVG made here, for notebooks and for the documentation.
 
-No other program is needed. Tensors are boxes, in layers from the leaves down to the result, and an
-arrow leads from each input to what was computed from it. Sugiyama, Tagawa, Toda: "Methods for
-visual understanding of hierarchical system structures" (1981): layers, then an order within them
-that has few crossings, then places.
+No other program is needed. Tensors are boxes, in layers from the leaves at the bottom up to the
+result, and an arrow leads from each input to what was computed from it. Sugiyama, Tagawa, Toda:
+"Methods for visual understanding of hierarchical system structures" (1981): layers, then an order
+within them that has few crossings, then places.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ STYLE = """
 @media (prefers-color-scheme: dark) { .tape { --ink: #e6e8ea } }
 .tape text { fill: currentColor; text-anchor: middle }
 .tape .title { font-weight: 700 }
-.tape .grad { fill: #d55e00 }
+.tape .grad { fill: #d55e00; fill: color-mix(in srgb, currentColor 40%, #e8650a) }
 .tape rect { stroke: currentColor; fill: #0072b2; fill-opacity: 0.12 }
 .tape .trained rect { fill: #009e73; fill-opacity: 0.25; stroke-width: 2 }
 .tape .constant rect { fill: none; stroke-dasharray: 4 3 }
@@ -77,9 +77,10 @@ class Arrow(NamedTuple):
     place: float  # of the arrowhead, from -0.5 to 0.5 of the last box's width
 
 
-def draw(result: Variable, gradients: bool = False) -> Drawing:
+def draw(result: Variable, gradients: bool = False, names: dict[str, Any] | None = None) -> Drawing:
     """Draw what a tensor was computed from; see `Tensor.graph`."""
     tensors = _youngest(result)
+    called = _called(tensors, names or {})
     cotangents: dict[Any, Any] = {}
     if gradients:
         if result._data.size != 1:
@@ -93,10 +94,10 @@ def draw(result: Variable, gradients: bool = False) -> Drawing:
             if wanted
             else {}
         )
-    boxes, arrows = _boxes(tensors, cotangents)
+    boxes, arrows = _boxes(tensors, cotangents, called)
     layers = _layers(boxes, arrows)
     width, height = _place(layers, arrows)
-    return Drawing(_svg(boxes, arrows, width, height, _words(tensors)))
+    return Drawing(_svg(boxes, arrows, width, height, _words(tensors, called)))
 
 
 def _youngest(result: Variable) -> list[Any]:
@@ -119,8 +120,30 @@ def _youngest(result: Variable) -> list[Any]:
     return list(found)
 
 
-def _boxes(tensors: list[Any], cotangents: dict[Any, Any]) -> tuple[list[Box], list[Arrow]]:
-    """A box for each tensor and each constant, in a layer below all its inputs; and the arrows."""
+def _called(tensors: list[Any], names: dict[str, Any]) -> dict[Any, str]:
+    """What each tensor is called: what it was given, its own name, its op, or both."""
+    drawn = set(tensors)
+    for name, t in names.items():
+        if not isinstance(t, Variable):
+            raise TypeError(f"{name} is a {type(t).__name__}, but graph() gives names to tensors.")
+        if t not in drawn:
+            raise ValueError(
+                f"{name} is not in this graph: the result was not computed from it, "
+                f"or it is beyond the {MOST} youngest tensors. Was a variable assigned anew?"
+            )
+    given = {t: name for name, t in names.items()}
+    called = {}
+    for t in tensors:
+        name = given.get(t) or getattr(t, "name", None) or ""
+        op = t.op.name if t.op is not None else ""
+        called[t] = f"{name}: {op}" if name and op else name or op or "tensor"
+    return called
+
+
+def _boxes(
+    tensors: list[Any], cotangents: dict[Any, Any], called: dict[Any, str]
+) -> tuple[list[Box], list[Arrow]]:
+    """A box for each tensor and each constant, in a layer above all its inputs; and the arrows."""
     drawn, made = set(tensors), dict[Any, Box]()
     boxes: list[Box] = []
     arrows: list[Arrow] = []
@@ -130,29 +153,38 @@ def _boxes(tensors: list[Any], cotangents: dict[Any, Any]) -> tuple[list[Box], l
         inputs = []
         for x in t.inputs:
             if isinstance(x, Variable) and x not in made:
-                made[x] = Box(0, *(_text(x, cotangents) if x in drawn else ("constant", ("...",))))
+                made[x] = Box(
+                    0, *(_text(x, cotangents, called) if x in drawn else ("constant", ("...",)))
+                )
                 boxes.append(made[x])
             if not isinstance(x, Variable):
                 boxes.append(Box(0, "constant", (_numbers(x),)))
             inputs.append(made[x] if isinstance(x, Variable) else boxes[-1])
-        made[t] = Box(1 + max((box.layer for box in inputs), default=0), *_text(t, cotangents))
+        layer = 1 + max((box.layer for box in inputs), default=0)
+        made[t] = Box(layer, *_text(t, cotangents, called))
         boxes.append(made[t])
         arrows += [
             Arrow([box, made[t]], (i + 1) / (len(inputs) + 1) - 0.5) for i, box in enumerate(inputs)
         ]
     if not boxes:
-        boxes.append(Box(0, *_text(tensors[0], cotangents)))
-    for box in boxes:  # a leaf stands right above its first use
-        uses = [arrow.path[1].layer for arrow in arrows if arrow.path[0] is box]
-        if box.layer == 0 and uses:
-            box.layer = min(uses) - 1
+        boxes.append(Box(0, *_text(tensors[0], cotangents, called)))
+    _lift(boxes, arrows)
     return boxes, arrows
 
 
-def _text(t: Any, cotangents: dict[Any, Any]) -> tuple[str, tuple[str, ...]]:
+def _lift(boxes: list[Box], arrows: list[Arrow]) -> None:
+    """Move each leaf up to right beneath its first use."""
+    for box in boxes:
+        uses = [arrow.path[1].layer for arrow in arrows if arrow.path[0] is box]
+        if box.layer == 0 and uses:
+            box.layer = min(uses) - 1
+
+
+def _text(
+    t: Any, cotangents: dict[Any, Any], called: dict[Any, str]
+) -> tuple[str, tuple[str, ...]]:
     """What a tensor's box is like, and what is in it."""
-    name = t.op.name if t.op is not None else getattr(t, "name", None) or "tensor"
-    lines = [name, _numbers(t._data)]
+    lines = [called[t], _numbers(t._data)]
     g = cotangents.get(t, t.grad)
     if g is not None:
         lines.append(f"grad {_numbers(getattr(g, '_data', g))}")
@@ -185,9 +217,9 @@ def _layers(boxes: list[Box], arrows: list[Arrow]) -> list[list[Box]]:
             layers[point.layer].append(point)
         arrow.path[1:1] = points
     steps = [step for arrow in arrows for step in zip(arrow.path, arrow.path[1:], strict=False)]
+    order = {box: place for layer in layers for place, box in enumerate(layer)}
     for turn in range(6):
-        order = {box: place for layer in layers for place, box in enumerate(layer)}
-        for layer in layers:
+        for layer in layers if turn % 2 else layers[::-1]:
             near = {
                 box: [
                     order[a] if turn % 2 else order[b]
@@ -197,23 +229,24 @@ def _layers(boxes: list[Box], arrows: list[Arrow]) -> list[list[Box]]:
                 for box in layer
             }
             layer.sort(key=lambda box: sum(near[box]) / len(near[box]) if near[box] else order[box])
+            order.update((box, place) for place, box in enumerate(layer))
     return layers
 
 
 def _place(layers: list[list[Box]], arrows: list[Arrow]) -> tuple[float, float]:
-    """Give each box its place: beneath its inputs as far as its neighbours allow.
+    """Give each box its place: above its inputs as far as its neighbours allow.
 
     Returns width and height of it all.
     """
-    above: dict[Box, list[Box]] = {}
-    below: dict[Box, list[Box]] = {}
+    inputs: dict[Box, list[Box]] = {}
+    uses: dict[Box, list[Box]] = {}
     for a, b in (
         step for arrow in arrows for step in zip(arrow.path, arrow.path[1:], strict=False)
     ):
-        above.setdefault(b, []).append(a)
-        below.setdefault(a, []).append(b)
+        inputs.setdefault(b, []).append(a)
+        uses.setdefault(a, []).append(b)
     y = MARGIN
-    for layer in layers:
+    for layer in layers[::-1]:
         tallest = max((box.height for box in layer), default=0)
         x = 0.0
         for box in layer:
@@ -222,7 +255,7 @@ def _place(layers: list[list[Box]], arrows: list[Arrow]) -> tuple[float, float]:
         y += tallest + DESCENT
     for turn in range(8):
         for layer in layers if turn % 2 else layers[::-1]:
-            near = above if turn % 2 else below
+            near = inputs if turn % 2 else uses
             for box in layer:
                 if near.get(box):
                     box.x = sum(other.x for other in near[box]) / len(near[box])
@@ -244,23 +277,24 @@ def _svg(boxes: list[Box], arrows: list[Arrow], width: float, height: float, wor
         (
             '<svg xmlns="http://www.w3.org/2000/svg" class="tape" '
             f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" '
-            f'role="img"><title>{escape(words)}</title><style>{STYLE}</style>'
+            f'role="img" aria-label="{escape(words)}"><title>{escape(words)}</title>'
+            f"<style>{STYLE}</style>"
         )
     ]
     for path, place in arrows:
         start, end = path[0], path[-1]
-        tip = end.x + place * end.width, end.y - end.height / 2
+        tip = end.x + place * end.width, end.y + end.height / 2
         points = [
-            (start.x, start.y + start.height / 2),
+            (start.x, start.y - start.height / 2),
             *((p.x, p.y) for p in path[1:-1]),
-            (tip[0], tip[1] - 7),
+            (tip[0], tip[1] + 7),
         ]
         curve = f"M{points[0][0]:.1f},{points[0][1]:.1f}"
         for (x1, y1), (x2, y2) in itertools.pairwise(points):
             curve += f"C{x1:.1f},{(y1 + y2) / 2:.1f} {x2:.1f},{(y1 + y2) / 2:.1f} {x2:.1f},{y2:.1f}"
         parts.append(
             f'<path d="{curve}"/><polygon points="{tip[0]:.1f},{tip[1]:.1f} '
-            f'{tip[0] - 4:.1f},{tip[1] - 8:.1f} {tip[0] + 4:.1f},{tip[1] - 8:.1f}"/>'
+            f'{tip[0] - 4:.1f},{tip[1] + 8:.1f} {tip[0] + 4:.1f},{tip[1] + 8:.1f}"/>'
         )
     for box in boxes:
         left, top = box.x - box.width / 2, box.y - box.height / 2
@@ -284,11 +318,11 @@ def _svg(boxes: list[Box], arrows: list[Arrow], width: float, height: float, wor
     return "".join([*parts, "</svg>"])
 
 
-def _words(tensors: list[Any]) -> str:
+def _words(tensors: list[Any], called: dict[Any, str]) -> str:
     """The graph in a sentence, for those who cannot see it."""
     recorded = [t for t in sorted(tensors, key=attrgetter("age")) if t.op is not None]
     leaves = sum(t.op is None for t in tensors)
-    steps = ", ".join(t.op.name for t in recorded[:40]) + (
+    steps = ", ".join(called[t] for t in recorded[:40]) + (
         ", and more" if len(recorded) > 40 else ""
     )
     leaf = "1 leaf" if leaves == 1 else f"{leaves} leaves"

@@ -211,32 +211,39 @@ class Tensor(Variable):
         """A tensor with the same array, cut off from the graph."""
         return wrap(self._data)
 
-    def graph(self, *, gradients: bool = False) -> Drawing:
+    def graph(self, *, gradients: bool = False, **names: Tensor) -> Drawing:
         """A picture of what this tensor was computed from: notebooks show it, ``str`` gives SVG.
 
-        Leaves that require grad are green, other leaves and constants dashed. Small tensors show
-        their numbers, others their shape; a ``.grad`` is shown where there is one.
+        The leaves are at the bottom. Those that require grad are green, with a thick border; other
+        leaves and constants are dashed. Small tensors show their numbers, others their shape; a
+        ``.grad`` is shown where there is one.
 
         Parameters
         ----------
         gradients : bool
             Show the gradient of this tensor, which must be a single number, with respect to every
             other one; no ``.grad`` is changed.
+        **names : Tensor
+            What tensors of the graph are to be called: ``loss.graph(h=h, x=x)``. Without a name, a
+            parameter has its own, and a computed tensor is called after its op.
 
         Raises
         ------
         RuntimeError
             If the graph was freed: draw before `backward`, or call ``backward(retain_graph=True)``.
+        ValueError
+            If a tensor that is to be named is not in the graph.
 
         Examples
         --------
         >>> from tinygrad_mnist import tensor
         >>> x = tensor(3.0, requires_grad=True)
-        >>> picture = (x * x).graph(gradients=True)
-        >>> "mul" in str(picture), "grad 6." in str(picture)
+        >>> u = x * x
+        >>> picture = u.graph(gradients=True, x=x, u=u)
+        >>> "u: mul" in str(picture), "grad 6." in str(picture)
         (True, True)
         """
-        return draw(self, gradients)
+        return draw(self, gradients, names)
 
     def __repr__(self) -> str:
         notes = [np.array2string(self._data, prefix="Tensor(")]

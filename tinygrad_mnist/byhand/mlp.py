@@ -135,6 +135,12 @@ class MLP:
             self.params[f"b{layer}"] = np.zeros(fan_out, dtype)
         self.velocity: Terms = {}
 
+    def __repr__(self) -> str:
+        """What the network was made from."""
+        weights = [self.params[f"W{layer}"] for layer in range(1, self.depth + 1)]
+        sizes = (len(weights[0]), *(W.shape[1] for W in weights))
+        return f"MLP({sizes}, {self.activation!r}, {self.loss_name!r}, l2={self.l2})"
+
     def forward(self, X: Array) -> Terms:
         """Every term from input to probabilities: A0, Z1, A1, ..., ZL, AL.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,14 +14,13 @@ from tinygrad_mnist.cli.app import (
     Settings,
     UserFileError,
     command,
-    make_room,
     refuse_ending,
     verdict,
     warn,
 )
 from tinygrad_mnist.cli.own import opened_own, other_names, references
 from tinygrad_mnist.cli.stop import StopOnSignal
-from tinygrad_mnist.cli.streams import say, say_json, say_lines, tell
+from tinygrad_mnist.cli.streams import say, say_json
 from tinygrad_mnist.words import counted, file_name
 
 if TYPE_CHECKING:
@@ -227,10 +225,19 @@ def recipes(*, json: Json = False) -> None:
         say(*(f"{recipe.name:<20}{recipe.description}" for recipe in every))
 
 
-@command("tinygrad-mnist reproduce default seed-a --out artifacts/results.json")
+@command(
+    "tinygrad-mnist reproduce default seed-a --out artifacts/results.json",
+    "tinygrad-mnist reproduce default --jobs 2 --model my_net.py:Net",
+)
 def reproduce(
-    *recipes: str, seeds: Seeds = (0, 1, 2, 3, 4), out: Path | None = None, json: Json = False
-) -> None:
+    *recipes: str,
+    seeds: Seeds = (0, 1, 2, 3, 4),
+    jobs: int = 1,
+    model: str | None = None,
+    optimizer: str | None = None,
+    out: Path | None = None,
+    json: Json = False,
+) -> int:
     """Train recipes over several seeds and print a table of mean ± standard deviation.
 
     Parameters
@@ -239,23 +246,26 @@ def reproduce(
         Names of recipes; by default all of them.
     seeds
         One training per seed.
+    jobs
+        How many trainings run at once, each in a process of its own. More than the machine has
+        cores gain nothing. The results are the same for any number.
+    model
+        A network of your own in place of that of the recipes, as for train. The file is run.
+    optimizer
+        An optimizer of your own, as for train. The file is run.
     out
-        JSON file for the single results, which is replaced if it exists.
+        JSON file for the single results, which is replaced if it exists. What is finished is kept
+        beside it until all is, so that the same command goes on after an interruption.
     json
         Print the single results as JSON instead of the table; progress is on standard error.
     """
-    from tinygrad_mnist import runs, training
-    from tinygrad_mnist.files import write
-    from tinygrad_mnist.runs.reproduction import table
+    from tinygrad_mnist import training
+    from tinygrad_mnist.cli.reproducing import reproduced
 
     refuse_ending(out, ".json", "JSON")
-    chosen = [training.Recipe.load(name) for name in recipes or training.recipe_names()]
-    if out is not None:
-        make_room(out)
-    results = runs.reproduce(chosen, seeds, tell)
-    if out is not None:
-        write(out, json_module.dumps(results, indent=1) + "\n")
-    if json:
-        say_json(results)
-    else:
-        say_lines(table(results).split("\n"))
+    named = {"model": model, "optimizer": optimizer}
+    settings = [f"{key}={value}" for key, value in named.items() if value is not None]
+    chosen = [
+        training.Recipe.load(name).changed(settings) for name in recipes or training.recipe_names()
+    ]
+    return reproduced(chosen, seeds, out, json, jobs=jobs, code=references((), model, optimizer))

@@ -21,15 +21,16 @@ RANGES = {"unit": (0.0, 1.0), "seed": (0.01, 1.0), "standardize": (-MEAN / STD, 
 """Normalisation -> the values of a black and a white pixel."""
 
 
-def normalize(images: NDArray[Any], how: str = "unit") -> NDArray[Any]:
+def normalize(images: NDArray[Any], how: str | None = "unit") -> NDArray[Any]:
     """Map pixels to a range; pixels that are already in it are left unchanged.
 
     Parameters
     ----------
     images : ndarray
         Bytes 0-255; or floats in 0-255, in [0, 1], or already normalised.
-    how : {"unit", "seed", "standardize"}
-        To [0, 1]; to [0.01, 1]; or to the training set's mean 0 and standard deviation 1.
+    how : {"unit", "seed", "standardize"} or None
+        To [0, 1]; to [0.01, 1]; or to the training set's mean 0 and standard deviation 1. None
+        leaves everything as it is.
 
     Returns
     -------
@@ -42,6 +43,8 @@ def normalize(images: NDArray[Any], how: str = "unit") -> NDArray[Any]:
     ValueError
         If `how` is unknown.
     """
+    if how is None:
+        return images
     if how not in RANGES:
         raise ValueError(f"Unknown normalisation {how!r}. Choose from {', '.join(RANGES)}.")
     black, white = RANGES[how]

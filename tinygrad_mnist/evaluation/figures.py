@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 BLUE, SKY, ORANGE, GREEN, GREY = "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#595959"
 """Okabe and Ito's colours, distinct for the colour-blind; a grey dark enough for text."""
 
+NEAR_BLACK = "#1a1a1a"
+"""Of text on a coloured ground: the site gives black the ink of its page, which may be white."""
+
 WIDTH, DPI = 5.0, 160
 """Figures are 800 pixels wide, and 10-point text in them is legible when shown at 350."""
 
@@ -78,20 +81,25 @@ def training_curves(history: Sequence[Mapping[str, Any]], kept_epoch: int) -> Fi
 
 
 def confusion(matrix: Array, classes: Sequence[str] | None = None) -> Figure:
-    """How often each class was read as each; the colours are logarithmic, so that rare ones show.
+    """How often each class was read as each: mistakes in orange, what is right in pale blue.
 
-    With many classes the figure is larger and has no numbers.
+    An orange is darker where there are more of them. With many classes the figure is larger and
+    has no numbers.
     """
-    from matplotlib.colors import LogNorm
+    from matplotlib.colors import PowerNorm
 
     names = names_of(classes, len(matrix))
     figure, axes = _labelled_square(names)
-    largest = max(int(matrix.max()), 2)
-    counts, scale = np.ma.masked_equal(matrix, 0), LogNorm(1, largest)
-    axes.imshow(counts, norm=scale, cmap="viridis_r", interpolation="nearest")
+    right = np.eye(len(matrix), dtype=bool)
+    wrong = np.ma.masked_where(right | (matrix == 0), matrix)
+    most = max(int(wrong.max()) if wrong.count() else 0, 1)
+    exact: dict[str, Any] = {"interpolation": "nearest"}
+    axes.imshow(np.where(right, 0.25, np.nan), vmin=0, vmax=1, cmap="Blues", **exact)
+    axes.imshow(wrong, norm=PowerNorm(0.7, 0, 1.2 * most), cmap="Oranges", **exact)
     if len(names) <= MOST_COUNTED:
         for (row, column), count in np.ndenumerate(matrix):
-            color = "white" if count > largest**0.5 else "black" if count else GREY
+            dark = row != column and count > 0.65 * most
+            color = "white" if dark else NEAR_BLACK if count or row == column else GREY
             axes.text(column, row, f"{count}", ha="center", va="center", fontsize=9, color=color)
     axes.set(xlabel="read as", ylabel=kind_of(names))
     axes.tick_params(length=0)

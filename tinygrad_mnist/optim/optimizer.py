@@ -83,6 +83,15 @@ class Optimizer:
         for group in entries if isinstance(entries[0], dict) else [{"params": entries}]:
             self.add_param_group(group)
 
+    def __repr__(self) -> str:
+        """The settings of each group, and how many parameters they are for."""
+        lines = []
+        for group in self.param_groups:
+            settings = ", ".join(f"{k}={v!r}" for k, v in group.items() if k != "params")
+            shapes = ", ".join(str(p.shape) for p in group["params"])
+            lines.append(f"  {settings}: {shapes}\n")
+        return f"{type(self).__name__}(\n{''.join(lines)})"
+
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Update more parameters from now on; settings that the group lacks have their defaults."""
         given = _group(param_group)["params"]

@@ -5,7 +5,7 @@ from tinygrad_mnist.runs.entries import RunFolderError
 from tinygrad_mnist.runs.find import find_run, read_history
 from tinygrad_mnist.runs.folder import free_folder, own_options, resume_command
 from tinygrad_mnist.runs.job import Own, Run, new_run, run
-from tinygrad_mnist.runs.reproduction import reproduce
+from tinygrad_mnist.runs.reproduction import UnfinishedError, reproduce
 from tinygrad_mnist.runs.resume import resumed_run
 from tinygrad_mnist.runs.sets import Sets, own_sets, set_to_judge
 from tinygrad_mnist.runs.trained import Trained, load_trained
@@ -17,6 +17,7 @@ __all__ = [
     "RunFolderError",
     "Sets",
     "Trained",
+    "UnfinishedError",
     "find_run",
     "free_folder",
     "load_trained",

@@ -180,7 +180,7 @@ def _agree(saved: Recipe, wanted: Recipe, name: str, other: Recipe) -> None:
     if different:
         possible = ", ".join(f"--override {key}=..." for key in MAY_CHANGE)
         raise RecipeError(
-            f"{name} is not what this training began with: {'; '.join(different)}.\n"
+            f"{name} is not what this training began with: {'; '.join(different)}. "
             f"Put that back, or train anew. What may change: {possible}"
         )
 

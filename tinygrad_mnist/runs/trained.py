@@ -189,7 +189,8 @@ def _from_safetensors(
     recipe, about = from_run or _described(path, content) or from_beside or (None, About())
     if recipe is None and own is None:
         raise DataError(
-            f"{path}: does not say which network it belongs to. Name the run folder too."
+            f"{path}: does not say which network it belongs to. Name the run folder, whose recipe "
+            "does."
         )
     recipe = recipe or Recipe("own")
     if own is None and "model" not in recipe.own:

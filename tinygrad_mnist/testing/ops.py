@@ -101,8 +101,8 @@ def assert_op(
     >>> try:
     ...     assert_op(wrong, arrays(), lambda x: x * x)
     ... except AssertionError as error:
-    ...     print(str(error).splitlines()[-1])
-    Smallest case: wrong(array(2.))
+    ...     print(str(error).splitlines()[1])
+    Likely cause: the rule is evaluated at out instead of the input.
     """
     name = op.name if isinstance(op, Op) else getattr(op, "__name__", "the function")
 

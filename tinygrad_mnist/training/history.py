@@ -68,3 +68,8 @@ class Result:
     history: list[Epoch]
     kept_epoch: int
     interrupted: str
+
+    def _repr_html_(self) -> str:
+        from tinygrad_mnist.training.html import of_result
+
+        return of_result(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from itertools import islice
-from math import inf, isfinite
+from math import inf, isfinite, nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,7 +45,8 @@ class Training:
     data : Dataset
         The images and labels.
     training_rows, validation_rows : ndarray of int
-        The images to train on, and the images held out for validation.
+        The images to train on, and the images held out for validation. If none are held out, their
+        loss and accuracy are NaN.
     rngs : mapping of numpy.random.Generator
         ``"order"`` shuffles the examples, ``"distortion"`` is for `distort`; others, such as the
         one that the model draws from, are saved with the training.
@@ -55,8 +56,8 @@ class Training:
         When the schedule takes a step.
     epochs, batch_size : int
         Passes over the training examples, and examples per step.
-    normalize : {"unit", "seed", "standardize"}
-        Range of the pixels that the model receives.
+    normalize : {"unit", "seed", "standardize"} or None
+        Range of the pixels that the model receives; None leaves them as they are.
     distort : callable, optional
         Takes images (n, pixels) and a generator, and returns distorted images of the same shape.
     distorted_epochs : int
@@ -92,7 +93,7 @@ class Training:
         schedule_every: str = "epoch",
         epochs: int = 10,
         batch_size: int = 128,
-        normalize: str = "unit",
+        normalize: str | None = "unit",
         distort: Callable[[NDArray[Any], np.random.Generator], NDArray[Any]] | None = None,
         distorted_epochs: int = 0,
         patience: int = 0,
@@ -218,6 +219,8 @@ class Training:
     def validate(self) -> tuple[float, float]:
         """Mean loss and accuracy on the held-out images."""
         loss_sum, correct, rows = 0.0, 0, self.validation_rows
+        if not len(rows):
+            return nan, nan
         with evaluating(self.model), no_grad(), np.errstate(over="ignore", invalid="ignore"):
             for chosen in minibatches(len(rows), 1000):
                 labels = self.data.labels[rows[chosen]]

@@ -351,6 +351,11 @@ class Recipe:
             left["description"] = f"trained as {self.name} is"
         return left
 
+    def _repr_html_(self) -> str:
+        from tinygrad_mnist.training.html import of_recipe
+
+        return of_recipe(self)
+
     def to_toml(self) -> str:
         """The recipe as TOML text; `load` reads it back."""
         import tomli_w
