@@ -297,7 +297,7 @@ def test_norms_are_those_of_vectors_and_of_matrices():
     for given in ({"ord": "fro", "axis": (0, 2)}, {"axis": (1, 2)}, {}):
         found = np.linalg.norm(stack, **given)
         np.testing.assert_allclose(found.data, np.linalg.norm(stack.data, **given))
-    with pytest.raises(TypeError, match=r"np\.linalg\.norm\(ord=2\).*'fro'.* for matrices"):
+    with pytest.raises(TypeError, match=r"np\.linalg\.norm\(ord=2\).*for matrices 'fro'"):
         np.linalg.norm(x, 2)
     with pytest.raises(TypeError, match=r"np\.linalg\.norm\(ord=0\)"):
         np.linalg.norm(x[0], 0)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
-import pickle
 import signal
 import traceback
 from contextlib import contextmanager, suppress
 from multiprocessing import connection as pipes
+from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -159,8 +159,8 @@ def _work(there: Connection, work: Callable[..., Any], task: Any) -> None:
 
 def _can_be_sent(message: Any) -> bool:
     try:
-        pickle.loads(pickle.dumps(message))
-    except (pickle.PickleError, TypeError, AttributeError):
+        ForkingPickler.loads(ForkingPickler.dumps(message))
+    except Exception:  # noqa: BLE001  whatever the objects of others raise
         return False
     return True
 
