@@ -186,6 +186,7 @@ def of_masks(function: np.ufunc) -> Op:
                 "Compare first, in brackets: (x > 0) & (x < 1)."
             ) from error
 
+    combine.__doc__ = f"NumPy's `{function.__name__}`, for masks and integers; no derivative."
     return Op(combine, function.__name__).vjp(*[None] * function.nin)
 
 
