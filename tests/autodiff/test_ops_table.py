@@ -59,7 +59,7 @@ def table():
 
 def test_the_page_is_up_to_date():
     assert PAGE.read_text(encoding="utf-8") == table(), (
-        "run: python tests/autodiff/test_ops_table.py"
+        "run: PYTHONPATH=tests python tests/autodiff/test_ops_table.py"
     )
 
 
