@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Adam(Optimizer):
-    r"""Step by :math:`\eta\,\hat m / (\sqrt{\hat v} + \epsilon)`.
+    """Step along ``-m / (sqrt(v) + eps)``, times the learning rate.
 
     Here m and v are running averages of g and of g^2, corrected for starting at 0.
 

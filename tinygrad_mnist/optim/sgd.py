@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class SGD(Optimizer):
-    r"""Step along the negative gradient, with a velocity v.
+    """Step along the negative gradient, with a velocity v.
 
-    :math:`v \leftarrow \mu v + (1-\tau) g`, then :math:`p \leftarrow p - \eta v`. Here g is the
+    First ``v = momentum * v + (1 - dampening) * g``, then ``p = p - lr * v``. Here g is the
     gradient plus weight_decay * p. The first step has v = g. With Nesterov the step is along
     g + momentum * v. The formulas are PyTorch's.
 
