@@ -194,7 +194,10 @@ def test_weights_of_another_type_are_read_or_refused_without_a_warning(finished,
     (finished / "weights.npz").unlink()
     filled = 1e300 if dtype is np.float64 else 1
     others = {name: np.full(x.shape, filled, dtype) for name, x in arrays.items()}
-    safetensors.numpy.save_file(others, path, metadata)
+    try:
+        safetensors.numpy.save_file(others, path, metadata)
+    except safetensors.SafetensorError:
+        pytest.skip("this safetensors has no complex numbers")
     if dtype in (np.float16, np.int64):
         assert load_trained(finished)
         return

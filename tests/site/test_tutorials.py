@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import importlib
 import io
 import json
 import re
@@ -10,6 +11,7 @@ import warnings
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mutations import difference, mutants
@@ -328,3 +330,16 @@ def test_its_notebooks_are_valid(script):
     nbformat = pytest.importorskip("nbformat")
     for solutions in (False, True):
         nbformat.validate(tutorials.notebook(script, solutions=solutions))
+
+
+def test_a_picture_of_a_tutorial_needs_words_and_words_a_picture():
+    pytest.importorskip("mkdocs")
+    pytest.importorskip("nbclient")
+    shown = importlib.import_module("tutorials").shown
+    drawing = '<svg viewBox="0 0 9 9"></svg>'
+    picture = SimpleNamespace(output_type="display_data", data={"image/svg+xml": drawing})
+    assert 'aria-label="A line."' in shown([picture], "A line.")
+    with pytest.raises(ValueError, match="Say in lines that begin"):
+        shown([picture])
+    with pytest.raises(ValueError, match="the cell shows 0 pictures"):
+        shown([], "A line.")

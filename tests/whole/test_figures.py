@@ -3,7 +3,6 @@
 import re
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -12,7 +11,6 @@ from figures import INK, curves, inline, subplots, svg
 from test_architecture import ARROWS
 
 from tinygrad_mnist.exercises import cells
-from tutorials import shown
 
 DOCS = Path(__file__).parents[2] / "docs"
 WHITE = """<svg viewBox="0 0 9 9"><g id="figure_1"> <g id="patch_1"> <path d="M0 0
@@ -62,16 +60,6 @@ def test_every_drawing_of_a_page_has_a_name_and_every_figure_a_caption(page):
         assert block.count("<svg") == block.count('role="img"') == block.count("aria-label=")
         assert block.count("</figure>") == block.count("<figcaption>")
         assert block.count("print(svg(") == block.count(", caption=caption))")
-
-
-def test_a_picture_of_a_tutorial_needs_words_and_words_a_picture():
-    drawing = '<svg viewBox="0 0 9 9"></svg>'
-    picture = SimpleNamespace(output_type="display_data", data={"image/svg+xml": drawing})
-    assert 'aria-label="A line."' in shown([picture], "A line.")
-    with pytest.raises(ValueError, match="Say in lines that begin"):
-        shown([picture])
-    with pytest.raises(ValueError, match="the cell shows 0 pictures"):
-        shown([], "A line.")
 
 
 def test_the_words_for_a_picture_are_no_part_of_the_code():
