@@ -202,11 +202,11 @@ STARTED = """
 import builtins, os, signal, sys
 load, left = builtins.__import__, [int(sys.argv.pop())]
 
-def interrupted(name, *rest):
+def interrupted(name, *rest, **more):
     left[0] -= 1
     if left[0] == 0:
         os.kill(os.getpid(), signal.SIGINT)
-    return load(name, *rest)
+    return load(name, *rest, **more)
 
 builtins.__import__ = interrupted
 from tinygrad_mnist.cli import main
