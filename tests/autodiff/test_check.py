@@ -309,6 +309,15 @@ def test_in_a_longer_function_the_op_is_named_too(name):
     assert cause in str(caught.value)
 
 
+@pytest.mark.parametrize("name", PLAUSIBLE)
+def test_the_search_for_a_cause_leaves_the_warnings_of_numpy_as_they_were(name):
+    fn, inputs, _ = PLAUSIBLE[name]
+    before = np.geterr()
+    with pytest.raises(GradcheckError) as kept:
+        gradcheck(fn, inputs)
+    assert (np.geterr(), bool(kept.tb)) == (before, True)
+
+
 def test_what_is_kept_off_the_tape_is_said_to_be():
     with pytest.raises(GradcheckError, match="every op on the tape is right, so"):
         gradcheck(lambda x: x * x.mean().detach(), [X])

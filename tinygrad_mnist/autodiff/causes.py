@@ -288,16 +288,19 @@ def _missing_sum(missing: Array, terms: dict[str, Array]) -> Iterator[str]:
 def _part_of_a_slope(ours: Array, slope: Array, terms: dict[str, Array]) -> Iterator[str]:
     """A factor or a term that is missing from a slope or does not belong there."""
     factors = (1.0, 2.0, 0.5, -1.0, -2.0, -0.5)
-    with np.errstate(all="ignore"):
-        for name, term in terms.items():
-            for c in factors:
-                text = {1.0: name, -1.0: f"-{name}"}.get(c, f"{c:g} * {name}")
-                if close(ours * c * term, slope):
-                    yield f"part of the slope: the factor {text} is missing"
-                if close(slope * c * term, ours):
-                    yield f"a factor {text} that does not belong to the slope"
-                if close(ours + c * term, slope):
-                    yield f"part of the slope: the term {text} is missing"
+    for name, term in terms.items():
+        for c in factors:
+            text = {1.0: name, -1.0: f"-{name}"}.get(c, f"{c:g} * {name}")
+            with np.errstate(all="ignore"):  # never around a yield: it would hold for the caller
+                lacks_factor = close(ours * c * term, slope)
+                has_factor = close(slope * c * term, ours)
+                lacks_term = close(ours + c * term, slope)
+            if lacks_factor:
+                yield f"part of the slope: the factor {text} is missing"
+            if has_factor:
+                yield f"a factor {text} that does not belong to the slope"
+            if lacks_term:
+                yield f"part of the slope: the term {text} is missing"
 
 
 def _terms(call: Call, i: int) -> dict[str, Array]:
