@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Failure = tuple[Any, AssertionError]
 
-UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
+UNSHRUNK = (Phase.explicit, Phase.generate)
 MORE = 20
 """The number of cases drawn after a failure to explain it."""
 _phases: ContextVar[tuple[Phase, ...] | None] = ContextVar("_phases", default=None)
@@ -69,7 +69,8 @@ def searched(
     def look_on(drawn: Any) -> None:
         failures.extend(filter(None, [failure(holds, drawn)]))
 
-    how = settings(deadline=None, report_multiple_bugs=False)
+    # All searches have one key in Hypothesis's database: it would replay the cases of other ops.
+    how = settings(deadline=None, report_multiple_bugs=False, database=None)
     if phases := _phases.get():
         how = settings(how, phases=phases)
     try:
