@@ -77,3 +77,16 @@ def failing(call, for_good=False, every_piece=True):
         for function in ("fsync", "open", "truncate", "write"):
             patch.setattr(os, function, guarded(getattr(os, function)))
         yield calls
+
+
+@contextmanager
+def unprivileged():
+    """As somebody who is not allowed everything."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)

@@ -11,12 +11,12 @@ import subprocess
 import sys
 import textwrap
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
-from faults import PowerCut, failing
+from faults import PowerCut, failing, unprivileged
 
 from tinygrad_mnist import files
 from tinygrad_mnist.cli.stop import StopOnSignal
@@ -190,19 +190,6 @@ def test_a_device_is_written_to_and_not_replaced(monkeypatch):
         files.write(Path("/dev/null"), "text")
     assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
-
-
-@contextmanager
-def unprivileged():
-    """As somebody who is not allowed everything."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
 
 
 def test_a_read_only_folder_is_refused(tmp_path):

@@ -4,7 +4,6 @@ import ast
 import csv
 import io
 import json
-import os
 import shutil
 import signal
 import sqlite3
@@ -12,12 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from faults import unprivileged
 
 from tinygrad_mnist.store import PredictionLog, StoreError, write_csv
 
@@ -281,19 +280,6 @@ def test_an_old_log_is_read_as_it_is(old):
     assert (first.run, first.label, first.predicted, second.label) == ("seed-a", 7, 7, None)
     assert (first.shape, first.classes) == ((28, 28), tuple("0123456789"))
     assert old.read_bytes() == before
-
-
-@contextmanager
-def unprivileged():
-    """As somebody who is not allowed everything."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
 
 
 @pytest.fixture

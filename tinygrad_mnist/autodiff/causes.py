@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_mnist.autodiff.differences import central_differences, close
+from tinygrad_mnist.autodiff.differences import central_differences, close, near
 from tinygrad_mnist.autodiff.gradient import grad
 from tinygrad_mnist.autodiff.graph import fit
 from tinygrad_mnist.autodiff.tensor import Tensor
@@ -28,7 +28,7 @@ LARGEST = 2_000
 UNKNOWN = "none of the usual mistakes explains it. Compare the rule with the derivation"
 
 
-class Call(NamedTuple):
+class OpCall(NamedTuple):
     """An op as it was called, and a cotangent of its output.
 
     Attributes
@@ -80,12 +80,7 @@ class Call(NamedTuple):
         return near(ours, self.numeric(i))
 
 
-def near(a: Array, b: Array) -> bool:
-    """Whether the largest difference is below 1e-5, relative to b where b exceeds 1."""
-    return bool(np.abs(a - b).max(initial=0) <= 1e-5 * max(1.0, np.abs(b).max(initial=0)))
-
-
-def calls_behind(out: Tensor) -> list[Call]:
+def calls_behind(out: Tensor) -> list[OpCall]:
     """Every op that led to a tensor, in the order in which they were called."""
     found: dict[Any, None] = {}
     waiting = [out]
@@ -105,11 +100,11 @@ def calls_behind(out: Tensor) -> list[Call]:
             if isinstance(x, Tensor) and x.requires_grad and x.dtype == np.float64
             and x.size <= LARGEST and y.op.differentiates(i)
         ]  # fmt: skip
-        calls.append(Call(y.op, arrays, y.params, y.data, g, wanted))
+        calls.append(OpCall(y.op, arrays, y.params, y.data, g, wanted))
     return calls
 
 
-def wrong_rules(calls: Sequence[Call]) -> Iterator[tuple[Call, int]]:
+def wrong_rules(calls: Sequence[OpCall]) -> Iterator[tuple[OpCall, int]]:
     """Each call with the argument whose rule, taken alone, disagrees with central differences."""
     return ((call, i) for call in calls for i in call.wanted if not call.is_right(i))
 
@@ -140,7 +135,7 @@ def unrecorded(out: Tensor) -> Iterator[str]:
 # ---------------------------------------------------------------- one rule, taken alone
 
 
-def mistakes(call: Call, i: int) -> Iterator[str]:
+def mistakes(call: OpCall, i: int) -> Iterator[str]:
     """What is wrong with the rule of argument `i`, the most telling first."""
     numeric = call.numeric(i)
     raw = ours = np.empty(0)
@@ -215,37 +210,32 @@ def _misshapen(raw: Array, numeric: Array, shape: tuple[int, ...]) -> Iterator[s
                 yield "the gradient has to be spread over the shape of the input: g * ones"
 
 
-def _readings(call: Call, i: int) -> Iterator[tuple[str, int, dict[str, Any]]]:
+def _readings(call: OpCall, i: int) -> Iterator[tuple[str, int, dict[str, Any]]]:
     """What may have been meant: a description, the rule to apply, and the values to replace."""
     arrays, out, count = call.arrays, call.out, len(call.arrays)
     names = ["the input"] if count == 1 else [f"argument {j}" for j in range(count)]
 
-    def replaced(**others: Any) -> list[Any]:
-        return [others.get(f"at{j}", x) for j, x in enumerate(arrays)]
+    def with_arguments(others: dict[int, Any]) -> dict[str, Any]:
+        return {"arrays": [others.get(j, x) for j, x in enumerate(arrays)]}
 
     for j in call.wanted:
         if j != i and not call.is_right(j):
             yield f"the rules of arguments {i} and {j} are exchanged", j, {}
     for j, (name, x) in enumerate(zip(names, arrays, strict=True)):
-        at = f"at{j}"
-        yield (
-            f"the rule is evaluated at {name} instead of out",
-            i,
-            {"arrays": replaced(**{at: out})},
-        )
+        yield f"the rule is evaluated at {name} instead of out", i, with_arguments({j: out})
         yield f"the rule is evaluated at out instead of {name}", i, {"out": x}
         if np.ndim(x) > 1:
-            across = replaced(**{at: x.swapaxes(-1, -2)})
-            yield f"{name} has to be transposed in the rule (.mT)", i, {"arrays": across}
+            across = with_arguments({j: x.swapaxes(-1, -2)})
+            yield f"{name} has to be transposed in the rule (.mT)", i, across
     for j, k in combinations(range(count), 2):
-        exchanged = replaced(**{f"at{j}": arrays[k], f"at{k}": arrays[j]})
-        yield f"{names[j]} and {names[k]} are exchanged in the rule", i, {"arrays": exchanged}
+        exchanged = with_arguments({j: arrays[k], k: arrays[j]})
+        yield f"{names[j]} and {names[k]} are exchanged in the rule", i, exchanged
     if out.ndim > 1:
         g = call.g.swapaxes(-1, -2)
         yield "the cotangent g has to be transposed in the rule (.mT)", i, {"g": g}
 
 
-def _elementwise(call: Call, i: int, ours: Array, numeric: Array) -> Iterator[str]:
+def _elementwise(call: OpCall, i: int, ours: Array, numeric: Array) -> Iterator[str]:
     """Describe the mistakes that show in single elements."""
     x, terms = call.arrays[i], _terms(call, i)
     right = np.abs(ours - numeric) <= 1e-5 * np.abs(numeric).max()
@@ -303,7 +293,7 @@ def _part_of_a_slope(ours: Array, slope: Array, terms: dict[str, Array]) -> Iter
                 yield f"part of the slope: the term {text} is missing"
 
 
-def _terms(call: Call, i: int) -> dict[str, Array]:
+def _terms(call: OpCall, i: int) -> dict[str, Array]:
     """Expressions that slopes are made of, as a dict from their source text to their values.
 
     All have the shape of argument `i`.
@@ -376,7 +366,7 @@ def located_twice(out: Tensor, slopes: Tensor) -> Iterator[str]:
                 )
 
 
-def _reads_a_stash(call: Call, i: int) -> bool:
+def _reads_a_stash(call: OpCall, i: int) -> bool:
     """Whether a rule gives another result after its forward function has run on other inputs."""
     arrays = list(call.arrays)
     for j in call.wanted:
@@ -387,7 +377,7 @@ def _reads_a_stash(call: Call, i: int) -> bool:
     return not np.array_equal(elsewhere, call.raw(i), equal_nan=True)
 
 
-def _hides_a_slope(call: Call, i: int) -> bool:
+def _hides_a_slope(call: OpCall, i: int) -> bool:
     """Whether the tape cannot see how a rule depends on the arguments it is given."""
     leaves = [Tensor(x, j in call.wanted) for j, x in enumerate(call.arrays)]
     rule: Any = call.op.rules_for(len(leaves))[i]

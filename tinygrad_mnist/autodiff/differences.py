@@ -33,3 +33,8 @@ def close(a: Array, b: Array) -> bool:
     if a.shape != b.shape or not np.isfinite(a).all():
         return False
     return bool(np.abs(a - b).max(initial=0) <= 1e-5 * np.abs(b).max(initial=0))
+
+
+def near(a: Array, b: Array) -> bool:
+    """Whether the largest difference is below 1e-5, relative to b where b exceeds 1."""
+    return bool(np.abs(a - b).max(initial=0) <= 1e-5 * max(1.0, np.abs(b).max(initial=0)))

@@ -16,9 +16,9 @@ CAUSE = "\nLikely cause: "
 """Separates what was seen from its cause, here and in the messages of `gradcheck`."""
 
 
-def fail(seen: str, cause: str) -> NoReturn:
-    """Raise an AssertionError that says what was seen and the likely cause."""
-    raise AssertionError(f"{seen}{CAUSE}{cause}.")
+def fail(seen: str, cause: str, error: Exception | None = None) -> NoReturn:
+    """Raise an AssertionError, from `error` if given, that says what was seen and why."""
+    raise AssertionError(f"{seen}{CAUSE}{cause}.") from error
 
 
 @contextmanager
@@ -33,14 +33,6 @@ def not_writing(name: str) -> Iterator[None]:
                 "Likely cause: x += ... or x[...] = ... in place of x = x + ..."
             ) from error
         raise
-
-
-def read_only(x: Any) -> Any:
-    """An array that cannot be written to; anything else unchanged."""
-    if isinstance(x, np.ndarray):
-        x = x.view()
-        x.flags.writeable = False
-    return x
 
 
 def shown(name: str, arguments: tuple[Any, ...], params: Mapping[str, Any]) -> str:

@@ -8,8 +8,9 @@ import numpy as np
 
 from tinygrad_mnist.autodiff import Op, Tensor, gradcheck, gradgradcheck
 from tinygrad_mnist.autodiff.causes import calls_behind
+from tinygrad_mnist.autodiff.guard import read_only
 from tinygrad_mnist.autodiff.variable import plain
-from tinygrad_mnist.testing.failures import differs, fail, not_writing, read_only, shown
+from tinygrad_mnist.testing.failures import differs, fail, not_writing, shown
 from tinygrad_mnist.testing.search import failure, searched
 from tinygrad_mnist.testing.strategies import Call
 
@@ -165,7 +166,7 @@ def _of(op: Callable[..., Any], call: Call, positions: list[int]) -> Callable[..
 def _check_value(
     op: Callable[..., Any], name: str, call: Call, reference: Callable[..., Any] | None
 ) -> None:
-    given_ = [read_only(x) for x in call.arguments]
+    given_ = [read_only(x) if isinstance(x, np.ndarray) else x for x in call.arguments]
     if not isinstance(op, Op):
         given_ = [Tensor(x) if isinstance(x, np.ndarray) else x for x in given_]
     with not_writing(name):

@@ -66,10 +66,14 @@ class Mutation:
         self.outcomes: list[tuple[str, int, str, bool]] = []
 
     @property
-    def noticed(self) -> float:
-        """The share of the mutants that a test noticed, in percent."""
-        killed = sum(not alive for *_, alive in self.outcomes)
-        return 100 * killed / max(1, len(self.outcomes))
+    def noticed(self) -> int:
+        """How many of the mutants a test noticed."""
+        return sum(not alive for *_, alive in self.outcomes)
+
+    @property
+    def share(self) -> float:
+        """The same in percent of all mutants."""
+        return 100 * self.noticed / max(1, len(self.outcomes))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -93,7 +97,7 @@ class Mutation:
             for op, items in list(self.tests.items()):
                 if op.differentiable:
                     self._try(op, list(items))
-            if self.outcomes and self.noticed < self.threshold:
+            if self.outcomes and self.share < self.threshold:
                 session.testsfailed = 1
         return done
 
@@ -119,11 +123,9 @@ class Mutation:
             words = {True: "ALIVE", False: "noticed", None: "-"}
             row = (f"{words[cells.get(kind)]:<{len(kind)}}" for kind in KINDS)
             write(f"{name:<{width}} arg {i}  " + "  ".join(row))
-        noticed = sum(not alive for *_, alive in self.outcomes)
-        verdict = "" if self.noticed >= self.threshold else "FAILED: "
-        write(
-            f"{verdict}{noticed} of {len(self.outcomes)} wrong rules noticed: {self.noticed:.0f} %"
-        )
+        verdict = "" if self.share >= self.threshold else "FAILED: "
+        counts = f"{self.noticed} of {len(self.outcomes)}"
+        write(f"{verdict}{counts} wrong rules noticed: {self.share:.0f} %")
         write(f"asked for: {self.threshold:g} % (--mutate-threshold)")
 
 
