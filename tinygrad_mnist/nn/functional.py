@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygrad_mnist.autodiff import ops
 from tinygrad_mnist.autodiff.graph import quietly
+from tinygrad_mnist.autodiff.replay import drawn
 from tinygrad_mnist.nn import arguments
 from tinygrad_mnist.nn.arguments import operand
 
@@ -162,7 +163,7 @@ def dropout(
     input, p = operand(input, "Dropout"), arguments.fraction(p)
     if not training or p == 0:
         return input
-    draws = arguments.generator(rng).random(input.shape, dtype=np.float32)
+    draws = drawn(arguments.generator(rng).random, input.shape, dtype=np.float32)
     dtype = input.dtype if input.dtype.kind == "f" else np.float32
     return ops.mul(input, (draws >= p) * np.asarray(1 / (1 - p), dtype))
 
