@@ -7,8 +7,10 @@ one Python function, with nothing between them.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -64,17 +66,17 @@ class Call:
     changed: Place | None = None
     pure: bool = True
 
-    @property
+    @cached_property
     def read(self) -> list[Place]:
         """The arrays among the arguments."""
         return list(places([self.args, list(self.options.values())]))
 
-    @property
+    @cached_property
     def everywhere(self) -> list[Place]:
         """The arrays that it reads or writes."""
         return [place for place in [*self.read, self.out, self.changed] if place]
 
-    @property
+    @cached_property
     def touched(self) -> set[int]:
         """The buffers that it reads or writes."""
         return {place.buffer for place in self.everywhere}
@@ -128,6 +130,7 @@ def merged(
     changed = {call.changed.buffer for call in calls if call.changed}
     versions: Counter[int] = Counter()
     known: dict[Any, int] = {}
+    seen: dict[Any, str] = {}
     instead: dict[int, int] = {}
     fixed, once, always = set(fixed), [], []
 
@@ -135,10 +138,11 @@ def merged(
         return place._replace(buffer=instead.get(place.buffer, place.buffer))
 
     for call in calls:
-        call = call.moved(now)
+        if any(place.buffer in instead for place in call.read):
+            call = call.moved(now)
         made = call.out.buffer if call.out else None
         if made is not None and made not in changed and call.pure:
-            key = _key(call, versions)
+            key = _key(call, versions, seen)
             if key in known:
                 instead[made] = known[key]
                 continue
@@ -154,11 +158,15 @@ def merged(
     return once, _useful(always, results), results
 
 
-def _key(call: Call, versions: Counter[int]) -> Any:
-    """Equal for two calls that compute the same."""
-    numbers = [versions[place.buffer] for place in call.read]
-    made = call.out._replace(buffer=-1) if call.out else None
-    return repr((call.text, call.args, call.options, made, numbers)), call.function
+def _key(call: Call, versions: Counter[int], seen: dict[Any, str]) -> Any:
+    """Equal for two calls that compute the same; `seen` gives names to arrays as they were."""
+
+    def name(place: Place) -> str:
+        return seen.setdefault((place, versions[place.buffer]), f"array {len(seen)}")
+
+    same = call.moved(name)
+    made = call.out and call.out[1:]
+    return call.text, call.function, repr((same.args, same.options)), made
 
 
 def _useful(calls: list[Call], results: list[Place]) -> list[Call]:
@@ -189,25 +197,24 @@ def planned(
     last |= {place.buffer: len(calls) for place in results}
     block_of: dict[int, int] = {}
     blocks: list[int] = []
-    free: list[int] = []
+    free: list[tuple[int, int]] = []  # size and block, in order
     for i, call in enumerate(calls):
         dead = {buffer for buffer in call.touched if last[buffer] == i and buffer in sizes}
         if call.out and call.out.buffer in sizes:
             new, need = call.out.buffer, sizes[call.out.buffer]
             heir = next((p.buffer for p in call.read if p.buffer in dead and _fits(call, p)), None)
+            at = bisect_left(free, (need, 0))
             if heir is not None:  # elementwise, so it may overwrite what it reads
                 dead.remove(heir)
                 block_of[new] = block_of[heir]
+            elif at < len(free) and free[at][0] <= 2 * need + ALIGNED:
+                block_of[new] = free.pop(at)[1]
             else:
-                fitting = [(blocks[b], b) for b in free if need <= blocks[b] <= 2 * need + ALIGNED]
-                if fitting:
-                    block_of[new] = min(fitting)[1]
-                    free.remove(block_of[new])
-                else:
-                    block_of[new] = len(blocks)
-                    blocks.append(need)
-        free += [block_of[buffer] for buffer in dead]
-    memory = [aligned(size) for size in blocks]
+                block_of[new] = len(blocks)
+                blocks.append(need)
+        for block in {block_of[buffer] for buffer in dead}:
+            insort(free, (blocks[block], block))
+    memory = list(blocks_of_memory(blocks))
     return {buffer: memory[block] for buffer, block in block_of.items()}
 
 
@@ -223,11 +230,14 @@ def size_of(place: Place) -> int:
     return place.offset + place.dtype.itemsize + sum((n - 1) * step for n, step in steps if n)
 
 
-def aligned(size: int) -> Array:
-    """Uninitialised bytes, which begin at a cache line."""
-    memory = np.empty(size + ALIGNED, np.uint8)
-    start = -memory.__array_interface__["data"][0] % ALIGNED
-    return memory[start : start + size]
+def blocks_of_memory(sizes: Sequence[int]) -> Iterator[Array]:
+    """Uninitialised bytes for each size; large ones begin at a cache line."""
+    steps = [-(-size // 16) * 16 if size < ALIGNED else -(-size // ALIGNED) * ALIGNED for size in sizes]
+    memory = np.empty(sum(steps) + ALIGNED, np.uint8)
+    end = -memory.__array_interface__["data"][0] % ALIGNED
+    for step in steps:
+        start, end = end, end + step
+        yield memory[start:end]
 
 
 # ---------------------------------------------------------------- the program
@@ -252,13 +262,14 @@ def compiled(
 
     def bound(key: Any, value: Any) -> str:
         name = known.setdefault(key, f"v{len(known)}")
-        scope[name] = value
+        scope.setdefault(name, value)
         return name
 
     def written(x: Any) -> str:
         if isinstance(x, Place):
             if x.buffer not in named:
-                return bound(x, x.window(memory[x.buffer]))
+                block = memory[x.buffer]  # one array for one window, also of several buffers
+                return bound((id(block), x[1:]), x.window(block))
             name, whole = named[x.buffer]
             return name if x == whole else f"{name}.T"
         if any(place.buffer in named for place in places(x)):
@@ -275,8 +286,9 @@ def compiled(
         out = written(target) if target else ""
         return call.text.format(f=written(call.function), args=", ".join(args), out=out)
 
-    names = ", ".join(name for name, _ in named.values())
-    lines = [f"def run({names}):", *(f" {line(call)}" for call in calls), " pass"]
-    exec("\n".join(lines), scope)
+    lines = [line(call) for call in calls]
+    names = [name for name, _ in named.values()]
+    head = ", ".join([*names, *(f"{name}={name}" for name in scope)])  # local, as locals are fast
+    exec("\n ".join([f"def run({head}):", *lines, "pass"]), scope)
     run: Callable[..., None] = scope["run"]
     return run

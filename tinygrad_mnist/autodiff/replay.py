@@ -42,11 +42,13 @@ LARGEST = 1 << 20
 """Bytes of an array, held by an object, that is compared after a verified run."""
 FEW = 8
 """Recordings that are always allowed; beyond that, one in ten runs."""
+STATELESS = ("numpy", "tinygrad_mnist")
+"""Packages whose functions keep nothing in global variables."""
 PLAIN = (bool, int, float, str, bytes, type(None))
 
 # How a call is written in a program.
 INTO, INTO_OUT = "{f}({args}, {out})", "{f}({args}, out={out})"
-COPY, THEN_COPY, BARE = "{f}({out}, {args})", "{out}[...] = {f}({args})", "{f}({args})"
+COPY, THEN_COPY, BARE = "{out}[...] = {args}", "{out}[...] = {f}({args})", "{f}({args})"
 METHODS = {
     COPY: "astype copy flatten ravel reshape",
     INTO_OUT: "argmax argmin choose cumprod cumsum dot round take trace",
@@ -55,10 +57,15 @@ METHODS = {
     "number": "__complex__ __contains__ __float__ __index__ __int__ item tobytes tolist",
     "shape": "compress nonzero",
 }
+DEFAULTS = {"dtype": None, "keepdims": False, "where": True}
 FILLED = {np.zeros_like: 0, np.empty_like: 0, np.ones_like: 1}
 CHANGES_FIRST = {np.copyto, np.putmask}
 TAKES_OUT = {np.concatenate, np.dot, "random", "standard_normal", "standard_exponential"}
 PATCHED = "array asarray asanyarray ascontiguousarray asfortranarray"
+
+
+data_of, wanted = operator.attrgetter("_data"), operator.attrgetter("_requires_grad")
+contents_of = operator.attrgetter("cell_contents")
 
 
 class ReplayError(RuntimeError):
@@ -142,8 +149,8 @@ class Log:
     def __init__(self) -> None:
         self.open = True
         self.calls: list[Call] = []
-        self.count = 0
-        self.numbers: dict[int, int] = {}  # id of an array that owns memory -> its buffer
+        self.alive: list[Any] = []  # references to the arrays that own the memory of buffers
+        self.numbers: dict[int, int] = {}  # id of such an array, while it lives -> its buffer
         self.inputs: list[Place] = []
         self.outside: dict[int, Array] = {}  # buffer -> an array that was not computed here
         self.before: dict[int, Array] = {}  # buffer -> its values before the step changed it
@@ -158,10 +165,10 @@ class Log:
 
     def number(self, block: Array) -> int:
         """A new number for the buffer that an array owns."""
-        self.count += 1
-        self.numbers[id(block)] = self.count
-        weakref.finalize(block, self.numbers.pop, id(block), None)
-        return self.count
+        key, number = id(block), len(self.alive)
+        self.numbers[key] = number
+        self.alive.append(weakref.ref(block, lambda _: self.numbers.pop(key, None)))
+        return number
 
     def place(self, array: Array) -> Place:
         """Where an array is; one that the step did not compute is noted as coming from outside."""
@@ -194,6 +201,11 @@ class Log:
         """The place of an array that was just computed."""
         self.number(owner(array))
         return self.place(array)
+
+    def watched(self, array: Array) -> Any:
+        """An array from outside that takes notes."""
+        self.place(array)
+        return self.marked(array)
 
     def enter(self, array: Any) -> Any:
         """A copy of an argument of the step, which takes notes; a number as it is."""
@@ -238,7 +250,7 @@ class Log:
         if self.open and id(owner(result)) not in self.numbers:
             self.number(result)
             filled = self.place(result if result.shape == x.shape else result.reshape(x.shape))
-            self.calls.append(Call(COPY, np.copyto, (self.place(x), "unsafe"), out=filled))
+            self.calls.append(Call(COPY, np.copyto, (self.place(x),), out=filled))
         return self.marked(result) if self.open else result
 
     def ufunc(self, ufunc: np.ufunc, method: str, inputs: Any, options: dict[str, Any]) -> Any:
@@ -249,7 +261,12 @@ class Log:
         if method == "at":
             return self.change(BARE, function, inputs, options, inputs[0])
         (target,) = options.pop("out", (None,))
+        options = {name: x for name, x in options.items() if DEFAULTS.get(name, ...) is not x}
         text = INTO if method == "__call__" and not options else INTO_OUT
+        if text is INTO:
+            inputs = settled(ufunc, inputs)
+        elif function == np.add.reduce and options.get("axis") == () and target is None:
+            return np.add(inputs[0], 0)  # the sum over no axes, which turns -0 into 0
         if target is None:
             return self.make(text, function, inputs, options)
         return self.change(text, function, inputs, options, target)
@@ -306,6 +323,15 @@ class Log:
         return known and self.place(window) == self.place(args[2])
 
 
+def settled(ufunc: np.ufunc, inputs: Any) -> Any:
+    """The operands with Python's numbers as arrays, which NumPy need not convert every time."""
+    kinds = {x.dtype.char for x in inputs if isinstance(x, np.ndarray)}
+    char = min(kinds)
+    if kinds > {char} or char not in "fd" or f"{char}{char}" not in {t[:2] for t in ufunc.types}:
+        return inputs
+    return [np.array(x, char) if type(x) in (int, float) else x for x in inputs]
+
+
 def masks(key: Any) -> bool:
     """Whether an index chooses elements by a mask, so that values decide how many."""
     parts = key if isinstance(key, tuple) else (key,)
@@ -342,8 +368,8 @@ def drawn(function: Callable[..., Array], *args: Any, **options: Any) -> Array:
 
 
 @contextmanager
-def noting(log: Log) -> Iterator[None]:
-    """Take notes in a block, also where an array is made from another by `np.asarray`."""
+def noting(log: Log, tensors: list[Any]) -> Iterator[None]:
+    """Take notes in a block: of the tensors, and where `np.asarray` makes an array of another."""
     originals = {name: getattr(np, name) for name in PATCHED.split()}
 
     def keeping(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -354,8 +380,11 @@ def noting(log: Log) -> Iterator[None]:
 
         return construct
 
+    held = [(t, t._data, log.watched(t._data)) for t in tensors]
     with _lock:
         _running.log = log
+        for t, _, array in held:
+            t._data = array
         for name, original in originals.items():
             setattr(np, name, keeping(original))
         try:
@@ -364,6 +393,11 @@ def noting(log: Log) -> Iterator[None]:
             for name, original in originals.items():
                 setattr(np, name, original)
             _running.log, log.open = None, False
+            moved = [t for t, _, array in held if t._data is not array]
+            for t, array, _ in held:
+                t._data = array
+    if moved:
+        raise NotReplayableError("it gives a tensor another array")
 
 
 # ---------------------------------------------------------------- the program
@@ -403,7 +437,7 @@ class Program:
         self.memory: dict[int, Array] = {}
         windows = [*results, *(place for call in log.calls for place in call.everywhere)]
         first = self._enter(log, windows)
-        fixed = self._look_around(log, first)
+        fixed = self._look_around(log, first, windows)
         once, always, results = merged([*first, *log.calls], results, fixed)
         self.memory |= planned(once, [place for call in once for place in call.everywhere])
         compiled(once, self.memory, {})()
@@ -427,16 +461,17 @@ class Program:
             if owner(leaf._data) is leaf._data and whole(place, windows):
                 self.named[place.buffer] = f"p{len(self.given)}", place
                 self.given.append(leaf)
-        self.known = [leaf._data for leaf in self.given]
         others = {*self.leaves, *self.reach.tensors} - set(self.given)
-        self.pinned = [(t, t._data) for t in others]  # these must keep their array
+        self.tensors = [*self.given, *others]
+        self.arrays = list(map(data_of, self.tensors))
         return copies
 
-    def _look_around(self, log: Log, first: list[Call]) -> set[int]:
+    def _look_around(self, log: Log, first: list[Call], windows: list[Place]) -> set[int]:
         """Find the memory of all arrays from outside; return the buffers that never change."""
         fixed = set()
         trained = {id(owner(leaf._data)) for leaf in self.leaves}
-        for number in [number for number in log.outside if number not in self.named]:
+        used = {place.buffer for place in windows}
+        for number in log.outside.keys() & used - self.named.keys():
             block = log.outside[number]
             held = sys.getrefcount(block) > 3  # by more than `log`, `block` and this very call
             self.memory[number] = bytes_of(block)
@@ -455,13 +490,15 @@ class Program:
     def _leave(self, calls: list[Call], results: list[Place]) -> list[Call]:
         """Name the arrays that are the results; return the calls that copy the others."""
         made = {call.out.buffer for call in calls if call.out}
-        windows = [*results, *(place for call in calls for place in call.everywhere)]
+        windows = {place.buffer: {place} for place in results}
+        for place in (place for call in calls for place in call.everywhere):
+            windows.setdefault(place.buffer, set()).add(place)
         self.slots = [np.empty(place.shape, place.dtype) for place in results]
         copies = []
         for i, (place, slot) in enumerate(zip(results, self.slots, strict=True)):
             out = place._replace(strides=slot.strides)
-            alone = {w for w in windows if w.buffer == place.buffer} == {out}
-            if not (alone and place.buffer in made and results.count(place) == 1):
+            alone = windows[place.buffer] == {out} and results.count(place) == 1
+            if not (alone and place.buffer in made):
                 out = out._replace(buffer=-1000 - i, offset=0)
                 copies.append(Call(COPY, np.copyto, (place,), out=out))
             self.named[out.buffer] = f"r{i}", out
@@ -469,24 +506,25 @@ class Program:
 
     def fits(self) -> bool:
         """Whether all that was recorded is as it was, or can be replaced."""
-        now = [leaf._data for leaf in self.given]
-        if not all(map(operator.is_, now, self.known)):
-            pairs = zip(now, self.known, strict=True)
-            if any((a.dtype, a.strides) != (b.dtype, b.strides) for a, b in pairs):
+        if not all(map(operator.is_, map(data_of, self.tensors), self.arrays)):
+            now, free = list(map(data_of, self.tensors)), len(self.given)
+            if not all(map(operator.is_, now[free:], self.arrays[free:])) or any(
+                (a.dtype, a.strides) != (b.dtype, b.strides)
+                for a, b in zip(now[:free], self.arrays[:free], strict=True)
+            ):
                 return False
-            self.known = now
-        return (
-            all(t._data is array for t, array in self.pinned)
-            and all(array.tobytes() == values for array, values in self.constants)
-            and same(self.before, self.reach.now())
-        )
+            self.arrays = now
+        for array, values in self.constants:
+            if array.tobytes() != values:
+                return False
+        return same(self.before, self.reach.now())
 
     def play(self, inputs: Any) -> list[Array]:
         """Repeat the calls; return outputs and gradients, in arrays that nobody else holds."""
         self.slots = [a if sys.getrefcount(a) <= _SOLE else np.empty_like(a) for a in self.slots]
-        arrays = (x for x in inputs if isinstance(x, np.ndarray))
+        arrays = [x for x in inputs if isinstance(x, np.ndarray)]
         with np.errstate(all="ignore"):
-            self.run(*arrays, *self.known, *self.slots)
+            self.run(*arrays, *self.arrays[: len(self.given)], *self.slots)
         return self.slots
 
     def save(self) -> tuple[list[Array], list[Any]]:
@@ -523,27 +561,13 @@ def bytes_of(block: Array) -> Array:
 # ---------------------------------------------------------------- what a step can reach
 
 
-class Variables:
-    """The variables of a function that are not its own: of the functions around it, and global."""
-
-    def __init__(self, function: types.FunctionType) -> None:
-        self.cells = function.__closure__ or ()
-        self.scope = function.__globals__
-        known = function.__module__.partition(".")[0] in ("numpy", __name__.partition(".")[0])
-        loaded = () if known else dis.get_instructions(function)
-        self.names = sorted({step.argval for step in loaded if step.opname == "LOAD_GLOBAL"})
-
-    def values(self) -> list[Any]:
-        """Their values now."""
-        around = [cell.cell_contents for cell in self.cells]
-        return [*around, *map(self.scope.get, self.names)]
-
-
 class Reach:
     """What a step can reach besides its arguments: attributes, variables, tensors, generators."""
 
     def __init__(self, step: Step) -> None:
-        self.scopes: list[Any] = []  # dicts, lists, and the variables of functions
+        self.scopes: list[Any] = []  # the values of dicts and lists, as they are at any time
+        self.cells: list[Any] = []
+        self.globals: list[tuple[dict[str, Any], str]] = []
         self.tensors: list[Any] = []
         self.arrays: list[Array] = []
         self.generators: list[Any] = []
@@ -555,33 +579,47 @@ class Reach:
                 waiting.extend(self._inside(x))
 
     def _inside(self, x: Any) -> Iterable[Any]:
+        """Note what there is to note about an object; return the objects that it leads to."""
         if isinstance(x, Variable):
             self.tensors.append(x)
         elif isinstance(x, np.ndarray) and x.nbytes <= LARGEST:
             self.arrays.append(x)
         elif isinstance(x, np.random.Generator):
             self.generators.append(x)
-        elif isinstance(x, types.MethodType):
-            return x.__self__, x.__func__
         elif isinstance(x, types.FunctionType):
-            return [Variables(x)]
-        elif isinstance(x, (dict, list, Variables)):
-            self.scopes.append(x)
-            return x if isinstance(x, list) else x.values()
-        elif isinstance(x, tuple):
-            return x
+            return self._variables(x)
+        elif isinstance(x, (dict, list)):
+            self.scopes.append(x if isinstance(x, list) else x.values())
+            return self.scopes[-1]
+        elif isinstance(x, (tuple, types.MethodType)):
+            return x if isinstance(x, tuple) else (x.__self__, x.__func__)
         elif hasattr(x, "__dict__") and not isinstance(x, (type, types.ModuleType)):
             return vars(x), getattr(type(x), "forward", None)
         return ()
 
+    def _variables(self, function: types.FunctionType) -> Iterable[Any]:
+        """The variables of a function that are not its own: of those around it, and global."""
+        cells, scope = list(function.__closure__ or ()), function.__globals__
+        self.cells += cells
+        names = []
+        if function.__module__.partition(".")[0] not in STATELESS:
+            steps = dis.get_instructions(function)
+            names = [step.argval for step in steps if step.opname == "LOAD_GLOBAL"]
+            self.globals += [(scope, name) for name in names]
+        return [*map(contents_of, cells), *map(scope.get, names)]
+
     def now(self) -> list[Any]:
         """Everything that the step can read; with other values it may be another computation."""
-        scopes = (x if isinstance(x, list) else x.values() for x in self.scopes)
-        return [*chain.from_iterable(scopes), *(t._requires_grad for t in self.tensors)]
+        return [
+            *chain.from_iterable(self.scopes),
+            *map(contents_of, self.cells),
+            *[scope.get(name) for scope, name in self.globals],
+            *map(wanted, self.tensors),
+        ]
 
     def state(self, program: Program) -> list[bytes]:
         """The values of everything that the step can change."""
-        arrays = [*(t._data for t in self.tensors), *self.arrays, *program.changed]
+        arrays = [*map(data_of, self.tensors), *self.arrays, *program.changed]
         generators = [*self.generators, *program.generators]
         states = [pickle.dumps(rng.bit_generator.state) for rng in generators]
         return [*(array.tobytes() for array in arrays), *states]
@@ -651,11 +689,11 @@ class Replay:
         if self.recordings > FEW + self.runs // 10:
             return self._refuse("it was another computation too often", inputs)
         log, reach = Log(), Reach(self.step)
-        before, held = reach.now(), [t._data for t in reach.tensors]
+        before = reach.now()
         try:
-            with noting(log):
+            with noting(log, reach.tensors):
                 outputs, arrived = on_tape(self.step, list(map(log.enter, inputs)))
-            if not same(before, reach.now()) or not same(held, [t._data for t in reach.tensors]):
+            if not same(before, reach.now()):
                 raise NotReplayableError("it gives an attribute or a variable another value")
             arrays, leaves = [*outputs, *arrived.values()], list(arrived)
             del outputs, arrived
