@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_mnist.autodiff.gradient import check_differentiable, own, start
-from tinygrad_mnist.autodiff.graph import quietly, sweep
+from tinygrad_mnist.autodiff.graph import sweep
 from tinygrad_mnist.autodiff.memory import owner
 from tinygrad_mnist.autodiff.mode import mode
 from tinygrad_mnist.autodiff.passes import Call, Place, compiled, merged, planned
@@ -58,12 +58,15 @@ METHODS = {
     "shape": "compress nonzero",
 }
 DEFAULTS = {"dtype": None, "keepdims": False, "where": True}
-FILLED = {np.zeros_like: 0, np.empty_like: 0, np.ones_like: 1}
+WHOLE = {np.einsum}  # written in Python, but what is beneath takes no notes
+LIKE = {np.zeros_like, np.ones_like, np.full_like, np.empty_like}
 CHANGES_FIRST = {np.copyto, np.putmask}
-TAKES_OUT = {np.concatenate, np.dot, "random", "standard_normal", "standard_exponential"}
-PATCHED = "array asarray asanyarray ascontiguousarray asfortranarray"
+TAKES_OUT = {np.concatenate, np.dot, np.einsum, "random", "standard_normal", "standard_exponential"}
+COPIERS = "array asarray asanyarray ascontiguousarray asfortranarray"
+MAKERS = "arange empty eye full identity linspace ones tri zeros"
 
 
+NUMPYS_ARRAY = np.array  # as it is while no notes are taken
 data_of, wanted = operator.attrgetter("_data"), operator.attrgetter("_requires_grad")
 contents_of = operator.attrgetter("cell_contents")
 
@@ -146,15 +149,21 @@ for _text, _names in METHODS.items():
 class Log:
     """The calls of one run, in order, and the arrays outside of the step that they use."""
 
-    def __init__(self) -> None:
+    def __init__(self, generators: list[Any]) -> None:
         self.open = True
         self.calls: list[Call] = []
         self.alive: list[Any] = []  # references to the arrays that own the memory of buffers
         self.numbers: dict[int, int] = {}  # id of such an array, while it lives -> its buffer
         self.inputs: list[Place] = []
         self.outside: dict[int, Array] = {}  # buffer -> an array that was not computed here
+        self.constant: dict[int, int] = {}  # of these, the ones NumPy made of numbers: their hash
+        self.within = 0  # how many functions of NumPy are running
         self.before: dict[int, Array] = {}  # buffer -> its values before the step changed it
+        self.moved = False  # whether a tensor was given another array
         self.drawn: dict[Any, Any] = {}  # generator -> its state before the step
+        for rng in generators:
+            self.drawn[rng] = rng.bit_generator.state
+        self.replayed: list[Any] = []  # the generators whose draws can be replayed
 
     def put_back(self) -> None:
         """Undo what the run has changed outside."""
@@ -176,7 +185,10 @@ class Log:
         if id(block) not in self.numbers:
             if isinstance(array, Recorded):
                 raise NotReplayableError("it calls a function of NumPy that takes no notes")
-            self.outside[self.number(block)] = block
+            number = self.number(block)
+            self.outside[number] = block
+            if self.within:
+                self.constant[number] = hash(block.tobytes())
         offset = address(array) - address(block)
         where = (offset, array.shape, array.strides, array.dtype)
         return Place(self.numbers[id(block)], *where)
@@ -202,9 +214,11 @@ class Log:
         self.number(owner(array))
         return self.place(array)
 
-    def watched(self, array: Array) -> Any:
-        """An array from outside that takes notes."""
-        self.place(array)
+    def watched(self, array: Array, constant: bool = False) -> Any:
+        """An array that was not computed from others, and takes notes from now on."""
+        number = self.place(array).buffer
+        if constant and number in self.outside:
+            self.constant.setdefault(number, hash(self.outside[number].tobytes()))
         return self.marked(array)
 
     def enter(self, array: Any) -> Any:
@@ -216,13 +230,20 @@ class Log:
         return self.marked(array)
 
     def make(
-        self, text: str, function: Any, args: Any, options: dict[str, Any], pure: bool = True
+        self,
+        text: str,
+        function: Any,
+        args: Any,
+        options: dict[str, Any],
+        result: Any = None,
+        pure: bool = True,
     ) -> Any:
         """Make a call, and note it unless its result is a view."""
         notes = self.noted(args), dict(zip(options, map(self.noted, options.values()), strict=True))
-        result = function(*plain(args), **plain(options))
+        if result is None:
+            result = function(*plain(args), **plain(options))
         if isinstance(result, np.generic):
-            result = np.asarray(result)
+            result = NUMPYS_ARRAY(result)
         if isinstance(result, np.ndarray) and id(owner(result)) not in self.numbers:
             self.calls.append(Call(text, function, *notes, out=self.new(result), pure=pure))
         elif type(result) in (tuple, list) and any(type(x) is np.ndarray for x in result):
@@ -248,7 +269,7 @@ class Log:
         """Copy or cast an array, and note it unless the result is a view."""
         result = function(plain(x), *plain(args), **plain(options))
         if self.open and id(owner(result)) not in self.numbers:
-            self.number(result)
+            self.number(owner(result))
             filled = self.place(result if result.shape == x.shape else result.reshape(x.shape))
             self.calls.append(Call(COPY, np.copyto, (self.place(x),), out=filled))
         return self.marked(result) if self.open else result
@@ -264,41 +285,59 @@ class Log:
         options = {name: x for name, x in options.items() if DEFAULTS.get(name, ...) is not x}
         text = INTO if method == "__call__" and not options else INTO_OUT
         if text is INTO:
-            inputs = settled(ufunc, inputs)
+            inputs = self.settled(ufunc, inputs)
         elif function == np.add.reduce and options.get("axis") == () and target is None:
             return np.add(inputs[0], 0)  # the sum over no axes, which turns -0 into 0
         if target is None:
             return self.make(text, function, inputs, options)
         return self.change(text, function, inputs, options, target)
 
+    def settled(self, ufunc: np.ufunc, inputs: Any) -> Any:
+        """The operands with Python's numbers as arrays, which NumPy need not convert each time."""
+        kinds = {x.dtype.char for x in inputs if isinstance(x, np.ndarray)}
+        char = min(kinds)
+        if len(kinds) > 1 or char not in "fd" or char * 2 not in {t[:2] for t in ufunc.types}:
+            return inputs
+        return [
+            self.watched(NUMPYS_ARRAY(x, char), constant=True) if type(x) in (int, float) else x
+            for x in inputs
+        ]
+
     def function(self, function: Any, args: Any, options: dict[str, Any]) -> Any:
         """Call any other function of NumPy: one written in Python makes calls of its own."""
         if not self.open:
             return function(*plain(args), **plain(options))
-        if function in FILLED:
-            result = function(*plain(args), **plain(options))
-            result[...] = FILLED[function]
-            self.calls.append(Call(COPY, np.copyto, (FILLED[function],), out=self.new(result)))
-            return self.marked(result)
+        if function in LIKE:
+            return self.watched(function(*plain(args), **plain(options)), constant=True)
         beneath = function._implementation
-        if isinstance(beneath, types.FunctionType):
-            return self.marked(beneath(*args, **options))
+        if isinstance(beneath, types.FunctionType) and function not in WHOLE:
+            self.noted([*args, *options.values()])
+            self.within += 1
+            try:
+                return self.marked(beneath(*args, **options))
+            finally:
+                self.within -= 1
         if function in CHANGES_FIRST:
             return self.change(BARE, function, args, options, args[0])
         if function is np.where and len(args) == 1:
             raise NotReplayableError("a value decides the shape of an array")
-        return self.make(INTO_OUT if function in TAKES_OUT else THEN_COPY, function, args, options)
+        text = INTO_OUT if function in TAKES_OUT else THEN_COPY
+        if (out := options.pop("out", None)) is not None:
+            return self.change(text, function, args, options, out)
+        return self.make(text, function, args, options)
 
     def method(self, name: str, function: Any, text: str, args: Any, options: Any) -> Any:
         """Call a method of an array."""
         if not self.open:
             return function(*plain(args), **plain(options))
-        if text == "number":
+        if text == "number" and self.place(args[0]).buffer not in self.constant.keys() - self.before.keys():
             raise ReplayError(
                 f"The step reads a number from an array ({name.strip('_')}), and a replay would "
                 "repeat it without looking. Return the tensor from the step and read it outside, "
                 "or call the step without replay."
             )
+        if text == "number":
+            return function(*plain(args), **plain(options))
         if text == "shape" or (name == "__getitem__" and masks(args[1])):
             raise NotReplayableError("a value decides the shape of an array")
         if text == COPY:
@@ -310,8 +349,8 @@ class Log:
         if name == "__getitem__" and isinstance(function(*plain(args)), np.generic):
             key = args[1] if isinstance(args[1], tuple) else (args[1],)
             args = (args[0], (*key, ...))  # a window instead of a number
-        if options.get("out", 0) is None:
-            del options["out"]
+        if (out := options.pop("out", None)) is not None:
+            return self.change(text, function, args, options, out)
         return self.make(text, function, args, options)
 
     def idle(self, name: str, args: Any) -> bool:
@@ -321,15 +360,6 @@ class Log:
         window = np.ndarray.__getitem__(*plain(args[:2]))
         known = isinstance(window, np.ndarray) and id(owner(window)) in self.numbers
         return known and self.place(window) == self.place(args[2])
-
-
-def settled(ufunc: np.ufunc, inputs: Any) -> Any:
-    """The operands with Python's numbers as arrays, which NumPy need not convert every time."""
-    kinds = {x.dtype.char for x in inputs if isinstance(x, np.ndarray)}
-    char = min(kinds)
-    if kinds > {char} or char not in "fd" or f"{char}{char}" not in {t[:2] for t in ufunc.types}:
-        return inputs
-    return [np.array(x, char) if type(x) in (int, float) else x for x in inputs]
 
 
 def masks(key: Any) -> bool:
@@ -363,25 +393,32 @@ def drawn(function: Callable[..., Array], *args: Any, **options: Any) -> Array:
         return function(*args, **options)
     rng: Any = function.__self__
     log.drawn.setdefault(rng, rng.bit_generator.state)
+    log.replayed.append(rng)
+    _running.log = None
+    draws = function(*args, **options)
+    _running.log = log
     text = INTO_OUT if function.__name__ in TAKES_OUT else THEN_COPY
-    return log.make(text, function, args, options, pure=False)
+    return log.make(text, function, args, options, pure=False, result=draws)
 
 
 @contextmanager
 def noting(log: Log, tensors: list[Any]) -> Iterator[None]:
     """Take notes in a block: of the tensors, and where `np.asarray` makes an array of another."""
-    originals = {name: getattr(np, name) for name in PATCHED.split()}
+    originals = {name: getattr(np, name) for name in f"{COPIERS} {MAKERS}".split()}
 
     def keeping(original: Callable[..., Any]) -> Callable[..., Any]:
         def construct(*args: Any, **options: Any) -> Any:
             if args and isinstance(args[0], Recorded):
                 return args[0].log.copied(original, *args, **options)
-            return original(*args, **options)
+            array = original(*args, **options)
+            if getattr(_running, "log", None) is not log:
+                return array
+            return log.watched(array, constant=not (args and isinstance(args[0], np.ndarray)))
 
         return construct
 
-    held = [(t, t._data, log.watched(t._data)) for t in tensors]
     with _lock:
+        held = [(t, t._data, log.watched(t._data)) for t in tensors]
         _running.log = log
         for t, _, array in held:
             t._data = array
@@ -393,11 +430,9 @@ def noting(log: Log, tensors: list[Any]) -> Iterator[None]:
             for name, original in originals.items():
                 setattr(np, name, original)
             _running.log, log.open = None, False
-            moved = [t for t, _, array in held if t._data is not array]
-            for t, array, _ in held:
-                t._data = array
-    if moved:
-        raise NotReplayableError("it gives a tensor another array")
+            for t, array, watched in held:
+                log.moved |= t._data is not watched
+                t._data = array if t._data is watched else NUMPYS_ARRAY(plain(t._data))
 
 
 # ---------------------------------------------------------------- the program
@@ -430,7 +465,7 @@ class Program:
 
     def __init__(self, log: Log, results: list[Place], leaves: list[Any], reach: Reach) -> None:
         self.leaves, self.reach, self.verified = leaves, reach, False
-        self.before, self.generators = reach.now(), list(log.drawn)
+        self.before, self.generators = reach.now(), list(dict.fromkeys(log.replayed))
         self.changed: list[Array] = []  # arrays outside that it writes to
         self.constants: list[tuple[Array, bytes]] = []  # small arrays outside, and their values
         self.named: dict[int, tuple[str, Place]] = {}
@@ -477,9 +512,12 @@ class Program:
             self.memory[number] = bytes_of(block)
             if number in log.before and held:
                 self.changed.append(block)
+            elif not held and log.constant.get(number) != hash(log.before.get(number, block).tobytes()):
+                raise NotReplayableError("it uses an array that something other than NumPy made")
             elif number in log.before:  # the step makes it, then writes to it
-                place = log.place(block)
-                first.append(Call(COPY, np.copyto, (log.before[number],), out=place))
+                values = log.before[number]
+                same = values.size and (values == values.flat[0]).all()
+                first.append(Call(COPY, np.copyto, (values.flat[0] if same else values,), out=log.place(block)))
             elif not held:
                 fixed.add(number)
             elif block.nbytes <= SMALL and id(block) not in trained:
@@ -663,13 +701,11 @@ class Replay:
                 return self._record(kind, inputs)
             if not program.verified:
                 return self._compare(program, inputs)
-            saved = program.save() if program.may_stop else ([], [])
+            saved = program.save()
             try:
                 arrays = program.play(inputs)
             except Exception:  # noqa: BLE001  the tape decides what it means
-                if program.may_stop:
-                    program.put_back(saved)
-                return self._tape(inputs)
+                return self._give_up(program, saved, inputs)
             return self._deliver(arrays, program.leaves)
 
     def _tape(self, inputs: Any) -> Any:
@@ -688,24 +724,29 @@ class Replay:
         self.recordings += 1
         if self.recordings > FEW + self.runs // 10:
             return self._refuse("it was another computation too often", inputs)
-        log, reach = Log(), Reach(self.step)
-        before = reach.now()
+        reach = Reach(self.step)
+        log, before = Log(reach.generators), reach.now()
         try:
             with noting(log, reach.tensors):
                 outputs, arrived = on_tape(self.step, list(map(log.enter, inputs)))
-            if not same(before, reach.now()):
-                raise NotReplayableError("it gives an attribute or a variable another value")
-            arrays, leaves = [*outputs, *arrived.values()], list(arrived)
+            leaves = [leaf for leaf in arrived if not isinstance(leaf._data, Recorded)]
+            arrays = [*outputs, *map(arrived.get, leaves)]
             del outputs, arrived
             values, places = [np.array(plain(a)) for a in arrays], list(map(log.place, arrays))
             del arrays
-            self.programs[kind] = Program(log, places, leaves, reach)
-        except ReplayError:
-            log.put_back()
-            raise
         except Exception as error:  # noqa: BLE001  if it is the step's own, the tape raises it too
             log.put_back()
+            if isinstance(error, ReplayError):
+                raise
             return self._refuse(str(error), inputs)
+        try:
+            if log.moved or not same(before, reach.now()):
+                for t in Reach(self.step).tensors:
+                    t._data = NUMPYS_ARRAY(plain(t._data)) if type(t._data) is Recorded else t._data
+                raise NotReplayableError("it assigns to an attribute, a variable or a tensor")
+            self.programs[kind] = Program(log, places, leaves, reach)
+        except NotReplayableError as error:  # what the run computed is right
+            self._notice(str(error))
         return self._deliver(values, leaves)
 
     def _compare(self, program: Program, inputs: Any) -> Any:
@@ -713,20 +754,29 @@ class Replay:
         saved = program.save()
         try:
             found = [array.copy() for array in program.play(inputs)]
+        except NotReplayableError:
+            return self._give_up(program, saved, inputs)
         except Exception:  # noqa: BLE001  the tape decides what it means
             found = []
         after = program.reach.state(program)
         program.put_back(saved)
         outputs, arrived = on_tape(self.step, inputs)
-        arrays = [*outputs, *map(own, arrived.values())]
+        leaves = [leaf for leaf in arrived if leaf in set(program.leaves)]
+        arrays = [*outputs, *(own(arrived[leaf]) for leaf in leaves)]
         program.verified = (
-            list(arrived) == program.leaves
+            list(map(id, leaves)) == list(map(id, program.leaves))
             and list(map(bits, found)) == list(map(bits, arrays))
             and after == program.reach.state(program)
         )
         if not program.verified:
             self._notice("a replay of it came to another result")
-        return self._deliver(arrays, list(arrived))
+        return self._deliver(arrays, leaves)
+
+    def _give_up(self, program: Program, saved: Any, inputs: Any) -> Any:
+        """Undo what a stopped replay has changed, and forget the program: the tape computes."""
+        program.put_back(saved)
+        del self.programs[tuple(map(kind_of, inputs))]
+        return self._tape(inputs)
 
     def _refuse(self, reason: str, inputs: Any) -> Any:
         result = self._tape(inputs)
