@@ -1,6 +1,6 @@
 // Loads what moves on a page, if the page has it; what stands there without JavaScript is enough to read.
 
-const PARTS = { "tape-player": "player/player" };
+const PARTS = { "tape-player": "player/player", "live-curve": "sliders/sliders" };
 
 document$.subscribe(() => {
   for (const [element, part] of Object.entries(PARTS)) {
