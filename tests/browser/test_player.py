@@ -49,7 +49,7 @@ def ready(tab):
 
 
 def seen(player):
-    """What the player shows: name -> value and gradient, as numbers; None where there is nothing."""
+    """What the player shows: name -> value and gradient, as numbers, or None if not yet."""
     return player.evaluate(
         """(element) => Object.fromEntries(element.story.tensors.map((t, n) => {
             const { values, gradients } = element.moment, { arrays } = element.story;

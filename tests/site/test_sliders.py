@@ -1,4 +1,4 @@
-"""The mathematics behind the sliders of the site: what JavaScript computes is what the package does."""
+"""The mathematics behind the sliders of the site: JavaScript computes what the package does."""
 
 import json
 import math
@@ -46,10 +46,8 @@ def test_softmax_its_loss_and_its_gradient_are_those_of_the_package():
 @pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu"])
 def test_activations_and_slopes_are_those_of_the_package(name):
     at = [*np.linspace(-30, 30, 61), 0.3]
-    told = computed(
-        f"given.map((z) => [curves.activations.{name}.value(z), curves.activations.{name}.slope(z)])",
-        at,
-    )
+    both = "given.map((z) => [value(z), slope(z)])"
+    told = computed(f"(({{ value, slope }}) => {both})(curves.activations.{name})", at)
     x = tensor(np.array(at), requires_grad=True)
     y = getattr(ops, name)(x)
     (slope,) = grad(y.sum(), x)
@@ -68,8 +66,8 @@ def test_activations_and_slopes_are_those_of_the_package(name):
 )
 def test_the_ways_of_the_optimizers_are_those_of_the_package(surface, name, make):
     told = computed(
-        f"[curves.surfaces.{surface}, "
-        f"curves.path(curves.optimizers.{name}(0.03, 0.7), curves.surfaces.{surface}, [-9, 1.2], 40)]"
+        f"((surface, update) => [surface, curves.path(update, surface, [-9, 1.2], 40)])"
+        f"(curves.surfaces.{surface}, curves.optimizers.{name}(0.03, 0.7))"
     )
     curvatures, points = told
     p = tensor(np.array([-9, 1.2]), requires_grad=True)

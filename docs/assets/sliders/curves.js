@@ -104,7 +104,7 @@ export function depth(activation, gain, layers = 10, width = 48, examples = 24) 
   const product = (/** @type {Row[]} */ A, /** @type {Row[]} */ W) => A.map((row) => W[0].map((_, j) => sum(row.map((x, i) => x * W[i][j]))));
   const transposed = (/** @type {Row[]} */ W) => W[0].map((_, j) => W.map((row) => row[j]));
   let A = matrix(examples);
-  const weights = [], slopes = [], forward = [size(A)];
+  const weights = [], slopes = /** @type {Row[][]} */ ([]), forward = [size(A)];
   for (let layer = 0; layer < layers; layer++) {
     weights.push(matrix(width).map((row) => row.map((x) => (x * gain) / Math.sqrt(width))));
     const Z = product(A, weights[layer]);
