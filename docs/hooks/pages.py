@@ -137,8 +137,9 @@ def equation(page: Derivation, *names: str) -> str:
     at, proved = number.replace(".", "-"), " proved" * mark.startswith("proved")
     return (
         f'<div class="equation" id="eq-{at}" markdown>\n{formula(latex(*lines))}\n'
-        f'<p><a class="number" href="#eq-{at}">({number})</a> <button type="button" '
-        f'class="mark{proved}" popovertarget="check-{at}">{mark}</button></p>\n'
+        f'<p data-search-exclude="true"><a class="number" href="#eq-{at}">({number})</a> '
+        f'<button type="button" class="mark{proved}" popovertarget="check-{at}">{mark}</button>'
+        "</p>\n"
         f'<section class="check" id="check-{at}" popover="auto" role="dialog" '
         f'data-search-exclude="true" aria-label="How ({number}) is checked" markdown>\n\n'
         f"{checked(number, mark, lines)}\n\n</section>\n</div>"
