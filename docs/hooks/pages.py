@@ -6,6 +6,9 @@
     {{ test FILE::NAME ... }}    tests that hold what the page says
     {{ results }}                the table of measured accuracies
     {{ accuracy RECIPE }}        the mean test accuracy of a recipe, also within a line
+    {{ course }}                 the units of the course, and {{ hours }} how long they take
+    {{ minutes PAGE }}           how long a page takes, estimated from its length
+    {{ there_and_back }}         the picture of a digit through the network, forward and back
 
 A page of derivations shows no other formula on a line of its own: what is displayed is checked.
 Whatever is wrong or missing stops the build.
@@ -28,8 +31,10 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
+import course
 from equations import Derivation, EquationError
 from equations.write import latex
+from picture import there_and_back
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -232,4 +237,13 @@ def measured() -> Any:
     return json.loads((ROOT / "artifacts" / "results.json").read_text(encoding="utf-8"))
 
 
-DIRECTIVES = {"source": source, "test": test, "results": results, "accuracy": accuracy}
+DIRECTIVES = {
+    "source": source,
+    "test": test,
+    "results": results,
+    "accuracy": accuracy,
+    "course": course.listed,
+    "hours": course.hours,
+    "minutes": lambda page: str(course.minutes(page)),
+    "there_and_back": there_and_back,
+}
