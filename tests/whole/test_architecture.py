@@ -96,7 +96,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 14_500,
+    WHOLE: 16_500,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
@@ -194,6 +194,13 @@ def test_a_forbidden_arrow_is_seen():
     found = forbidden("from tinygrad_mnist.autodiff import ops", "byhand")
     assert list(found) == ["tinygrad_mnist.autodiff.ops"]
     assert list(forbidden("def f():\n    import scipy.stats", "autodiff")) == ["scipy.stats"]
+
+
+def test_what_also_runs_in_a_page_imports_nothing_but_itself():
+    for name in ("mistakes", "diagnosis"):
+        found = set(imports(ast.parse((PACKAGE / "bridge" / f"{name}.py").read_text())))
+        found -= {"__future__.annotations", "typing.TYPE_CHECKING"}
+        assert all(each.startswith("tinygrad_mnist.bridge.mistakes.") for each in found)
 
 
 def test_files_of_the_machine_import_only_downwards():
