@@ -40,8 +40,9 @@ ARROWS = {
     "benchmark": {"autodiff", "nn", "optim", "bridge", "runs", "words"},
     "checking": {"autodiff", "func", "nn", "owncode", "words"},
     "sklearn": {"training", "nn", "data"},
+    "scale": {"training", "runs", "autodiff"},
     "cli": {"benchmark", "bridge", "checking", "data", "evaluation", "export", "files", "nn",
-            "owncode", "runs", "start", "starter", "store", "training", "tutorials", "words",
+            "owncode", "runs", "scale", "start", "starter", "store", "training", "tutorials", "words",
             "__version__"},
     "__init__": {"autodiff", "func", "nn", "optim", "start"},
     "__main__": {"cli"},
@@ -55,6 +56,7 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
     "runs": {"numpy", "threadpoolctl", "tomli_w"},
     "testing": {"numpy", "hypothesis", "pytest", "_pytest"},
     "sklearn": {"numpy", "sklearn"},
+    "scale": {"numpy", "mpi4py"},
     "files": set(),
     "start": set(),
     "starter": set(),
@@ -93,7 +95,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 14_200,
+    WHOLE: 14_460,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
