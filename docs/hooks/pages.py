@@ -6,6 +6,7 @@
     {{ test FILE::NAME ... }}    tests that hold what the page says
     {{ results }}                the table of measured accuracies
     {{ accuracy RECIPE }}        the mean test accuracy of a recipe, also within a line
+    {{ exercises PAGE }}         the exercises and the self-test of a page, each with its answers
 
 A page of derivations shows no other formula on a line of its own: what is displayed is checked.
 Whatever is wrong or missing stops the build.
@@ -31,6 +32,8 @@ sys.path.insert(0, str(HERE))
 from equations import Derivation, EquationError
 from equations.write import latex
 
+from exercises import section
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -55,7 +58,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     source = Path(page.file.abs_src_path)
     try:
         return fill(markdown, source)
-    except (EquationError, LookupError, OSError) as error:
+    except (EquationError, LookupError, OSError, ValueError) as error:
         raise PluginError(f"{page.file.src_path}: {error}") from error
 
 
@@ -68,6 +71,10 @@ def fill(markdown: str, source: Path) -> str:
         If an equation is wrong, not shown, shown out of order, or written without a check.
     LookupError
         If something is named that does not exist.
+    OSError
+        If a file or the exercises of a page are missing.
+    ValueError
+        If an exercise is not in order, or its check says something wrong.
     """
     twin = load(source.with_suffix(".py")) if source.with_suffix(".py").exists() else None
     if source.parent.name == "derivations" and (found := DISPLAY.search(markdown)):
@@ -231,4 +238,10 @@ def measured() -> Any:
     return json.loads((ROOT / "artifacts" / "results.json").read_text(encoding="utf-8"))
 
 
-DIRECTIVES = {"source": source, "test": test, "results": results, "accuracy": accuracy}
+DIRECTIVES = {
+    "source": source,
+    "test": test,
+    "results": results,
+    "accuracy": accuracy,
+    "exercises": section,
+}
