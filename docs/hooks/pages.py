@@ -6,6 +6,7 @@
     {{ test FILE::NAME ... }}    tests that hold what the page says
     {{ results }}                the table of measured accuracies
     {{ accuracy RECIPE }}        the mean test accuracy of a recipe, also within a line
+    {{ download KIND }}          the file name of the wheel or the sdist that the site carries
 
 A page of derivations shows no other formula on a line of its own: what is displayed is checked.
 Whatever is wrong or missing stops the build.
@@ -30,6 +31,8 @@ sys.path.insert(0, str(HERE))
 
 from equations import Derivation, EquationError
 from equations.write import latex
+
+from tinygrad_mnist import __version__
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -232,4 +235,17 @@ def measured() -> Any:
     return json.loads((ROOT / "artifacts" / "results.json").read_text(encoding="utf-8"))
 
 
-DIRECTIVES = {"source": source, "test": test, "results": results, "accuracy": accuracy}
+def download(kind: str) -> str:
+    """The file name of the wheel or of the sdist, or the folder that is in the sdist."""
+    name = f"tinygrad_mnist-{__version__}"
+    kinds = {"wheel": f"{name}-py3-none-any.whl", "sdist": f"{name}.tar.gz", "sdist_folder": name}
+    return kinds[kind]
+
+
+DIRECTIVES = {
+    "source": source,
+    "test": test,
+    "results": results,
+    "accuracy": accuracy,
+    "download": download,
+}
