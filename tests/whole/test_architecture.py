@@ -76,8 +76,11 @@ MACHINE = {
     "numpy_functions": {"mode", "variable", "graph", "ops"},
     "gradient": {"graph", "guard", "variable"},
     "draw": {"graph", "variable"},
+    "trace": {"graph"},
+    "story": {"draw", "trace", "variable"},
+    "player": {"draw", "story", "variable"},
     "tensor": {"memory", "mode", "guard", "variable", "graph", "ops", "gradient", "draw",
-               "numpy_functions"},
+               "numpy_functions", "player"},
     "differences": set(),
     "causes": {"differences", "gradient", "graph", "tensor"},
     "check": {"ops", "guard", "gradient", "tensor", "differences", "causes"},
@@ -93,7 +96,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 14_200,
+    WHOLE: 14_500,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
@@ -101,7 +104,6 @@ LONG = {
     "autodiff/check.py::_compare": "one check after the other, each with what it says",
     "autodiff/check.py::_causes": "the function looked at, then its ops, then numbers",
     "autodiff/draw.py::_place": "one layout, whose passes share all positions",
-    "autodiff/draw.py::_svg": "one picture, from its back to its front",
     "autodiff/graph.py::sweep": "the loop that a page quotes whole, with its bookkeeping",
     "cli/train.py::train": "a table of options, then new or resumed",
     "runs/reproduction.py::reproduce": "a table of settings, then all tasks and what came of them",
