@@ -7,6 +7,9 @@
     {{ results }}                the table of measured accuracies
     {{ accuracy RECIPE }}        the mean test accuracy of a recipe, also within a line
     {{ download KIND }}          the file name of the wheel or the sdist that the site carries
+    {{ course }}                 the units of the course, and {{ hours }} how long they take
+    {{ minutes PAGE }}           how long a page takes, estimated from its length
+    {{ there_and_back }}         the picture of a digit through the network, forward and back
 
 A page of derivations shows no other formula on a line of its own: what is displayed is checked.
 Whatever is wrong or missing stops the build.
@@ -29,8 +32,10 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
+import course
 from equations import Derivation, EquationError
 from equations.write import latex
+from picture import there_and_back
 
 from tinygrad_mnist import __version__
 
@@ -248,4 +253,8 @@ DIRECTIVES = {
     "results": results,
     "accuracy": accuracy,
     "download": download,
+    "course": course.listed,
+    "hours": course.hours,
+    "minutes": lambda page: str(course.minutes(page)),
+    "there_and_back": there_and_back,
 }
