@@ -6,6 +6,7 @@
     {{ test FILE::NAME ... }}    tests that hold what the page says
     {{ results }}                the table of measured accuracies
     {{ accuracy RECIPE }}        the mean test accuracy of a recipe, also within a line
+    {{ download KIND }}          the file name of the wheel or the sdist that the site carries
     {{ course }}                 the units of the course, and {{ hours }} how long they take
     {{ minutes PAGE }}           how long a page takes, estimated from its length
     {{ there_and_back }}         the picture of a digit through the network, forward and back
@@ -37,6 +38,8 @@ from equations import Derivation, EquationError
 from equations.write import latex
 from exercises import section
 from picture import there_and_back
+
+from tinygrad_mnist import __version__
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -243,11 +246,19 @@ def measured() -> Any:
     return json.loads((ROOT / "artifacts" / "results.json").read_text(encoding="utf-8"))
 
 
+def download(kind: str) -> str:
+    """The file name of the wheel or of the sdist, or the folder that is in the sdist."""
+    name = f"tinygrad_mnist-{__version__}"
+    kinds = {"wheel": f"{name}-py3-none-any.whl", "sdist": f"{name}.tar.gz", "sdist_folder": name}
+    return kinds[kind]
+
+
 DIRECTIVES = {
     "source": source,
     "test": test,
     "results": results,
     "accuracy": accuracy,
+    "download": download,
     "course": course.listed,
     "hours": course.hours,
     "minutes": lambda page: str(course.minutes(page)),
