@@ -5,18 +5,25 @@ from tinygrad_mnist.autodiff.gradient import grad
 from tinygrad_mnist.autodiff.graph import Op, op
 from tinygrad_mnist.autodiff.mode import no_grad
 from tinygrad_mnist.autodiff.program import Program, program
+from tinygrad_mnist.autodiff.notes import ReplayError, drawn
+from tinygrad_mnist.autodiff.replay import Replay, ReplayWarning, replay
 from tinygrad_mnist.autodiff.tensor import Tensor, tensor
 
 __all__ = [
     "GradcheckError",
     "Op",
     "Program",
+    "Replay",
+    "ReplayError",
+    "ReplayWarning",
     "Tensor",
+    "drawn",
     "grad",
     "gradcheck",
     "gradgradcheck",
     "no_grad",
     "op",
     "program",
+    "replay",
     "tensor",
 ]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from tinygrad_mnist.autodiff.variable import Array
 
+# How a call is written.
+INTO, INTO_OUT = "{f}({args}, {out})", "{f}({args}, out={out})"
+COPY, THEN_COPY, BARE = "{out}[...] = {args}", "{out}[...] = {f}({args})", "{f}({args})"
 ALIGNED = 64
 """Where blocks of memory begin: at multiples of a cache line, in bytes."""
 

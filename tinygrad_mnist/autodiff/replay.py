@@ -1,21 +1,15 @@
-"""Replay: one run of a step is written down as calls of NumPy, and later runs repeat the calls.
+"""Replay: later runs of a step repeat the calls of NumPy that its first run made.
 
-The arrays of the recorded run belong to a class that notes what is done to them, so ops and rules
-need not know of it. Replays are compared with the tape, and the tape takes over if they differ.
+This skips the tape itself, makes no call twice, and needs no new memory. Replays are compared with
+the tape, which takes over where they differ.
 """
 
 from __future__ import annotations
 
-import dis
 import operator
-import pickle
 import sys
 import threading
-import types
 import warnings
-import weakref
-from contextlib import contextmanager
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,437 +18,47 @@ from tinygrad_mnist.autodiff.gradient import check_differentiable, own, start
 from tinygrad_mnist.autodiff.graph import sweep
 from tinygrad_mnist.autodiff.memory import owner
 from tinygrad_mnist.autodiff.mode import mode
-from tinygrad_mnist.autodiff.passes import Call, Place, compiled, merged, planned
-from tinygrad_mnist.autodiff.variable import Variable, wrap
+from tinygrad_mnist.autodiff.notes import (
+    NotReplayableError,
+    Notes,
+    Recorded,
+    ReplayError,
+    noting,
+    without_notes,
+)
+from tinygrad_mnist.autodiff.passes import COPY, Call, Place, compiled, merged, planned
+from tinygrad_mnist.autodiff.reach import PLAIN, Reach, data_of, same
+from tinygrad_mnist.autodiff.variable import wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
-    from tinygrad_mnist.autodiff.tensor import Tensor
     from tinygrad_mnist.autodiff.variable import Array
 
     Step = Callable[..., Any]
 
 SMALL = 1024
-"""Bytes of an array that every replay looks at, to see whether it is still the same."""
-
-LARGEST = 1 << 20
-"""Bytes of an array, held by an object, that is compared after a verified run."""
-FEW = 8
-"""Recordings that are always allowed; beyond that, one in ten runs."""
-STATELESS = ("numpy", "tinygrad_mnist")
-"""Packages whose functions keep nothing in global variables."""
-PLAIN = (bool, int, float, str, bytes, type(None))
-
-# How a call is written in a program.
-INTO, INTO_OUT = "{f}({args}, {out})", "{f}({args}, out={out})"
-COPY, THEN_COPY, BARE = "{out}[...] = {args}", "{out}[...] = {f}({args})", "{f}({args})"
-METHODS = {
-    COPY: "astype copy flatten ravel reshape",
-    INTO_OUT: "argmax argmin choose cumprod cumsum dot round take trace",
-    THEN_COPY: "__getitem__ argsort repeat searchsorted",
-    BARE: "__setitem__ fill partition put sort",
-    "number": "__complex__ __contains__ __float__ __index__ __int__ item tobytes tolist",
-    "shape": "compress nonzero",
-}
-DEFAULTS = {"dtype": None, "keepdims": False, "where": True}
-WHOLE = {np.einsum}  # written in Python, but what is beneath takes no notes
-LIKE = {np.zeros_like, np.ones_like, np.full_like, np.empty_like}
-CHANGES_FIRST = {np.copyto, np.putmask}
-TAKES_OUT = {np.concatenate, np.dot, np.einsum, "random", "standard_normal", "standard_exponential"}
-COPIERS = "array asarray asanyarray ascontiguousarray asfortranarray"
-MAKERS = "arange empty eye full identity linspace ones tri zeros"
-
-
-NUMPYS_ARRAY = np.array  # as it is while no notes are taken
-data_of, wanted = operator.attrgetter("_data"), operator.attrgetter("_requires_grad")
-contents_of = operator.attrgetter("cell_contents")
-
-
-class ReplayError(RuntimeError):
-    """A step reads a number from an array, which a replay would repeat without looking."""
+"""Bytes of an array that every replay looks at: while it is the same, it is a constant."""
+FEW, OFTEN = 8, 10
+"""A step may be recorded a few times, and beyond that once in this many runs."""
+_SOLE = max(sys.getrefcount(array) for array in [np.empty(0)])
+"""The references to an array in a list that nobody else has, as `Routine.play` counts them."""
 
 
 class ReplayWarning(UserWarning):
     """The tape computes a step that was to be replayed."""
 
 
-class NotReplayableError(Exception):
-    """The step, or the values of this run, need the tape."""
+# ---------------------------------------------------------------- the calls of one run
 
 
-# ---------------------------------------------------------------- the arrays that take notes
-
-
-class Recorded(np.ndarray):
-    """An array that notes in a log what is computed from it, and what is written to it."""
-
-    log: Any = None
-
-    def __array_finalize__(self, source: Any) -> None:
-        self.log = getattr(source, "log", None)
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        if any(isinstance(x, Variable) for x in inputs):
-            return NotImplemented
-        return self.log.ufunc(ufunc, method, inputs, options)
-
-    def __array_function__(self, function: Any, kinds: Any, args: Any, options: Any) -> Any:
-        if not all(issubclass(kind, np.ndarray) for kind in kinds):
-            return NotImplemented
-        return self.log.function(function, args, options)
-
-    def __bool__(self) -> bool:
-        found = bool(plain(self))
-        if self.log.open:
-            self.log.calls.append(Call(BARE, expect, (self.log.place(self), found)))
-        return found
-
-    def __repr__(self) -> str:
-        return repr(plain(self))
-
-
-def expect(array: Array, found: bool) -> None:
-    """Stop a replay where the truth of a value is not that of the recorded run."""
-    if bool(array) is not found:
-        raise NotReplayableError("a value decides otherwise than in the recorded run")
-
-
-def plain(x: Any) -> Any:
-    """The same without notes, also inside lists, tuples and dicts."""
-    if isinstance(x, Recorded):
-        return x.view(np.ndarray)
-    if type(x) in (tuple, list):
-        return type(x)(map(plain, x))
-    return {name: plain(value) for name, value in x.items()} if type(x) is dict else x
-
-
-def _method(name: str, text: str) -> Callable[..., Any]:
-    function = getattr(np.ndarray, name)
-
-    def call(self: Recorded, *args: Any, **options: Any) -> Any:
-        return self.log.method(name, function, text, (self, *args), options)
-
-    return call
-
-
-for _text, _names in METHODS.items():
-    for _name in _names.split():
-        setattr(Recorded, _name, _method(_name, _text))
-
-
-# ---------------------------------------------------------------- the log
-
-
-class Log:
-    """The calls of one run, in order, and the arrays outside of the step that they use."""
-
-    def __init__(self, generators: list[Any]) -> None:
-        self.open = True
-        self.calls: list[Call] = []
-        self.alive: list[Any] = []  # references to the arrays that own the memory of buffers
-        self.numbers: dict[int, int] = {}  # id of such an array, while it lives -> its buffer
-        self.inputs: list[Place] = []
-        self.outside: dict[int, Array] = {}  # buffer -> an array that was not computed here
-        self.constant: dict[int, int] = {}  # of these, the ones NumPy made of numbers: their hash
-        self.within = 0  # how many functions of NumPy are running
-        self.before: dict[int, Array] = {}  # buffer -> its values before the step changed it
-        self.moved = False  # whether a tensor was given another array
-        self.drawn: dict[Any, Any] = {}  # generator -> its state before the step
-        for rng in generators:
-            self.drawn[rng] = rng.bit_generator.state
-        self.replayed: list[Any] = []  # the generators whose draws can be replayed
-
-    def put_back(self) -> None:
-        """Undo what the run has changed outside."""
-        for number, values in self.before.items():
-            self.outside[number][...] = values
-        for rng, state in self.drawn.items():
-            rng.bit_generator.state = state
-
-    def number(self, block: Array) -> int:
-        """A new number for the buffer that an array owns."""
-        key, number = id(block), len(self.alive)
-        self.numbers[key] = number
-        self.alive.append(weakref.ref(block, lambda _: self.numbers.pop(key, None)))
-        return number
-
-    def place(self, array: Array) -> Place:
-        """Where an array is; one that the step did not compute is noted as coming from outside."""
-        block = owner(array)
-        if id(block) not in self.numbers:
-            if isinstance(array, Recorded):
-                raise NotReplayableError("it calls a function of NumPy that takes no notes")
-            number = self.number(block)
-            self.outside[number] = block
-            if self.within:
-                self.constant[number] = hash(block.tobytes())
-        offset = address(array) - address(block)
-        where = (offset, array.shape, array.strides, array.dtype)
-        return Place(self.numbers[id(block)], *where)
-
-    def noted(self, x: Any) -> Any:
-        """The same with places for arrays, also inside lists and tuples."""
-        if isinstance(x, np.ndarray):
-            return self.place(x)
-        return type(x)(map(self.noted, x)) if type(x) in (tuple, list) else x
-
-    def marked(self, result: Any) -> Any:
-        """Let a result take notes if it is a window into memory that is known."""
-        if type(result) in (tuple, list):
-            return type(result)(map(self.marked, result))
-        if not isinstance(result, np.ndarray) or id(owner(result)) not in self.numbers:
-            return result
-        view = result.view(Recorded)
-        view.log = self
-        return view
-
-    def new(self, array: Array) -> Place:
-        """The place of an array that was just computed."""
-        self.number(owner(array))
-        return self.place(array)
-
-    def watched(self, array: Array, constant: bool = False) -> Any:
-        """An array that was not computed from others, and takes notes from now on."""
-        number = self.place(array).buffer
-        if constant and number in self.outside:
-            self.constant.setdefault(number, hash(self.outside[number].tobytes()))
-        return self.marked(array)
-
-    def enter(self, array: Any) -> Any:
-        """A copy of an argument of the step, which takes notes; a number as it is."""
-        if not isinstance(array, np.ndarray):
-            return array
-        array = array.copy(order="K")
-        self.inputs.append(self.new(array))
-        return self.marked(array)
-
-    def make(
-        self,
-        text: str,
-        function: Any,
-        args: Any,
-        options: dict[str, Any],
-        result: Any = None,
-        pure: bool = True,
-    ) -> Any:
-        """Make a call, and note it unless its result is a view."""
-        notes = self.noted(args), dict(zip(options, map(self.noted, options.values()), strict=True))
-        if result is None:
-            result = function(*plain(args), **plain(options))
-        if isinstance(result, np.generic):
-            result = NUMPYS_ARRAY(result)
-        if isinstance(result, np.ndarray) and id(owner(result)) not in self.numbers:
-            self.calls.append(Call(text, function, *notes, out=self.new(result), pure=pure))
-        elif type(result) in (tuple, list) and any(type(x) is np.ndarray for x in result):
-            raise NotReplayableError(f"{function} returns several arrays")
-        return self.marked(result)
-
-    def change(
-        self, text: str, function: Any, args: Any, options: dict[str, Any], target: Any
-    ) -> Any:
-        """Make a call that writes to an array, and note it."""
-        place = self.place(target)
-        if place.buffer in {known.buffer for known in self.inputs}:
-            raise NotReplayableError("it writes to an argument of the step")
-        if place.buffer in self.outside and place.buffer not in self.before:
-            self.before[place.buffer] = self.outside[place.buffer].copy(order="K")
-        notes = self.noted(args), dict(zip(options, map(self.noted, options.values()), strict=True))
-        into = {} if text is BARE else {"out": plain(target)}
-        function(*plain(args), **plain(options), **into)
-        self.calls.append(Call(text, function, *notes, changed=place))
-        return target
-
-    def copied(self, function: Any, x: Any, *args: Any, **options: Any) -> Any:
-        """Copy or cast an array, and note it unless the result is a view."""
-        result = function(plain(x), *plain(args), **plain(options))
-        if self.open and id(owner(result)) not in self.numbers:
-            self.number(owner(result))
-            filled = self.place(result if result.shape == x.shape else result.reshape(x.shape))
-            self.calls.append(Call(COPY, np.copyto, (self.place(x),), out=filled))
-        return self.marked(result) if self.open else result
-
-    def ufunc(self, ufunc: np.ufunc, method: str, inputs: Any, options: dict[str, Any]) -> Any:
-        """Call a ufunc, or its `reduce`, `at` and so on."""
-        function = ufunc if method == "__call__" else getattr(ufunc, method)
-        if not self.open:
-            return function(*plain(inputs), **plain(options))
-        if method == "at":
-            return self.change(BARE, function, inputs, options, inputs[0])
-        (target,) = options.pop("out", (None,))
-        options = {name: x for name, x in options.items() if DEFAULTS.get(name, ...) is not x}
-        text = INTO if method == "__call__" and not options else INTO_OUT
-        if text is INTO:
-            inputs = self.settled(ufunc, inputs)
-        elif function == np.add.reduce and options.get("axis") == () and target is None:
-            return np.add(inputs[0], 0)  # the sum over no axes, which turns -0 into 0
-        if target is None:
-            return self.make(text, function, inputs, options)
-        return self.change(text, function, inputs, options, target)
-
-    def settled(self, ufunc: np.ufunc, inputs: Any) -> Any:
-        """The operands with Python's numbers as arrays, which NumPy need not convert each time."""
-        kinds = {x.dtype.char for x in inputs if isinstance(x, np.ndarray)}
-        char = min(kinds)
-        if len(kinds) > 1 or char not in "fd" or char * 2 not in {t[:2] for t in ufunc.types}:
-            return inputs
-        return [
-            self.watched(NUMPYS_ARRAY(x, char), constant=True) if type(x) in (int, float) else x
-            for x in inputs
-        ]
-
-    def function(self, function: Any, args: Any, options: dict[str, Any]) -> Any:
-        """Call any other function of NumPy: one written in Python makes calls of its own."""
-        if not self.open:
-            return function(*plain(args), **plain(options))
-        if function in LIKE:
-            return self.watched(function(*plain(args), **plain(options)), constant=True)
-        beneath = function._implementation
-        if isinstance(beneath, types.FunctionType) and function not in WHOLE:
-            self.noted([*args, *options.values()])
-            self.within += 1
-            try:
-                return self.marked(beneath(*args, **options))
-            finally:
-                self.within -= 1
-        if function in CHANGES_FIRST:
-            return self.change(BARE, function, args, options, args[0])
-        if function is np.where and len(args) == 1:
-            raise NotReplayableError("a value decides the shape of an array")
-        text = INTO_OUT if function in TAKES_OUT else THEN_COPY
-        if (out := options.pop("out", None)) is not None:
-            return self.change(text, function, args, options, out)
-        return self.make(text, function, args, options)
-
-    def method(self, name: str, function: Any, text: str, args: Any, options: Any) -> Any:
-        """Call a method of an array."""
-        if not self.open:
-            return function(*plain(args), **plain(options))
-        if text == "number" and self.place(args[0]).buffer not in self.constant.keys() - self.before.keys():
-            raise ReplayError(
-                f"The step reads a number from an array ({name.strip('_')}), and a replay would "
-                "repeat it without looking. Return the tensor from the step and read it outside, "
-                "or call the step without replay."
-            )
-        if text == "number":
-            return function(*plain(args), **plain(options))
-        if text == "shape" or (name == "__getitem__" and masks(args[1])):
-            raise NotReplayableError("a value decides the shape of an array")
-        if text == COPY:
-            return self.copied(function, *args, **options)
-        if text == BARE:
-            return None if self.idle(name, args) else self.change(
-                BARE, function, args, options, args[0]
-            )
-        if name == "__getitem__" and isinstance(function(*plain(args)), np.generic):
-            key = args[1] if isinstance(args[1], tuple) else (args[1],)
-            args = (args[0], (*key, ...))  # a window instead of a number
-        if (out := options.pop("out", None)) is not None:
-            return self.change(text, function, args, options, out)
-        return self.make(text, function, args, options)
-
-    def idle(self, name: str, args: Any) -> bool:
-        """Whether an array is assigned to itself, as the last step of ``x[key] += y``."""
-        if name != "__setitem__" or not isinstance(args[2], Recorded):
-            return False
-        window = np.ndarray.__getitem__(*plain(args[:2]))
-        known = isinstance(window, np.ndarray) and id(owner(window)) in self.numbers
-        return known and self.place(window) == self.place(args[2])
-
-
-def masks(key: Any) -> bool:
-    """Whether an index chooses elements by a mask, so that values decide how many."""
-    parts = key if isinstance(key, tuple) else (key,)
-    return any(isinstance(part, np.ndarray) and part.dtype == bool for part in parts)
-
-
-def address(array: Array) -> int:
-    """Where an array begins in memory."""
-    begin: int = array.__array_interface__["data"][0]
-    return begin
-
-
-_running = threading.local()
-_lock = threading.RLock()
-
-
-def drawn(function: Callable[..., Array], *args: Any, **options: Any) -> Array:
-    """Draw random numbers with a method of a generator; a replay draws again.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tinygrad_mnist.autodiff.replay import drawn
-    >>> drawn(np.random.default_rng(0).random, (2, 3)).shape
-    (2, 3)
-    """
-    log = getattr(_running, "log", None)
-    if log is None:
-        return function(*args, **options)
-    rng: Any = function.__self__
-    log.drawn.setdefault(rng, rng.bit_generator.state)
-    log.replayed.append(rng)
-    _running.log = None
-    draws = function(*args, **options)
-    _running.log = log
-    text = INTO_OUT if function.__name__ in TAKES_OUT else THEN_COPY
-    return log.make(text, function, args, options, pure=False, result=draws)
-
-
-@contextmanager
-def noting(log: Log, tensors: list[Any]) -> Iterator[None]:
-    """Take notes in a block: of the tensors, and where `np.asarray` makes an array of another."""
-    originals = {name: getattr(np, name) for name in f"{COPIERS} {MAKERS}".split()}
-
-    def keeping(original: Callable[..., Any]) -> Callable[..., Any]:
-        def construct(*args: Any, **options: Any) -> Any:
-            if args and isinstance(args[0], Recorded):
-                return args[0].log.copied(original, *args, **options)
-            array = original(*args, **options)
-            if getattr(_running, "log", None) is not log:
-                return array
-            return log.watched(array, constant=not (args and isinstance(args[0], np.ndarray)))
-
-        return construct
-
-    with _lock:
-        held = [(t, t._data, log.watched(t._data)) for t in tensors]
-        _running.log = log
-        for t, _, array in held:
-            t._data = array
-        for name, original in originals.items():
-            setattr(np, name, keeping(original))
-        try:
-            yield
-        finally:
-            for name, original in originals.items():
-                setattr(np, name, original)
-            _running.log, log.open = None, False
-            for t, array, watched in held:
-                log.moved |= t._data is not watched
-                t._data = array if t._data is watched else NUMPYS_ARRAY(plain(t._data))
-
-
-# ---------------------------------------------------------------- the program
-
-
-def on_tape(step: Step, inputs: Any) -> tuple[list[Any], dict[Any, Any]]:
-    """One run of a step: the arrays of its outputs, and the gradient of every leaf."""
-    outputs = step(*inputs)
-    outputs = list(outputs) if isinstance(outputs, (tuple, list)) else [outputs]
-    check_differentiable(outputs[0])
-    with np.errstate(all="ignore"):
-        arrived = sweep({outputs[0]: start(outputs[0], None)}, retain_graph=False)
-    return [y._data for y in outputs], arrived
-
-
-class Program:
+class Routine:
     """The calls of a recorded run, ready to be repeated.
 
     Parameters
     ----------
-    log : Log
-        The notes of the run.
+    notes : Notes
+        What was noted in the run.
     results : list of Place
         The outputs, then the gradients.
     leaves : list of Tensor
@@ -463,36 +67,38 @@ class Program:
         What the step can reach.
     """
 
-    def __init__(self, log: Log, results: list[Place], leaves: list[Any], reach: Reach) -> None:
+    def __init__(
+        self, notes: Notes, results: list[Place], leaves: list[Any], reach: Reach
+    ) -> None:
         self.leaves, self.reach, self.verified = leaves, reach, False
-        self.before, self.generators = reach.now(), list(dict.fromkeys(log.replayed))
-        self.changed: list[Array] = []  # arrays outside that it writes to
+        self.found = reach.now()
+        self.generators = list(dict.fromkeys(notes.drawing))
+        self.changed: list[Array] = []  # arrays outside that the calls write to
         self.constants: list[tuple[Array, bytes]] = []  # small arrays outside, and their values
         self.named: dict[int, tuple[str, Place]] = {}
         self.memory: dict[int, Array] = {}
-        windows = [*results, *(place for call in log.calls for place in call.everywhere)]
-        first = self._enter(log, windows)
-        fixed = self._look_around(log, first, windows)
-        once, always, results = merged([*first, *log.calls], results, fixed)
+        windows = windows_of(notes.calls, results)
+        first = self._enter(notes, windows)
+        fixed = self._look_around(notes, first, windows)
+        once, always, results = merged([*first, *notes.calls], results, fixed)
         self.memory |= planned(once, [place for call in once for place in call.everywhere])
         compiled(once, self.memory, {})()
         self.calls = always + self._leave(always, results)
         self.memory |= planned(self.calls, (), self.named)
         self.run = compiled(self.calls, self.memory, self.named)
-        self.may_stop = any(call.function is expect for call in always)
 
-    def _enter(self, log: Log, windows: list[Place]) -> list[Call]:
+    def _enter(self, notes: Notes, windows: dict[int, set[Place]]) -> list[Call]:
         """Name the arguments and the leaves; return the calls that copy arguments."""
         copies = []
-        for i, place in enumerate(log.inputs):
+        for i, place in enumerate(notes.inputs):
             source = place
-            if not whole(place, windows):  # windows into a copy need to be made only once
+            if not whole(place, windows):  # views of a copy need to be made only once
                 source = place._replace(buffer=-1 - i)
                 copies.append(Call(COPY, np.copyto, (source,), out=place))
             self.named[source.buffer] = f"x{i}", source
-        self.given = []  # leaves whose array is a parameter of `run`
+        self.given = []  # leaves whose array is an argument of `run`
         for leaf in self.leaves:
-            place = log.place(leaf._data)
+            place = notes.place(leaf._data)
             if owner(leaf._data) is leaf._data and whole(place, windows):
                 self.named[place.buffer] = f"p{len(self.given)}", place
                 self.given.append(leaf)
@@ -501,36 +107,38 @@ class Program:
         self.arrays = list(map(data_of, self.tensors))
         return copies
 
-    def _look_around(self, log: Log, first: list[Call], windows: list[Place]) -> set[int]:
-        """Find the memory of all arrays from outside; return the buffers that never change."""
+    def _look_around(
+        self, notes: Notes, first: list[Call], windows: dict[int, set[Place]]
+    ) -> set[int]:
+        """Find the memory of arrays from outside; return the buffers that never change."""
         fixed = set()
         trained = {id(owner(leaf._data)) for leaf in self.leaves}
-        used = {place.buffer for place in windows}
-        for number in log.outside.keys() & used - self.named.keys():
-            block = log.outside[number]
-            held = sys.getrefcount(block) > 3  # by more than `log`, `block` and this very call
+        for number in notes.outside.keys() & windows.keys() - self.named.keys():
+            block = notes.outside[number]
+            held = sys.getrefcount(block) > 3  # by more than `notes`, `block` and this call
+            values = notes.before.get(number, block)
             self.memory[number] = bytes_of(block)
-            if number in log.before and held:
+            if held and number in notes.before:
                 self.changed.append(block)
-            elif not held and log.constant.get(number) != hash(log.before.get(number, block).tobytes()):
-                raise NotReplayableError("it uses an array that something other than NumPy made")
-            elif number in log.before:  # the step makes it, then writes to it
-                values = log.before[number]
-                same = values.size and (values == values.flat[0]).all()
-                first.append(Call(COPY, np.copyto, (values.flat[0] if same else values,), out=log.place(block)))
-            elif not held:
-                fixed.add(number)
-            elif block.nbytes <= SMALL and id(block) not in trained:
+            elif held and (block.nbytes > SMALL or id(block) in trained):
+                pass  # it may have other values in every run
+            elif held:
                 fixed.add(number)
                 self.constants.append((block, block.tobytes()))
+            elif notes.constant.get(number) != hash(values.tobytes()):
+                raise NotReplayableError("it uses an array that something other than NumPy made")
+            elif number in notes.before:  # the step makes it, and then writes to it
+                one = values.size and (values == values.flat[0]).all()
+                made = values.flat[0] if one else values
+                first.append(Call(COPY, np.copyto, (made,), out=notes.place(block)))
+            else:
+                fixed.add(number)
         return fixed
 
     def _leave(self, calls: list[Call], results: list[Place]) -> list[Call]:
         """Name the arrays that are the results; return the calls that copy the others."""
         made = {call.out.buffer for call in calls if call.out}
-        windows = {place.buffer: {place} for place in results}
-        for place in (place for call in calls for place in call.everywhere):
-            windows.setdefault(place.buffer, set()).add(place)
+        windows = windows_of(calls, results)
         self.slots = [np.empty(place.shape, place.dtype) for place in results]
         copies = []
         for i, (place, slot) in enumerate(zip(results, self.slots, strict=True)):
@@ -543,7 +151,7 @@ class Program:
         return copies
 
     def fits(self) -> bool:
-        """Whether all that was recorded is as it was, or can be replaced."""
+        """Whether everything outside is as it was recorded, or can take the place of it."""
         if not all(map(operator.is_, map(data_of, self.tensors), self.arrays)):
             now, free = list(map(data_of, self.tensors)), len(self.given)
             if not all(map(operator.is_, now[free:], self.arrays[free:])) or any(
@@ -555,18 +163,19 @@ class Program:
         for array, values in self.constants:
             if array.tobytes() != values:
                 return False
-        return same(self.before, self.reach.now())
+        return same(self.found, self.reach.now())
 
-    def play(self, inputs: Any) -> list[Array]:
+    def play(self, inputs: Iterable[Any]) -> tuple[list[Array], dict[Any, Array]]:
         """Repeat the calls; return outputs and gradients, in arrays that nobody else holds."""
         self.slots = [a if sys.getrefcount(a) <= _SOLE else np.empty_like(a) for a in self.slots]
         arrays = [x for x in inputs if isinstance(x, np.ndarray)]
         with np.errstate(all="ignore"):
             self.run(*arrays, *self.arrays[: len(self.given)], *self.slots)
-        return self.slots
+        count = len(self.slots) - len(self.leaves)
+        return self.slots[:count], dict(zip(self.leaves, self.slots[count:], strict=True))
 
     def save(self) -> tuple[list[Array], list[Any]]:
-        """The state outside that the calls change."""
+        """What the calls change outside."""
         states = [rng.bit_generator.state for rng in self.generators]
         return [array.copy() for array in self.changed], states
 
@@ -577,14 +186,24 @@ class Program:
         for rng, state in zip(self.generators, saved[1], strict=True):
             rng.bit_generator.state = state
 
+    def state(self) -> Any:
+        """Everything outside that the step can change, as something to compare."""
+        arrays, states = self.save()
+        return self.reach.state(), [array.tobytes() for array in arrays], repr(states)
 
-_SOLE = max(sys.getrefcount(a) for a in [np.empty(0)])
+
+def windows_of(calls: list[Call], results: list[Place]) -> dict[int, set[Place]]:
+    """Buffer -> all places in it that are used."""
+    windows: dict[int, set[Place]] = {}
+    for place in [*results, *(place for call in calls for place in call.everywhere)]:
+        windows.setdefault(place.buffer, set()).add(place)
+    return windows
 
 
-def whole(place: Place, windows: list[Place]) -> bool:
-    """Whether all windows into a buffer are the whole array or its transpose."""
+def whole(place: Place, windows: dict[int, set[Place]]) -> bool:
+    """Whether all places in a buffer are the whole array or its transpose."""
     turned = place._replace(shape=place.shape[::-1], strides=place.strides[::-1])
-    return {w for w in windows if w.buffer == place.buffer} <= {place, turned}
+    return windows.get(place.buffer, set()) <= {place, turned}
 
 
 def bytes_of(block: Array) -> Array:
@@ -596,215 +215,181 @@ def bytes_of(block: Array) -> Array:
     return flat
 
 
-# ---------------------------------------------------------------- what a step can reach
+# ---------------------------------------------------------------- the step
 
 
-class Reach:
-    """What a step can reach besides its arguments: attributes, variables, tensors, generators."""
+def replay(step: Step) -> Replay:
+    """A function that runs a step forward and backward, and repeats its calls of NumPy from then on.
 
-    def __init__(self, step: Step) -> None:
-        self.scopes: list[Any] = []  # the values of dicts and lists, as they are at any time
-        self.cells: list[Any] = []
-        self.globals: list[tuple[dict[str, Any], str]] = []
-        self.tensors: list[Any] = []
-        self.arrays: list[Array] = []
-        self.generators: list[Any] = []
-        waiting: list[Any] = [step]
-        found: dict[int, Any] = {}
-        while waiting:
-            if id(x := waiting.pop()) not in found:
-                found[id(x)] = x
-                waiting.extend(self._inside(x))
+    The first run for arguments of one kind (shape, dtype and order in memory) is recorded. Every
+    later run makes the same calls on other numbers: no tape, no call twice, no new memory. The
+    results are those of the tape, bit by bit. To make sure of that, the second run and every run
+    after `verify` is computed by the tape as well, and everything is compared: outputs, gradients,
+    all tensors and arrays that the step can reach, and the states of its generators. The tape
+    takes over, with a `ReplayWarning`, if there is a difference, and for a step that
 
-    def _inside(self, x: Any) -> Iterable[Any]:
-        """Note what there is to note about an object; return the objects that it leads to."""
-        if isinstance(x, Variable):
-            self.tensors.append(x)
-        elif isinstance(x, np.ndarray) and x.nbytes <= LARGEST:
-            self.arrays.append(x)
-        elif isinstance(x, np.random.Generator):
-            self.generators.append(x)
-        elif isinstance(x, types.FunctionType):
-            return self._variables(x)
-        elif isinstance(x, (dict, list)):
-            self.scopes.append(x if isinstance(x, list) else x.values())
-            return self.scopes[-1]
-        elif isinstance(x, (tuple, types.MethodType)):
-            return x if isinstance(x, tuple) else (x.__self__, x.__func__)
-        elif hasattr(x, "__dict__") and not isinstance(x, (type, types.ModuleType)):
-            return vars(x), getattr(type(x), "forward", None)
-        return ()
+    - gives an attribute, a variable or a tensor another value (write into the array of a buffer);
+    - draws random numbers, other than by `nn.Dropout` or `drawn`;
+    - chooses elements by a mask, so that values decide a shape; or writes to an argument.
 
-    def _variables(self, function: types.FunctionType) -> Iterable[Any]:
-        """The variables of a function that are not its own: of those around it, and global."""
-        cells, scope = list(function.__closure__ or ()), function.__globals__
-        self.cells += cells
-        names = []
-        if function.__module__.partition(".")[0] not in STATELESS:
-            steps = dis.get_instructions(function)
-            names = [step.argval for step in steps if step.opname == "LOAD_GLOBAL"]
-            self.globals += [(scope, name) for name in names]
-        return [*map(contents_of, cells), *map(scope.get, names)]
+    If a value decides a branch (``if x.max() > 1``), every replay looks at it; where it decides
+    otherwise, the tape computes this run, and the next one is recorded anew. So it is after a
+    change of what the step can reach: `eval()`, another rate of dropout, a frozen parameter.
 
-    def now(self) -> list[Any]:
-        """Everything that the step can read; with other values it may be another computation."""
-        return [
-            *chain.from_iterable(self.scopes),
-            *map(contents_of, self.cells),
-            *[scope.get(name) for scope, name in self.globals],
-            *map(wanted, self.tensors),
-        ]
+    Parameters
+    ----------
+    step : callable
+        Takes arrays and numbers; returns a loss, a tensor of one element, or several tensors of
+        which the first is the loss. It does not call `backward`.
 
-    def state(self, program: Program) -> list[bytes]:
-        """The values of everything that the step can change."""
-        arrays = [*map(data_of, self.tensors), *self.arrays, *program.changed]
-        generators = [*self.generators, *program.generators]
-        states = [pickle.dumps(rng.bit_generator.state) for rng in generators]
-        return [*(array.tobytes() for array in arrays), *states]
+    Returns
+    -------
+    Replay
+        Called as the step. It adds the gradients to the leaves, as `backward` does, and returns the
+        outputs, detached. Its method `verify` has the next run compared with the tape, and its
+        attribute `refusal` says why the tape has taken over, or is "".
 
+    Raises
+    ------
+    ReplayError
+        When called, if the step reads a number from an array (`item`, `float`, `tolist`).
+    TypeError
+        When called, if an argument is neither an array nor a number, word or None.
 
-def same(before: list[Any], now: list[Any]) -> bool:
-    """Whether objects are the same, and numbers and words equal."""
-    if len(before) != len(now):
-        return False
-    return all(map(operator.is_, before, now)) or all(
-        a is b or (type(a) is type(b) and type(a) in PLAIN and a == b)
-        for a, b in zip(before, now, strict=True)
-    )
-
-
-# ---------------------------------------------------------------- the replay
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinygrad_mnist import nn
+    >>> from tinygrad_mnist.autodiff import replay
+    >>> model, loss_fn = nn.Linear(3, 2), nn.CrossEntropyLoss()
+    >>> step = replay(lambda x, labels: loss_fn(model(x), labels))
+    >>> for _ in range(3):
+    ...     model.zero_grad()
+    ...     loss = step(np.ones((4, 3), np.float32), np.array([0, 1, 1, 0]))
+    >>> model.weight.grad.shape, loss.requires_grad
+    ((3, 2), False)
+    """
+    return Replay(step)
 
 
 class Replay:
-    """A step that is recorded once per kind of arguments, and then replayed: see `replay`."""
+    """A step that is recorded, replayed and compared: see `replay`."""
 
     def __init__(self, step: Step) -> None:
         self.step, self.refusal = step, ""
-        self.programs: dict[Any, Program] = {}
+        self.routines: dict[Any, Routine] = {}
         self.runs = self.recordings = 0
+        self.lock = threading.RLock()
 
     def verify(self) -> None:
-        """Compare the next replay of every program with the tape."""
-        for program in self.programs.values():
-            program.verified = False
+        """Compare the next replay of every routine with the tape."""
+        for routine in self.routines.values():
+            routine.verified = False
 
     def __call__(self, *inputs: Any) -> Any:
         """Run the step, add the gradients to the leaves, and return the outputs, detached."""
         kind = tuple(map(kind_of, inputs))
-        with _lock:
-            self.runs += 1
+        with self.lock:
             if self.refusal or not mode.recording:
-                return self._tape(inputs)
-            program = self.programs.get(kind)
-            if program is None or not program.fits():
+                return deliver(*on_tape(self.step, inputs))
+            self.runs += 1
+            routine = self.routines.get(kind)
+            if routine is None or not routine.fits():
                 return self._record(kind, inputs)
-            if not program.verified:
-                return self._compare(program, inputs)
-            saved = program.save()
+            saved = routine.save()
             try:
-                arrays = program.play(inputs)
+                outputs, gradients = routine.play(inputs)
             except Exception:  # noqa: BLE001  the tape decides what it means
-                return self._give_up(program, saved, inputs)
-            return self._deliver(arrays, program.leaves)
-
-    def _tape(self, inputs: Any) -> Any:
-        outputs, arrived = on_tape(self.step, inputs)
-        return self._deliver([*outputs, *map(own, arrived.values())], list(arrived))
-
-    def _deliver(self, arrays: list[Array], leaves: list[Any]) -> Any:
-        """Add the gradients to the leaves, and return the outputs as tensors."""
-        count = len(arrays) - len(leaves)
-        for leaf, g in zip(leaves, arrays[count:], strict=True):
-            leaf._grad = wrap(g if leaf._grad is None else leaf._grad._data + g)
-        outputs = tuple(map(wrap, arrays[:count]))
-        return outputs if count > 1 else outputs[0]
+                routine.put_back(saved)
+                del self.routines[kind]
+                return deliver(*on_tape(self.step, inputs))
+            if not routine.verified:
+                return self._compare(routine, [*outputs, *gradients.values()], saved, inputs)
+            return deliver(outputs, gradients)
 
     def _record(self, kind: Any, inputs: Any) -> Any:
+        """Run the step on arrays that take notes."""
         self.recordings += 1
-        if self.recordings > FEW + self.runs // 10:
-            return self._refuse("it was another computation too often", inputs)
+        if self.recordings > FEW + self.runs // OFTEN:
+            return self._take_over("it was another step too often", *on_tape(self.step, inputs))
         reach = Reach(self.step)
-        log, before = Log(reach.generators), reach.now()
+        notes, before = Notes(reach.generators), [*reach.now(), *map(data_of, reach.tensors)]
         try:
-            with noting(log, reach.tensors):
-                outputs, arrived = on_tape(self.step, list(map(log.enter, inputs)))
-            leaves = [leaf for leaf in arrived if not isinstance(leaf._data, Recorded)]
-            arrays = [*outputs, *map(arrived.get, leaves)]
-            del outputs, arrived
-            values, places = [np.array(plain(a)) for a in arrays], list(map(log.place, arrays))
-            del arrays
+            with noting(notes, reach.tensors):
+                found = on_tape(self.step, list(map(notes.enter, inputs)), np.asanyarray)
+            leaves = [leaf for leaf in found[1] if type(leaf._data) is not Recorded]
+            places = [notes.place(array) for array in (*found[0], *map(found[1].get, leaves))]
         except Exception as error:  # noqa: BLE001  if it is the step's own, the tape raises it too
-            log.put_back()
+            notes.put_back()
             if isinstance(error, ReplayError):
                 raise
-            return self._refuse(str(error), inputs)
+            return self._take_over(str(error), *on_tape(self.step, inputs))
+        result = list(map(without_notes, found[0])), dict(zip(found[1], map(without_notes, found[1].values()), strict=True))
+        del found  # from here on, nobody but the notes holds an array that the step made
         try:
-            if log.moved or not same(before, reach.now()):
+            if not same(before, [*reach.now(), *map(data_of, reach.tensors)]):
                 for t in Reach(self.step).tensors:
-                    t._data = NUMPYS_ARRAY(plain(t._data)) if type(t._data) is Recorded else t._data
-                raise NotReplayableError("it assigns to an attribute, a variable or a tensor")
-            self.programs[kind] = Program(log, places, leaves, reach)
-        except NotReplayableError as error:  # what the run computed is right
-            self._notice(str(error))
-        return self._deliver(values, leaves)
+                    t._data = without_notes(t._data)
+                raise NotReplayableError("it gives an attribute, a variable or a tensor another value")
+            self.routines[kind] = Routine(notes, places, leaves, reach)
+        except NotReplayableError as error:  # what the run has computed is right
+            return self._take_over(str(error), *result)
+        return deliver(*result)
 
-    def _compare(self, program: Program, inputs: Any) -> Any:
-        """Let the replay and the tape run from the same state; what they find must be the same."""
-        saved = program.save()
-        try:
-            found = [array.copy() for array in program.play(inputs)]
-        except NotReplayableError:
-            return self._give_up(program, saved, inputs)
-        except Exception:  # noqa: BLE001  the tape decides what it means
-            found = []
-        after = program.reach.state(program)
-        program.put_back(saved)
-        outputs, arrived = on_tape(self.step, inputs)
-        leaves = [leaf for leaf in arrived if leaf in set(program.leaves)]
-        arrays = [*outputs, *(own(arrived[leaf]) for leaf in leaves)]
-        program.verified = (
-            list(map(id, leaves)) == list(map(id, program.leaves))
-            and list(map(bits, found)) == list(map(bits, arrays))
-            and after == program.reach.state(program)
-        )
-        if not program.verified:
-            self._notice("a replay of it came to another result")
-        return self._deliver(arrays, leaves)
+    def _compare(self, routine: Routine, replayed: list[Array], saved: Any, inputs: Any) -> Any:
+        """Let the tape run from the same state as a replay: it must come to the same."""
+        found, after = list(map(bits, replayed)), routine.state()
+        routine.put_back(saved)
+        outputs, gradients = on_tape(self.step, inputs)
+        truth = [bits(array) for array in (*outputs, *map(gradients.get, routine.leaves))]
+        routine.verified = found == truth and after == routine.state()
+        if not routine.verified:
+            return self._take_over("a replay came to another result", outputs, gradients)
+        return deliver(outputs, gradients)
 
-    def _give_up(self, program: Program, saved: Any, inputs: Any) -> Any:
-        """Undo what a stopped replay has changed, and forget the program: the tape computes."""
-        program.put_back(saved)
-        del self.programs[tuple(map(kind_of, inputs))]
-        return self._tape(inputs)
-
-    def _refuse(self, reason: str, inputs: Any) -> Any:
-        result = self._tape(inputs)
-        self._notice(reason)
-        return result
-
-    def _notice(self, reason: str) -> None:
+    def _take_over(self, reason: str, outputs: list[Array], gradients: dict[Any, Array]) -> Any:
+        """Let the tape compute the step from now on, and say why."""
         self.refusal = reason
-        self.programs.clear()
-        warnings.warn(f"...{reason}", ReplayWarning, stacklevel=4)
+        self.routines.clear()
+        warnings.warn(
+            f"The tape computes this step, since {reason}. The results are right, and not faster.",
+            ReplayWarning,
+            stacklevel=4,
+        )
+        return deliver(outputs, gradients)
+
+
+def on_tape(
+    step: Step, inputs: Iterable[Any], finish: Callable[[Any], Any] = own
+) -> tuple[list[Array], dict[Any, Array]]:
+    """One run of a step: its outputs, and the gradient of every leaf, an array of its own."""
+    found = step(*inputs)
+    outputs = list(found) if isinstance(found, (tuple, list)) else [found]
+    check_differentiable(outputs[0])
+    with np.errstate(all="ignore"):
+        arrived = sweep({outputs[0]: start(outputs[0], None)}, retain_graph=False)
+    return [y._data for y in outputs], {leaf: finish(arrived.pop(leaf)) for leaf in list(arrived)}
+
+
+def deliver(outputs: list[Array], gradients: dict[Any, Array]) -> Any:
+    """Add the gradients to the leaves, and return the outputs as tensors."""
+    for leaf, g in gradients.items():
+        leaf._grad = wrap(g if leaf._grad is None else leaf._grad._data + g)
+    return wrap(outputs[0]) if len(outputs) == 1 else tuple(map(wrap, outputs))
 
 
 def kind_of(x: Any) -> Any:
-    """What of an argument is fixed in a program."""
+    """What of an argument is fixed in a routine."""
     if type(x) is np.ndarray:
         return x.shape, x.dtype, x.strides
     if type(x) in PLAIN:
         return type(x), x
     raise TypeError(
-        f"A replayed step takes arrays, numbers and words, but was given a {type(x).__name__}."
+        "A replayed step takes arrays, numbers, words and None, but was given "
+        f"a {type(x).__name__}. Pass the array of a tensor: t.data; a list as np.array(list)."
     )
 
 
-def bits(array: Array) -> Any:
+def bits(array: Any) -> Any:
     """An array as something that is equal only if every bit is."""
-    return array.shape, array.dtype, array.tobytes()
-
-
-def replay(step: Step) -> Replay:
-    """..."""
-    return Replay(step)
+    return None if array is None else (array.shape, array.dtype, array.tobytes())

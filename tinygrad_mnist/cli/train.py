@@ -56,6 +56,7 @@ def train(
     resume: Path | None = None,
     override: Overrides = (),
     threads: int | None = None,
+    replay: bool | None = None,
     mpi: Flag = False,
     json: Json = False,
 ) -> int:
@@ -97,6 +98,9 @@ def train(
     threads
         Threads for the matrix products, the same as --set threads=N; by default 1. More gain little
         on an idle machine, and lose much on a busy one. The last bits of the result may differ.
+    replay
+        Record a step once and repeat its calls of NumPy, the same as --set replay=true: faster, and
+        the same result, bit by bit. The tape takes over, with a notice, where it must.
     mpi
         Share every batch out over the processes that mpiexec has started, one per core: for large
         networks. Needs the extra mpi: pip install 'tinygrad-mnist[mpi]'
@@ -111,7 +115,7 @@ def train(
     files: dict[str, Any] = {name: path for name, path in named.items() if path}
     refuse_strays(files, resume, out, override)
     typed = references(settings, model, optimizer)
-    given = {"model": model, "optimizer": optimizer, "threads": threads}
+    given = {"model": model, "optimizer": optimizer, "threads": threads, "replay": replay}
     more = tuple(f"{key}={value}" for key, value in given.items() if value is not None)
     with ExitStack() as stack:
         ranks = stack.enter_context(all_ranks()) if mpi else None

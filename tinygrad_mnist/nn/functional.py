@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_mnist.autodiff import ops
 from tinygrad_mnist.autodiff.graph import quietly
-from tinygrad_mnist.autodiff.replay import drawn
+from tinygrad_mnist.autodiff.notes import drawn
 from tinygrad_mnist.nn import arguments
 from tinygrad_mnist.nn.arguments import operand
 

@@ -42,6 +42,7 @@ MOST_NUMBERS = 200_000_000
 """The most weights and biases: with gradients and momentum, they take three times 0.8 GB."""
 OF_TRAINING = (
     "schedule_every", "epochs", "batch_size", "normalize", "patience", "min_delta", "threads",
+    "replay",
 )  # fmt: skip
 """Keys of a recipe that are parameters of `Training` by the same name."""
 MODEL_HINT = "A model is called as NAME(inputs, classes, rng=...), with what [model_options] lists."

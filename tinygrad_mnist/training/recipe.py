@@ -152,6 +152,8 @@ class Recipe:
     threads : int
         Number of threads for the matrix products. Another number may change the last bits. More
         than one gains little on an idle machine, and loses much on a busy one.
+    replay : bool
+        Whether a step is recorded once and then repeated, which gives the same numbers faster.
     published_error : float
         The published error of this network in percent, for comparison.
     published_on : {"training", "validation", "test"}
@@ -191,6 +193,7 @@ class Recipe:
     min_delta: float = 0.0
     seed: int = 0
     threads: int = 1
+    replay: bool = False
     published_error: float = 0.0
     published_on: str = "test"
     published_in: str = ""
