@@ -41,6 +41,7 @@ MAKERS = "arange empty eye full identity linspace ones tri zeros"
 LIKE = {np.zeros_like, np.ones_like, np.full_like, np.empty_like}
 CHANGES_FIRST = {np.copyto, np.putmask}
 TAKES_OUT = {np.concatenate, np.dot, np.einsum, "random", "standard_normal", "standard_exponential"}
+BY_NAME = {np.maximum, np.minimum}  # they warn of an output by position
 DEFAULTS = {"dtype": None, "keepdims": False, "where": True}
 """Options of a reduction that change nothing, but take time."""
 array_of = np.array  # NumPy's own, also while the step is given others
@@ -268,7 +269,8 @@ class Notes:
             return np.add(inputs[0], 0)  # a sum over no axes: it turns -0 into 0
         text = INTO_OUT
         if method == "__call__" and not options:
-            text, inputs = INTO, self.settled(ufunc, inputs)
+            inputs = self.settled(ufunc, inputs)
+            text = INTO_OUT if ufunc in BY_NAME else INTO  # by position is faster
         if target is None:
             return self.make(text, function, inputs, options)
         return self.change(text, function, inputs, options, target)
