@@ -56,7 +56,7 @@ def train(
     resume: Path | None = None,
     override: Overrides = (),
     threads: int | None = None,
-    replay: bool | None = None,
+    replay: Flag = False,
     mpi: Flag = False,
     json: Json = False,
 ) -> int:
@@ -94,7 +94,8 @@ def train(
     resume
         Continue the training in this run folder where it stopped, with its recipe and data.
     override
-        key=value: with --resume, replaces epochs, lr or patience from there on. May be repeated.
+        key=value: with --resume, replaces epochs, lr, patience or replay from there on. May be
+        repeated.
     threads
         Threads for the matrix products, the same as --set threads=N; by default 1. More gain little
         on an idle machine, and lose much on a busy one. The last bits of the result may differ.
@@ -115,8 +116,12 @@ def train(
     files: dict[str, Any] = {name: path for name, path in named.items() if path}
     refuse_strays(files, resume, out, override)
     typed = references(settings, model, optimizer)
-    given = {"model": model, "optimizer": optimizer, "threads": threads, "replay": replay}
+    given = {"model": model, "optimizer": optimizer, "threads": threads}
     more = tuple(f"{key}={value}" for key, value in given.items() if value is not None)
+    if replay and resume:
+        override = (*override, "replay=true")
+    elif replay:
+        more = (*more, "replay=true")
     with ExitStack() as stack:
         ranks = stack.enter_context(all_ranks()) if mpi else None
         if ranks and ranks.rank:

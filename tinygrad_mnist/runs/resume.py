@@ -32,7 +32,7 @@ from tinygrad_mnist.training.state import put_back
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-MAY_CHANGE = ("epochs", "lr", "patience")
+MAY_CHANGE = ("epochs", "lr", "patience", "replay")
 """Keys of a recipe that may change in the middle of a training."""
 FILES = {"data", "labels", "test_data", "test_labels"}
 """Names of the options that replace MNIST's files."""
