@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from statistics import median
 
 from threads import threads
 
@@ -40,3 +41,8 @@ def compared(times, name, peer):
     """Median, lowest and highest ratio of two contestants' times."""
     every = ratios(times, name, peer)
     return {"ratio": every[len(every) // 2], "lowest": every[0], "highest": every[-1]}
+
+
+def ratios_of(times, name, peer):
+    """One contestant's time divided by another's: of the shortest times, and of the medians."""
+    return [of(times[name]) / of(times[peer]) for of in (min, median)]

@@ -3,6 +3,7 @@
 import itertools
 import tracemalloc
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -43,7 +44,9 @@ def trained(model, data, replayed, before=None, optimizer=optim.SGD):
         loss, logits = (step if replayed else forward)(x, labels)
         if not replayed:
             loss.backward()
-        gradients = [p.grad.data.tobytes() if p.grad is not None else None for p in model.parameters()]
+        gradients = [
+            p.grad.data.tobytes() if p.grad is not None else None for p in model.parameters()
+        ]
         rule.step()
         state = [(name, t.data.tobytes()) for name, t in model.state_dict().items()]
         generators = [repr(g.bit_generator.state) for g in generators_of(model)]
@@ -345,19 +348,19 @@ def test_results_that_somebody_holds_are_never_overwritten():
 
 
 def test_outputs_are_cut_off_from_the_graph():
-    x, step = leaf_and_step()
+    _, step = leaf_and_step()
     assert not any(step(np.float32([1, 1])).requires_grad for _ in range(3))
 
 
 def test_under_no_grad_a_replay_says_what_the_tape_says():
-    x, step = leaf_and_step()
+    _, step = leaf_and_step()
     step(np.float32([1, 1]))
     with no_grad(), pytest.raises(RuntimeError, match="Nothing to differentiate"):
         step(np.float32([1, 1]))
 
 
 def test_an_argument_is_an_array_or_a_number():
-    x, step = leaf_and_step()
+    _, step = leaf_and_step()
     with pytest.raises(TypeError, match=r"given a list.*np\.array"):
         step([1.0, 2.0])
 
@@ -393,7 +396,8 @@ def counts_globally(self, x, z):
 @pytest.mark.parametrize("then", [rebound_array, rebound_tensor, counts])
 def test_a_step_that_assigns_is_refused_when_it_is_recorded(then):
     step = both(own(then, calls=int), batches(9))
-    assert "another value" in step.refusal and step.recordings == 1
+    assert "another value" in step.refusal
+    assert step.recordings == 1
 
 
 def test_a_count_in_a_global_variable_is_seen():
@@ -478,16 +482,44 @@ def test_where_a_value_decides_otherwise_the_tape_computes():
 def test_a_step_that_is_another_every_time_goes_back_to_the_tape():
     x, scale = tensor([1.0], requires_grad=True), [0.0]
     step = replay(lambda: (x * scale[0]).sum())
+
+    def run(i):
+        scale[0] = float(i)
+        return step().item()
+
     with pytest.warns(ReplayWarning, match="too often"):
-        for i in range(20):
-            scale[0] = float(i)
-            assert step().item() == i
+        assert [run(i) for i in range(20)] == list(range(20))
 
 
 def test_the_notice_says_why_and_comes_once():
-    with pytest.warns(ReplayWarning, match="The tape computes this step, since a value decides the shape") as seen:
+    with pytest.warns(
+        ReplayWarning, match="The tape computes this step, since a value decides the shape"
+    ) as seen:
         trained(Own(lambda self, x, z: z + z[z.data > 0].sum()), batches(), True)
     assert len(seen) == 1
+
+
+class Hidden:
+    __slots__ = ("tensor",)
+
+    def __init__(self, values):
+        self.tensor = tensor(values, requires_grad=True)
+
+    def total(self, x):
+        return (x * self.tensor).sum()
+
+
+def test_a_leaf_that_cannot_be_found_leaves_the_step_to_the_tape():
+    with pytest.warns(ReplayWarning, match="not found"):
+        replay(Hidden([1.0, 2.0]).total)(np.ones(2, np.float32))
+
+
+def test_a_partial_function_leads_to_its_arguments():
+    x, y = (tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    step = replay(partial(lambda x, y: (x * y).sum(), x, y=y))
+    for expected in (5, 5, 5, 20):
+        assert step().item() == expected
+        x.data = x.data * (4 if step.runs == 3 else 1)
 
 
 # ---------------------------------------------------------------- errors
@@ -500,7 +532,7 @@ def test_a_number_read_inside_raises_with_a_way_out(read):
 
 
 def test_an_error_of_the_step_is_the_tapes_and_changes_nothing():
-    data = batches(3) + [(batches()[0][0], np.full(8, CLASSES))]
+    data = [*batches(3), (batches()[0][0], np.full(8, CLASSES))]
     model = mlp(dropout=0.4)()
     with pytest.raises(ValueError, match="whole class numbers from 0 to 3"):
         trained(model, data, True)

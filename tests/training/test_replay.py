@@ -25,7 +25,9 @@ def digits(mnist):
 def bytes_of(training):
     """Everything that a checkpoint of the training holds, without the seconds."""
     arrays, numbers = take(training)
-    arrays = {name: array[..., :-1] if name == "history" else array for name, array in arrays.items()}
+    arrays = {
+        name: array[..., :-1] if name == "history" else array for name, array in arrays.items()
+    }
     numbers["under_way"].pop("seconds")
     return {name: array.tobytes() for name, array in arrays.items()}, numbers
 

@@ -87,7 +87,11 @@ MACHINE = {
     "causes": {"differences", "gradient", "graph", "tensor"},
     "check": {"ops", "guard", "gradient", "tensor", "differences", "causes"},
     "program": {"mode", "variable", "graph", "ops", "gradient", "tensor"},
-    "__init__": {"mode", "graph", "gradient", "tensor", "check", "program"},
+    "passes": {"variable"},
+    "notes": {"memory", "passes", "variable"},
+    "reach": {"variable"},
+    "replay": {"memory", "mode", "variable", "graph", "gradient", "passes", "notes", "reach"},
+    "__init__": {"mode", "graph", "gradient", "tensor", "check", "program", "notes", "replay"},
 }  # fmt: skip
 
 WHOLE = "the package"
@@ -100,7 +104,7 @@ CEILINGS = {
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 16_500,
+    WHOLE: 16_900,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
@@ -109,6 +113,7 @@ LONG = {
     "autodiff/check.py::_causes": "the function looked at, then its ops, then numbers",
     "autodiff/draw.py::_place": "one layout, whose passes share all positions",
     "autodiff/graph.py::sweep": "the loop that a page quotes whole, with its bookkeeping",
+    "autodiff/passes.py::compiled": "one text, and the names in it",
     "cli/train.py::train": "a table of options, then new or resumed",
     "runs/reproduction.py::reproduce": "a table of settings, then all tasks and what came of them",
     "training/loop.py::Training.__init__": "a table of settings, each with its default",

@@ -4,8 +4,8 @@ from tinygrad_mnist.autodiff.check import GradcheckError, gradcheck, gradgradche
 from tinygrad_mnist.autodiff.gradient import grad
 from tinygrad_mnist.autodiff.graph import Op, op
 from tinygrad_mnist.autodiff.mode import no_grad
-from tinygrad_mnist.autodiff.program import Program, program
 from tinygrad_mnist.autodiff.notes import ReplayError, drawn
+from tinygrad_mnist.autodiff.program import Program, program
 from tinygrad_mnist.autodiff.replay import Replay, ReplayWarning, replay
 from tinygrad_mnist.autodiff.tensor import Tensor, tensor
 

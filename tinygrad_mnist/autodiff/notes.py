@@ -98,9 +98,13 @@ def plain(x: Any) -> Any:
     return {name: plain(value) for name, value in x.items()} if type(x) is dict else x
 
 
-def without_notes(array: Array) -> Array:
-    """The array itself; if it takes notes, a copy that does not."""
-    return array_of(plain(array)) if type(array) is Recorded else array
+def without_notes(x: Any) -> Any:
+    """The same with copies of the arrays that take notes, also inside lists, tuples and dicts."""
+    if isinstance(x, Recorded):
+        return array_of(plain(x))
+    if type(x) in (tuple, list):
+        return type(x)(map(without_notes, x))
+    return {name: without_notes(y) for name, y in x.items()} if type(x) is dict else x
 
 
 def _method(text: str, name: str) -> Callable[..., Any]:
@@ -226,9 +230,7 @@ class Notes:
             result = array_of(result)
         if isinstance(result, np.ndarray) and not self.knows(result):
             self.number(owner(result))
-            self.calls.append(
-                Call(text, function, *places, out=self.place(result), pure=not drawn)
-            )
+            self.calls.append(Call(text, function, *places, out=self.place(result), pure=not drawn))
         elif type(result) in (tuple, list) and any(type(x) is np.ndarray for x in result):
             raise NotReplayableError(f"{function.__name__} returns several arrays")
         return self.marked(result)
@@ -427,4 +429,4 @@ def drawn(function: Callable[..., Array], *args: Any, **options: Any) -> Array:
     finally:
         _current.notes = notes
     text = INTO_OUT if function.__name__ in TAKES_OUT else THEN_COPY
-    return notes.make(text, function, args, options, draws)  # type: ignore[no-any-return]
+    return notes.make(text, function, args, options, draws)

@@ -235,7 +235,9 @@ def size_of(place: Place) -> int:
 
 def blocks_of_memory(sizes: Sequence[int]) -> Iterator[Array]:
     """Uninitialised bytes for each size; large ones begin at a cache line."""
-    steps = [-(-size // 16) * 16 if size < ALIGNED else -(-size // ALIGNED) * ALIGNED for size in sizes]
+    steps = [
+        -(-size // 16) * 16 if size < ALIGNED else -(-size // ALIGNED) * ALIGNED for size in sizes
+    ]
     memory = np.empty(sum(steps) + ALIGNED, np.uint8)
     end = -memory.__array_interface__["data"][0] % ALIGNED
     for step in steps:
@@ -292,6 +294,7 @@ def compiled(
     lines = [line(call) for call in calls]
     names = [name for name, _ in named.values()]
     head = ", ".join([*names, *(f"{name}={name}" for name in scope)])  # local, as locals are fast
-    exec("\n ".join([f"def run({head}):", *lines, "pass"]), scope)
+    text = "\n ".join([f"def run({head}):", *lines, "pass"])
+    exec(text, scope)  # noqa: S102  the text is made of names and numbers, none from outside
     run: Callable[..., None] = scope["run"]
     return run

@@ -6,6 +6,7 @@ import dis
 import operator
 import pickle
 import types
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -65,10 +66,14 @@ class Reach:
         elif isinstance(x, (dict, list)):
             self.scopes.append(x if isinstance(x, list) else x.values())
             return self.scopes[-1]
-        elif isinstance(x, (tuple, types.MethodType)):
-            return x if isinstance(x, tuple) else (x.__self__, x.__func__)
+        elif isinstance(x, tuple):
+            return x
+        elif isinstance(x, types.MethodType):
+            return x.__self__, x.__func__
+        elif isinstance(x, partial):
+            return x.func, *x.args, x.keywords
         elif hasattr(x, "__dict__") and not isinstance(x, (type, types.ModuleType)):
-            return vars(x), getattr(type(x), "forward", None)
+            return vars(x), *map(vars(type(x)).get, ("forward", "__call__"))
         return ()
 
     def _variables(self, function: types.FunctionType) -> Iterable[Any]:

@@ -19,8 +19,8 @@ from tinygrad_mnist.autodiff.graph import sweep
 from tinygrad_mnist.autodiff.memory import owner
 from tinygrad_mnist.autodiff.mode import mode
 from tinygrad_mnist.autodiff.notes import (
-    NotReplayableError,
     Notes,
+    NotReplayableError,
     Recorded,
     ReplayError,
     noting,
@@ -67,9 +67,7 @@ class Routine:
         What the step can reach.
     """
 
-    def __init__(
-        self, notes: Notes, results: list[Place], leaves: list[Any], reach: Reach
-    ) -> None:
+    def __init__(self, notes: Notes, results: list[Place], leaves: list[Any], reach: Reach) -> None:
         self.leaves, self.reach, self.verified = leaves, reach, False
         self.found = reach.now()
         self.generators = list(dict.fromkeys(notes.drawing))
@@ -96,7 +94,7 @@ class Routine:
                 source = place._replace(buffer=-1 - i)
                 copies.append(Call(COPY, np.copyto, (source,), out=place))
             self.named[source.buffer] = f"x{i}", source
-        self.given = []  # leaves whose array is an argument of `run`
+        self.given: list[Any] = []  # leaves whose array is an argument of `run`
         for leaf in self.leaves:
             place = notes.place(leaf._data)
             if owner(leaf._data) is leaf._data and whole(place, windows):
@@ -219,7 +217,7 @@ def bytes_of(block: Array) -> Array:
 
 
 def replay(step: Step) -> Replay:
-    """A function that runs a step forward and backward, and repeats its calls of NumPy from then on.
+    """A function that runs a step forward and backward, later by repeating its calls of NumPy.
 
     The first run for arguments of one kind (shape, dtype and order in memory) is recorded. Every
     later run makes the same calls on other numbers: no tape, no call twice, no new memory. The
@@ -318,19 +316,21 @@ class Replay:
             with noting(notes, reach.tensors):
                 found = on_tape(self.step, list(map(notes.enter, inputs)), np.asanyarray)
             leaves = [leaf for leaf in found[1] if type(leaf._data) is not Recorded]
-            places = [notes.place(array) for array in (*found[0], *map(found[1].get, leaves))]
-        except Exception as error:  # noqa: BLE001  if it is the step's own, the tape raises it too
+            places = list(map(notes.place, [*found[0], *(found[1][leaf] for leaf in leaves)]))
+        except Exception as error:  # if it is an error of the step, the tape raises it too
             notes.put_back()
             if isinstance(error, ReplayError):
                 raise
             return self._take_over(str(error), *on_tape(self.step, inputs))
-        result = list(map(without_notes, found[0])), dict(zip(found[1], map(without_notes, found[1].values()), strict=True))
+        result = without_notes(found)
         del found  # from here on, nobody but the notes holds an array that the step made
         try:
             if not same(before, [*reach.now(), *map(data_of, reach.tensors)]):
                 for t in Reach(self.step).tensors:
                     t._data = without_notes(t._data)
-                raise NotReplayableError("it gives an attribute, a variable or a tensor another value")
+                raise NotReplayableError("it gives an attribute, variable or tensor another value")
+            if not set(leaves) <= set(reach.tensors):
+                raise NotReplayableError("a tensor that requires grad is not found from the step")
             self.routines[kind] = Routine(notes, places, leaves, reach)
         except NotReplayableError as error:  # what the run has computed is right
             return self._take_over(str(error), *result)

@@ -364,13 +364,16 @@ def _once(named: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
 @contextmanager
 def evaluating(model: Module) -> Iterator[None]:
     """Evaluation mode inside a with block; afterwards every module has its previous mode again."""
-    modes = [(module, module.training) for module in model.modules()]
+    modes = [(module, vars(module).get("training")) for module in model.modules()]
     model.eval()
     try:
         yield
     finally:
         for module, training in modes:
-            module.training = training
+            if training is None:  # the module had the mode of its class
+                vars(module).pop("training", None)
+            else:
+                module.training = training
 
 
 @contextmanager
