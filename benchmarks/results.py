@@ -6,7 +6,7 @@ from statistics import median
 
 from threads import threads
 
-from tinygrad_mnist.benchmark import machine, ratios
+from tinygrad_mnist.benchmark import machine
 
 FOLDER = Path(__file__).parent / "results"
 ROUNDS = 7
@@ -38,11 +38,15 @@ def load(question):
 
 
 def compared(times, name, peer):
-    """Median, lowest and highest ratio of two contestants' times."""
-    every = ratios(times, name, peer)
-    return {"ratio": every[len(every) // 2], "lowest": every[0], "highest": every[-1]}
+    """One contestant's time divided by another's: of their shortest times, and of the medians."""
+    ratio, medians = (of(times[name]) / of(times[peer]) for of in (min, median))
+    return {"ratio": ratio, "medians": medians}
 
 
-def ratios_of(times, name, peer):
-    """One contestant's time divided by another's: of the shortest times, and of the medians."""
-    return [of(times[name]) / of(times[peer]) for of in (min, median)]
+def compared_with(times, name, peers):
+    """The entries of `compared` for several peers, whose names are in the keys."""
+    return {
+        f"{key} to {peer}": value
+        for peer in peers
+        for key, value in compared(times, name, peer).items()
+    }

@@ -10,7 +10,6 @@ import random
 import sys
 import time
 from functools import partial
-from statistics import median
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 from micrograd.nn import MLP as MicrogradMLP
 from op import chain
-from results import ratios_of, save
+from results import compared_with, save
 from threadpoolctl import threadpool_limits
 from threads import one_thread
 
@@ -141,7 +140,7 @@ def by_torch(training, update, compiled=False):
         loss.backward()
         if update:
             optimizer.step()
-        return loss
+        return loss.detach()
 
     return step
 
@@ -319,12 +318,11 @@ def turns(works, clock):
 
 
 def rows_of(about, times, peers):
-    """A row per contestant; the replay's has its ratios to the peers."""
-    rows = []
-    for name, of_it in times.items():
-        row = about | {"contestant": name, "µs": 1e6 * min(of_it), "µs median": 1e6 * median(of_it)}
-        rows.append(row | {peer: ratios_of(times, name, peer) for peer in peers if peer != name})
-    return rows
+    """A row per contestant, with its ratios to the peers."""
+    return [
+        about | {"contestant": name, "µs": 1e6 * min(of_it)} | compared_with(times, name, peers)
+        for name, of_it in times.items()
+    ]
 
 
 def main(threads):
@@ -333,6 +331,7 @@ def main(threads):
     if threads == 1:
         one_thread()
     else:
+        os.environ["NPROC"] = str(threads)  # for JAX, which has not computed yet
         torch.set_num_threads(threads)
         threadpool_limits(limits=threads)
     rows = []
@@ -349,5 +348,4 @@ def main(threads):
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", (sys.argv[1:] or ["1"])[0])
-    main(int((sys.argv[1:] or ["1"])[0]))
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1)

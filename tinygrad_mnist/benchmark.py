@@ -60,11 +60,6 @@ def race(
     return times
 
 
-def ratios(times: Mapping[str, list[Seconds]], name: str, peer: str) -> list[float]:
-    """One contestant's times divided by another's, round by round, in ascending order."""
-    return sorted(a / b for a, b in zip(times[name], times[peer], strict=True))
-
-
 def timed(work: Callable[[], object]) -> Seconds:
     """The seconds that a call takes."""
     start = time.perf_counter()
