@@ -12,7 +12,7 @@ const add = new MutationObserver(() => {
 });
 document$.subscribe(() => {
   watch.disconnect();
-  for (const place of document.querySelectorAll(wide)) watch.observe(place);
+  for (const place of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(wide))) watch.observe(place);
   add.disconnect();
   add.observe(document.querySelector("article"), { childList: true, subtree: true });
 });

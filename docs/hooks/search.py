@@ -1,4 +1,4 @@
-"""What the search knows besides the words of the pages: which matter most, and other words for them."""
+"""What the search knows besides the words: which pages matter most, and other words for them."""
 
 from __future__ import annotations
 
