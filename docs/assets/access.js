@@ -1,7 +1,8 @@
 // For keyboards and screen readers, what the theme leaves out.
 const wide = ".arithmatex, .output, .md-typeset__scrollwrap, pre > code";
 const watch = new ResizeObserver((changes) => {
-  for (const { target } of changes) {
+  for (const change of changes) {
+    const target = /** @type {HTMLElement} */ (change.target);
     if (target.scrollWidth > target.clientWidth) target.tabIndex = 0; // so that the arrow keys scroll it
     else target.removeAttribute("tabindex");
   }
@@ -12,7 +13,7 @@ const add = new MutationObserver(() => {
 });
 document$.subscribe(() => {
   watch.disconnect();
-  for (const place of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(wide))) watch.observe(place);
+  for (const place of document.querySelectorAll(wide)) watch.observe(place);
   add.disconnect();
   add.observe(document.querySelector("article"), { childList: true, subtree: true });
 });
