@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -549,3 +550,26 @@ def test_without_optuna_the_command_says_what_to_install(command, monkeypatch):
     code, _, err = command("sweep", "tiny.toml", "--vary", *LR)
     needed = "error: a sweep needs the package optuna: pip install 'tinygrad-mnist[sweep]'\n"
     assert (code, err) == (2, needed)
+
+
+# ---------------------------------------------------------------- the page about it
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "sweep.md"
+BLOCK = r"^```%s\n(.*?)^```$"
+
+
+def blocks(kind):
+    text = PAGE.read_text(encoding="utf-8")
+    return re.findall(BLOCK % kind, text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_commands_of_the_page_do_what_it_says(command):
+    Path("small.toml").write_text(blocks('toml title="small.toml"')[0])
+    lines = re.findall(r"^tinygrad-mnist (.*)$", "".join(blocks("bash")), re.MULTILINE)
+    printed = [command(*shlex.split(line)) for line in lines]
+    assert [code for code, _, _ in printed] == [0, 0, 0, 0]
+    best = re.search(r"\d+\.\d\d", printed[2][1])[0]
+    assert best in Recipe.load("sweeps/small/best.toml").description
+    assert printed[2][2].splitlines()[-2].startswith("24 trials: ")
+    assert len(printed[2][2].splitlines()) == 4 + 2  # what is new, and the two lines at the end
