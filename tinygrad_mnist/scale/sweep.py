@@ -73,8 +73,9 @@ def sweep(
     """Train a recipe with other settings again and again, and find those that are best.
 
     A trial is worth the accuracy on the held-out validation images, with the weights that its
-    training keeps. The test set stays closed. After each epoch, a trial whose best accuracy so far
-    is below the median of the others at that epoch is ended, or *pruned*; the first five are not.
+    training keeps. The test set stays closed. After the first third of its epochs, a trial is
+    ended, or *pruned*, as soon as its best accuracy so far is below the median of the finished
+    trials at that epoch. The first five trials are not.
 
     If the sweep is interrupted, the same call goes on: what is finished is not trained again, and
     what was under way begins anew with the same settings.
@@ -140,7 +141,7 @@ def sweep(
             storage=shared or journal(folder),
             study_name=name,
             direction="maximize",
-            pruner=optuna.pruners.MedianPruner(),
+            pruner=optuna.pruners.MedianPruner(n_warmup_steps=1 + recipe.epochs // 3),
             load_if_exists=True,
         )
         where = f"{platform.node()}:{folder.resolve()}" if storage else ""
