@@ -111,6 +111,7 @@ LONG = {
     "autodiff/graph.py::sweep": "the loop that a page quotes whole, with its bookkeeping",
     "cli/train.py::train": "a table of options, then new or resumed",
     "runs/reproduction.py::reproduce": "a table of settings, then all tasks and what came of them",
+    "scale/sweep.py::sweep": "a table of settings, then what has to be open at once",
     "training/loop.py::Training.__init__": "a table of settings, each with its default",
 }
 
