@@ -241,6 +241,7 @@ def test_a_mistake_is_told_once_and_without_a_traceback(more, said):
     assert said in done.stderr
     assert done.stderr.count("error: ") == 1
     assert "Traceback" not in done.stderr
+    assert "had norm 0. " not in done.stderr
 
 
 FAULT = """
@@ -273,12 +274,13 @@ def test_what_fails_on_another_rank_is_told_by_the_first(method, call):
 
 
 @engine
-@pytest.mark.parametrize("rank", [0, 1])
-def test_a_rank_that_fails_between_two_steps_ends_all_of_them(rank):
-    done = train(2, PLAIN, accident=f"fails:{rank}:3")
+@pytest.mark.parametrize("accident", ["fails:0:3", "fails:1:4", "fails-late:0:6", "fails-late:1:6"])
+def test_a_rank_that_fails_between_two_meetings_ends_all_of_them(accident):
+    done = train(2, PLAIN, accident=accident)
     assert done.returncode not in (0, None)
     assert "the disk of this rank is full" in done.stderr
-    assert [len(notes) for notes in done.notes] == [3, 3]
+    assert {len(notes) for notes in done.notes} == {int(accident[-1])}
+    assert not Path("run/metrics.json").exists()
     assert checkpoint.read(Path("run/checkpoint.npz"))
 
 

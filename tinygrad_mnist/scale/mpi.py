@@ -270,9 +270,10 @@ class SharedTraining(Training):
         whole, share = self.under_way, self.share(rows)
         mine = self.under_way = replace(whole, loss_sum=0.0, correct=0)
         with self.added_up() as sums:
-            self.optimizer.zero_grad()
             if len(share):
                 super().find_gradients(share)
+            else:
+                self.optimizer.zero_grad()
             sums.collect(len(share) / len(rows))
             sums.counts[:2] = mine.loss_sum, mine.correct
         sums.distribute()
