@@ -266,7 +266,7 @@ class SharedTraining(Training):
         return stopped
 
     def find_gradients(self, rows: Rows) -> None:
-        """Compute the gradients of a batch's mean loss, and leave them in the parameters."""
+        """Compute the gradients of a batch's mean loss, on all ranks the same."""
         whole, share = self.under_way, self.share(rows)
         mine = self.under_way = replace(whole, loss_sum=0.0, correct=0)
         with self.added_up() as sums:
