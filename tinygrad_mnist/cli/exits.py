@@ -14,6 +14,7 @@ from tinygrad_mnist.cli import (  # noqa: F401  registers them
     models,
     new,
     predictions,
+    sweep,
     train,
 )
 from tinygrad_mnist.cli.app import UserFileError, app
