@@ -88,14 +88,14 @@ MACHINE = {
 WHOLE = "the package"
 # File -> the lines of code it may have: what one can hold in mind.
 CEILINGS = {
-    "autodiff/graph.py": 240,
+    "autodiff/graph.py": 245,
     "autodiff/numpy_functions.py": 205,
     "autodiff/program.py": 245,
     "autodiff/ops.py": 490,
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 14_600,
+    WHOLE: 14_700,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
