@@ -36,9 +36,9 @@ sys.path.insert(0, str(HERE))
 import course
 from equations import Derivation, EquationError
 from equations.write import latex
-from exercises import section
 from picture import there_and_back
 
+from exercises import section
 from tinygrad_mnist import __version__
 
 if TYPE_CHECKING:
