@@ -152,6 +152,7 @@ MASKS = {
     "the largest of all": lambda x: x / np.abs(x).max(),
     "in doubles": lambda x: x.astype(np.float64) * 2,
     "a matrix of rows": lambda x: x @ (x.T @ x),
+    "every row with every row": lambda x: x @ x.T,
 }
 
 

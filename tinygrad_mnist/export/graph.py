@@ -247,8 +247,8 @@ class Graph:
 
     # ------------------------------------------------------------ ONNX's own form
 
-    def node(self, node: Node) -> Any:
-        """A node; the result of the model is called ``output``."""
+    def in_onnx(self, node: Node) -> Any:
+        """A node as ONNX has it; the result of the model is called ``output``."""
         *inputs, out = ("output" if x == self.result else x for x in (*node.inputs, node.out))
         return self.onnx.helper.make_node(node.operator, inputs, [out], out, **node.attributes)
 
@@ -257,12 +257,12 @@ class Graph:
         helper = self.onnx.helper
         if self.result not in {node.out for node in self.nodes}:
             self.result = self.operators.Identity(self.result)
-        nodes = [self.node(node) for node in self.nodes]
+        nodes = list(map(self.in_onnx, self.nodes))
         inputs, outputs = (
             [helper.make_tensor_value_info(end, KINDS[_kind(dtype)][0], ["batch", *lengths])]
             for end, dtype, lengths in (
                 ("input", np.float32, shape),
-                ("output", self.out.dtype, self.out.shape[1:]),
+                ("output", self.out.dtype, [None if n < 0 else n for n in self.out.shape[1:]]),
             )
         )
         constants = [
