@@ -93,7 +93,7 @@ MACHINE = {
 WHOLE = "the package"
 # File -> the lines of code it may have: what one can hold in mind.
 CEILINGS = {
-    "autodiff/graph.py": 240,
+    "autodiff/graph.py": 245,
     "autodiff/numpy_functions.py": 205,
     "autodiff/program.py": 245,
     "autodiff/ops.py": 490,
