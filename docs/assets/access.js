@@ -7,12 +7,14 @@ const watch = new ResizeObserver((changes) => {
   }
 });
 // The buttons of code appear when it is first seen, in a landmark that has no name.
-const add = new MutationObserver(() => {
-  for (const buttons of document.querySelectorAll("nav.md-code__nav:not([role])")) buttons.role = "group";
-});
+const group = () => {
+  for (const buttons of document.querySelectorAll("nav.md-code__nav:not([role])")) buttons.setAttribute("role", "group");
+};
+const added = new MutationObserver(group);
 document$.subscribe(() => {
   watch.disconnect();
   for (const place of document.querySelectorAll(wide)) watch.observe(place);
-  add.disconnect();
-  add.observe(document.querySelector("article"), { childList: true, subtree: true });
+  group();
+  added.disconnect();
+  added.observe(document.querySelector("article"), { childList: true, subtree: true });
 });

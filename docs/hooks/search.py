@@ -1,4 +1,4 @@
-"""What the search knows besides the words of the pages: which matter most, and other words for them."""
+"""What the search knows besides the text of the pages: which come first, and other words."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
 PARAGRAPH = re.compile(r"<p>(.*?)</p>", re.DOTALL)
-SENTENCE = re.compile(r"[A-Z].{20,}?[.!?:](?=\s|$)")
+SENTENCES = re.compile(r"[A-Z].{50,}?[.!?](?=\s|$)")
 
 NAMES = {
     re.compile(r'(<div class="md-search")(?=[^>]* role="dialog")'): r'\1 aria-label="Search"',
@@ -18,24 +18,25 @@ NAMES = {
         r'(<nav class="md-nav"[^>]*) aria-labelledby="[^"]*"([^>]*>'
         r"\s*<label [^>]*>\s*<span [^>]*></span>\s*)([^<]*?)(?=\s*</label>)"
     ): r'\1 aria-label="\3"\2\3',
+    re.compile(r"<th([^>]*)></th>"): r"<td\1></td>",
 }
-"""Markup whose name is missing or empty, and the same with its name."""
+"""Markup without a name, and the same with one; the empty corner of a table needs none."""
 
 
 def on_env(env: Any, files: Files, **_: Any) -> Any:
-    """Describe each page that does not describe itself, by its first sentence."""
+    """Describe each page that does not describe itself, by its first sentences."""
     for file in files.documentation_pages():
         page = file.page
-        if page and (found := first_sentence(page.content or "")):
+        if page and (found := first_sentences(page.content or "")):
             page.meta.setdefault("description", found)
     return env
 
 
-def first_sentence(content: str) -> str:
-    """That of a page, without markup."""
+def first_sentences(content: str) -> str:
+    """Those of a page, without markup; more than one if the first is short."""
     for paragraph in PARAGRAPH.findall(content):
         text = html.unescape(re.sub(r"<[^>]*>", "", paragraph))
-        if found := SENTENCE.match(" ".join(text.split())):
+        if found := SENTENCES.match(" ".join(text.split())):
             return found[0]
     return ""
 
