@@ -1,4 +1,4 @@
-"""What the theme leaves out of a page: a description of its own, and names for screen readers."""
+"""What a page needs besides what the theme writes: a description, and names for screen readers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ if TYPE_CHECKING:
 PARAGRAPH = re.compile(r"<p>(.*?)</p>", re.DOTALL)
 SENTENCES = re.compile(r"[A-Z].{50,}?[.!?](?=\s|$)")
 
-NAMES = {
+REPAIRS = {
     re.compile(r'(<div class="md-search")(?=[^>]* role="dialog")'): r'\1 aria-label="Search"',
     re.compile(
         r'(<nav class="md-nav"[^>]*) aria-labelledby="[^"]*"([^>]*>'
         r"\s*<label [^>]*>\s*<span [^>]*></span>\s*)([^<]*?)(?=\s*</label>)"
     ): r'\1 aria-label="\3"\2\3',
     re.compile(r"<th([^>]*)></th>"): r"<td\1></td>",
+    re.compile(r"(<(?:image|use) [^>]*?)(?<= )href="): r"\1xlink:href=",
 }
-"""Markup without a name, and the same with one; the empty corner of a table needs none."""
+"""Dialogs and landmarks get names, and the empty corner of a table needs none. Instant navigation
+stops at a drawing whose parts have a `href` that it cannot set."""
 
 
 def on_env(env: Any, files: Files, **_: Any) -> Any:
@@ -42,9 +44,9 @@ def first_sentences(content: str) -> str:
 
 
 def on_post_page(output: str, **_: Any) -> str:
-    """Give names."""
-    for markup, named in NAMES.items():
-        output = markup.sub(named, output)
+    """Repair the markup of a page."""
+    for markup, repaired in REPAIRS.items():
+        output = markup.sub(repaired, output)
     return output
 
 
