@@ -10,6 +10,7 @@
     {{ course }}                 the units of the course, and {{ hours }} how long they take
     {{ minutes PAGE }}           how long a page takes, estimated from its length
     {{ there_and_back }}         the picture of a digit through the network, forward and back
+    {{ exercises PAGE }}         the exercises and the self-test of a page, each with its answers
 
 A page of derivations shows no other formula on a line of its own: what is displayed is checked.
 Whatever is wrong or missing stops the build.
@@ -37,6 +38,7 @@ from equations import Derivation, EquationError
 from equations.write import latex
 from picture import there_and_back
 
+from exercises import section
 from tinygrad_mnist import __version__
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     source = Path(page.file.abs_src_path)
     try:
         return kept(markdown, source)
-    except (EquationError, LookupError, OSError) as error:
+    except (EquationError, LookupError, OSError, ValueError) as error:
         raise PluginError(f"{page.file.src_path}: {error}") from error
 
 
@@ -92,6 +94,10 @@ def fill(markdown: str, source: Path) -> str:
         If an equation is wrong, not shown, shown out of order, or written without a check.
     LookupError
         If something is named that does not exist.
+    OSError
+        If a file or the exercises of a page are missing.
+    ValueError
+        If an exercise is not in order, or its check says something wrong.
     """
     twin = load(source.with_suffix(".py")) if source.with_suffix(".py").exists() else None
     if source.parent.name == "derivations" and (found := DISPLAY.search(markdown)):
@@ -254,4 +260,5 @@ DIRECTIVES = {
     "hours": course.hours,
     "minutes": lambda page: str(course.minutes(page)),
     "there_and_back": there_and_back,
+    "exercises": section,
 }
