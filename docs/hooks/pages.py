@@ -73,7 +73,7 @@ def kept(markdown: str, source: Path) -> str:
     """A page as it was filled in before, as long as nothing has changed that it is made from."""
     if not source.with_suffix(".py").exists():
         return fill(markdown, source)
-    folders = [ROOT / folder for folder in ("docs", "tests", "tinygrad_mnist")]
+    folders = [ROOT / folder for folder in ("docs", "exercises", "tests", "tinygrad_mnist")]
     sources = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
     content = [markdown.encode(), *map(Path.read_bytes, [results.MEASURED, *sources])]
     digest = hashlib.sha256(b"".join(content)).hexdigest()

@@ -74,7 +74,7 @@ def published(result: dict[str, Any]) -> str:
 def chart() -> str:
     """The test errors of all recipes, as an HTML figure."""
     results = measured()
-    figure, axes = subplots(1, 1, height=0.3 * len(results) + 0.8)
+    figure, axes = subplots(1, 1, width=4.6, height=0.26 * len(results) + 0.8)
     for row, result in enumerate(reversed(results)):
         errors = [100 - value for value in accuracies(result)]
         axes.plot(errors, [row] * len(errors), "o", color=BLUE, alpha=0.5, markersize=4)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 PARAGRAPH = re.compile(r"<p>(.*?)</p>", re.DOTALL)
 SENTENCES = re.compile(r"[A-Z].{50,}?[.!?](?=\s|$)")
 
+EARLY = r'<span class="o">\*</span><span class="n">early</span>'
+UNKNOWN = r'<span class="p">,</span> <span class="o">\*\*</span><span class="n">unknown</span>'
+
 REPAIRS = {
     re.compile(r'(<div class="md-search")(?=[^>]* role="dialog")'): r'\1 aria-label="Search"',
     re.compile(
@@ -19,10 +22,13 @@ REPAIRS = {
         r"\s*<label [^>]*>\s*<span [^>]*></span>\s*)([^<]*?)(?=\s*</label>)"
     ): r'\1 aria-label="\3"\2\3',
     re.compile(r"<th([^>]*)></th>"): r"<td\1></td>",
+    re.compile(EARLY + UNKNOWN): "",
+    re.compile(EARLY): '<span class="o">*</span>',
     re.compile(r"(<(?:image|use) [^>]*?)(?<= )href="): r"\1xlink:href=",
 }
 """Dialogs and landmarks get names, and the empty corner of a table needs none. Instant navigation
-stops at a drawing whose parts have a `href` that it cannot set."""
+stops at a drawing whose parts have a `href` that it cannot set. What a module takes only to refuse it
+kindly is no part of its signature."""
 
 
 def on_env(env: Any, files: Files, **_: Any) -> Any:
