@@ -26,9 +26,9 @@ REPAIRS = {
     re.compile(EARLY): '<span class="o">*</span>',
     re.compile(r"(<(?:image|use) [^>]*?)(?<= )href="): r"\1xlink:href=",
 }
-"""Dialogs and landmarks get names, and the empty corner of a table needs none. Instant navigation
-stops at a drawing whose parts have a `href` that it cannot set. What a module takes only to refuse it
-kindly is no part of its signature."""
+"""Dialogs and landmarks get names, and the empty corner of a table needs none. What a module takes
+only to refuse it kindly is not shown in its signature. And instant navigation, which sets the
+`href` of all that has one, would stop at a drawing, where it cannot be set."""
 
 
 def on_env(env: Any, files: Files, **_: Any) -> Any:
