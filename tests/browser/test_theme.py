@@ -11,10 +11,8 @@ search, theme = pytest.importorskip("search"), pytest.importorskip("theme")
 
 
 def test_a_page_is_described_by_its_first_sentences_without_markup():
-    page = (
-        "<p><a>Up</a></p><p>A <b>short</b> one. One that is longer than the first follows. No.</p>"
-    )
-    assert theme.first_sentences(page) == "A short one. One that is longer than the first follows."
+    text = "<p><a>Up</a></p><p>A <b>short</b> one. A sentence longer than the first follows. No.</p>"
+    assert theme.first_sentences(text) == "A short one. A sentence longer than the first follows."
 
 
 def test_an_empty_corner_of_a_table_is_no_header():
