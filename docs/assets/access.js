@@ -7,13 +7,15 @@ const watch = new ResizeObserver((changes) => {
     else target.removeAttribute("tabindex");
   }
 });
-// The buttons of code appear when it is first seen, in a landmark that has no name.
-const add = new MutationObserver(() => {
-  for (const buttons of document.querySelectorAll("nav.md-code__nav:not([role])")) buttons.role = "group";
-});
+// The buttons of code appear when it is first seen, in a landmark without a name: it is none.
+const release = () => {
+  for (const buttons of document.querySelectorAll("nav.md-code__nav:not([role])")) buttons.setAttribute("role", "none");
+};
+const added = new MutationObserver(release);
 document$.subscribe(() => {
   watch.disconnect();
   for (const place of document.querySelectorAll(wide)) watch.observe(place);
-  add.disconnect();
-  add.observe(document.querySelector("article"), { childList: true, subtree: true });
+  release();
+  added.disconnect();
+  added.observe(document.querySelector("article"), { childList: true, subtree: true });
 });
