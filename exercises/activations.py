@@ -1,8 +1,7 @@
 # %% [markdown]
-# # Exercises: sigmoid, tanh, ReLU
+# # Exercises: [sigmoid, tanh, ReLU](../derivations/activations.md)
 #
-# *Page*: [sigmoid, tanh, ReLU](../derivations/activations.md). *Time*:
-# about 30 minutes.
+# *Time*: about 30 minutes.
 #
 # The slopes of this page are short enough to know by heart. Here you use
 # them, derive two more, and look at the mistakes that are made with them.
@@ -11,7 +10,7 @@
 import numpy as np
 
 # %% [markdown] exercise="activations.slopes"
-# ### Exercise 1: Slopes from values
+# ### Exercise 1: slopes from values
 #
 # A sigmoid unit has the value $s = 0.8$, a tanh unit $t = -0.6$, and a ReLU
 # unit has $z = -3$. What are the three slopes with respect to $z$?
@@ -74,7 +73,7 @@ sigmoid_slope, tanh_slope, relu_slope = 0.16, 1.6, 0
 sigmoid_slope, tanh_slope, relu_slope = 0.16, 0.64, -3
 
 # %% [markdown] exercise="activations.layer"
-# ### Exercise 2: A layer of sigmoids
+# ### Exercise 2: a layer of sigmoids
 #
 # One example, three units. The values are $A = (\tfrac12, \tfrac34,
 # \tfrac14)$, and $dA = (4, 8, -16)$ arrives. Compute $dZ$ by (3.14).
@@ -132,7 +131,7 @@ dZ = [3, 3.5, -15]
 dZ = [-0.5, -0.5, -0.5]
 
 # %% [markdown] exercise="activations.depth"
-# ### Exercise 3: Through many layers
+# ### Exercise 3: through many layers
 #
 # A gradient of size 1 passes back through five layers of one sigmoid unit
 # each. All weights are 1. How large can it be at most in the end? And if
@@ -168,7 +167,8 @@ def check(most, weight):
 
 
 # %% tags=["solution"]
-most = 1 / 4**5  # five factors of at most 1/4: less than a thousandth
+# Five factors of at most 1/4: less than a thousandth.
+most = 1 / 4**5
 weight = 4  # one factor of 4 for each factor of 1/4
 
 # %% tags=["misconception"]
@@ -186,7 +186,7 @@ most, weight = 1 / 20, 4
 most, weight = 1 / 4**5, 4**5
 
 # %% [markdown] exercise="activations.silu"
-# ### Exercise 4: A new activation
+# ### Exercise 4: a new activation
 #
 # The function $f(z) = z\,\sigma(z)$ is called SiLU or swish. Derive its
 # slope on paper, and write it for an array `z`, with `np.exp`.
@@ -260,7 +260,7 @@ def silu_slope(z):
 
 
 # %% [markdown] exercise="activations.leaky"
-# ### Exercise 5: A leak
+# ### Exercise 5: a leak
 #
 # A *leaky* ReLU lets a tenth of the negative numbers through: $f(z) = z$
 # for $z > 0$, and $0.1\,z$ otherwise. So no unit can die. Write its
@@ -332,7 +332,7 @@ def leaky_backward(dA, Z):
 
 
 # %% [markdown] exercise="activations.twice"
-# ### Exercise 6: What is wrong here?
+# ### Exercise 6: what is wrong here?
 #
 # This backward step gets $dA$ and the *values* $A$ of a layer of sigmoids.
 # It raises no error, and the network even learns a little. But the slope

@@ -1,8 +1,7 @@
 # %% [markdown]
-# # Exercises: the linear layer
+# # Exercises: [the linear layer](../derivations/linear.md)
 #
-# *Page*: [the linear layer](../derivations/linear.md). *Time*: about 35
-# minutes.
+# *Time*: about 35 minutes.
 #
 # Begin with paper: small matrices, and rectangular ones, so that a wrong
 # order or a forgotten transpose does not fit.
@@ -11,7 +10,7 @@
 import numpy as np
 
 # %% [markdown] exercise="linear.weights-and-bias"
-# ### Exercise 1: The gradients of weights and bias
+# ### Exercise 1: the gradients of weights and bias
 #
 # Three examples with two features, one output:
 #
@@ -79,7 +78,7 @@ dW, db = [[5], [-3]], [2 / 3]
 dW, db = [[5], [-3]], [3]
 
 # %% [markdown] exercise="linear.input"
-# ### Exercise 2: The gradient of the input
+# ### Exercise 2: the gradient of the input
 #
 # The same layer, the same $dZ$. Compute $dX$ by (2.5).
 
@@ -115,7 +114,8 @@ def check(dX):
 
 
 # %% tags=["solution"]
-dX = [[2, 1], [-2, -1], [4, 2]]  # (2, 1) times 1, times -1, times 2
+# (2, 1) times 1, times -1, times 2.
+dX = [[2, 1], [-2, -1], [4, 2]]
 
 # %% tags=["misconception"]
 # That is the transpose: one row per example, as in X.
@@ -131,14 +131,14 @@ dX = [[1, 2], [0, -3], [4, -2]]
 dX = [[2, 1], [2, 1], [2, 1]]
 
 # %% [markdown] exercise="linear.shapes"
-# ### Exercise 3: Shapes, and what is added up
+# ### Exercise 3: shapes, and what is added up
 #
 # A batch of 32 images with 100 pixels goes through a layer with 5 outputs.
 # Write down the shapes of $dW$, $db$ and $dX$ as tuples. And: how many
 # products are added up in *one* entry of $dW$, and in one of $dX$?
 
 # %% tags=["stub"]
-shapes = ..., ..., ...  # of dW, db and dX, such as (1, 2), (3,), (4, 5)
+shapes = ..., ..., ...  # tuples: of dW, db and dX
 terms_dW = ...
 terms_dX = ...
 
@@ -199,7 +199,7 @@ shapes, terms_dW, terms_dX = ((100, 5), (32, 5), (32, 100)), 32, 5
 shapes, terms_dW, terms_dX = ((100, 5), (5,), (32, 100)), 100, 5
 
 # %% [markdown] exercise="linear.backward"
-# ### Exercise 4: The whole layer, in code
+# ### Exercise 4: the whole layer, in code
 #
 # Turn (2.4) to (2.6) into code: three lines.
 
@@ -289,7 +289,7 @@ def backward(X, W, dZ):
 
 
 # %% [markdown] exercise="linear.divided-twice"
-# ### Exercise 5: What is wrong here?
+# ### Exercise 5: what is wrong here?
 #
 # The loss of this layer is the mean over the examples of $\tfrac12 (Z -
 # Y)^2$, added up over the outputs. With one example the gradients are
@@ -343,7 +343,8 @@ def check(gradients):
 # %% tags=["solution"]
 def gradients(X, W, b, Y):
     Z = X @ W + b
-    dZ = (Z - Y) / len(X)  # the mean is here, and nowhere else
+    # The mean is here, and nowhere else.
+    dZ = (Z - Y) / len(X)
     dW = X.T @ dZ
     db = dZ.sum(axis=0)
     return dW, db
@@ -372,7 +373,7 @@ def gradients(X, W, b, Y):
 
 
 # %% [markdown] exercise="linear.shared"
-# ### Exercise 6: One matrix in two layers
+# ### Exercise 6: one matrix in two layers
 #
 # An autoencoder uses its weights twice: $H = XW$, and then $Z = HW^\top$,
 # which has the shape of $X$. Given $dZ$, derive $dW$, and write it as code.
@@ -434,7 +435,8 @@ def check(shared_weights):
 def shared_weights(X, W, dZ):
     H = X @ W
     dH = dZ @ W
-    return X.T @ dH + dZ.T @ H  # both uses; the second transposed
+    # Both uses; the second transposed.
+    return X.T @ dH + dZ.T @ H
 
 
 # %% tags=["misconception"]

@@ -1,8 +1,7 @@
 # %% [markdown]
-# # Exercises: the whole network by hand
+# # Exercises: [the whole network by hand](../derivations/network.md)
 #
-# *Page*: [the whole network by hand](../derivations/network.md). *Time*:
-# about 50 minutes.
+# *Time*: about 50 minutes.
 #
 # One small network, once around on paper: if you have done that, you can do
 # any. The other exercises change the network a little, so that no formula
@@ -12,7 +11,7 @@
 import numpy as np
 
 # %% [markdown] exercise="network.shapes"
-# ### Exercise 1: Shapes first
+# ### Exercise 1: shapes first
 #
 # A batch of 5 examples goes through a network with 4 inputs, 3 hidden units
 # and 2 classes. What are the shapes of $Z_1$, $dZ_1$, $dW_1$ and $db_2$?
@@ -74,7 +73,7 @@ shapes, parameters = ((5, 3), (5, 3), (3, 4), (2,)), 23
 shapes, parameters = ((5, 3), (5, 3), (4, 3), (2,)), 18
 
 # %% [markdown] exercise="network.forward"
-# ### Exercise 2: Once around: forward
+# ### Exercise 2: once around: forward
 #
 # One example, two inputs, three hidden units with ReLU, two classes with
 # softmax:
@@ -140,7 +139,7 @@ Z1, A1, A2 = [1, 1, -1], [1, 1, -1], [0.119, 0.881]
 Z1, A1, A2 = [1, 1, -1], [1, 1, 0], [1, 1]
 
 # %% [markdown] exercise="network.backward"
-# ### Exercise 3: Once around: backward
+# ### Exercise 3: once around: backward
 #
 # The same network, and the first class is the right one. There is no
 # penalty, so $\lambda = 0$. Compute $dZ_2$, then $dA_1$, $dZ_1$ and $dW_1$.
@@ -202,7 +201,8 @@ def check(dZ2, dA1, dZ1, dW1):
 dZ2 = [-0.5, 0.5]  # (0.5, 0.5) - (1, 0)
 dA1 = [-0.5, 0.5, -1]  # the last: 2 · (-0.5) + 0 · 0.5
 dZ1 = [-0.5, 0.5, 0]  # the third unit let nothing through
-dW1 = [[-0.5, 0.5, 0], [-1, 1, 0]]  # 1 times dZ1, and 2 times dZ1
+# 1 times dZ1, and 2 times dZ1.
+dW1 = [[-0.5, 0.5, 0], [-1, 1, 0]]
 
 # %% tags=["misconception"]
 # The sign is turned round: dZ2 is the output minus the target.
@@ -227,7 +227,7 @@ dZ2, dA1, dZ1 = [-0.5, 0.5], [-0.5, 0.5, -1], [-0.5, 0.5, 0]
 dW1 = [[-0.5, 0.5, 0], [-0.5, 0.5, 0]]
 
 # %% [markdown] exercise="network.one-layer-back"
-# ### Exercise 4: One layer back, at any depth
+# ### Exercise 4: one layer back, at any depth
 #
 # "More layers" says that (6.10) to (6.13) hold at every depth. Write them
 # once, for a layer in the middle: from $dZ_\ell$, return $dW_\ell$,
@@ -326,7 +326,7 @@ def one_layer_back(dZ, W, A, slope, lam):
 
 
 # %% [markdown] exercise="network.shortcut"
-# ### Exercise 5: A shortcut
+# ### Exercise 5: a shortcut
 #
 # A *residual* network leads its input past the hidden layer: $Z_2 = (A_1 +
 # A_0)\,W_2$, with $A_1 = f(A_0 W_1)$ of the same width, and no biases.
@@ -384,7 +384,8 @@ def check(input_gradient):
 # %% tags=["solution"]
 def input_gradient(dZ2, W1, W2, slope1):
     dS = dZ2 @ W2.T
-    return dS + (dS * slope1) @ W1.T  # the shortcut, and the layer
+    # The shortcut, and the layer.
+    return dS + (dS * slope1) @ W1.T
 
 
 # %% tags=["misconception"]
@@ -408,7 +409,7 @@ def input_gradient(dZ2, W1, W2, slope1):
 
 
 # %% [markdown] exercise="network.too-early"
-# ### Exercise 6: What is wrong here?
+# ### Exercise 6: what is wrong here?
 #
 # This step saves a line, and trains a little worse than it should. Every
 # formula in it is on the page. What is wrong? Fix it. (No biases, no
@@ -471,7 +472,8 @@ def step(A0, Y, W1, W2, lr):
     A1 = np.tanh(A0 @ W1)
     E = np.exp(A1 @ W2)
     dZ2 = (E / E.sum(axis=1, keepdims=True) - Y) / len(Y)
-    dZ1 = (dZ2 @ W2.T) * (1 - A1**2)  # with the W2 of the forward pass
+    # With the W2 of the forward pass.
+    dZ1 = (dZ2 @ W2.T) * (1 - A1**2)
     W2 = W2 - lr * A1.T @ dZ2
     W1 = W1 - lr * A0.T @ dZ1
     return W1, W2
