@@ -57,26 +57,35 @@ relu_slope = 0  # z is not positive
 
 # %% tags=["misconception"]
 # 0.36 is 1 - s², the formula of tanh. The sigmoid has s (1 - s).
-sigmoid_slope, tanh_slope, relu_slope = 0.36, 0.64, 0
+sigmoid_slope = 0.36
+tanh_slope = 0.64
+relu_slope = 0
 
 # %% tags=["misconception"]
 # 0.8 is the value of the sigmoid already: do not put it into the sigmoid
 # again.
-sigmoid_slope, tanh_slope, relu_slope = 0.2140, 0.64, 0
+sigmoid_slope = 0.214
+tanh_slope = 0.64
+relu_slope = 0
 
 # %% tags=["misconception"]
 # The square is missing: the slope of tanh is 1 - t², and never above 1.
-sigmoid_slope, tanh_slope, relu_slope = 0.16, 1.6, 0
+sigmoid_slope = 0.16
+tanh_slope = 1.6
+relu_slope = 0
 
 # %% tags=["misconception"]
 # That is z. ReLU does not let it through, and its slope there is 0.
-sigmoid_slope, tanh_slope, relu_slope = 0.16, 0.64, -3
+sigmoid_slope = 0.16
+tanh_slope = 0.64
+relu_slope = -3
 
 # %% [markdown] exercise="activations.layer"
 # ### Exercise 2: a layer of sigmoids
 #
-# One example, three units. The values are $A = (\tfrac12, \tfrac34,
-# \tfrac14)$, and $dA = (4, 8, -16)$ arrives. Compute $dZ$ by (3.14).
+# One example, three units. The values are
+# $A = (\tfrac12, \tfrac34, \tfrac14)$, and $dA = (4, 8, -16)$ arrives.
+# Compute $dZ$ by (3.14).
 
 # %% tags=["stub"]
 dZ = ...  # [..., ..., ...]
@@ -157,8 +166,8 @@ def check(most, weight):
         "times: it is a power."
     )
     assert not np.isclose(weight, 4**5), (
-        "That is what all weights together have to make up for. Each does "
-        "it for one layer."
+        "That is what all weights together have to make up for. Each "
+        "weight makes up for one layer only."
     )
     assert np.isclose(most, 1 / 1024), "Five factors of 1/4: one over 4⁵."
     assert np.isclose(weight, 4), (
@@ -181,8 +190,8 @@ most, weight = 5 / 4, 4
 most, weight = 1 / 20, 4
 
 # %% tags=["misconception"]
-# That is what all weights together have to make up for. Each does it for
-# one layer.
+# That is what all weights together have to make up for. Each weight makes
+# up for one layer only.
 most, weight = 1 / 4**5, 4**5
 
 # %% [markdown] exercise="activations.silu"
@@ -273,8 +282,8 @@ def leaky_backward(dA, Z):
 
 
 # %% [markdown] tags=["hint"]
-# As for ReLU, it is a mask, now of ones and tenths. `np.where(condition,
-# this, that)` chooses for each number.
+# As for ReLU, it is a mask, now of ones and tenths.
+# `np.where(condition, this, that)` chooses for each number.
 
 
 # %% tags=["check"]

@@ -64,15 +64,24 @@ fourth = (5, 4, 3)  # (5, 1, 3) and (1, 4, 1)
 # %% tags=["misconception"]
 # (3,) is filled up to (1, 3), a row. A column times a row gives a whole
 # table.
-first, second, third, fourth = (4, 3), (4,), None, (5, 4, 3)
+first = (4, 3)
+second = (4,)
+third = None
+fourth = (5, 4, 3)
 
 # %% tags=["misconception"]
 # The 2 is aligned with the 3 on the right, not with the 2 on the left.
-first, second, third, fourth = (4, 3), (4, 3), (2, 3), (5, 4, 3)
+first = (4, 3)
+second = (4, 3)
+third = (2, 3)
+fourth = (5, 4, 3)
 
 # %% tags=["misconception"]
 # These fit: filled up to (1, 4, 1), each column has equal lengths or a 1.
-first, second, third, fourth = (4, 3), (4, 3), None, None
+first = (4, 3)
+second = (4, 3)
+third = None
+fourth = None
 
 # %% [markdown] exercise="broadcasting.outer"
 # ### Exercise 2: a column times a row
@@ -146,9 +155,9 @@ dc, dr = [-1, 0.5], [2, 5, 5]
 # %% [markdown] exercise="broadcasting.scale-and-shift"
 # ### Exercise 3: scale and shift
 #
-# A layer gives every feature its own scale and shift: $Y = X \odot \gamma +
-# \beta$, where $X$ is $B \times m$, and $\gamma$ and $\beta$ are rows of
-# shape $(1, m)$. Write its backward step.
+# A layer gives every feature its own scale and shift:
+# $Y = X \odot \gamma + \beta$, where $X$ is $B \times m$, and $\gamma$ and
+# $\beta$ are rows of shape $(1, m)$. Write its backward step.
 
 
 # %% tags=["stub"]
@@ -162,8 +171,8 @@ def backward(dY, X, gamma):
 # $X$, and $dY \odot X$ to $\gamma$. Which of the shapes do not fit?
 
 # %% [markdown] tags=["hint"]
-# $\gamma$ was repeated $B$ times, so its shares are added up: `.sum(axis=0,
-# keepdims=True)`.
+# $\gamma$ was repeated $B$ times, so its shares are added up:
+# `.sum(axis=0, keepdims=True)`.
 
 
 # %% tags=["check"]
@@ -484,8 +493,8 @@ answer = "a"
 answer = "b"
 
 # %% [markdown] exercise="broadcasting.self-3"
-# **3.** What does `keepdims=True` change in `X.mean(axis=1,
-# keepdims=True)`?
+# **3.** What does `keepdims=True` change in
+# `X.mean(axis=1, keepdims=True)`?
 #
 # - **a** the result has the shape of $X$
 # - **b** the result is a column, $(B, 1)$, which is repeated along the rows

@@ -27,8 +27,8 @@ best = ...
 # %% tags=["check"]
 def check(slope, best):
     assert not np.isclose(slope, 1.2), (
-        "The sign is turned round: p is below q, so a larger p makes the "
-        "loss smaller."
+        "The sign is reversed: p is below q, so a larger p makes the loss "
+        "smaller."
     )
     assert not np.isclose(slope, -0.3), "Divide by p (1 - p)."
     assert np.isclose(slope, -1.2), (
@@ -47,8 +47,7 @@ slope = -1.2
 best = 0.8
 
 # %% tags=["misconception"]
-# The sign is turned round: p is below q, so a larger p makes the loss
-# smaller.
+# The sign is reversed: p is below q, so a larger p makes the loss smaller.
 slope, best = 1.2, 0.8
 
 # %% tags=["misconception"]
@@ -115,9 +114,9 @@ ece = 5
 # ### Exercise 3: what is wrong here?
 #
 # This is meant to return the confidence of each answer, and whether it is
-# right; `P` has one row of probabilities per image. With it, all answers of
-# more than one half are right, for every network, and nearly all others are
-# wrong. Fix it.
+# right; `P` has one row of probabilities per image. With it, every answer
+# whose confidence is above one half turns out right, whatever the network,
+# which is too good to be true. Fix it.
 
 
 # %% tags=["stub"]
@@ -206,8 +205,8 @@ def calibration_error(confidence, right, bins):
 
 
 # %% [markdown] tags=["hint"]
-# The number of a bin is `np.minimum((confidence * bins).astype(int), bins -
-# 1)`.
+# The number of a bin is
+# `np.minimum((confidence * bins).astype(int), bins - 1)`.
 
 # %% [markdown] tags=["hint"]
 # For each bin that is not empty: the absolute difference of the two means,

@@ -3,9 +3,8 @@
 #
 # *Time*: about 35 minutes.
 #
-# Take a sheet of paper for the first ones. Every exercise has hints; open
-# the solution last. In the notebook a check tells you what is wrong, and
-# usually why.
+# Take a sheet of paper for the first two and for the fourth, and draw the
+# graph whenever you are unsure.
 
 # %%
 import numpy as np
@@ -159,8 +158,8 @@ def forwards(u, v):
 # $u$ is held still.
 
 # %% [markdown] tags=["hint"]
-# The last line is a product of two numbers that both move: $L_v = a_v\,c +
-# a\,c_v$.
+# The last line is a product of two numbers that both move:
+# $L_v = a_v\,c + a\,c_v$.
 
 
 # %% tags=["check"]
@@ -232,9 +231,10 @@ def forwards(u, v):
 # %% [markdown] exercise="chain-rule.jacobian"
 # ### Exercise 4: a Jacobian, and what arrives
 #
-# A line takes $x = (x_1, x_2)$ and returns $y_1 = x_1 x_2$ and $y_2 = x_1 +
-# 3 x_2$. At $x = (2, 5)$ write down its Jacobian: a list of rows, one row
-# per output. Then the cotangent $dy = (1, -2)$ arrives. What is $dx$?
+# A line takes $x = (x_1, x_2)$ and returns $y_1 = x_1 x_2$ and
+# $y_2 = x_1 + 3 x_2$. At $x = (2, 5)$ write down its Jacobian: a list of
+# rows, one row per output. Then the cotangent $dy = (1, -2)$ arrives. What
+# is $dx$?
 
 # %% tags=["stub"]
 J = ...  # [[..., ...], [..., ...]]
@@ -380,9 +380,9 @@ def vjp(x, W, dy):
 # %% [markdown] exercise="chain-rule.missing-arrow"
 # ### Exercise 6: what is wrong here?
 #
-# Somebody walks back through the program of (1.1) to (1.3), and gets $du =
-# 32$ and $dv = 16$ at $u = 2$, $v = 3$. The page has 48 and 28. Find the
-# line that is wrong, say why to yourself, and fix it.
+# Somebody walks back through the program of (1.1) to (1.3), and gets
+# $du = 32$ and $dv = 16$ at $u = 2$, $v = 3$. The page has 48 and 28. Find
+# the line that is wrong, say why to yourself, and fix it.
 
 
 # %% tags=["stub"]

@@ -73,8 +73,8 @@ factor = ...
 # (11.5) and (11.8). The roots come out even.
 
 # %% [markdown] tags=["hint"]
-# On the way back the factor is $m\,\mathrm{Var}(w)$, with $\mathrm{Var}(w)
-# = \tfrac{2}{n + m}$.
+# On the way back the factor is $m\,\mathrm{Var}(w)$, with
+# $\mathrm{Var}(w) = \tfrac{2}{n + m}$.
 
 
 # %% tags=["check"]
@@ -91,7 +91,8 @@ def check(xavier, he, factor):
         "Var(w)."
     )
     assert not np.isclose(factor, 1), (
-        "1 it is only if n = m. Xavier takes the middle between both ways."
+        "It is 1 only if n = m. Xavier's rule takes the middle between "
+        "both ways."
     )
     assert np.isclose(factor, 1.5), "m times 2 / (n + m) is 450 · 2 / 600."
 
@@ -103,14 +104,16 @@ factor = 1.5  # 450 · 2 / 600
 
 # %% tags=["misconception"]
 # He's rule counts the inputs of a unit, n = 150, not the units.
-xavier, he, factor = 0.1, np.sqrt(6 / 450), 1.5
+xavier = 0.1
+he = np.sqrt(6 / 450)
+factor = 1.5
 
 # %% tags=["misconception"]
 # That is the factor of the way forward, n Var(w). Back it is m Var(w).
 xavier, he, factor = 0.1, 0.2, 0.5
 
 # %% tags=["misconception"]
-# 1 it is only if n = m. Xavier takes the middle between both ways.
+# It is 1 only if n = m. Xavier's rule takes the middle between both ways.
 xavier, he, factor = 0.1, 0.2, 1
 
 # %% [markdown] exercise="initialisation.through-layers"

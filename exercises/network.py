@@ -3,9 +3,9 @@
 #
 # *Time*: about 50 minutes.
 #
-# One small network, once around on paper: if you have done that, you can do
-# any. The other exercises change the network a little, so that no formula
-# can be copied.
+# Once around a small network on paper, and you know how it goes in any. The
+# later exercises change the network a little, so that no formula of the
+# page can simply be copied.
 
 # %%
 import numpy as np
@@ -18,35 +18,36 @@ import numpy as np
 # And how many parameters does the network have?
 
 # %% tags=["stub"]
-shapes = ..., ..., ..., ...  # of Z1, dZ1, dW1 and db2
+shape_Z1 = ...  # (..., ...)
+shape_dZ1 = ...
+shape_dW1 = ...
+shape_db2 = ...
 parameters = ...
 
 # %% [markdown] tags=["hint"]
-# A gradient has the shape of its term. All of the shapes are in the table
-# of the section on terms.
+# A gradient has the shape of its term, and the shapes of the terms are in
+# the table at the beginning.
 
 # %% [markdown] tags=["hint"]
 # Count the weights and the biases of both layers.
 
 
 # %% tags=["check"]
-def check(shapes, parameters):
-    assert ... not in shapes, "Write the four shapes as tuples."
-    Z1, dZ1, dW1, db2 = shapes
-    assert Z1 == (5, 3), (
-        "Z1 has one row per example and one column per hidden unit."
+def check(shape_Z1, shape_dZ1, shape_dW1, shape_db2, parameters):
+    assert shape_Z1 == (5, 3), (
+        "Z1 has a row per example and a column per hidden unit."
     )
-    assert dZ1 == Z1, (
+    assert shape_dZ1 == (5, 3), (
         "A gradient has the shape of its own term: dZ1 has that of Z1."
     )
-    assert dW1 != (3, 4), (
+    assert shape_dW1 != (3, 4), (
         "On these pages a weight matrix leads from its rows to its "
         "columns: W1 is 4 × 3."
     )
-    assert dW1 == (4, 3), (
+    assert shape_dW1 == (4, 3), (
         "dW1 has the shape of W1: 4 inputs lead to 3 units."
     )
-    assert db2 in ((2,), (1, 2), 2), (
+    assert shape_db2 in ((2,), (1, 2), 2), (
         "db2 has one number per class: the batch is added up."
     )
     assert parameters != 18, (
@@ -56,21 +57,27 @@ def check(shapes, parameters):
 
 
 # %% tags=["solution"]
-shapes = (5, 3), (5, 3), (4, 3), (2,)
+shape_Z1 = (5, 3)
+shape_dZ1 = (5, 3)
+shape_dW1 = (4, 3)
+shape_db2 = (2,)
 parameters = 23  # 12 + 3 + 6 + 2
 
 # %% tags=["misconception"]
 # A gradient has the shape of its own term: dZ1 has that of Z1.
-shapes, parameters = ((5, 3), (3, 5), (4, 3), (2,)), 23
+shape_Z1, shape_dZ1 = (5, 3), (3, 5)
+shape_dW1, shape_db2, parameters = (4, 3), (2,), 23
 
 # %% tags=["misconception"]
 # On these pages a weight matrix leads from its rows to its columns: W1 is 4
 # × 3.
-shapes, parameters = ((5, 3), (5, 3), (3, 4), (2,)), 23
+shape_Z1, shape_dZ1 = (5, 3), (5, 3)
+shape_dW1, shape_db2, parameters = (3, 4), (2,), 23
 
 # %% tags=["misconception"]
 # 18 are the weights. The 3 + 2 biases are parameters too.
-shapes, parameters = ((5, 3), (5, 3), (4, 3), (2,)), 18
+shape_Z1, shape_dZ1 = (5, 3), (5, 3)
+shape_dW1, shape_db2, parameters = (4, 3), (2,), 18
 
 # %% [markdown] exercise="network.forward"
 # ### Exercise 2: once around: forward
@@ -78,11 +85,12 @@ shapes, parameters = ((5, 3), (5, 3), (4, 3), (2,)), 18
 # One example, two inputs, three hidden units with ReLU, two classes with
 # softmax:
 #
-# $A_0 = (1, 2), \quad W_1 = \begin{pmatrix} 1 & 0 & -1 \\ 0 & 1 & 0
-# \end{pmatrix}, \quad b_1 = (0, -1, 0)$
+# $A_0 = (1, 2),\quad$
+# $W_1 = \begin{pmatrix} 1 & 0 & -1 \\ 0 & 1 & 0 \end{pmatrix},\quad$
+# $b_1 = (0, -1, 0),$
 #
-# $W_2 = \begin{pmatrix} 1 & 0 \\ 0 & 1 \\ 2 & 0 \end{pmatrix}, \quad b_2 =
-# (0, 0)$
+# $W_2 = \begin{pmatrix} 1 & 0 \\ 0 & 1 \\ 2 & 0 \end{pmatrix},\quad$
+# $b_2 = (0, 0).$
 #
 # Compute $Z_1$, $A_1$ and the output $A_2$, each as a list.
 
@@ -127,11 +135,15 @@ A2 = [1 / 2, 1 / 2]  # Z2 = (1, 1)
 
 # %% tags=["misconception"]
 # The biases are missing: b1 takes 1 from the second entry.
-Z1, A1, A2 = [1, 2, -1], [1, 2, 0], [0.269, 0.731]
+Z1 = [1, 2, -1]
+A1 = [1, 2, 0]
+A2 = [0.269, 0.731]
 
 # %% tags=["misconception"]
 # The activation is missing: ReLU makes the third entry 0.
-Z1, A1, A2 = [1, 1, -1], [1, 1, -1], [0.119, 0.881]
+Z1 = [1, 1, -1]
+A1 = [1, 1, -1]
+A2 = [0.119, 0.881]
 
 # %% tags=["misconception"]
 # Those are the logits Z2. Softmax turns them into probabilities, which add
@@ -165,7 +177,7 @@ dW1 = ...  # two rows of three numbers
 def check(dZ2, dA1, dZ1, dW1):
     A0, W2 = np.array([[1, 2]]), np.array([[1, 0], [0, 1], [2, 0]])
     assert not np.allclose(dZ2, [0.5, -0.5]), (
-        "The sign is turned round: dZ2 is the output minus the target."
+        "The sign is reversed: dZ2 is the output minus the target."
     )
     assert np.allclose(dZ2, [-0.5, 0.5]), (
         "dZ2 is A2 minus the target (1, 0)."
@@ -205,7 +217,7 @@ dZ1 = [-0.5, 0.5, 0]  # the third unit let nothing through
 dW1 = [[-0.5, 0.5, 0], [-1, 1, 0]]
 
 # %% tags=["misconception"]
-# The sign is turned round: dZ2 is the output minus the target.
+# The sign is reversed: dZ2 is the output minus the target.
 dZ2, dA1, dZ1 = [0.5, -0.5], [0.5, -0.5, 1], [0.5, -0.5, 0]
 dW1 = [[0.5, -0.5, 0], [1, -1, 0]]
 
@@ -328,10 +340,10 @@ def one_layer_back(dZ, W, A, slope, lam):
 # %% [markdown] exercise="network.shortcut"
 # ### Exercise 5: a shortcut
 #
-# A *residual* network leads its input past the hidden layer: $Z_2 = (A_1 +
-# A_0)\,W_2$, with $A_1 = f(A_0 W_1)$ of the same width, and no biases.
-# Derive $dA_0$, and write it as code. You get `dZ2`, `W1`, `W2` and
-# `slope1`, which is $f'(Z_1)$.
+# A *residual* network leads its input past the hidden layer:
+# $Z_2 = (A_1 + A_0)\,W_2$, with $A_1 = f(A_0 W_1)$ of the same width, and
+# no biases. Derive $dA_0$, and write it as code. You get `dZ2`, `W1`, `W2`
+# and `slope1`, which is $f'(Z_1)$.
 
 
 # %% tags=["stub"]
@@ -411,9 +423,9 @@ def input_gradient(dZ2, W1, W2, slope1):
 # %% [markdown] exercise="network.too-early"
 # ### Exercise 6: what is wrong here?
 #
-# This step saves a line, and trains a little worse than it should. Every
-# formula in it is on the page. What is wrong? Fix it. (No biases, no
-# penalty, tanh.)
+# A network with tanh learns with this step, and every formula in it is on
+# the page (there are no biases, and there is no penalty). Yet the step does
+# not go along the gradient of the loss. Why? Fix it.
 
 
 # %% tags=["stub"]

@@ -173,7 +173,8 @@ p_small, p_large = 0.01, -0.01
 # %% tags=["misconception"]
 # Without the bias correction the averages are too small, m ten times and s
 # a thousand.
-p_small, p_large = -0.0316227766, 0.0316227766
+p_small = -0.0316227766
+p_large = 0.0316227766
 
 # %% [markdown] exercise="optimizers.adam"
 # ### Exercise 4: a step of Adam
@@ -300,8 +301,8 @@ def first_step(p, g, lr, weight_decay):
 # Where does the decay enter, and what happens to it then?
 
 # %% [markdown] tags=["hint"]
-# AdamW keeps it out of the averages, and multiplies $p$ by $1 -
-# \eta\lambda$ directly.
+# AdamW keeps it out of the averages, and multiplies $p$ by
+# $1 - \eta\lambda$ directly.
 
 
 # %% tags=["check"]

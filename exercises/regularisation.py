@@ -67,9 +67,9 @@ w1, w2, penalty = 1.9, 1.805, 0.4
 # %% [markdown] exercise="regularisation.dropout"
 # ### Exercise 2: dropout, on paper
 #
-# Four activations $x = (3, 1, -6, 2)$, with $p = \tfrac14$, and the mask $m
-# = (1, 0, 1, 1)$. Compute $y$ by (12.6). Then $dy = (3, 3, 3, -6)$ arrives:
-# compute $dx$ by (12.9).
+# Four activations $x = (3, 1, -6, 2)$, with $p = \tfrac14$, and the mask
+# $m = (1, 0, 1, 1)$. Compute $y$ by (12.6). Then $dy = (3, 3, 3, -6)$
+# arrives: compute $dx$ by (12.9).
 
 # %% tags=["stub"]
 y = ...  # [..., ..., ..., ...]
@@ -208,8 +208,8 @@ def pull(W, lam):
 # mask = (rng.random(x.shape) >= p) / (1 - p)
 # ```
 #
-# and keeps `mask`. Below is its backward step. The network learns with it,
-# but badly. Fix it.
+# and keeps `mask`. Below is its backward step. Its gradients are wrong in
+# every single step, although their mean over many masks is right. Fix it.
 
 
 # %% tags=["stub"]

@@ -3,7 +3,7 @@
 #
 # *Time*: about 35 minutes.
 #
-# From here on you may use the package: `grad` differentiates, and with
+# You may use the package: `grad` differentiates, and with
 # `create_graph=True` it records what it does.
 
 # %%

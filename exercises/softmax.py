@@ -21,8 +21,8 @@ guessing = ...
 probability = ...
 
 # %% [markdown] tags=["hint"]
-# If the right class is number $t$, then (4.8) is $-\log p_t$. Put in $p_t =
-# \tfrac1{10}$.
+# If the right class is number $t$, then (4.8) is $-\log p_t$. Put in
+# $p_t = \tfrac1{10}$.
 
 # %% [markdown] tags=["hint"]
 # Solve $-\log p_t = 0.1$ for $p_t$.
@@ -100,8 +100,8 @@ def check(p, dz):
         "Each probability is its exponential, divided by their sum, 8."
     )
     assert not np.allclose(dz, [-1 / 8, 3 / 4, -5 / 8]), (
-        "The sign is turned round: the gradient is output minus target, "
-        "and we step against it."
+        "The sign is reversed: the gradient is output minus target, and "
+        "we step against it."
     )
     assert not np.allclose(dz, [0, -3 / 4, 0]), (
         "The wrong classes get a gradient as well: their logits are in "
@@ -124,17 +124,20 @@ dz = [1 / 8, -6 / 8, 5 / 8]  # p - (0, 1, 0)
 # %% tags=["misconception"]
 # You divided the logits by their sum. Softmax takes the exponential of each
 # first.
-p, dz = [0, 0.301, 0.699], [0, -0.699, 0.699]
+p = [0, 0.301, 0.699]
+dz = [0, -0.699, 0.699]
 
 # %% tags=["misconception"]
-# The sign is turned round: the gradient is output minus target, and we step
+# The sign is reversed: the gradient is output minus target, and we step
 # against it.
-p, dz = [1 / 8, 2 / 8, 5 / 8], [-1 / 8, 6 / 8, -5 / 8]
+p = [1 / 8, 2 / 8, 5 / 8]
+dz = [-1 / 8, 6 / 8, -5 / 8]
 
 # %% tags=["misconception"]
 # The wrong classes get a gradient as well: their logits are in the
 # denominator.
-p, dz = [1 / 8, 2 / 8, 5 / 8], [0, -6 / 8, 0]
+p = [1 / 8, 2 / 8, 5 / 8]
+dz = [0, -6 / 8, 0]
 
 # %% tags=["misconception"]
 # That is (4.9), the derivative with respect to p. One step back is missing,
@@ -201,20 +204,24 @@ gJ = [-0.5, -1.25, 1.75]
 # %% tags=["misconception"]
 # This Jacobian is not diagonal: raising one logit takes from all other
 # classes.
-first_row, gJ = [1 / 4, 0, 0], [-0.5, -1.25, 1.75]
+first_row = [1 / 4, 0, 0]
+gJ = [-0.5, -1.25, 1.75]
 
 # %% tags=["misconception"]
 # The average is still to be subtracted from g. By the way: gJ always adds
 # up to 0.
-first_row, gJ = [1 / 4, -1 / 8, -1 / 8], [2, 0, 3]
+first_row = [1 / 4, -1 / 8, -1 / 8]
+gJ = [2, 0, 3]
 
 # %% tags=["misconception"]
 # The average in (4.7) is weighted with p: here it is 5, not 16/3.
-first_row, gJ = [1 / 4, -1 / 8, -1 / 8], [-2 / 3, -4 / 3, 5 / 3]
+first_row = [1 / 4, -1 / 8, -1 / 8]
+gJ = [-2 / 3, -4 / 3, 5 / 3]
 
 # %% tags=["misconception"]
 # That uses the diagonal of J alone. Everything off it counts as well.
-first_row, gJ = [1 / 4, -1 / 8, -1 / 8], [1, 0, 2.25]
+first_row = [1 / 4, -1 / 8, -1 / 8]
+gJ = [1, 0, 2.25]
 
 # %% [markdown] exercise="softmax.vjp"
 # ### Exercise 4: for a whole batch
@@ -380,9 +387,9 @@ def dz(p, y):
 # %% [markdown] exercise="softmax.two-mistakes"
 # ### Exercise 6: what is wrong here?
 #
-# This softmax of a batch has two mistakes. On square batches of small
-# logits the first is easily missed, and the second shows only if one row
-# lies far below another. Find both.
+# This softmax of a batch has two mistakes. The first raises no error, since
+# all shapes fit. The second shows only if one row lies far below another.
+# Find both.
 
 
 # %% tags=["stub"]

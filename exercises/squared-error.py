@@ -3,7 +3,7 @@
 #
 # *Time*: about 25 minutes.
 #
-# With numbers first, then in code. A calculator helps, but is not needed.
+# First with numbers, then in code. Throughout, compare with cross-entropy.
 
 # %%
 import numpy as np
@@ -28,16 +28,16 @@ h_z = ...
 def check(q, q_z, h_z):
     assert np.isclose(q, 0.81), "q is the square of 0.9."
     assert not np.isclose(q_z, 1.8), (
-        "1.8 is the derivative with respect to a. To z it leads through "
-        "the slope a (1 - a)."
+        "1.8 is the derivative with respect to a. On the way to z it is "
+        "multiplied by the slope a (1 - a)."
     )
     assert not np.isclose(q_z, 0.081), "The 2 of the square is missing."
     assert np.isclose(q_z, 0.162), (
         "q_z is 2 times 0.9, times 0.9, times 0.1."
     )
     assert not np.isclose(h_z, 10), (
-        "10 is the derivative with respect to a, (5.10). Through the "
-        "slope it becomes a - y."
+        "10 is the derivative with respect to a, (5.10). Times the slope "
+        "it is a - y."
     )
     assert np.isclose(h_z, 0.9), "h_z is output minus target."
 
@@ -48,8 +48,8 @@ q_z = 0.162  # 2 · 0.9 · 0.9 · 0.1
 h_z = 0.9
 
 # %% tags=["misconception"]
-# 1.8 is the derivative with respect to a. To z it leads through the slope a
-# (1 - a).
+# 1.8 is the derivative with respect to a. On the way to z it is multiplied
+# by the slope a (1 - a).
 q, q_z, h_z = 0.81, 1.8, 0.9
 
 # %% tags=["misconception"]
@@ -57,16 +57,16 @@ q, q_z, h_z = 0.81, 1.8, 0.9
 q, q_z, h_z = 0.81, 0.081, 0.9
 
 # %% tags=["misconception"]
-# 10 is the derivative with respect to a, (5.10). Through the slope it
-# becomes a - y.
+# 10 is the derivative with respect to a, (5.10). Times the slope it is a -
+# y.
 q, q_z, h_z = 0.81, 0.162, 10
 
 # %% [markdown] exercise="squared-error.hardest-pull"
 # ### Exercise 2: where the pull is hardest
 #
-# For the target 1, the page finds that a unit is corrected most at $a =
-# \tfrac13$. Do it for the target 0: at which $a$ is $|q_z|$ largest, and
-# how large is it there?
+# For the target 1, the page finds that a unit is corrected most at
+# $a = \tfrac13$. Find the same for the target 0: at which $a$ is $|q_z|$
+# largest, and how large is it there?
 
 # %% tags=["stub"]
 a = ...
@@ -86,8 +86,8 @@ def check(a, largest):
         "grows on beyond it."
     )
     assert not np.isclose(a, 1 / 3, atol=1e-3), (
-        "One third is the place for the target 1. For the target 0 it "
-        "lies mirrored."
+        "One third is the place for the target 1. For the target 0 "
+        "everything is mirrored."
     )
     assert not np.isclose(a, 1), (
         "At a = 1 the unit is most wrong, and the slope of the sigmoid is "
@@ -114,7 +114,7 @@ largest = 8 / 27  # 2 · 4/9 · 1/3
 a, largest = 1 / 2, 1 / 4
 
 # %% tags=["misconception"]
-# One third is the place for the target 1. For the target 0 it lies
+# One third is the place for the target 1. For the target 0 everything is
 # mirrored.
 a, largest = 1 / 3, 8 / 27
 

@@ -13,16 +13,16 @@ import numpy as np
 # ### Exercise 1: where it ends
 #
 # What is the largest whole number $x$ for which $e^x$ is finite, in float32
-# and in float64? The largest numbers are about $3.4 \cdot 10^{38}$ and $1.8
-# \cdot 10^{308}$, and $\log 10 \approx 2.3026$.
+# and in float64? The largest numbers are about $3.4 \cdot 10^{38}$ and
+# $1.8 \cdot 10^{308}$, and $\log 10 \approx 2.3026$.
 
 # %% tags=["stub"]
 in_float32 = ...
 in_float64 = ...
 
 # %% [markdown] tags=["hint"]
-# Take the logarithm: $38 \cdot 2.3026 + \log 3.4$, and $\log 3.4 \approx
-# 1.22$.
+# Take the logarithm: $38 \cdot 2.3026 + \log 3.4$, and
+# $\log 3.4 \approx 1.22$.
 
 
 # %% tags=["check"]
@@ -162,8 +162,8 @@ def log_sigmoid(z):
 # $-z$.
 
 # %% [markdown] tags=["hint"]
-# `np.log1p(y)` is $\log(1 + y)$ without adding 1. And $-\max(-z, 0) =
-# \min(z, 0)$.
+# `np.log1p(y)` is $\log(1 + y)$ without adding 1. And
+# $-\max(-z, 0) = \min(z, 0)$.
 
 
 # %% tags=["check"]
@@ -179,8 +179,8 @@ def check(log_sigmoid):
     )
     mild = -np.log(1 + np.exp(-z[0, 1:]))
     assert not np.allclose(found[0, 1:], -mild), (
-        "The sign is turned round: a probability is below 1, so its "
-        "logarithm is negative."
+        "The sign is reversed: a probability is below 1, so its logarithm "
+        "is negative."
     )
     assert np.allclose(found[0, 1:], mild), (
         "For z = -3 and z = 0 it is another number."
@@ -208,7 +208,7 @@ def log_sigmoid(z):
 
 
 # %% tags=["misconception"]
-# The sign is turned round: a probability is below 1, so its logarithm is
+# The sign is reversed: a probability is below 1, so its logarithm is
 # negative.
 def log_sigmoid(z):
     return np.maximum(-z, 0) + np.log1p(np.exp(-np.abs(z)))
@@ -224,9 +224,9 @@ def log_sigmoid(z):
 # ### Exercise 4: what is wrong here?
 #
 # Against the infinite loss, somebody has added a small number. Now the loss
-# is finite. But an answer that is certain and wrong, with the logits $(200,
-# 0)$, has the loss 18 instead of 200, and its gradient is 0. Write the
-# function anew: cross-entropy of one row of logits, without $\epsilon$.
+# is finite. But an answer that is certain and wrong, with the logits
+# $(200, 0)$, has the loss 18 instead of 200, and its gradient is 0. Write
+# the function anew: cross-entropy of one row of logits, without $\epsilon$.
 
 
 # %% tags=["stub"]
@@ -251,8 +251,8 @@ def check(cross_entropy):
     for label in range(3):
         found = cross_entropy(mild, label)
         assert not np.isclose(found, -right[label]), (
-            "The sign is turned round: the loss is minus the logarithm of "
-            "the probability."
+            "The sign is reversed: the loss is minus the logarithm of the "
+            "probability."
         )
         assert np.isclose(found, right[label], rtol=1e-6), (
             "For small logits the loss is another."
@@ -285,8 +285,7 @@ def cross_entropy(z, label):
 
 
 # %% tags=["misconception"]
-# The sign is turned round: the loss is minus the logarithm of the
-# probability.
+# The sign is reversed: the loss is minus the logarithm of the probability.
 def cross_entropy(z, label):
     c = z.max()
     return z[label] - c - np.log(np.exp(z - c).sum())

@@ -44,10 +44,10 @@ def each_once(y, seen):
 # %% [markdown] exercise="tape.wrong-walks"
 # ### Exercise 1: two wrong walks, on paper
 #
-# Let $x = 3$, $u = x + x$ and $y = u \cdot u$. What is $\partial y /
-# \partial x$? And what do the two wrong programs of the page leave in
-# `x.grad`, `depth_first` and `each_once`? Play computer: keep a list of
-# `u.grad` and `x.grad`.
+# Let $x = 3$, $u = x + x$ and $y = u \cdot u$. What is
+# $\partial y / \partial x$? And what do the two wrong programs of the page
+# leave in `x.grad`, `depth_first` and `each_once`? Play computer: keep a
+# list of `u.grad` and `x.grad`.
 
 # %% tags=["stub"]
 right = ...
@@ -103,17 +103,23 @@ each_once_says = 12  # 2 · 6, and the second 6 stays at u
 
 # %% tags=["misconception"]
 # 12 is the slope with respect to u. And u = x + x moves twice as fast as x.
-right, depth_first_says, each_once_says = 12, 36, 12
+right = 12
+depth_first_says = 36
+each_once_says = 12
 
 # %% tags=["misconception"]
 # u is visited twice, and the second time it passes on all that has arrived
 # so far.
-right, depth_first_says, each_once_says = 24, 24, 12
+right = 24
+depth_first_says = 24
+each_once_says = 12
 
 # %% tags=["misconception"]
 # At its only visit u has half of its gradient. The other half arrives later
 # and stays.
-right, depth_first_says, each_once_says = 24, 36, 24
+right = 24
+depth_first_says = 36
+each_once_says = 24
 
 # %% [markdown] exercise="tape.division"
 # ### Exercise 2: a rule

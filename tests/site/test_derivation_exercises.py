@@ -135,7 +135,8 @@ IN_OTHER_WORDS = {
     "    return z * s + s * (1 - z * s)",
     "softmax.loss": "guessing, probability = np.log(10), np.exp(-0.1)",
     "softmax.probabilities": "p = 0.125, 0.25, 0.625\ndz = 0.125, -0.75, 0.625",
-    "network.shapes": "shapes = [(5, 3), (5, 3), (4, 3), (1, 2)]\nparameters = 23.0",
+    "network.shapes": "shape_Z1 = shape_dZ1 = 5, 3\nshape_dW1 = 4, 3\n"
+    "shape_db2 = 1, 2\nparameters = 23.0",
     "network.backward": "dZ2, dA1, dZ1 = [[-0.5, 0.5]], [[-0.5, 0.5, -1]], [[-0.5, 0.5, 0]]\n"
     "dW1 = np.array([[1], [2]]) @ dZ1",
     "tape.division": "def division_rule(g, x, y):\n    r = g / y\n    return r, -r * x / y",
