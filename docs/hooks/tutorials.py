@@ -147,8 +147,16 @@ def output(found: Any, alt: str) -> str:
         return one_line(inline(data["image/svg+xml"], alt))
     for kind in ("image/svg+xml", "text/html"):
         if kind in data:
-            return one_line(data[kind])
+            return one_line(walked(data[kind]) or data[kind])
     return preformatted(data["text/plain"])
+
+
+def walked(frame: str) -> str:
+    """The player in a frame: on the site it is a part of the page."""
+    found = re.search(
+        r"<div class=\"walk\">.*</tape-player></div>", html.unescape(frame), re.DOTALL
+    )
+    return found[0] if found else ""
 
 
 def one_line(drawing: str) -> str:
