@@ -1,6 +1,7 @@
 """What the site adds to Markdown: lines in double braces, filled in when a page is built.
 
     {{ equation NAME ... }}      an equation of the file beside the page: typeset, numbered, checked
+    {{ reader FILE NAME ... }}   equations line by line, with shapes in numbers and a line of FILE
     {{ example NAME }}           what a function of that file returns, LaTeX with numbers
     {{ source FILE NAME ... }}   functions or ops of a file, or its lines that end in (1), (2) ...
     {{ test FILE::NAME ... }}    tests that hold what the page says
@@ -32,6 +33,7 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
 import course
+import reader
 from equations import Derivation, EquationError
 from equations.write import latex
 from picture import there_and_back
@@ -88,12 +90,13 @@ def fill(markdown: str, source: Path) -> str:
         if kind == "equation":
             shown.extend(arguments)
             return equation(derivation(twin, source), *arguments)
+        if kind == "reader":
+            return reader.lines(derivation(twin, source), ROOT / arguments[0], *arguments[1:])
         if kind == "example":
             return display(getattr(twin, arguments[0])())
         if kind not in DIRECTIVES:
-            raise LookupError(
-                f"there is no directive {kind!r}, only equation, example, {', '.join(DIRECTIVES)}."
-            )
+            known = ", ".join(["equation", "reader", "example", *DIRECTIVES])
+            raise LookupError(f"there is no directive {kind!r}, only {known}.")
         return DIRECTIVES[kind](*arguments)
 
     text = DIRECTIVE.sub(replace, markdown)

@@ -91,3 +91,18 @@ def test_a_mark_can_be_hit_with_a_finger(opened):
     for mark in tab.locator(".mark").all():
         box = mark.bounding_box()
         assert min(box["width"], box["height"]) >= 24
+
+
+def test_a_line_of_the_network_lights_up_its_part_of_the_drawing(opened):
+    tab = opened("derivations/network.html")
+    tab.locator("#line-dA1").hover()
+    lit = tab.locator(".flow .lit").evaluate_all("parts => parts.map(part => part.dataset.line)")
+    assert set(lit) == {"dA1"}
+
+
+def test_arrow_keys_move_from_line_to_line(opened):
+    tab = opened("derivations/network.html")
+    tab.locator("#line-loss .line-number a").focus()
+    tab.keyboard.press("ArrowDown")
+    assert tab.evaluate("document.activeElement.closest('.line').id") == "line-dZ2"
+    assert tab.locator(".flow .lit").count() > 0
