@@ -87,9 +87,8 @@ def loss(t, Y):
 
 
 p = fresh()
-print(
-    f"loss {loss(forward(p, X[:500]), one_hot(y[:500], 10)):.2f}, guessing {np.log(10):.2f}"
-)
+at_first = loss(forward(p, X[:500]), one_hot(y[:500], 10))
+print(f"loss {at_first:.2f}, guessing {np.log(10):.2f}")
 
 # %% [markdown]
 # ## Backward
@@ -229,7 +228,7 @@ def backward(p, t, Y):
 
 # %%
 def moved(p, name, place, h=1e-5):
-    """The derivative of the loss with respect to one parameter, from two forward passes."""
+    """The derivative with respect to one parameter, from two forward passes."""
     A0, Y = X[:50], one_hot(y[:50], 10)
     there, back = ({k: v.copy() for k, v in p.items()} for _ in range(2))
     there[name][place] += h

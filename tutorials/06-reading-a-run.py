@@ -51,7 +51,8 @@ classifiers = {name: nn.Classifier(run.model) for name, run in runs.items()}
 for name, classifier in classifiers.items():
     found = evaluation.evaluate(classifier, held_out, held_out_labels)
     print(
-        f"{name:10} {found['accuracy']:.1%} right, cross-entropy {found['cross_entropy']:.3f}"
+        f"{name:10} {found['accuracy']:.1%} right, "
+        f"cross-entropy {found['cross_entropy']:.3f}"
     )
 
 # %% [markdown]
@@ -156,7 +157,8 @@ for name, p in probabilities.items():
     right = (p.argmax(axis=1) == held_out_labels).mean()
     sure = p.max(axis=1).mean()
     print(
-        f"{name:10} is {sure:.1%} sure on average, and right in {right:.1%}; ECE {error:.1%}"
+        f"{name:10} is {sure:.1%} sure on average, "
+        f"and right in {right:.1%}; ECE {error:.1%}"
     )
 
 # %% [markdown]

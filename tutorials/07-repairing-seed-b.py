@@ -86,7 +86,7 @@ print(f"{np.mean((hidden < 0.02) | (hidden > 0.98)):.0%} within 0.02 of an end")
 
 # %%
 def median_slope(model):
-    """The median slope: half of the hidden units multiply their gradient by at most this."""
+    """The median slope: half of the units multiply by at most this."""
     a = model.forward(x)["A1"]
     return f"{np.median(a * (1 - a)):.4f}"
 

@@ -78,7 +78,8 @@ def accuracy(model):
 model = deep(Layer)
 last = np.mean(train(model)[-50:])
 print(
-    f"loss {last:.2f}, log(10) = {np.log(10):.2f}, held out {accuracy(model):.1%}"
+    f"loss {last:.2f}, log(10) = {np.log(10):.2f}, "
+    f"held out {accuracy(model):.1%}"
 )
 
 # %% [markdown]
@@ -122,7 +123,7 @@ plots.curves({"gradient": sizes}, ylabel="size of its gradient", **by_layer)
 
 # %%
 def follow(model):
-    """The output of each module, and the gradient of the loss with respect to it."""
+    """The output of each module, and its gradient."""
     outputs, h = [], x
     for module in model:
         h = module(h)
@@ -131,7 +132,7 @@ def follow(model):
 
 
 def factors(model):
-    """The fraction of the gradient that is left from one hidden layer to the one before."""
+    """What is left of the gradient from one hidden layer to the one before."""
     _, gradients = follow(model)
     sizes = np.array([size(g.data) for g in gradients[:-1]])
     return sizes[:-1] / sizes[1:]

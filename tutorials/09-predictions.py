@@ -151,7 +151,8 @@ ask("SELECT count(*), avg(predicted = label) FROM predictions")
 # %%
 for label, predicted, count in ask("""
     SELECT label, predicted, count(*) AS n FROM predictions
-    WHERE label <> predicted GROUP BY label, predicted ORDER BY n DESC, label, predicted LIMIT 5
+    WHERE label <> predicted GROUP BY label, predicted
+    ORDER BY n DESC, label, predicted LIMIT 5
 """):
     print(f"{label} read as {predicted}: {count} times")
 
@@ -164,7 +165,8 @@ for label, predicted, count in ask("""
 #| Eight images that were read wrongly, each with its label, the answer, and how
 #| sure the network was.
 found = ask("""
-    SELECT image, label, predicted, (SELECT max(value) FROM json_each(probabilities)) AS confidence
+    SELECT image, label, predicted,
+        (SELECT max(value) FROM json_each(probabilities)) AS confidence
     FROM predictions WHERE label <> predicted ORDER BY confidence DESC LIMIT 8
 """)
 wrong = [np.frombuffer(image, np.uint8) for image, *_ in found]
@@ -218,7 +220,8 @@ ask("""
 
 # %%
 ask("""
-    SELECT a.predicted = a.label AS right_before, b.predicted = b.label AS right_after, count(*)
+    SELECT a.predicted = a.label AS right_before,
+        b.predicted = b.label AS right_after, count(*)
     FROM predictions AS a JOIN predictions AS b ON a.source = b.source
     WHERE a.model_hash = 'first' AND b.model_hash = 'second'
     GROUP BY right_before, right_after

@@ -47,7 +47,8 @@ for _ in range(2):
         loss.backward()
         optimizer.step()
 classifier = nn.Classifier(model)
-f"{(classifier.predict_label(held_out) == held_out_labels).mean():.1%} of the held-out images"
+read = (classifier.predict_label(held_out) == held_out_labels).mean()
+f"{read:.1%} of the held-out images"
 
 # %% [markdown]
 # ## Arrays with names: safetensors
@@ -124,9 +125,8 @@ def run(x):
 
 
 logits = run(held_out)
-print(
-    f"{(logits.argmax(axis=1) == held_out_labels).mean():.1%} of the held-out images"
-)
+read = (logits.argmax(axis=1) == held_out_labels).mean()
+print(f"{read:.1%} of the held-out images")
 print(f"largest difference {np.abs(logits - model(held_out).data).max():.0e}")
 assert np.allclose(logits, model(held_out).data, atol=1e-4)
 
@@ -194,9 +194,8 @@ x = rng.normal(size=(2, 64)).astype(np.float32)
 as_stored = x @ square.weight.data + square.bias.data
 as_pytorch_would = x @ square.weight.data.T + square.bias.data
 print(f"as stored: off by {np.abs(as_stored - square(x).data).max():.0e}")
-print(
-    f"as PyTorch would: off by {np.abs(as_pytorch_would - square(x).data).max():.1f}"
-)
+off = np.abs(as_pytorch_would - square(x).data).max()
+print(f"as PyTorch would: off by {off:.1f}")
 
 # %% [markdown]
 # So make it a rule: after every export, run both on the same input, and compare. Shapes that fit

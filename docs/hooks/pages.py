@@ -180,14 +180,36 @@ def formula(latex: str) -> str:
 
 
 def source(file: str, *names: str) -> str:
-    """Functions, ops with their rules, or numbered lines, as they are in a file."""
+    """Functions, ops with their rules, or numbered lines, as they are in a file.
+
+    Of a docstring only the first line is among them; one that is longer is folded away below.
+    """
     text = (ROOT / file).read_text(encoding="utf-8")
     numbers = [name for name in names if name.startswith("(")]
     blocks = [excerpt(text, name, file) for name in names if name not in numbers]
     if numbers:
         first = {line.rpartition("  # ")[2]: line.strip() for line in reversed(text.splitlines())}
         blocks.append("\n".join(first[number] for number in numbers))
-    return f'```python title="{file}"\n' + "\n\n\n".join(blocks) + "\n```"
+    short = [DOCSTRING.sub(r'\1"""\2"""', block) for block in blocks]
+    code = f'```python title="{file}"\n' + "\n\n\n".join(short) + "\n```"
+    return "\n\n".join([code, *folded(blocks)])
+
+
+DOCSTRING = re.compile(r'^( +)"""(.+)\n\n([\s\S]*?)^ +"""$', re.MULTILINE)
+"""A docstring of several paragraphs: its indentation, its first line, and the rest."""
+
+
+def folded(blocks: list[str]) -> list[str]:
+    """The long docstrings of some code, in a box that opens when it is clicked."""
+    long = [
+        f"{first}\n\n{textwrap.dedent(rest).strip()}"
+        for block in blocks
+        for _, first, rest in DOCSTRING.findall(block)
+    ]
+    text = "\n\n\n".join(long)
+    return [
+        '??? quote "The docstring in full"\n\n' + textwrap.indent(f"```text\n{text}\n```", "    ")
+    ] * bool(long)
 
 
 def excerpt(text: str, name: str, file: str) -> str:

@@ -37,6 +37,9 @@ def test_page(opened, page):
             tab.set_viewport_size({"width": width, "height": 900})
             needed = tab.evaluate("document.documentElement.scrollWidth")
             assert needed <= width, f"scrolls sideways at {width} px"
+            assert cut(tab, "pre:not(.output) > code") == []
+        tab.set_viewport_size({"width": 1280, "height": 900})
+        assert cut(tab, "pre.output > code") == []
         text = tab.evaluate("getComputedStyle(document.body).color")
         paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
         assert abs(brightness(text) - brightness(paper)) > 80
@@ -47,6 +50,14 @@ def test_page(opened, page):
             ".filter(id => id && !document.getElementById(decodeURIComponent(id)))"
         )
         assert lost == []
+
+
+def cut(tab, code):
+    """The first lines of code of which a part is out of sight."""
+    return tab.locator(code).evaluate_all(
+        "blocks => blocks.filter(block => block.scrollWidth > block.clientWidth + 1)"
+        ".map(block => block.textContent.split('\\n')[0])"
+    )
 
 
 def brightness(color):

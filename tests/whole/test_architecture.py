@@ -229,6 +229,7 @@ OF_MNIST = {
         "evaluation/figures.py": "how many numbers or tiles fit beside each other",
         "evaluation/model_card.py": "a line break, and images in an example",
         "evaluation/metrics.py": "a default, and the length of a list",
+        "evaluation/plots.py": "how many images fit beside each other",
         "evaluation/show.py": "a font size",
         "runs/job.py": "a tenth of a learning rate",
         "training/divergence.py": "a tenth of a learning rate",

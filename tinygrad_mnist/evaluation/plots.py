@@ -145,6 +145,7 @@ def windows(pixels: NDArray[Any], rows: NDArray[Any], marked: int) -> None:
     The number `marked` is darker, wherever it is. All windows are squares, and move by one pixel.
     """
     from matplotlib import pyplot as plt
+    from matplotlib.patches import Rectangle
 
     side = isqrt(rows.shape[1])
     across = pixels.shape[1] - side + 1
@@ -154,7 +155,7 @@ def windows(pixels: NDArray[Any], rows: NDArray[Any], marked: int) -> None:
     _grid(right, rows, [f"C{place}" for place in range(len(rows))], marked)
     for place in range(len(rows)):
         corner = np.array([place % across, place // across]) + 0.07 * place - 0.1
-        frame = plt.Rectangle(tuple(corner), side, side, fill=False, ec=f"C{place}", lw=2)
+        frame = Rectangle(tuple(corner), side, side, fill=False, ec=f"C{place}", lw=2)
         left.add_patch(frame)
     left.set_title(f"{len(rows)} places")
     right.set_title("each as a row")
