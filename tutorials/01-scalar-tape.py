@@ -185,24 +185,21 @@ len(topological(y)), x.grad
 # That is all the theory there is in `tinygrad_mnist.autodiff`. The package adds three things:
 # arrays instead of numbers; one clock that gives every tensor its age, so that "the youngest next"
 # is a topological order and nothing has to call itself a thousand levels deep; and rules that can
-# be differentiated again.
+# be differentiated again. It can also show its way, one step at a time, and the wrong ways that you
+# have just programmed:
 
 # %%
+#| At the head.
 from tinygrad_mnist import tensor
 
 x = tensor(3.0, requires_grad=True)
 square = x * x
 y = square + square
-y.backward(retain_graph=True)
-x.grad
-
-# %% [markdown]
-# It can also draw what it remembers. Here both halves of the gradient meet in the square, before
-# one of them goes on:
+y.player(x=x, square=square, y=y)
 
 # %%
-#| At the head.
-y.graph(gradients=True)
+y.backward()
+x.grad
 
 # %% [markdown]
 # ## Exercises
