@@ -99,6 +99,7 @@ CEILINGS = {
     "autodiff/ops.py": 490,
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
+    "byhand/two_layer.py": 40,
     "training/loop.py": 180,
     WHOLE: 16_500,
 }
@@ -242,6 +243,7 @@ OF_MNIST = {
         "evaluation/figures.py": "how many numbers or tiles fit beside each other",
         "evaluation/model_card.py": "a line break, and images in an example",
         "evaluation/metrics.py": "a default, and the length of a list",
+        "evaluation/plots.py": "how many images fit beside each other",
         "evaluation/show.py": "a font size",
         "runs/job.py": "a tenth of a learning rate",
         "training/divergence.py": "a tenth of a learning rate",
