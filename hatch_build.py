@@ -1,4 +1,4 @@
-"""Puts into a wheel what lies beside the package: the tutorials, and a starting point."""
+"""Puts into a wheel what lies beside the package: tutorials, exercises, a starting point."""
 
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ class Beside(BuildHookInterface):
         included = build_data["force_include"]
         for script in Path(self.root, "tutorials").glob("[0-9]*.py"):
             included[str(script)] = f"tinygrad_mnist/notebooks/{script.stem}.txt"
+        for script in Path(self.root, "exercises").glob("*.py"):
+            included[str(script)] = f"tinygrad_mnist/notebooks/exercises/{script.stem}.txt"
         start = Path(self.root, "starter")
         for name in (start / "FILES").read_text(encoding="utf-8").split():
             included[str(start / name)] = f"tinygrad_mnist/new/{name}.txt"

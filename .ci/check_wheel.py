@@ -28,8 +28,10 @@ def run(*arguments: str) -> str:
 
 with tempfile.TemporaryDirectory() as folder:
     run("tutorials", folder)
-    notebooks = sorted(path.stem for path in Path(folder).glob("*.ipynb"))
-there = sorted(path.stem for path in (Path(__file__).parents[1] / "tutorials").glob("[0-9]*.py"))
+    notebooks = sorted(path.stem for path in Path(folder).rglob("*.ipynb"))
+beside = Path(__file__).parents[1]
+scripts = [*(beside / "tutorials").glob("[0-9]*.py"), *(beside / "exercises").glob("*.py")]
+there = sorted(path.stem for path in scripts)
 assert notebooks == there, f"notebooks from the wheel: {notebooks}, scripts: {there}"
 
 with tempfile.TemporaryDirectory() as folder:

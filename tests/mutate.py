@@ -23,7 +23,8 @@ from math import inf
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-NEEDED = ["tests", "docs", "tutorials", "starter", "artifacts", "README.md", "conftest.py"]
+NEEDED = ["tests", "docs", "exercises", "tutorials", "starter", "artifacts"]
+NEEDED += ["README.md", "conftest.py"]
 OTHERS = {
     *("accuracy", "architecture", "artifacts", "benchmark", "cli", "cli_predictions", "draw"),
     *("faults", "figures", "hostile", "hostile_recipes", "ops_table", "readme", "soak"),

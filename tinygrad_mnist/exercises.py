@@ -29,6 +29,8 @@ question names the exercise, and each cell after it has a role. In this order:
 
 The parameters of ``check`` are the names that an answer defines. Its assertions say what is wrong,
 in a sentence to the learner. A misconception opens with the sentence that names it, as a comment.
+Where the answer is a number, and the work is on paper, the stub is ``slope = ...``: a name that is
+still ``...`` counts as not defined.
 """
 
 from __future__ import annotations
@@ -303,12 +305,12 @@ def judge(check: Callable[..., object], names: Mapping[str, Any]) -> None:
     Raises
     ------
     WrongAnswer
-        If a name is not defined, an assertion fails, or the check cannot use the answer; the
-        message says what is wrong. An error in the learner's code is passed on, without the lines
-        of the check that lead to it, which would give much away.
+        If a name is not defined or still ``...``, an assertion fails, or the check cannot use the
+        answer; the message says what is wrong. An error in the learner's code is passed on, without
+        the lines of the check that lead to it, which would give much away.
     """
     wanted = list(inspect.signature(check).parameters)
-    missing = " and no ".join(name for name in wanted if name not in names)
+    missing = " and no ".join(name for name in wanted if names.get(name, ...) is ...)
     if missing:
         raise WrongAnswer(f"There is no {missing} yet: write it, and run what you have written.")
     try:

@@ -1,4 +1,4 @@
-"""The tutorials as notebooks: scripts with cells become .ipynb files for Jupyter."""
+"""Tutorials and exercises as notebooks: scripts with cells become .ipynb files for Jupyter."""
 
 from __future__ import annotations
 
@@ -30,9 +30,18 @@ WHAT_IS_NEXT = "Run the next cell to check your answer. Its code is folded: it k
 
 
 def scripts() -> list[Path]:
-    """The scripts in order; they are inside an installed package, or beside it in a checkout."""
+    """The scripts of the tutorials in order.
+
+    They are inside an installed package, or beside it in a checkout.
+    """
     inside, beside = HERE / "notebooks", HERE.parent / "tutorials"
     return sorted(inside.glob("*.txt")) or sorted(beside.glob("[0-9]*.py"))
+
+
+def exercise_scripts() -> list[Path]:
+    """The scripts of the exercises to the derivations, each under the name of its page."""
+    inside, beside = HERE / "notebooks" / "exercises", HERE.parent / "exercises"
+    return sorted(inside.glob("*.txt")) or sorted(beside.glob("*.py"))
 
 
 def notebook(script: Path, *, solutions: bool = False) -> dict[str, Any]:
@@ -41,7 +50,7 @@ def notebook(script: Path, *, solutions: bool = False) -> dict[str, Any]:
     Parameters
     ----------
     script : Path
-        The script of a tutorial.
+        The script of a tutorial, or of the exercises to a derivation.
     solutions : bool
         Whether the exercises are solved. Otherwise no cell holds a solution, and the check sees
         what the learner has written.
@@ -142,12 +151,12 @@ def code(source: str, exercise: str = "", role: str = "") -> dict[str, Any]:
 
 
 def write_notebooks(folder: Path, *, solutions: bool = False) -> list[Path]:
-    """Write all tutorials to a folder, which is made if it is missing.
+    """Write all tutorials to a folder, and the exercises to the derivations to one inside it.
 
     Parameters
     ----------
     folder : Path
-        The folder; it is made if it does not exist.
+        The folder; it is made if it does not exist, and so is its folder ``exercises``.
     solutions : bool
         Whether the exercises are solved; then ``-solutions`` is added to the names.
 
@@ -163,16 +172,17 @@ def write_notebooks(folder: Path, *, solutions: bool = False) -> list[Path]:
     """
     ending = "-solutions.ipynb" if solutions else ".ipynb"
     made = {
-        folder / f"{script.stem}{ending}": notebook(script, solutions=solutions)
-        for script in scripts()
+        place / f"{script.stem}{ending}": notebook(script, solutions=solutions)
+        for place, found in ((folder, scripts()), (folder / "exercises", exercise_scripts()))
+        for script in found
     }
     for path in made:
         if path.exists():
             raise FileExistsError(
                 f"{path} exists already, perhaps with work of yours in it. Name another folder."
             )
-    folder.mkdir(parents=True, exist_ok=True)
     for path, content in made.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text(content), encoding="utf-8")
     return list(made)
 

@@ -183,14 +183,19 @@ len(topological(y)), x.grad
 # That is all the theory there is in `tinygrad_mnist.autodiff`. The package adds three things:
 # arrays instead of numbers; one clock that gives every tensor its age, so that "the youngest next"
 # is a topological order and nothing has to call itself a thousand levels deep; and rules that can
-# be differentiated again.
+# be differentiated again. It can also show its way, one step at a time, and the wrong ways that you
+# have just programmed:
 
 # %%
 from tinygrad_mnist import tensor
 
 x = tensor(3.0, requires_grad=True)
 square = x * x
-(square + square).backward()
+y = square + square
+y.player(x=x, square=square, y=y)
+
+# %%
+y.backward()
 x.grad
 
 # %% [markdown]

@@ -55,8 +55,13 @@ small_loss.graph(gradients=True)
 
 # %% [markdown]
 # `backward` walks this graph from the loss to the parameters and leaves its gradient in each of
-# them, drawn here in orange. We did not have to write a line of the backward pass.
-#
+# them, drawn here in orange. We did not have to write a line of the backward pass. Go with it, step
+# by step, forward and back:
+
+# %%
+small_loss.player()
+
+# %% [markdown]
 # ## Train
 #
 # This loop is the same in PyTorch, except that there `X` and `y` would be tensors:

@@ -43,12 +43,15 @@ async function start(root) {
     waiting = true;
   };
 
+  let example = false; // whether what is shown was put there by us: a first stroke replaces it
   const clear = () => {
+    example = false;
     ink.fillStyle = "#000";
     ink.fillRect(0, 0, canvas.width, canvas.height);
     changed();
   };
   const line = (from, to) => {
+    if (example) clear();
     Object.assign(ink, { strokeStyle: "#fff", lineWidth: PEN, lineCap: "round" });
     ink.beginPath();
     ink.moveTo(...from);
@@ -97,14 +100,16 @@ async function start(root) {
   canvas.addEventListener("drawn", changed); // for whoever puts a picture there
   part("clear").addEventListener("click", clear);
   let shown = 0;
-  part("example").addEventListener("click", () => {
+  const showAnother = () => {
     const picture = document.createElement("canvas");
     picture.width = picture.height = 28;
     paint(picture, Uint8Array.from(atob(examples[shown++ % examples.length]), (c) => c.charCodeAt(0)), (v) => [v, v, v], 255);
     ink.drawImage(picture, 0, 0, canvas.width, canvas.height);
-    canvas.dispatchEvent(new Event("drawn"));
-  });
-  clear();
+    example = true;
+    changed();
+  };
+  part("example").addEventListener("click", showAnother);
+  showAnother();
   root.dataset.ready = "ready";
 }
 

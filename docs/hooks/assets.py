@@ -1,4 +1,4 @@
-"""Brings into the site what pages load, KaTeX and a trained network: no other host is asked."""
+"""Brings into the site what pages load, the letters of formulas and a trained network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KATEX = DOCS / "node_modules" / "katex" / "dist"
 
 
 def on_pre_build(**_: Any) -> None:
-    """Refuse to build a site whose formulas nobody could read."""
+    """Refuse to start without what typesets the formulas."""
     if not KATEX.exists():
         raise PluginError("KaTeX is not there. Get it with: npm ci --prefix docs")
 
@@ -26,8 +26,7 @@ def on_post_build(config: Any, **_: Any) -> None:
     """Copy what the pages load."""
     target = Path(config.site_dir) / "assets" / "katex"
     shutil.copytree(KATEX / "fonts", target / "fonts", ignore=old_formats)
-    for name in ("katex.min.css", "katex.min.js", "contrib/auto-render.min.js"):
-        shutil.copy(KATEX / name, target)
+    shutil.copy(KATEX / "katex.min.css", target)
     network = DOCS.parent / "artifacts" / "default" / "model.safetensors"
     shutil.copy(network, target.parent / "default.safetensors")
     images, _ = load_mnist_test(None)

@@ -6,6 +6,11 @@
     {{ test FILE::NAME ... }}    tests that hold what the page says
     {{ results }}                the table of measured accuracies
     {{ accuracy RECIPE }}        the mean test accuracy of a recipe, also within a line
+    {{ download KIND }}          the file name of the wheel or the sdist that the site carries
+    {{ course }}                 the units of the course, and {{ hours }} how long they take
+    {{ minutes PAGE }}           how long a page takes, estimated from its length
+    {{ there_and_back }}         the picture of a digit through the network, forward and back
+    {{ exercises PAGE }}         the exercises and the self-test of a page, each with its answers
 
 A page of derivations shows no other formula on a line of its own: what is displayed is checked.
 Whatever is wrong or missing stops the build.
@@ -28,8 +33,13 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
+import course
 from equations import Derivation, EquationError
 from equations.write import latex
+from picture import there_and_back
+
+from exercises import section
+from tinygrad_mnist import __version__
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -55,7 +65,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     source = Path(page.file.abs_src_path)
     try:
         return fill(markdown, source)
-    except (EquationError, LookupError, OSError) as error:
+    except (EquationError, LookupError, OSError, ValueError) as error:
         raise PluginError(f"{page.file.src_path}: {error}") from error
 
 
@@ -68,6 +78,10 @@ def fill(markdown: str, source: Path) -> str:
         If an equation is wrong, not shown, shown out of order, or written without a check.
     LookupError
         If something is named that does not exist.
+    OSError
+        If a file or the exercises of a page are missing.
+    ValueError
+        If an exercise is not in order, or its check says something wrong.
     """
     twin = load(source.with_suffix(".py")) if source.with_suffix(".py").exists() else None
     if source.parent.name == "derivations" and (found := DISPLAY.search(markdown)):
@@ -137,8 +151,9 @@ def equation(page: Derivation, *names: str) -> str:
     at, proved = number.replace(".", "-"), " proved" * mark.startswith("proved")
     return (
         f'<div class="equation" id="eq-{at}" markdown>\n{formula(latex(*lines))}\n'
-        f'<p><a class="number" href="#eq-{at}">({number})</a> <button type="button" '
-        f'class="mark{proved}" popovertarget="check-{at}">{mark}</button></p>\n'
+        f'<p data-search-exclude="true"><a class="number" href="#eq-{at}">({number})</a> '
+        f'<button type="button" class="mark{proved}" popovertarget="check-{at}">{mark}</button>'
+        "</p>\n"
         f'<section class="check" id="check-{at}" popover="auto" role="dialog" '
         f'data-search-exclude="true" aria-label="How ({number}) is checked" markdown>\n\n'
         f"{checked(number, mark, lines)}\n\n</section>\n</div>"
@@ -231,4 +246,22 @@ def measured() -> Any:
     return json.loads((ROOT / "artifacts" / "results.json").read_text(encoding="utf-8"))
 
 
-DIRECTIVES = {"source": source, "test": test, "results": results, "accuracy": accuracy}
+def download(kind: str) -> str:
+    """The file name of the wheel or of the sdist, or the folder that is in the sdist."""
+    name = f"tinygrad_mnist-{__version__}"
+    kinds = {"wheel": f"{name}-py3-none-any.whl", "sdist": f"{name}.tar.gz", "sdist_folder": name}
+    return kinds[kind]
+
+
+DIRECTIVES = {
+    "source": source,
+    "test": test,
+    "results": results,
+    "accuracy": accuracy,
+    "download": download,
+    "course": course.listed,
+    "hours": course.hours,
+    "minutes": lambda page: str(course.minutes(page)),
+    "there_and_back": there_and_back,
+    "exercises": section,
+}

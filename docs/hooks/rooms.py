@@ -11,7 +11,7 @@ from figures import BLUE, ORANGE
 PACKAGE = Path(__file__).parent.parent.parent / "tinygrad_mnist"
 COLORS = {"autodiff": BLUE, "nn": BLUE, "optim": BLUE, "byhand": ORANGE}
 """The two derivations."""
-WIDTH, STEP, BOX_WIDTH, BOX_HEIGHT, LANE = 560, 70, 84, 28, 12
+WIDTH, STEP, BOX_WIDTH, BOX_HEIGHT, LANE = 640, 70, 84, 28, 12
 """LANE is what an arrow takes of a row that it passes."""
 CAPTION = (
     "An arrow leads from a room to one that it imports. Left out are <code>words</code>, which "

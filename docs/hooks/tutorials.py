@@ -9,7 +9,6 @@ import hashlib
 import html
 import os
 import re
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +21,9 @@ from mkdocs.structure.files import File
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from exercises import exercise, python
 from tinygrad_mnist.exercises import Exercise, parts
-from tinygrad_mnist.tutorials import check, notebook, scripts, text
+from tinygrad_mnist.tutorials import notebook, scripts, text
 
 if TYPE_CHECKING:
     from mkdocs.structure.files import Files
@@ -82,30 +82,6 @@ def page(script: Path) -> str:
             except ValueError as error:
                 raise PluginError(f"{script.name}, line {part.line}: {error}") from error
     return "\n\n".join(blocks) + "\n"
-
-
-def exercise(asked: Exercise, checked: str) -> str:
-    """A question and its stub; hints, check and solution folded away."""
-    hints = [folded("tip", f"Hint {n}", hint) for n, hint in enumerate(asked.hints, 1)]
-    return "\n\n".join(
-        [
-            asked.question,
-            python(asked.stub),
-            *hints,
-            folded("question", "Check your own", python(check(asked)["source"]) + checked),
-            folded("success", "Solution", python(asked.solution)),
-        ]
-    )
-
-
-def folded(kind: str, title: str, content: str) -> str:
-    """A box that opens when its title is clicked."""
-    return f'??? {kind} "{title}"\n\n' + textwrap.indent(content, "    ")
-
-
-def python(source: str) -> str:
-    """Code, and room for what it shows."""
-    return f"```python\n{source}\n```\n\n"
 
 
 def executed(script: Path) -> Any:
@@ -171,8 +147,16 @@ def output(found: Any, alt: str) -> str:
         return one_line(inline(data["image/svg+xml"], alt))
     for kind in ("image/svg+xml", "text/html"):
         if kind in data:
-            return one_line(data[kind])
+            return one_line(walked(data[kind]) or data[kind])
     return preformatted(data["text/plain"])
+
+
+def walked(frame: str) -> str:
+    """The player in a frame: on the site it is a part of the page."""
+    found = re.search(
+        r"<div class=\"walk\">.*</tape-player></div>", html.unescape(frame), re.DOTALL
+    )
+    return found[0] if found else ""
 
 
 def one_line(drawing: str) -> str:

@@ -67,9 +67,9 @@ def opened(site, browser):
         if response.status >= 400:
             wrong.append(f"{response.status} {response.url}")
 
-    def open_page(page, scheme="light"):
+    def open_page(page, scheme="light", **settings):
         desk = {"width": 1280, "height": 900}
-        contexts.append(browser.new_context(viewport=desk, color_scheme=scheme))
+        contexts.append(browser.new_context(viewport=desk, color_scheme=scheme, **settings))
         tab = contexts[-1].new_page()
         tab.on("console", hear)
         tab.on("pageerror", lambda error: wrong.append(str(error)))

@@ -158,9 +158,16 @@ def test_it_is_drawn_with_the_mouse_and_cleared(live):
     live.wait_for_function("document.querySelector('.live-answer').textContent.startsWith('Draw')")
 
 
-def test_an_example_is_shown(live):
-    live.locator(".live-example").click()
+def test_it_opens_with_a_digit_that_has_been_read_and_shows_another(live):
     answers(live, 7)  # the first test image
+    live.locator(".live-example").click()
+    answers(live, 2)
+
+
+def test_a_first_stroke_replaces_the_example(live):
+    answers(live, 7)
+    draw(live, (0.5, 0.2), (0.5, 0.8))
+    answers(live, 1)
 
 
 def test_it_is_drawn_with_a_finger_on_a_phone_at_night(site, browser):
@@ -205,7 +212,7 @@ def test_it_works_after_going_away_and_coming_back(live):
     live.wait_for_selector("#eq-4-1")
     live.go_back()
     ready(live)
-    live.wait_for_function("document.querySelector('.live-answer')?.textContent.startsWith('Draw')")
-    draw(live, *SEVEN)
-    answers(live, 7)
+    answers(live, 7)  # the example again
+    draw(live, (0.5, 0.2), (0.5, 0.8))
+    answers(live, 1)
     assert live.locator(".live-bars > div").count() == 10

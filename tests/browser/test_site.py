@@ -68,12 +68,26 @@ def test_the_search_leaves_out_what_marks_open(site):
         assert b"SymPy differentiated" not in index.read()
 
 
-def test_formulas_are_typeset_after_moving_to_another_page(opened):
-    tab = opened("derivations/index.html")
-    tab.locator("article a", has_text="The linear layer").click()
-    tab.wait_for_selector("#eq-2-1")
-    assert_formulas_are_typeset(tab)
-    assert tab.locator("#eq-2-1 .katex").count() == 1
+def test_formulas_are_typeset_without_javascript(opened):
+    tab = opened("derivations/linear.html", java_script_enabled=False)
+    assert tab.locator("#eq-2-1 .katex math").count() == 1
+    assert tab.locator("#eq-2-1 .katex-html").first.bounding_box()["height"] > 20
+
+
+def test_only_a_page_with_formulas_asks_for_their_letters(opened):
+    tab = opened("howto/new-layer.html")
+    assert tab.locator("link[href*=katex]").count() == 0
+    tab.goto(tab.url.replace("howto/new-layer", "derivations/linear"))
+    assert tab.locator("link[href*=katex]").count() == 1
+
+
+def test_a_wide_formula_is_scrolled_with_the_keyboard(opened):
+    tab = opened("derivations/network.html")
+    tab.set_viewport_size({"width": 390, "height": 900})
+    wide = tab.locator(".equation [tabindex='0']").first
+    wide.focus()
+    tab.keyboard.press("ArrowRight")
+    tab.wait_for_function("document.activeElement.scrollLeft > 0")
 
 
 def test_a_mark_opens_and_closes_what_was_done_by_keyboard(opened):

@@ -455,6 +455,15 @@ def test_the_report_shows_what_it_is_given_as_text(run):
         assert f"{percent}{row['support']}" in page.text
 
 
+def test_the_report_shows_the_program_folded_and_as_text(run):
+    listing = "Z1 = linear(X, W1, b1)  # (2, 3)\nmask = Z1 > 0 & True"
+    page = Page(html_report(*run, PICTURES, listing=listing))
+    tags = [tag for tag, _ in page.tags]
+    assert listing in page.text
+    assert tags[tags.index("details") :][:3] == ["details", "summary", "pre"]
+    assert "details" not in dict(Page(html_report(*run, PICTURES)).tags)
+
+
 def test_the_report_holds_the_figures(run):
     page = Page(html_report(*run, PICTURES))
     images = [attributes for tag, attributes in page.tags if tag == "img"]

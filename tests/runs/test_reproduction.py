@@ -256,8 +256,8 @@ def work(task, news):
         raise ValueError("in words")
     if task == "lock":
         return lambda: None
-    news(f"at {task}")
-    return os.getpid()
+    answer = news(f"at {task}")
+    return answer or os.getpid()
 
 
 def test_a_process_that_dies_takes_no_other():
@@ -271,6 +271,25 @@ def test_news_come_with_the_position_of_their_task():
     news = []
     list(in_processes(work, ["a", "b"], 1, lambda *n: news.append(n)))
     assert news == [(0, "at a"), (1, "at b")]
+
+
+def test_news_are_answered():
+    assert list(in_processes(work, ["a"], 1, lambda _, news: f"{news} is heard")) == [
+        (0, "at a is heard")
+    ]
+
+
+def test_a_task_is_asked_for_when_a_process_is_free():
+    done, asked_after = [], []
+
+    def tasks():
+        for task in "abc":
+            asked_after.append(len(done))
+            yield task
+
+    for position, _ in in_processes(work, tasks(), 1):
+        done.append(position)
+    assert asked_after == [0, 1, 2]
 
 
 def test_an_error_in_a_process_is_raised_here_with_its_place():

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from faults import PowerCut, failing
 
-from tinygrad_mnist import files, runs
+from tinygrad_mnist import files, nn, runs
+from tinygrad_mnist.autodiff import op
 from tinygrad_mnist.runs import (
+    Own,
     RunFolderError,
     entries,
     find_run,
@@ -24,6 +26,7 @@ from tinygrad_mnist.runs import (
     run,
 )
 from tinygrad_mnist.training import Recipe
+from tinygrad_mnist.training.build import with_own
 
 SMALL = Recipe(name="small", hidden=(4,), epochs=1, batch_size=60, schedule="constant", lr=0.1)
 FILES = [*sorted(entries.NAMES - {"figures"}), "figures/curves.png"]
@@ -125,6 +128,38 @@ def test_every_name_that_is_written_to_a_run_folder_is_known(command, finished):
         assert command(*asked.split())[::2] == (0, "")
     assert {path.name for path in finished.iterdir()} <= entries.NAMES
     assert {path.suffix for path in (finished / "figures").iterdir()} == {".png"}
+
+
+# ---------------------------------------------------------------- the program in the report
+
+
+def test_the_report_has_the_program_of_the_trained_network(finished):
+    report = (finished / "report.html").read_text()
+    assert "\nZ1 = linear(X, W1, b1) " in report
+    assert "\ndW1 = X.mT @ dZ1 " in report
+
+
+@op
+def doubled(x):
+    """An op whose rule works on arrays only."""
+    return 2 * x
+
+
+doubled.vjp(lambda g, out, x: 2 * np.add.reduce([g], out=np.empty_like(g)))
+
+
+class OnArrays(nn.Linear):
+    """A network that can be trained, and not be printed."""
+
+    def forward(self, x):
+        return doubled(super().forward(x))
+
+
+def test_a_report_does_without_the_program_of_a_network_that_has_none(small_runs):
+    recipe = with_own(SMALL, OnArrays, None)
+    run(recipe, Path("own"), own=Own(OnArrays))
+    assert "<h2>Network</h2>" in (Path("own") / "report.html").read_text()
+    assert "<h2>Program</h2>" not in (Path("own") / "report.html").read_text()
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if not name.startswith("predictions")])

@@ -155,3 +155,8 @@ def test_an_error_is_shown_from_the_line_of_the_learner_on(double):
     frames = [frame.name for frame in raised.traceback]
     assert "check" not in frames
     assert frames[-2:] == ["judge", "double"]
+
+
+def test_a_name_that_is_still_dots_is_not_there_yet():
+    with pytest.raises(WrongAnswer, match="There is no dx yet"):
+        judge(lambda dx: None, {"dx": ...})

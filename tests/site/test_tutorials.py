@@ -306,16 +306,18 @@ def test_the_command_writes_notebooks_and_overwrites_none(tmp_path, command, opt
     folder = tmp_path / "mine"
     code, out, _ = command("tutorials", str(folder), *options)
     assert code == 0
-    assert out.startswith(f"{len(SCRIPTS)} notebooks are in {folder}.")
-    written = sorted(folder.glob("*.ipynb"))
-    assert [path.stem for path in written] == [script.stem + ending for script in SCRIPTS]
+    written = sorted(folder.rglob("*.ipynb"))
+    assert out.startswith(f"{len(written)} notebooks are in {folder}.")
+    for place, scripts in (folder, SCRIPTS), (folder / "exercises", tutorials.exercise_scripts()):
+        names = sorted(path.stem for path in place.glob("*.ipynb"))
+        assert names == [script.stem + ending for script in scripts]
     for path in written:
         content = json.loads(path.read_text(encoding="utf-8"))
         prose = "".join(
             cell["source"] for cell in content["cells"] if cell["cell_type"] == "markdown"
         )
         for link in re.findall(r"\]\(([^)#]+)", prose):
-            assert link.startswith("https://") or (folder / link).is_file(), (
+            assert link.startswith("https://") or (path.parent / link).is_file(), (
                 f"{path.name} links to {link}"
             )
     written[0].write_text("my work")

@@ -32,17 +32,18 @@ ARROWS = {
     "testing": {"autodiff", "nn", "func"},
     "owncode": set(),
     "training": {"autodiff", "nn", "optim", "data", "owncode", "words"},
-    "runs": {"training", "nn", "data", "evaluation", "export", "files", "owncode", "words",
-             "__version__"},
+    "runs": {"autodiff", "training", "nn", "data", "evaluation", "export", "files", "owncode",
+             "words", "__version__"},
     "examples": {"autodiff", "nn", "Tensor", "no_grad"},  # two by their names at the top
     "exercises": set(),
     "tutorials": {"exercises"},
     "benchmark": {"autodiff", "nn", "optim", "bridge", "runs", "words"},
     "checking": {"autodiff", "func", "nn", "owncode", "words"},
     "sklearn": {"training", "nn", "data"},
+    "scale": {"autodiff", "runs", "training", "data", "evaluation", "files", "owncode", "words"},
     "cli": {"benchmark", "bridge", "checking", "data", "evaluation", "export", "files", "nn",
-            "owncode", "runs", "start", "starter", "store", "training", "tutorials", "words",
-            "__version__"},
+            "owncode", "runs", "scale", "start", "starter", "store", "training", "tutorials",
+            "words", "__version__"},
     "__init__": {"autodiff", "func", "nn", "optim", "start"},
     "__main__": {"cli"},
 }  # fmt: skip
@@ -55,6 +56,7 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
     "runs": {"numpy", "threadpoolctl", "tomli_w"},
     "testing": {"numpy", "hypothesis", "pytest", "_pytest"},
     "sklearn": {"numpy", "sklearn"},
+    "scale": {"numpy", "matplotlib", "mpi4py", "optuna", "sqlalchemy"},
     "files": set(),
     "start": set(),
     "starter": set(),
@@ -76,12 +78,16 @@ MACHINE = {
     "numpy_functions": {"mode", "variable", "graph", "ops"},
     "gradient": {"graph", "guard", "variable"},
     "draw": {"graph", "variable"},
+    "trace": {"graph"},
+    "story": {"draw", "trace", "variable"},
+    "player": {"draw", "story", "variable"},
     "tensor": {"memory", "mode", "guard", "variable", "graph", "ops", "gradient", "draw",
-               "numpy_functions"},
+               "numpy_functions", "player"},
     "differences": set(),
     "causes": {"differences", "gradient", "graph", "tensor"},
     "check": {"ops", "guard", "gradient", "tensor", "differences", "causes"},
-    "__init__": {"mode", "graph", "gradient", "tensor", "check"},
+    "program": {"mode", "variable", "graph", "ops", "gradient", "tensor"},
+    "__init__": {"mode", "graph", "gradient", "tensor", "check", "program"},
 }  # fmt: skip
 
 WHOLE = "the package"
@@ -89,11 +95,12 @@ WHOLE = "the package"
 CEILINGS = {
     "autodiff/graph.py": 240,
     "autodiff/numpy_functions.py": 205,
+    "autodiff/program.py": 245,
     "autodiff/ops.py": 490,
     "autodiff/tensor.py": 360,
     "byhand/mlp.py": 200,
     "training/loop.py": 180,
-    WHOLE: 14_350,
+    WHOLE: 16_500,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
@@ -101,7 +108,6 @@ LONG = {
     "autodiff/check.py::_compare": "one check after the other, each with what it says",
     "autodiff/check.py::_causes": "the function looked at, then its ops, then numbers",
     "autodiff/draw.py::_place": "one layout, whose passes share all positions",
-    "autodiff/draw.py::_svg": "one picture, from its back to its front",
     "autodiff/graph.py::sweep": "the loop that a page quotes whole, with its bookkeeping",
     "cli/train.py::train": "a table of options, then new or resumed",
     "runs/reproduction.py::reproduce": "a table of settings, then all tasks and what came of them",

@@ -77,27 +77,53 @@ class Arrow(NamedTuple):
     place: float  # of the arrowhead, from -0.5 to 0.5 of the last box's width
 
 
+class Layout(NamedTuple):
+    """A graph with a place for all that is in it."""
+
+    tensors: list[Any]  # the youngest first
+    called: dict[Any, str]
+    boxes: list[Box]  # of tensors and of constants
+    box_of: dict[Any, Box]  # of each tensor
+    arrows: list[Arrow]
+    width: float
+    height: float
+
+
 def draw(result: Variable, gradients: bool = False, names: dict[str, Any] | None = None) -> Drawing:
     """Draw what a tensor was computed from; see `Tensor.graph`."""
+    return Drawing(svg(layout(result, gradients, names or {})))
+
+
+def layout(result: Variable, gradients: bool, names: dict[str, Any]) -> Layout:
+    """Place the tensors that a result was computed from, with their gradients if asked for.
+
+    Raises
+    ------
+    RuntimeError
+        If the graph was freed.
+    ValueError
+        If a tensor that is to be named is not in the graph, or gradients are asked of a result
+        that is not a single number.
+    """
     tensors = _youngest(result)
-    called = _called(tensors, names or {})
-    cotangents: dict[Any, Any] = {}
-    if gradients:
-        if result._data.size != 1:
-            raise ValueError(
-                "Gradients are those of one number, "
-                f"but this tensor has shape {result._data.shape}. Draw the loss."
-            )
-        wanted = [t for t in tensors if t._requires_grad]
-        cotangents = (
-            sweep({result: np.ones_like(result._data)}, retain_graph=True, targets=wanted)
-            if wanted
-            else {}
+    called = _called(tensors, names)
+    cotangents = _gradients(result, tensors) if gradients else {}
+    boxes, box_of, arrows = _boxes(tensors, cotangents, called)
+    width, height = _place(_layers(boxes, arrows), arrows)
+    return Layout(tensors, called, boxes, box_of, arrows, width, height)
+
+
+def _gradients(result: Variable, tensors: list[Any]) -> dict[Any, Any]:
+    """The gradient of a single number with respect to each tensor that wants one."""
+    if result._data.size != 1:
+        raise ValueError(
+            "Gradients are those of one number, "
+            f"but this tensor has shape {result._data.shape}. Draw the loss."
         )
-    boxes, arrows = _boxes(tensors, cotangents, called)
-    layers = _layers(boxes, arrows)
-    width, height = _place(layers, arrows)
-    return Drawing(_svg(boxes, arrows, width, height, _words(tensors, called)))
+    wanted = [t for t in tensors if t._requires_grad]
+    if not wanted:
+        return {}
+    return sweep({result: np.ones_like(result._data)}, retain_graph=True, targets=wanted)
 
 
 def _youngest(result: Variable) -> list[Any]:
@@ -142,7 +168,7 @@ def _called(tensors: list[Any], names: dict[str, Any]) -> dict[Any, str]:
 
 def _boxes(
     tensors: list[Any], cotangents: dict[Any, Any], called: dict[Any, str]
-) -> tuple[list[Box], list[Arrow]]:
+) -> tuple[list[Box], dict[Any, Box], list[Arrow]]:
     """A box for each tensor and each constant, in a layer above all its inputs; and the arrows."""
     drawn, made = set(tensors), dict[Any, Box]()
     boxes: list[Box] = []
@@ -158,7 +184,7 @@ def _boxes(
                 )
                 boxes.append(made[x])
             if not isinstance(x, Variable):
-                boxes.append(Box(0, "constant", (_numbers(x),)))
+                boxes.append(Box(0, "constant", (numbers(x),)))
             inputs.append(made[x] if isinstance(x, Variable) else boxes[-1])
         layer = 1 + max((box.layer for box in inputs), default=0)
         made[t] = Box(layer, *_text(t, cotangents, called))
@@ -167,9 +193,10 @@ def _boxes(
             Arrow([box, made[t]], (i + 1) / (len(inputs) + 1) - 0.5) for i, box in enumerate(inputs)
         ]
     if not boxes:
-        boxes.append(Box(0, *_text(tensors[0], cotangents, called)))
+        made[tensors[0]] = Box(0, *_text(tensors[0], cotangents, called))
+        boxes += made.values()
     _lift(boxes, arrows)
-    return boxes, arrows
+    return boxes, made, arrows
 
 
 def _lift(boxes: list[Box], arrows: list[Arrow]) -> None:
@@ -184,15 +211,15 @@ def _text(
     t: Any, cotangents: dict[Any, Any], called: dict[Any, str]
 ) -> tuple[str, tuple[str, ...]]:
     """What a tensor's box is like, and what is in it."""
-    lines = [called[t], _numbers(t._data)]
+    lines = [called[t], numbers(t._data)]
     g = cotangents.get(t, t.grad)
     if g is not None:
-        lines.append(f"grad {_numbers(getattr(g, '_data', g))}")
+        lines.append(f"grad {numbers(getattr(g, '_data', g))}")
     kind = "" if t.op is not None else "trained" if t._requires_grad else "constant"
     return kind, tuple(lines)
 
 
-def _numbers(x: Any) -> str:
+def numbers(x: Any) -> str:
     """A few numbers, or of many the shape."""
     array = np.asarray(x)
     if array.size > 6:
@@ -272,50 +299,49 @@ def _place(layers: list[list[Box]], arrows: list[Arrow]) -> tuple[float, float]:
     return max(box.x + box.width / 2 for box in every) + MARGIN, y - DESCENT + MARGIN
 
 
-def _svg(boxes: list[Box], arrows: list[Arrow], width: float, height: float, words: str) -> str:
-    parts = [
-        (
-            '<svg xmlns="http://www.w3.org/2000/svg" class="tape" '
-            f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" '
-            f'role="img" aria-label="{escape(words)}"><title>{escape(words)}</title>'
-            f"<style>{STYLE}</style>"
-        )
+def svg(placed: Layout) -> str:
+    """The picture, whose arrows and boxes are numbered in the order of the layout."""
+    words = escape(_words(placed.tensors, placed.called))
+    arrows = map(_arrow, range(len(placed.arrows)), placed.arrows)
+    boxes = map(_box, range(len(placed.boxes)), placed.boxes)
+    size = f"{placed.width:.0f}", f"{placed.height:.0f}"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="tape" viewBox="0 0 {size[0]} {size[1]}" '
+        f'width="{size[0]}" height="{size[1]}" role="img" aria-label="{words}">'
+        f"<title>{words}</title><style>{STYLE}</style>{''.join(arrows)}{''.join(boxes)}</svg>"
+    )
+
+
+def _arrow(number: int, arrow: Arrow) -> str:
+    start, *between, end = arrow.path
+    tip = end.x + arrow.place * end.width, end.y + end.height / 2
+    points = [
+        (start.x, start.y - start.height / 2),
+        *((p.x, p.y) for p in between),
+        (tip[0], tip[1] + 7),
     ]
-    for path, place in arrows:
-        start, end = path[0], path[-1]
-        tip = end.x + place * end.width, end.y + end.height / 2
-        points = [
-            (start.x, start.y - start.height / 2),
-            *((p.x, p.y) for p in path[1:-1]),
-            (tip[0], tip[1] + 7),
-        ]
-        curve = f"M{points[0][0]:.1f},{points[0][1]:.1f}"
-        for (x1, y1), (x2, y2) in itertools.pairwise(points):
-            curve += f"C{x1:.1f},{(y1 + y2) / 2:.1f} {x2:.1f},{(y1 + y2) / 2:.1f} {x2:.1f},{y2:.1f}"
-        parts.append(
-            f'<path d="{curve}"/><polygon points="{tip[0]:.1f},{tip[1]:.1f} '
-            f'{tip[0] - 4:.1f},{tip[1] + 8:.1f} {tip[0] + 4:.1f},{tip[1] + 8:.1f}"/>'
-        )
-    for box in boxes:
-        left, top = box.x - box.width / 2, box.y - box.height / 2
-        parts.append(
-            f'<g class="{box.kind}"><rect x="{left:.1f}" y="{top:.1f}" '
-            f'width="{box.width:.1f}" height="{box.height:.1f}" rx="5"/>'
-        )
-        for n, line in enumerate(box.lines):
-            kind = (
-                "grad"
-                if line.startswith("grad ")
-                else "title"
-                if n == 0 and len(box.lines) > 1
-                else "value"
-            )
-            parts.append(
-                f'<text class="{kind}" x="{box.x:.1f}" '
-                f'y="{top + MARGIN / 2 + LINE * (n + 0.75):.1f}">{escape(line)}</text>'
-            )
-        parts.append("</g>")
-    return "".join([*parts, "</svg>"])
+    curve = f"M{points[0][0]:.1f},{points[0][1]:.1f}"
+    for (x1, y1), (x2, y2) in itertools.pairwise(points):
+        curve += f"C{x1:.1f},{(y1 + y2) / 2:.1f} {x2:.1f},{(y1 + y2) / 2:.1f} {x2:.1f},{y2:.1f}"
+    head = f"{tip[0] - 4:.1f},{tip[1] + 8:.1f} {tip[0] + 4:.1f},{tip[1] + 8:.1f}"
+    return (
+        f'<path data-arrow="{number}" d="{curve}"/>'
+        f'<polygon data-arrow="{number}" points="{tip[0]:.1f},{tip[1]:.1f} {head}"/>'
+    )
+
+
+def _box(number: int, box: Box) -> str:
+    left, top = box.x - box.width / 2, box.y - box.height / 2
+    picture = (
+        f'<g data-box="{number}" class="{box.kind}"><rect x="{left:.1f}" y="{top:.1f}" '
+        f'width="{box.width:.1f}" height="{box.height:.1f}" rx="5"/>'
+    )
+    for n, line in enumerate(box.lines):
+        title = n == 0 and len(box.lines) > 1
+        kind = "grad" if line.startswith("grad ") else "title" if title else "value"
+        y = top + MARGIN / 2 + LINE * (n + 0.75)
+        picture += f'<text class="{kind}" x="{box.x:.1f}" y="{y:.1f}">{escape(line)}</text>'
+    return f"{picture}</g>"
 
 
 def _words(tensors: list[Any], called: dict[Any, str]) -> str:

@@ -112,7 +112,7 @@ class Op:
             args = settle(args, self)
             arrays = [x._data if isinstance(x, Variable) else x for x in args]
         out = self.forward(*arrays, **params)
-        if wanted and mode.recording and self.differentiable:
+        if wanted and mode.recording and (self.differentiable or mode.everything):
             return wrap(out, self, args, arrays, params or NO_PARAMS)
         return wrap(out)
 
@@ -139,7 +139,8 @@ def operator(op: Op) -> Callable[[Any, Any], Tensor]:
             a, b = x._data, y._data
             if a.dtype is b.dtype:
                 out = forward(a, b)
-                if (x._requires_grad or y._requires_grad) and mode.recording and differentiable:
+                wanted = (x._requires_grad or y._requires_grad) and mode.recording
+                if wanted and (differentiable or mode.everything):
                     return wrap(out, op, (x, y), (a, b))
                 return wrap(out)
         return op(x, y)

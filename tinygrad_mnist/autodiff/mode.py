@@ -1,9 +1,13 @@
-"""Whether operations are recorded; `no_grad` switches it off in a block, function or generator."""
+"""Whether operations are recorded; `no_grad` switches it off in a block, function or generator.
+
+`everything` records even operations without a derivative, which a gradient does not need.
+"""
 
 from __future__ import annotations
 
 import inspect
 import threading
+from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -18,6 +22,7 @@ class _Mode(threading.local):
 
     def __init__(self) -> None:
         self.recording = True
+        self.everything = False
         self.outer: list[bool] = []
 
 
@@ -89,3 +94,16 @@ def no_grad(function: Callable[..., Any] | None = None) -> Any:
     Tensor([0.5], requires_grad)
     """
     return Recording(False) if function is None else Recording(False)(function)
+
+
+@contextmanager
+def everything() -> Iterator[None]:
+    """Record comparisons and other operations without a derivative too, inside a with block.
+
+    A gradient passes through none of them, but a listing of the computation needs them.
+    """
+    before, mode.everything = mode.everything, True
+    try:
+        yield
+    finally:
+        mode.everything = before

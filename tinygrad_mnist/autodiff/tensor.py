@@ -14,6 +14,7 @@ from tinygrad_mnist.autodiff.graph import cast, operator, reflected
 from tinygrad_mnist.autodiff.guard import read_only
 from tinygrad_mnist.autodiff.mode import mode
 from tinygrad_mnist.autodiff.numpy_functions import call_ufunc, stand_in
+from tinygrad_mnist.autodiff.player import Player, player
 from tinygrad_mnist.autodiff.variable import (
     NO_PARAMS,
     Variable,
@@ -244,6 +245,34 @@ class Tensor(Variable):
         (True, True)
         """
         return draw(self, gradients, names)
+
+    def player(self, **names: Tensor) -> Player:
+        """The graph of this tensor, a single number, to be walked forward and back, step by step.
+
+        Notebooks show it; ``str`` and ``save`` give a page of HTML that needs nothing else. If a
+        computed tensor is used twice, it also walks in the wrong orders, and shows what they find.
+
+        Parameters
+        ----------
+        **names : Tensor
+            What tensors of the graph are to be called, as in `graph`.
+
+        Raises
+        ------
+        RuntimeError
+            If the graph was freed: ask before `backward`, or call ``backward(retain_graph=True)``.
+        ValueError
+            If this tensor is not a single number, if nothing in its graph requires grad, or if the
+            graph is too large to be followed by eye.
+
+        Examples
+        --------
+        >>> from tinygrad_mnist import tensor
+        >>> x = tensor(3.0, requires_grad=True)
+        >>> u = x * x
+        >>> (u + u).player(x=x, u=u).save("walk.html")  # doctest: +SKIP
+        """
+        return player(self, names)
 
     def __repr__(self) -> str:
         notes = [np.array2string(self._data, prefix="Tensor(")]

@@ -148,12 +148,13 @@ def bench(*, rounds: int = 7, json: Json = False) -> None:
     "tinygrad-mnist tutorials --solutions",
 )
 def tutorials(folder: Path = Path("notebooks"), *, solutions: Flag = False) -> None:
-    """Write the tutorials as notebooks for Jupyter.
+    """Write the tutorials, and the exercises to the derivations, as notebooks for Jupyter.
 
     Parameters
     ----------
     folder
-        The folder; made if it does not exist. Nothing is overwritten.
+        The folder; made if it does not exist. Nothing is overwritten. The exercises are in a
+        folder of their own inside it.
     solutions
         Write the notebooks with the exercises solved, as NAME-solutions.ipynb.
     """

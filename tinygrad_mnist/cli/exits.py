@@ -14,9 +14,11 @@ from tinygrad_mnist.cli import (  # noqa: F401  registers them
     models,
     new,
     predictions,
+    sweep,
     train,
 )
 from tinygrad_mnist.cli.app import UserFileError, app
+from tinygrad_mnist.cli.ranks import speaks
 from tinygrad_mnist.cli.stop import BROKEN_PIPE
 from tinygrad_mnist.cli.streams import discard, nobody_reads, ready, tell
 
@@ -79,5 +81,6 @@ def fail(error: Exception, code: int) -> NoReturn:
     """Print what is wrong in one line, and in another how to continue if that was added; exit."""
     text, first = str(error), f"{error.__cause__}\n"
     advised = text.startswith(first)
-    tell(f"error: {error.__cause__ if advised else text}", *([text[len(first) :]] * advised))
+    if speaks():
+        tell(f"error: {error.__cause__ if advised else text}", *([text[len(first) :]] * advised))
     sys.exit(code)

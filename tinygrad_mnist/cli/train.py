@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist.cli.app import (
+    Flag,
     Json,
     Overrides,
     Seeds,
@@ -19,6 +20,7 @@ from tinygrad_mnist.cli.app import (
     warn,
 )
 from tinygrad_mnist.cli.own import opened_own, other_names, references
+from tinygrad_mnist.cli.ranks import all_ranks, follow
 from tinygrad_mnist.cli.stop import StopOnSignal
 from tinygrad_mnist.cli.streams import say, say_json
 from tinygrad_mnist.words import counted, file_name
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     "tinygrad-mnist train --data mine.csv --test-data mine-test.csv",
     "tinygrad-mnist train --data abc.npz --test-data abc.npz --classes abc.txt",
     "tinygrad-mnist train --resume runs/default",
+    "mpiexec -n 2 tinygrad-mnist train --set batch_size=1024 --set hidden=[1024] --mpi",
 )
 def train(
     recipe: str | None = None,
@@ -53,6 +56,7 @@ def train(
     resume: Path | None = None,
     override: Overrides = (),
     threads: int | None = None,
+    mpi: Flag = False,
     json: Json = False,
 ) -> int:
     """Train a network and use the test images once.
@@ -93,6 +97,9 @@ def train(
     threads
         Threads for the matrix products, the same as --set threads=N; by default 1. More gain little
         on an idle machine, and lose much on a busy one. The last bits of the result may differ.
+    mpi
+        Share every batch out over the processes that mpiexec has started, one per core: for large
+        networks. Needs the extra mpi: pip install 'tinygrad-mnist[mpi]'
     json
         Print the result as JSON on standard output, and progress on standard error.
     """
@@ -103,11 +110,14 @@ def train(
     named = {"data": data, "labels": labels, "test_data": test_data, "test_labels": test_labels}
     files: dict[str, Any] = {name: path for name, path in named.items() if path}
     refuse_strays(files, resume, out, override)
-    kind = kind_of_images(classes, shape, None if resume else data)
     typed = references(settings, model, optimizer)
     given = {"model": model, "optimizer": optimizer, "threads": threads}
     more = tuple(f"{key}={value}" for key, value in given.items() if value is not None)
     with ExitStack() as stack:
+        ranks = stack.enter_context(all_ranks()) if mpi else None
+        if ranks and ranks.rank:
+            return follow(ranks, **typed)
+        kind = kind_of_images(classes, shape, None if resume else data)
         own = stack.enter_context(opened_own(**typed))
         if resume:
             asked_for = Recipe.load(recipe) if recipe else None
@@ -122,6 +132,8 @@ def train(
                 chosen, out or runs.free_folder(file_name(chosen.name)), sets, own
             )
             run = stack.enter_context(opened)
+        if ranks:
+            ranks.share(run)
         return completed(run, json)
 
 
@@ -165,7 +177,6 @@ def kind_of_images(classes: str | None, shape: str | None, data: Path | None) ->
 
 def completed(run: Run, json: bool) -> int:
     """Train to the end, show the progress, print the outcome, and return the exit code."""
-    from tinygrad_mnist.runs import resume_command
     from tinygrad_mnist.training.progress import show
 
     warn(run.notices)
@@ -181,7 +192,7 @@ def completed(run: Run, json: bool) -> int:
             shown.close()
     lines, values = summary(metrics, run.folder), metrics | {"out": str(run.folder)}
     if metrics["interrupted"]:
-        again = resume_command(run.folder, run.recipe)
+        again = run.resume_command
         lines, values = (*lines, again), values | {"resume": again}
     if json:
         say_json(values)

@@ -85,6 +85,9 @@ th { font-weight: 600 }
 .numbers tr.rule td { border-top: 2px solid var(--line) }
 code, pre { font-family: ui-monospace, monospace; font-size: .9em }
 pre { overflow-x: auto; margin: 0 }
+summary { cursor: pointer }
+details pre { margin-top: .5rem; padding: .6rem .8rem; background: var(--card);
+  border-radius: .5rem; max-height: 40rem }
 """
 
 
@@ -94,6 +97,7 @@ def html_report(
     environment: Mapping[str, Any],
     figures: Mapping[str, bytes],
     subject: Subject = MNIST,
+    listing: str = "",
 ) -> str:
     """The text of ``report.html``.
 
@@ -109,6 +113,8 @@ def html_report(
         PNG files by name, as `figures.draw` returns them.
     subject : Subject
         The network, the shape of its images, and its classes; by default those of MNIST.
+    listing : str
+        The forward and backward pass of the network as a program, which the page shows folded.
     """
     settings = ((key, recipe[key]) for key in recipe if key not in ("name", "description"))
     kind = kind_of(subject.classes)
@@ -123,7 +129,7 @@ def html_report(
 <p class="soft">In %. Precision: of the images read as this {kind}, those that are. \
 Recall: of the images of this {kind}, those read as it.</p>
 </section>
-{_network(recipe, subject)}<section><h2>Recipe</h2>{_table(settings)}
+{_network(recipe, subject)}{_program(listing)}<section><h2>Recipe</h2>{_table(settings)}
 <p class="soft">To train it again: <code>tinygrad-mnist train config.toml</code></p></section>
 <section><h2>Environment</h2>{_table(environment.items())}</section>
 </main>
@@ -219,6 +225,18 @@ def _network(recipe: Mapping[str, Any], subject: Subject) -> str:
     ]
     tree = f"<pre>{escape(subject.short_tree)}</pre>" if "model" in subject.own else ""
     return f"<section><h2>Network</h2>{tree}{_table(rows)}</section>\n" if rows else ""
+
+
+def _program(listing: str) -> str:
+    """A section with the listing, folded."""
+    if not listing:
+        return ""
+    return f"""<section class=wide><h2>Program</h2>
+<p class="soft">What the network computes in evaluation mode for one batch, and how its gradients \
+come back: every line was recorded by the tape.</p>
+<details><summary>Forward and backward pass, line by line</summary>
+<pre>{escape(listing)}</pre></details></section>
+"""
 
 
 def _table(rows: Iterable[tuple[str, Any]]) -> str:

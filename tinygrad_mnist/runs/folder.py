@@ -47,7 +47,10 @@ def free_folder(name: str) -> Path:
 
 
 def resume_command(
-    folder: Path, recipe: Recipe | None = None, files: Mapping[str, str] | None = None
+    folder: Path,
+    recipe: Recipe | None = None,
+    files: Mapping[str, str] | None = None,
+    processes: int = 1,
 ) -> str:
     """The command that continues a run.
 
@@ -61,6 +64,8 @@ def resume_command(
             files = read_config(folder)[1].files
     named = (f" --{key.replace('_', '-')} {quoted(file)}" for key, file in files.items())
     command = f"tinygrad-mnist train --resume {quoted(str(folder))}{own}{''.join(named)}"
+    if processes > 1:
+        command = f"mpiexec -n {processes} {command} --mpi"
     return printable(command, LONGEST_COMMAND)
 
 

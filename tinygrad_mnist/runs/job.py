@@ -126,6 +126,24 @@ def _refuse_full(folder: Path) -> None:
         )
 
 
+@contextmanager
+def own_code_told(training: Training, recipe: Recipe) -> Iterator[None]:
+    """Turn errors of your own network or optimizer into an OwnCodeError.
+
+    Errors of the caller's `on_batch` and the like are not changed.
+    """
+    network, rule = training.model, training.optimizer
+    of_rule = (type(rule).step, type(rule).state_dict)
+    of_training = (Training.step, Training.find_gradients, Training.validate, Training.totals)
+    of_network = (type(network).__call__, *of_training)
+    with ExitStack() as stack:
+        if "model" in recipe.own:
+            stack.enter_context(told(network, within=of_network))
+        if "optimizer" in recipe.own:
+            stack.enter_context(told(rule, within=of_rule))
+        yield
+
+
 class Run:
     """A training and the folder that only it writes to.
 
@@ -176,6 +194,11 @@ class Run:
         current = metrics["test"] and metrics["epochs"] == len(self.training.history)
         return metrics if current else None
 
+    @property
+    def resume_command(self) -> str:
+        """The command that continues this run, on as many ranks."""
+        return resume_command(self.folder, self.recipe, self.about.files, self.training.processes)
+
     def complete(
         self,
         *,
@@ -220,7 +243,8 @@ class Run:
                 self.save()
             on_batch(*at)
 
-        with self._advised(), blas_threads(self.recipe.threads), self._own_code_told():
+        own_code = own_code_told(self.training, self.recipe)
+        with self._advised(), blas_threads(self.recipe.threads), own_code:
             self._begin()
             interrupted = self.training.run(
                 on_batch=after_batch, on_epoch=on_epoch, should_stop=should_stop
@@ -251,33 +275,18 @@ class Run:
         except (DivergenceError, OwnCodeError, WriteError) as error:
             if not self.saved:
                 raise
-            command = resume_command(self.folder, self.recipe, self.about.files)
+            command = self.resume_command
             if isinstance(error, DivergenceError):
                 command += f" --override lr={self.recipe.lr / 10:.3g}"
             stays = f"The checkpoint of {self.saved} stays: {command}"
             raise type(error)(f"{error}\n{stays}") from error
 
-    @contextmanager
-    def _own_code_told(self) -> Iterator[None]:
-        """Turn errors of your own network or optimizer into an OwnCodeError.
-
-        Errors of the caller's `on_batch` and the like are not changed.
-        """
-        network, rule = self.training.model, self.training.optimizer
-        of_rule = (type(rule).step, type(rule).state_dict)
-        of_network = (type(network).__call__, Training.step, Training.validate)
-        with ExitStack() as stack:
-            if "model" in self.recipe.own:
-                stack.enter_context(told(network, within=of_network))
-            if "optimizer" in self.recipe.own:
-                stack.enter_context(told(rule, within=of_rule))
-            yield
-
     def save(self) -> None:
         """Write a checkpoint, and decide when the next one may follow."""
         began = time.perf_counter()
         training = self.training
-        content = (self.recipe, take(training), self.environment, self.origin, self.about.table)
+        here = self.environment | {"processes": training.processes}
+        content = (self.recipe, take(training), here, self.origin, self.about.table)
         checkpoint.save(self.folder, checkpoint.Checkpoint(*content))
         self.saved = f"epoch {training.epoch} after batch {training.under_way.batch}"
         ended = time.perf_counter()

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from statistics import mean, median, stdev
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist.data import load_mnist
-from tinygrad_mnist.nn import Module
-from tinygrad_mnist.owncode import OwnCodeError, opened, sums_of, told
+from tinygrad_mnist.owncode import OwnCodeError
+from tinygrad_mnist.runs.code import from_anywhere, opened_code, sums_at
 from tinygrad_mnist.runs.kept import Kept, identity
 from tinygrad_mnist.runs.results import measure, open_test_set
 from tinygrad_mnist.runs.workers import Lost, in_processes
 from tinygrad_mnist.training.build import refuse_unnamed, train
 from tinygrad_mnist.training.divergence import DivergenceError
-from tinygrad_mnist.training.loop import Training
+from tinygrad_mnist.training.progress_of_several import hundredths
 from tinygrad_mnist.training.recipe import RecipeError
 from tinygrad_mnist.training.threads import blas_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -104,7 +104,7 @@ def reproduce(
     all_seeded = [(recipe, [replace(recipe, seed=seed) for seed in seeds]) for recipe in recipes]
     for recipe, _ in all_seeded:
         refuse_unnamed(recipe, model=code.get("model"), optimizer=code.get("optimizer"))
-    places = {key: _from_anywhere(reference) for key, reference in code.items()}
+    places = {key: from_anywhere(reference) for key, reference in code.items()}
     tasks = [
         (seeded, {key: places[key] for key in seeded.own if key in places})
         for _, every in all_seeded
@@ -196,20 +196,12 @@ def _outcomes(
 
 def _identities(tasks: Sequence[Task]) -> list[dict[str, Any]]:
     """All that decides each; code of one's own is run for that, and seen to be there."""
-    sums = {}
-    for reference in {reference for _, code in tasks for reference in code.values()}:
-        with opened(reference) as own:
-            sums[reference] = sums_of(own)
+    references = {reference for _, code in tasks for reference in code.values()}
+    sums = {reference: sums_at(reference) for reference in references}
     return [
         identity(recipe, {key: sums[reference] for key, reference in code.items()})
         for recipe, code in tasks
     ]
-
-
-def _from_anywhere(reference: str) -> str:
-    """The same reference; a file is named so that a process in any folder finds it."""
-    file, _, name = reference.rpartition(":")
-    return f"{Path(file).resolve()}:{name}" if Path(file).is_file() else reference
 
 
 def _name(recipe: Recipe) -> str:
@@ -233,33 +225,12 @@ def _trained(
 ) -> dict[str, Any] | None:
     """What a training comes to; None if it was asked to stop."""
     recipe, code = task
-    with ExitStack() as stack:
-        stack.enter_context(_named(recipe))
-        own = {key: stack.enter_context(opened(reference)) for key, reference in code.items()}
-        model, optimizer = own.get("model"), own.get("optimizer")
-        if model:
-            stack.enter_context(told(model, within=(Module.__call__,)))
-        if optimizer:
-            stack.enter_context(told(optimizer, within=(Training.apply_gradients,)))
-        stack.enter_context(blas_threads(recipe.threads))
-        hooks: dict[str, Any] = {"on_batch": _percent(recipe, news), "should_stop": should_stop}
-        result = train(recipe, *data, model=model, optimizer=optimizer, **hooks)
+    with _named(recipe), opened_code(code) as own, blas_threads(recipe.threads):
+        hooks: dict[str, Any] = {"on_batch": hundredths(recipe, news), "should_stop": should_stop}
+        images, labels = data
+        result = train(recipe, images, labels, **own, **hooks)
         test = open_test_set(recipe, result)
         return None if test is None else measure(recipe, result, test)
-
-
-def _percent(recipe: Recipe, news: Callable[[float], object]) -> Callable[[int, int, int], None]:
-    """What tells of a training whenever one more hundredth of it is done."""
-    percent = -1
-
-    def on_batch(epoch: int, batch: int, batches: int) -> None:
-        nonlocal percent
-        part = (epoch - 1 + batch / batches) / recipe.epochs
-        if int(100 * part) != percent:
-            percent = int(100 * part)
-            news(part)
-
-    return on_batch
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist import nn
-from tinygrad_mnist.data import DataError
+from tinygrad_mnist.autodiff import program
+from tinygrad_mnist.data import DataError, normalize
 from tinygrad_mnist.evaluation import (
     Predictions,
     Subject,
@@ -20,6 +21,7 @@ from tinygrad_mnist.evaluation import (
     to_markdown,
 )
 from tinygrad_mnist.export import write_npz, write_safetensors
+from tinygrad_mnist.nn.module import evaluating
 from tinygrad_mnist.runs import checkpoint
 from tinygrad_mnist.runs.entries import (
     HISTORY,
@@ -32,6 +34,7 @@ from tinygrad_mnist.runs.entries import (
 )
 from tinygrad_mnist.runs.environment import environment
 from tinygrad_mnist.runs.sets import Sets, test_set
+from tinygrad_mnist.training.build import build_loss
 from tinygrad_mnist.training.recipe import OF_MODEL, OF_OPTIMIZER, OPTIONS, default_of
 
 if TYPE_CHECKING:
@@ -155,10 +158,27 @@ def present(
     place = make_figures(folder)
     for name, png in pictures.items():
         write(place / f"{name}.png", png)
-    write(folder / "report.html", html_report(values, metrics, where, pictures, subject))
+    listing = listing_of(recipe, result.model, test)
+    write(folder / "report.html", html_report(values, metrics, where, pictures, subject, listing))
     card = model_card(values, metrics, where, subject)
     write(folder / "model_card.json", json.dumps(card, indent=1) + "\n")
     write(folder / "MODEL_CARD.md", to_markdown(card))
+
+
+def listing_of(recipe: Recipe, model: nn.Module, test: Predictions) -> str:
+    """The trained network as a program, for one batch; "" if a network of your own has none.
+
+    Its ops may work on arrays only, for example, and a report must not fail because of that.
+    """
+    x, y = (part[: recipe.batch_size] for part in (test.images, test.labels))
+    try:
+        with evaluating(model):
+            loss = build_loss(recipe, test.probabilities.shape[1])
+            return str(program(loss, model, normalize(x, recipe.normalize), y))
+    except Exception:  # your own code may raise anything
+        if "model" in recipe.own:
+            return ""
+        raise
 
 
 def settings_of(recipe: Recipe) -> dict[str, Any]:

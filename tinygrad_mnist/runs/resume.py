@@ -119,6 +119,11 @@ def _notices(run: Run, notice: str, then: Mapping[str, Any]) -> Iterator[str]:
         yield notice
     if changed := "; ".join(differences(then, environment(run.recipe.threads))):
         yield f"{changed}. So the result may not be the same, bit by bit."
+    if (processes := then.get("processes", 1)) != 1:
+        yield (
+            f"this training ran on {printable(str(processes), 40)} ranks of MPI. "
+            "On another number of them the result is not the same, bit by bit."
+        )
     if run.outcome:
         finished = "this training is already finished. To train longer: --override epochs=..."
         yield f"{run.folder}: {finished}"

@@ -6,12 +6,13 @@ import multiprocessing
 import signal
 import traceback
 from contextlib import contextmanager, suppress
+from itertools import islice
 from multiprocessing import connection as pipes
 from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from multiprocessing.connection import Connection
 
 LOOK_EVERY = 0.2
@@ -38,7 +39,7 @@ class Lost(NamedTuple):
 
 def in_processes(
     work: Callable[[Any, Callable[[Any], object]], Any],
-    tasks: Sequence[Any],
+    tasks: Iterable[Any],
     jobs: int,
     on_news: Callable[[int, Any], object] = lambda task, news: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -51,13 +52,14 @@ def in_processes(
     Parameters
     ----------
     work : callable
-        A function of a module, called in the process with a task and a function that takes news.
-    tasks : sequence
-        What can be pickled.
+        A function of a module, called in the process with a task and a function that takes news
+        and returns the answer to them.
+    tasks : iterable
+        What can be pickled. Each is asked for only when a process is free for it.
     jobs : int
         How many processes there are at most at once.
     on_news : callable
-        Called here with the position of a task and its news.
+        Called here with the position of a task and its news; what it returns is the answer.
     should_stop : callable
         Asked again and again; once it says True, nothing more is done.
 
@@ -74,18 +76,19 @@ def in_processes(
         The position of a task and what `work` has returned, in the order in which they are done;
         or `Lost`, if the process ended without a result.
     """
-    waiting, running = list(enumerate(tasks)), dict[Any, tuple[int, Any]]()
+    waiting, running = enumerate(tasks), dict[Any, tuple[int, Any]]()
     try:
-        while (waiting or running) and not should_stop():
-            while waiting and len(running) < jobs:
-                position, task = waiting.pop(0)
+        while not should_stop():
+            for position, task in islice(waiting, jobs - len(running)):
                 here, process = _started(work, task)
                 running[here] = position, process
+            if not running:
+                return
             for pipe in pipes.wait(list(running), LOOK_EVERY):
                 position, process = running[pipe]
                 kind, value = _received(pipe)
                 if kind == "news":
-                    on_news(position, value)
+                    _answer(pipe, on_news(position, value))
                     continue
                 del running[pipe]
                 process.join()
@@ -107,7 +110,7 @@ def _end(running: Mapping[Any, tuple[int, Any]]) -> None:
 def _started(work: Callable[..., Any], task: Any) -> tuple[Connection, Any]:
     """A new process, and the end of the pipe on which it is heard."""
     context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe(duplex=False)
+    here, there = context.Pipe()
     process = context.Process(target=_work, args=(there, work, task), daemon=True)
     with _ctrl_c_held_back():
         process.start()
@@ -142,13 +145,26 @@ def _received(here: Any) -> tuple[str, Any]:
     return kind, value
 
 
+def _answer(here: Any, answer: object) -> None:
+    with suppress(OSError):  # the process is gone, which is noticed when there is no more to hear
+        here.send(answer)
+
+
 def _work(there: Connection, work: Callable[..., Any], task: Any) -> None:
     """What runs in the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def tell(news: Any) -> Any:
+        there.send(("news", news))
+        try:
+            return there.recv()
+        except (EOFError, ConnectionResetError) as error:
+            raise BrokenPipeError from error
+
     with suppress(BrokenPipeError):  # the parent is gone, and nobody waits for this
         message: tuple[str, Any]
         try:
-            message = "done", work(task, lambda news: there.send(("news", news)))
+            message = "done", work(task, tell)
         except BrokenPipeError:
             raise
         except Exception as error:  # noqa: BLE001  the parent raises it

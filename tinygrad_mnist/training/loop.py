@@ -77,7 +77,11 @@ class Training:
         The unfinished one.
     best_epoch, best_weights : int, dict
         The weights that early stopping returns to, and their epoch; empty and 0 without it.
+    processes : int
+        How many processes share each batch.
     """
+
+    processes = 1
 
     def __init__(
         self,
@@ -218,19 +222,25 @@ class Training:
 
     def validate(self) -> tuple[float, float]:
         """Mean loss and accuracy on the held-out images."""
-        loss_sum, correct, rows = 0.0, 0, self.validation_rows
+        rows = self.validation_rows
         if not len(rows):
             return nan, nan
+        loss_sum, correct = self.totals(rows)
+        if not isfinite(loss_sum):
+            x = normalize(self.data.images[rows], self.normalize)
+            raise self.diverged(f"validation loss became {loss_sum / len(rows)}", x)
+        return loss_sum / len(rows), correct / len(rows)
+
+    def totals(self, rows: Rows) -> tuple[float, int]:
+        """Sum of the losses, and number of right answers, on some images, without dropout."""
+        loss_sum, correct = 0.0, 0
         with evaluating(self.model), no_grad(), np.errstate(over="ignore", invalid="ignore"):
             for chosen in minibatches(len(rows), 1000):
                 labels = self.data.labels[rows[chosen]]
                 outputs = self.model(normalize(self.data.images[rows[chosen]], self.normalize))
                 loss_sum += self.loss_fn(outputs, labels).item() * len(chosen)
                 correct += int((outputs.data.argmax(axis=1) == labels).sum())
-        if not isfinite(loss_sum):
-            x = normalize(self.data.images[rows], self.normalize)
-            raise self.diverged(f"validation loss became {loss_sum / len(rows)}", x)
-        return loss_sum / len(rows), correct / len(rows)
+        return loss_sum, correct
 
     def weights(self) -> dict[str, NDArray[Any]]:
         """A copy of the model's parameters and buffers."""

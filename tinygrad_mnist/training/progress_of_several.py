@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tinygrad_mnist.training.recipe import Recipe
+
 
 class PlainLines:
     """Says a line when a training is done, and nothing while it is under way."""
@@ -60,3 +62,17 @@ class LiveLines:
 def show_several(stream: TextIO, report: Callable[[str], object]) -> PlainLines | LiveLines:
     """Live if the stream is a terminal; elsewhere plain lines, given to `report`."""
     return LiveLines(stream) if stream.isatty() else PlainLines(report)
+
+
+def hundredths(recipe: Recipe, news: Callable[[float], object]) -> Callable[[int, int, int], None]:
+    """An `on_batch` that tells how much of a training is done, whenever it is 1 % more."""
+    percent = -1
+
+    def on_batch(epoch: int, batch: int, batches: int) -> None:
+        nonlocal percent
+        part = (epoch - 1 + batch / batches) / recipe.epochs
+        if int(100 * part) != percent:
+            percent = int(100 * part)
+            news(part)
+
+    return on_batch
