@@ -1,6 +1,9 @@
 // Loads what moves on a page, if the page has it; what stands there without JavaScript is enough to read.
 
-const PARTS = { "tape-player": "player/player", "live-curve": "sliders/sliders" };
+const PARTS = {
+  "tape-player": "player/player", "live-curve": "sliders/sliders",
+  "find-my-mistake": "mistakes", "try-it": "mistakes", "my-progress": "mistakes",
+};
 
 document$.subscribe(() => {
   for (const [element, part] of Object.entries(PARTS)) {

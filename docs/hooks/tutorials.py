@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
+import tryit
 from cycler import cycler
 from figures import COLORS, STYLE, inline
 from jupyter_client import KernelManager
@@ -69,16 +70,17 @@ def page(script: Path) -> str:
     download = (
         f"[:material-download: Notebook]({script.stem}.ipynb){{ .md-button .download download }}"
     )
-    blocks = [title, download, opening]
+    blocks, here = [title, download, opening], tryit.Page()
     for part in rest:
         if isinstance(part, Exercise):
             next(outputs)  # of the solution, which shows nothing
-            blocks.append(exercise(part, shown(next(outputs))))
+            blocks.append(exercise(part, shown(next(outputs)), here=here))
         elif part.markdown:
             blocks.append(part.source)
         else:
             try:
                 blocks.append(python(part.source) + shown(next(outputs), part.alt))
+                blocks.append(here.cell(f"{script.stem}:{part.line}", part.source))
             except ValueError as error:
                 raise PluginError(f"{script.name}, line {part.line}: {error}") from error
     return "\n\n".join(blocks) + "\n"

@@ -1,4 +1,4 @@
-"""Backward passes of a network with two layers, tanh and cross-entropy: right ones, and broken ones."""
+"""Backward passes of a network with two layers, tanh and cross-entropy: right, and broken."""
 
 RIGHT = """\
 dZ2 = (A2 - Y) / B
@@ -24,8 +24,10 @@ LINES = {
         "dZ2 = A2\ndZ2 = dZ2 - Y\ndZ2 = dZ2 / B",
         "dZ2 = np.divide(np.subtract(A2, Y), B)",
         "dA2 = -Y / A2 / B\ndZ2 = A2 * (dA2 - (dA2 * A2).sum(axis=1, keepdims=True))",
-        "dZ2 = zeros((B, C))\nfor i in range(B):\n    for j in range(C):\n"
-        "        dZ2[i, j] = (A2[i, j] - Y[i, j]) / B",
+        (
+            "dZ2 = zeros((B, C))\nfor i in range(B):\n    for j in range(C):\n"
+            "        dZ2[i, j] = (A2[i, j] - Y[i, j]) / B"
+        ),
         "delta2 = (A2 - Y) / B",
     ],
     "dW2": [
@@ -38,10 +40,14 @@ LINES = {
         "data = A1.T @ dZ2\npenalty = lam * W2\ndW2 = data + penalty",
         "dW2 = A1.T @ dZ2\ndW2 += lam * W2",
         "dW2 = lam * W2\nfor i in range(B):\n    dW2 += np.outer(A1[i], dZ2[i])",
-        "dW2 = zeros_like(W2)\nfor a, d in zip(A1, dZ2):\n    dW2 = dW2 + a[:, None] * d[None]\n"
-        "dW2 = dW2 + lam * W2",
-        "dW2 = np.zeros(W2.shape)\nfor i in range(B):\n    dW2 += A1[i:i+1].T @ dZ2[i:i+1]\n"
-        "dW2 += lam * W2",
+        (
+            "dW2 = zeros_like(W2)\nfor a, d in zip(A1, dZ2):\n    dW2 = dW2 + a[:, None] * d[None]\n"
+            "dW2 = dW2 + lam * W2"
+        ),
+        (
+            "dW2 = np.zeros(W2.shape)\nfor i in range(B):\n    dW2 += A1[i:i+1].T @ dZ2[i:i+1]\n"
+            "dW2 += lam * W2"
+        ),
         "dW2 = sum([a.reshape(-1, 1) @ d.reshape(1, -1) for a, d in zip(A1, dZ2)], lam * W2)",
         "grad_W2 = A1.T @ dZ2 + lam * W2",
         "dw2 = A1.T @ dZ2 + lam * W2",
@@ -89,9 +95,11 @@ PROGRAMS = [
     + "    return dW1, db1, dW2, db2\n\nbackward()\n",
     "# by hand\n\n" + RIGHT.replace("\n", "\n\n"),
     RIGHT.replace("\n", "; ").rstrip("; ") + "\n",
-    "def linear(dZ, A, W):\n    return A.T @ dZ + lam * W, dZ.sum(axis=0), dZ @ W.T\n\n"
-    "dZ2 = (A2 - Y) / B\ndW2, db2, dA1 = linear(dZ2, A1, W2)\n"
-    "dZ1 = dA1 * slope(Z1)\ndW1, db1, dX = linear(dZ1, X, W1)\n",
+    (
+        "def linear(dZ, A, W):\n    return A.T @ dZ + lam * W, dZ.sum(axis=0), dZ @ W.T\n\n"
+        "dZ2 = (A2 - Y) / B\ndW2, db2, dA1 = linear(dZ2, A1, W2)\n"
+        "dZ1 = dA1 * slope(Z1)\ndW1, db1, dX = linear(dZ1, X, W1)\n"
+    ),
 ]
 
 # What cannot be run or judged, the line, and a part of the sentence.

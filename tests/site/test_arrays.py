@@ -1,4 +1,4 @@
-"""The arrays of the pages, which stand in for NumPy there: the same numbers, shapes and refusals."""
+"""The arrays of the pages, which stand in for NumPy there: same numbers, shapes and refusals."""
 
 import operator
 import sys

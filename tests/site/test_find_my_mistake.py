@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope="module")
 def hook():
     """The hook that puts together what the page loads."""
-    return importlib.import_module("mistakes")
+    return importlib.import_module("inpage")
 
 
 @pytest.fixture(scope="module")

@@ -274,4 +274,6 @@ def simplest(causes: list[Cause], rounding: float) -> Diagnosis:
             fitting.append(cause)
     said = [c.text if c.text[-1] == "?" else f"{c.text}." for c in fitting]
     names = [name for cause in fitting for name, _ in cause.made]
-    return Diagnosis(" Or: ".join(said), tuple([n for i, n in enumerate(names) if n not in names[:i]]))
+    return Diagnosis(
+        " Or: ".join(said), tuple([n for i, n in enumerate(names) if n not in names[:i]])
+    )

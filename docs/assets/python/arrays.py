@@ -205,8 +205,10 @@ def volume(shape):
     return found
 
 
-def array(x):
+def array(x, dtype=None):
     """An array from a number, a list of numbers, or a list of rows."""
+    if dtype is not None:
+        return array(x).astype(dtype)
     if isinstance(x, Array):
         return x.copy()
     if isinstance(x, (bool, int, float)):

@@ -108,10 +108,15 @@ def statements(source, first=1):
             found += [Statement([one.strip()], number) for one in several]
             line = line.strip() if several else line
         lines.append(line)
-        depth += sum([code.count(c) for c in "([{"]) - sum([code.count(c) for c in ")]}"])
+        depth += deeper(code)
     if "".join(lines).strip():
         found.append(Statement(lines, begun))
     return found
+
+
+def deeper(code):
+    """How many more brackets a line opens than it closes."""
+    return sum([code.count(c) for c in "([{"]) - sum([code.count(c) for c in ")]}"])
 
 
 def without_strings(line):
@@ -162,19 +167,20 @@ def function_inside(parts, gradients):
 
 def body(function):
     """The statements of a function, moved to the margin; `return` becomes an assignment."""
-    head, lines, depth = 0, function.text.split("\n"), 0
-    for head, line in enumerate(lines):
-        code = without_strings(line).rstrip()
-        depth += sum([code.count(c) for c in "([{"]) - sum([code.count(c) for c in ")]}"])
+    lines, inner, depth = function.text.split("\n"), [], 0
+    while lines:
+        code = without_strings(lines.pop(0)).rstrip()
+        inner.append(code)
+        depth += deeper(code)
         if depth <= 0 and code.endswith(":"):
             break
-    inner = lines[head + 1 :]
+    head, inner = len(inner), lines
     first = next((line for line in inner if without_strings(line).strip()), "")
     indent = first[: len(first) - len(first.lstrip())]
     moved = [line[len(indent) :] if line.startswith(indent) else line.lstrip() for line in inner]
     moved = ["returned = " + line[6:].strip() if line.startswith("return ") else line
              for line in moved]  # fmt: skip
-    return statements("\n".join(moved), function.line + head + 1)
+    return statements("\n".join(moved), function.line + head)
 
 
 # ---------------------------------------------------------------- judging
@@ -279,7 +285,7 @@ class Run:
 
     def error(self, part, line, mine, text):
         """Say what stopped a statement, once, and remember the names that it did not make."""
-        self.failed.update({name: line for name in part.targets})
+        self.failed.update(dict.fromkeys(part.targets, line))
         for name in list(mine) or [""]:
             self.say(line, name, "error", text)
 

@@ -24,17 +24,29 @@ class Part:
         self.text, self.line, self.names, self.failed = text, 1, names, {}
 
 
+builtin_zip = zip
+
+
+def zip_like(*lists, strict=False):
+    """Python's zip; that of MicroPython takes no `strict`."""
+    return builtin_zip(*lists)
+
+
+def prepared(output):
+    """The names that code begins with."""
+    return {"math": math, "print": output.print, "zip": zip_like}
+
+
 def printed(before, source):
     """Run code after what a page has prepared: its output, or what stopped it, and where.
 
     The value of a last line that is an expression is printed, as in a notebook.
     """
-    names, output = {"math": math}, Output()
-    names["print"] = output.print
+    output = Output()
+    names = prepared(output)
     try:
         exec(compile(before, "<page>", "exec"), names)
         run(source, names)
-        return {"output": output.text, "error": "", "line": 0}
     except SystemExit:
         return {"output": output.text, "error": "exit() ends a program. Leave it out.", "line": 0}
     except SyntaxError:
@@ -43,31 +55,32 @@ def printed(before, source):
         line = line_of(error) or 0
         part = Part(source, names)
         return {"output": output.text, "error": in_words(error, part, line, part), "line": line}
+    return {"output": output.text, "error": "", "line": 0}
 
 
 def run(source, names):
     """Run code; the value of a last line at the margin that is an expression is printed."""
     lines = source.rstrip().split("\n")
-    last = lines[-1]
-    if last and not last[0].isspace():
-        try:
-            value = compile("\n" * (len(lines) - 1) + last, FILE, "eval")
-            first = compile("\n".join(lines[:-1]) + "\n", FILE, "exec")
-        except SyntaxError:
-            pass
-        else:
-            exec(first, names)
-            shown = eval(value, names)
-            if shown is not None:
-                names["print"](repr(shown))
-            return
-    exec(compile(source + "\n", FILE, "exec"), names)
+    if lines[-1] and not lines[-1][0].isspace() and is_expression(lines[-1]):
+        lines[-1] = "shown_at_the_end = " + lines[-1]
+    exec(compile("\n".join(lines) + "\n", FILE, "exec"), names)
+    if names.get("shown_at_the_end") is not None:
+        names["print"](repr(names["shown_at_the_end"]))
+
+
+def is_expression(line):
+    """Whether a line has a value."""
+    try:
+        compile(line, FILE, "eval")
+    except SyntaxError:
+        return False
+    return True
 
 
 def answered(before, source, check, wanted):
     """Grade an answer: run it, then `check` with the names that it wants."""
-    names, output = {"math": math}, Output()
-    names["print"] = output.print
+    output = Output()
+    names = prepared(output)
     part = Part(source, names)
     try:
         exec(compile(before, "<page>", "exec"), names)

@@ -2,7 +2,8 @@
 
 import math
 
-from arrays import INF, NAN, Array, ShapeError, array, asarray, both, matmul, transpose, volume
+from arrays import INF, NAN, Array, ShapeError, array, asarray, both, matmul, volume
+from arrays import transpose as turned
 
 newaxis, inf, nan, pi = None, INF, NAN, math.pi
 float64 = float32 = float
@@ -125,5 +126,68 @@ def subtract(x, y):
     return asarray(x) - y
 
 
+transpose = turned
 mean, reshape, copy, ravel = method("mean"), method("reshape"), method("copy"), method("ravel")
 sum, max, min, abs = method("sum"), method("max"), method("min"), absolute
+
+
+def shape(x):
+    """The shape of an array, a list, or a number."""
+    return asarray(x).shape
+
+
+def isclose(x, y, rtol=1e-5, atol=1e-8):
+    """Whether two arrays are equal up to rounding, place by place."""
+    x, y = both(x, y, "isclose")
+    close = [a == b or absolute_of(a - b) <= atol + rtol * absolute_of(b)
+             for a, b in zip(x.data, y.data)]  # fmt: skip
+    return Array(close, x.shape)
+
+
+def allclose(x, y, rtol=1e-5, atol=1e-8):
+    """Whether two arrays are equal up to rounding everywhere."""
+    return False not in isclose(x, y, rtol, atol).data
+
+
+def absolute_of(v):
+    """The size of a number."""
+    return -v if v < 0 else v
+
+
+class Random:
+    """Numbers by chance, always the same for a seed; others than NumPy's."""
+
+    def __init__(self, seed):
+        self.state = seed * 2654435761 + 88172645463325252
+
+    def next(self):
+        """A number between 0 and 1, by the generator xorshift64."""
+        x = self.state & 0xFFFFFFFFFFFFFFFF
+        x ^= (x << 13) & 0xFFFFFFFFFFFFFFFF
+        x ^= x >> 7
+        x ^= (x << 17) & 0xFFFFFFFFFFFFFFFF
+        self.state = x
+        return (x >> 11) / 9007199254740992
+
+    def uniform(self, low=0.0, high=1.0, size=()):
+        """Numbers between two others, all equally likely."""
+        return full(size, 0.0).map(lambda _: low + (high - low) * self.next())
+
+    def normal(self, loc=0.0, scale=1.0, size=()):
+        """Numbers of the normal distribution: sums of twelve, near enough."""
+        twelve = range(12)
+        return full(size, 0.0).map(lambda _: loc + scale * (sum_of(self, twelve) - 6))
+
+
+def sum_of(random_numbers, times):
+    """The sum of numbers by chance."""
+    total = 0.0
+    for _ in times:
+        total += random_numbers.next()
+    return total
+
+
+class random:
+    """Where NumPy keeps its generators of random numbers."""
+
+    default_rng = Random

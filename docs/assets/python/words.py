@@ -11,8 +11,8 @@ LOOKALIKES = {
     "×": "*", "·": "*", "⋅": "*", "∙": "*", "⊙": "*", "∘": "*", "∗": "*", "−": "-", "–": "-",
     "—": "-", "÷": "/", "“": '"', "”": '"', "‘": "'", "’": "'", "²": "**2", "ᵀ": ".T", "⊤": ".T",
     "′": "a name such as slope(Z1)", "σ": "a name such as sigmoid", "\u00a0": "an ordinary space",
-    "\u200b": "nothing", "，": ",", "（": "(", "）": ")", "；": "nothing", "＝": "=", "＠": "@", "≤": "<=",
-    "≥": ">=", "≠": "!=", "∑": ".sum(axis=0)", "…": "the rest", "$": "nothing",
+    "\u200b": "nothing", "，": ",", "（": "(", "）": ")", "；": "nothing", "＝": "=", "＠": "@",
+    "≤": "<=", "≥": ">=", "≠": "!=", "∑": ".sum(axis=0)", "…": "the rest", "$": "nothing",
     "?": "nothing",
 }  # fmt: skip
 OPENING = {"(": ")", "[": "]", "{": "}"}
@@ -41,7 +41,9 @@ def in_the_line(code, lines):
     last = code.split("\n")[-1].rstrip()
     first_word = code.split("(")[0].split(" ")[0].strip(":")
     if code[:1].isspace():
-        return "This line begins with a space, but belongs to nothing above it. Begin at the margin."
+        return (
+            "This line begins with a space, but belongs to nothing above it. Begin at the margin."
+        )
     if first_word == "return":
         return "return is for the end of a function. Here, write the gradients line by line."
     if first_word in BLOCKS and not code.split("\n")[0].rstrip().endswith(":"):
@@ -59,7 +61,9 @@ def in_the_line(code, lines):
         return "Python cannot read this. To the left of = there is one name, such as dW2."
     if first_word in BLOCKS:
         return "Lines that belong together are moved to the right equally far, with spaces."
-    return "Python cannot read this line. Is an operator missing between two names, or one too many?"
+    return (
+        "Python cannot read this line. Is an operator missing between two names, or one too many?"
+    )
 
 
 def in_words(error, part, line, run):
@@ -106,11 +110,15 @@ def missing_name(text, run):
 def missing_attribute(text):
     """Something after a dot that is not there."""
     parts = text.split("'")
-    owner, name = (parts[1], parts[-2]) if len(parts) > 3 else (parts[1] if len(parts) > 1 else "", text)
+    owner, name = (
+        (parts[1], parts[-2]) if len(parts) > 3 else (parts[1] if len(parts) > 1 else "", text)
+    )
     if owner == "Array":
-        return f"Arrays in this page have no .{name}. They have .T, .shape, .sum(axis=...), .mean, .max."
+        return f"Arrays in this page have no .{name}. They have .T, .shape, .sum(axis=...), .mean."
     if owner == "module":
-        return f"The small numpy of this page has no {name}. Can you write it with @, *, .T and .sum?"
+        return (
+            f"The small numpy of this page has no {name}. Can you write it with @, *, .T and .sum?"
+        )
     return f"A {KINDS.get(owner, owner)} has no .{name}."
 
 
@@ -120,7 +128,9 @@ KINDS = {"int": "number", "float": "number", "NoneType": "None, which is nothing
 
 def unfitting(error, text):
     """Types that an operator or a function cannot use, and all that is left."""
-    if "unsupported" in text and ("__lt__" in text or "__gt__" in text or "<" in text or ">" in text):
+    if "unsupported" in text and (
+        "__lt__" in text or "__gt__" in text or "<" in text or ">" in text
+    ):
         return "Write the array first in a comparison: Z1 > 0 instead of 0 < Z1."
     if "unsupported" in text and "NoneType" in text:
         return "One side is None, which is nothing. Does a function end without return?"
@@ -135,7 +145,9 @@ def unfitting(error, text):
     if "argument" in text:
         return f"A function got too many or too few values in its brackets ({text})."
     if "iterable" in text or "unpack" in text:
-        return f"There are not as many values as names, or a single value was gone through ({text})."
+        return (
+            f"There are not as many values as names, or a single value was gone through ({text})."
+        )
     return f"Python stops here: {text or type(error).__name__}."
 
 

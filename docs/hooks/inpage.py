@@ -77,3 +77,23 @@ def problem(paper: Any, X: Any, labels: Any) -> dict[str, Any]:
         "loss": paper.loss_name,
         "l2": paper.l2,
     }
+
+
+# ---------------------------------------------------------------- help with mistakes
+
+
+def help_with_mistakes() -> str:
+    """Every mistake that a diagnosis can name: what it is called, why it is made, how to see it."""
+    return "\n\n".join(box(name, told) for name, told in bridge.known_mistakes().items())
+
+
+def box(name: str, told: bridge.Help) -> str:
+    """A box that opens when its title is clicked, with an address of its own."""
+    page = (DOCS / "derivations" / f"{told.read}.md").read_text(encoding="utf-8")
+    title = page.partition("\n")[0].removeprefix("# ")
+    seen = f" It has [been met before]({told.seen})." if told.seen else ""
+    return (
+        f'<div id="mistake-{name}" markdown>\n\n??? info "{told.title}"\n\n'
+        f"    **Why it happens.** {told.why}\n\n    **How to see it.** {told.see}{seen}\n\n"
+        f"    **The derivation:** [{title}](derivations/{told.read}.md)\n\n</div>"
+    )
