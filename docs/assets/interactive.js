@@ -1,7 +1,10 @@
 // Loads what moves on a page, if the page has it; what stands there without JavaScript is enough to read.
 
 /** Element -> the name of its module and of its style sheet. @type {Record<string, string>} */
-const PARTS = { "tape-player": "player/player", "live-curve": "sliders/sliders", "watch-it-learn": "learn/page" };
+const PARTS = {
+  "tape-player": "player/player", "live-curve": "sliders/sliders", "watch-it-learn": "learn/page",
+  "find-my-mistake": "mistakes", "try-it": "mistakes", "my-progress": "mistakes",
+};
 
 function load() {
   for (const [element, part] of Object.entries(PARTS)) {
