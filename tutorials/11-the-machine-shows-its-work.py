@@ -29,7 +29,9 @@ from tinygrad_mnist.data import load_mnist
 images, labels = load_mnist()
 X, y = images[:32].astype(np.float64), labels[:32]
 
-paper = byhand.MLP((784, 64, 10), dtype=np.float64, rng=np.random.default_rng(0))
+paper = byhand.MLP(
+    (784, 64, 10), dtype=np.float64, rng=np.random.default_rng(0)
+)
 model = nn.MLP((784, 64, 10), "sigmoid", dtype=np.float64)
 for p, array in zip(model.parameters(), paper.params.values(), strict=True):
     p.data = array.copy()
@@ -95,7 +97,9 @@ t = paper.forward(X)
 d = paper.backward(t, y)
 for name in ("Z1", "A1", "Z2", "dZ2", "dW2", "db2", "dA1", "dZ1", "dW1", "db1"):
     other = (t | d)[name]
-    print(f"{name:4} {np.abs(found[name] - other).max() / np.abs(other).max():.0e}")
+    print(
+        f"{name:4} {np.abs(found[name] - other).max() / np.abs(other).max():.0e}"
+    )
 
 # %% [markdown]
 # All differences are rounding: in float64 there are about 16 digits. And compared with what
@@ -114,8 +118,12 @@ assert np.array_equal(found["db2"], model[2].bias.grad.data)
 
 # %%
 equal = listing.run(W1=np.zeros((784, 64)))
-print("differences between the units in A1: ", np.ptp(equal["A1"], axis=1).max())
-print("differences between the units in dW2:", np.ptp(equal["dW2"], axis=0).max())
+print(
+    "differences between the units in A1: ", np.ptp(equal["A1"], axis=1).max()
+)
+print(
+    "differences between the units in dW2:", np.ptp(equal["dW2"], axis=0).max()
+)
 
 # %% [markdown]
 # Equal units receive equal gradients for their outgoing weights. This is why weights are not
@@ -150,7 +158,12 @@ def lifetimes(source):
 lives = lifetimes(listing.source)
 figure, axis = plt.subplots(figsize=(6, 3.4))
 for row, (name, (made, read)) in enumerate(lives.items()):
-    axis.barh(row, max(read - made, 0.3), left=made, color="C1" if name.startswith("d") else "C0")
+    axis.barh(
+        row,
+        max(read - made, 0.3),
+        left=made,
+        color="C1" if name.startswith("d") else "C0",
+    )
 axis.set_yticks(range(len(lives)), lives)
 axis.invert_yaxis()
 axis.set(xlabel="line of the program", xticks=[])
@@ -178,7 +191,9 @@ class Block(nn.Module):
 
 
 rng = np.random.default_rng(1)
-deep = nn.Sequential(nn.Linear(784, 8, rng=rng), Block(8, rng), nn.Linear(8, 10, rng=rng))
+deep = nn.Sequential(
+    nn.Linear(784, 8, rng=rng), Block(8, rng), nn.Linear(8, 10, rng=rng)
+)
 print(program(nn.CrossEntropyLoss(), deep, images[:32], y))
 
 # %% [markdown]
@@ -223,20 +238,31 @@ def check(backward):
     made = program(nn.MSELoss(), model, X, Y)
     given = {name: made.given[name] for name in ("W1", "b1", "W2", "b2")}
     right, found = made.run(), backward(X, Y, **given)
-    assert found is not None, "Nothing was returned: return a dict of four arrays."
+    assert found is not None, (
+        "Nothing was returned: return a dict of four arrays."
+    )
     assert isinstance(found, dict), "Return a dict of four arrays."
     for name in ("db2", "dW2", "db1", "dW1"):
-        assert name in found, f"{name} is missing: all four parameters have a derivative."
+        assert name in found, (
+            f"{name} is missing: all four parameters have a derivative."
+        )
         shape = np.shape(found[name])
-        assert shape == right[name].shape, f"{name} has shape {shape}: it is that of its parameter."
+        assert shape == right[name].shape, (
+            f"{name} has shape {shape}: it is that of its parameter."
+        )
     for factor, sentence in (
         (1 / 2, "The factor 2 of the square's derivative is missing."),
-        (3, "The mean runs over all B C elements, not over the B rows: divide by Y.size."),
+        (
+            3,
+            "The mean runs over all B C elements, not over the B rows: divide by Y.size.",
+        ),
         (15, "The mean is missing: divide by Y.size."),
         (-1, "The sign is wrong: the square of Z2 - Y grows with Z2."),
     ):
         assert not np.allclose(found["db2"], factor * right["db2"]), sentence
-    assert np.allclose(found["db2"], right["db2"]), "db2 is not the sum of dZ2 over the rows."
+    assert np.allclose(found["db2"], right["db2"]), (
+        "db2 is not the sum of dZ2 over the rows."
+    )
     assert np.allclose(found["dW2"], right["dW2"]), "dW2 is not A1.T @ dZ2."
     for slope, sentence in (
         (1, "The slope of tanh is missing: dZ1 is dA1 times 1 - A1**2."),
@@ -244,11 +270,16 @@ def check(backward):
             right["A1"] * (1 - right["A1"]),
             "a (1 - a) is the slope of the sigmoid: tanh's is 1 - a².",
         ),
-        (1 - np.tanh(right["A1"]) ** 2, "tanh was taken twice: the slope is 1 - A1**2."),
+        (
+            1 - np.tanh(right["A1"]) ** 2,
+            "tanh was taken twice: the slope is 1 - A1**2.",
+        ),
     ):
         wrong = (right["dA1"] * slope).sum(axis=0)
         assert not np.allclose(found["db1"], wrong), sentence
-    assert np.allclose(found["db1"], right["db1"]), "db1 is not the sum of dZ1 over the rows."
+    assert np.allclose(found["db1"], right["db1"]), (
+        "db1 is not the sum of dZ1 over the rows."
+    )
     assert np.allclose(found["dW1"], right["dW1"]), "dW1 is not X.T @ dZ1."
 
 
@@ -271,7 +302,12 @@ def backward(X, Y, W1, b1, W2, b2):
     A1 = np.tanh(X @ W1 + b1)
     dZ2 = (A1 @ W2 + b2 - Y) / Y.size
     dZ1 = (dZ2 @ W2.T) * (1 - A1 * A1)
-    return {"dW1": X.T @ dZ1, "db1": dZ1.sum(0), "dW2": A1.T @ dZ2, "db2": dZ2.sum(0)}
+    return {
+        "dW1": X.T @ dZ1,
+        "db1": dZ1.sum(0),
+        "dW2": A1.T @ dZ2,
+        "db2": dZ2.sum(0),
+    }
 
 
 # %% tags=["misconception"]
@@ -280,7 +316,12 @@ def backward(X, Y, W1, b1, W2, b2):
     A1 = np.tanh(X @ W1 + b1)
     dZ2 = 2 * (A1 @ W2 + b2 - Y) / len(Y)
     dZ1 = (dZ2 @ W2.T) * (1 - A1 * A1)
-    return {"dW1": X.T @ dZ1, "db1": dZ1.sum(0), "dW2": A1.T @ dZ2, "db2": dZ2.sum(0)}
+    return {
+        "dW1": X.T @ dZ1,
+        "db1": dZ1.sum(0),
+        "dW2": A1.T @ dZ2,
+        "db2": dZ2.sum(0),
+    }
 
 
 # %% tags=["misconception"]
@@ -289,7 +330,12 @@ def backward(X, Y, W1, b1, W2, b2):
     A1 = np.tanh(X @ W1 + b1)
     dZ2 = 2 * (A1 @ W2 + b2 - Y) / Y.size
     dZ1 = dZ2 @ W2.T
-    return {"dW1": X.T @ dZ1, "db1": dZ1.sum(0), "dW2": A1.T @ dZ2, "db2": dZ2.sum(0)}
+    return {
+        "dW1": X.T @ dZ1,
+        "db1": dZ1.sum(0),
+        "dW2": A1.T @ dZ2,
+        "db2": dZ2.sum(0),
+    }
 
 
 # %% tags=["misconception"]
@@ -298,7 +344,12 @@ def backward(X, Y, W1, b1, W2, b2):
     A1 = np.tanh(X @ W1 + b1)
     dZ2 = 2 * (A1 @ W2 + b2 - Y) / Y.size
     dZ1 = (dZ2 @ W2.T) * A1 * (1 - A1)
-    return {"dW1": X.T @ dZ1, "db1": dZ1.sum(0), "dW2": A1.T @ dZ2, "db2": dZ2.sum(0)}
+    return {
+        "dW1": X.T @ dZ1,
+        "db1": dZ1.sum(0),
+        "dW2": A1.T @ dZ2,
+        "db2": dZ2.sum(0),
+    }
 
 
 # %% [markdown] exercise="program.two-paths"
@@ -324,7 +375,11 @@ def backward_around(X, W, dA):
 # %% tags=["check"]
 def check(backward_around):
     draw = np.random.default_rng(4)
-    X, W, dA = draw.normal(size=(5, 4)), draw.normal(size=(4, 4)), draw.normal(size=(5, 4))
+    X, W, dA = (
+        draw.normal(size=(5, 4)),
+        draw.normal(size=(4, 4)),
+        draw.normal(size=(5, 4)),
+    )
     X[0] = 0  # here the product is 0, and so is the slope of relu
     x, w = tensor(X, requires_grad=True), tensor(W, requires_grad=True)
     dX, dW = grad(x + nn.functional.relu(x @ w), [x, w], grad_outputs=dA)
@@ -335,10 +390,15 @@ def check(backward_around):
     for wrong, sentence in (
         (dA, "Only the path around is there: add the one through relu and W."),
         (through, "Only the path through W is there: add the one around."),
-        (dA + dA @ W.T, "relu passes nothing back where its input was not positive."),
+        (
+            dA + dA @ W.T,
+            "relu passes nothing back where its input was not positive.",
+        ),
     ):
         assert not np.allclose(found[0], wrong), sentence
-    assert np.allclose(found[0], dX.data), "dX is not the sum over the two paths."
+    assert np.allclose(found[0], dX.data), (
+        "dX is not the sum over the two paths."
+    )
     assert np.allclose(found[1], dW.data), "dW is not X.T @ dZ."
 
 
