@@ -20,18 +20,17 @@ import ast
 import inspect
 import re
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from tinygrad_mnist import byhand, grad, nn, program, tensor
 from tinygrad_mnist.data import load_mnist
+from tinygrad_mnist.evaluation import plots
 
 images, labels = load_mnist()
 X, y = images[:32].astype(np.float64), labels[:32]
 
-paper = byhand.MLP(
-    (784, 64, 10), dtype=np.float64, rng=np.random.default_rng(0)
-)
+rng = np.random.default_rng(0)
+paper = byhand.MLP((784, 64, 10), dtype=np.float64, rng=rng)
 model = nn.MLP((784, 64, 10), "sigmoid", dtype=np.float64)
 for p, array in zip(model.parameters(), paper.params.values(), strict=True):
     p.data = array.copy()
@@ -76,7 +75,7 @@ for line in listing.source.splitlines():
 # - **(4)**: the paper multiplies with one-hot rows, to pick the logarithm of one probability per
 #   image. The machine picks it directly, and `mean` divides by B.
 # - **(7)** looks different, and is the same. `cross_entropy_slope` is softmax(Z2) - Y. The factor
-#   before it is `dloss / 32`, once per image, which makes it a division by B = 32. The paper has
+#   before it, `reshape_1`, is `dloss / 32`, once per image: a division by B = 32. The paper has
 #   softmax and logarithm cancelled in advance. The machine has one op for both, so its rule is that
 #   cancelled form.
 # - **(10)**: `A1.mT @ dZ2`. The term with `l2` is missing, because this loss has no penalty.
@@ -97,9 +96,8 @@ t = paper.forward(X)
 d = paper.backward(t, y)
 for name in ("Z1", "A1", "Z2", "dZ2", "dW2", "db2", "dA1", "dZ1", "dW1", "db1"):
     other = (t | d)[name]
-    print(
-        f"{name:4} {np.abs(found[name] - other).max() / np.abs(other).max():.0e}"
-    )
+    error = np.abs(found[name] - other).max() / np.abs(other).max()
+    print(f"{name:4} {error:.0e}")
 
 # %% [markdown]
 # All differences are rounding: in float64 there are about 16 digits. And compared with what
@@ -118,12 +116,8 @@ assert np.array_equal(found["db2"], model[2].bias.grad.data)
 
 # %%
 equal = listing.run(W1=np.zeros((784, 64)))
-print(
-    "differences between the units in A1: ", np.ptp(equal["A1"], axis=1).max()
-)
-print(
-    "differences between the units in dW2:", np.ptp(equal["dW2"], axis=0).max()
-)
+print("units differ in A1 by", np.ptp(equal["A1"], axis=1).max())
+print("and in dW2 by", np.ptp(equal["dW2"], axis=0).max())
 
 # %% [markdown]
 # Equal units receive equal gradients for their outgoing weights. This is why weights are not
@@ -133,45 +127,45 @@ print(
 # %% [markdown]
 # ## What must be kept
 #
-# Here is a question that the listing answers at a glance. Why does a training step need so much
-# more memory than a prediction? Look at the last line that reads each result. In a prediction, `Z1`
-# can go as soon as `A1` is there. In training it is read again, near the very end.
+# Here is a question that the listing can answer. Why does a training step need so much more memory
+# than a prediction? Look at the last line that reads each result. In a prediction, `Z1` can go as
+# soon as `A1` is there. In training it is read again, near the very end. For a network with six
+# hidden layers we count the numbers that have to be kept after each line:
 
 
 # %%
-#| For each result of the program, a horizontal bar from the line that makes it to
-#| the last line that reads it. The bars of the forward pass, Z1, A1 and Z2, reach
-#| far into the backward pass, and Z1's is the longest. Those of the backward pass
-#| are short.
-def lifetimes(source):
-    """Name -> the line that makes it and the last line that reads it."""
-    lives = {}
-    for number, line in enumerate(ast.parse(source).body):
-        if isinstance(line, ast.Assign):
-            lives[line.targets[0].id] = [number, number]
-            for node in ast.walk(line.value):
-                if isinstance(node, ast.Name) and node.id in lives:
-                    lives[node.id][1] = number
-    return lives
+#| At the head. Two curves of the numbers kept in memory over the lines of the
+#| program. That of a prediction stays low and level, and ends early. That of
+#| training climbs with every layer of the forward pass, and falls with every
+#| layer of the backward pass.
+def kept(source, sizes):
+    """How many numbers are kept after each line of a program."""
+    body = ast.parse(source).body
+    lines = [line for line in body if isinstance(line, ast.Assign)]
+    made, last = [line.targets[0].id for line in lines], {}
+    for number, line in enumerate(lines):
+        for node in ast.walk(line):
+            if isinstance(node, ast.Name):
+                last[node.id] = number
+    return [
+        sum(sizes[name] for name in made[: number + 1] if last[name] > number)
+        for number in range(len(lines))
+    ]
 
 
-lives = lifetimes(listing.source)
-figure, axis = plt.subplots(figsize=(6, 3.4))
-for row, (name, (made, read)) in enumerate(lives.items()):
-    axis.barh(
-        row,
-        max(read - made, 0.3),
-        left=made,
-        color="C1" if name.startswith("d") else "C0",
-    )
-axis.set_yticks(range(len(lives)), lives)
-axis.invert_yaxis()
-axis.set(xlabel="line of the program", xticks=[])
-axis.spines[["top", "right"]].set_visible(False)
+six = nn.MLP((784, *6 * [64], 10), "sigmoid", rng=rng)
+both = program(nn.CrossEntropyLoss(), six, images[:32], y)
+forward, _, _ = both.source.partition("# backward")
+sizes = {name: array.size for name, array in both.run().items()}
+memory = {
+    "training": kept(both.source, sizes),
+    "prediction": kept(forward, sizes),
+}
+plots.curves(memory, xlabel="line of the program", ylabel="numbers kept")
 
 # %% [markdown]
-# Blue is the forward pass, orange the backward pass. Each layer keeps a result until the walk back
-# has reached it again. So memory grows with depth, and with the size of the batch.
+# On the way forward each layer leaves something behind, and it stays until the walk back has come
+# by again. So the memory of a step grows with depth, and with the size of the batch.
 #
 # ## Where there is no paper
 #
@@ -190,10 +184,8 @@ class Block(nn.Module):
         return x + nn.functional.relu(self.inner(x * self.scale))
 
 
-rng = np.random.default_rng(1)
-deep = nn.Sequential(
-    nn.Linear(784, 8, rng=rng), Block(8, rng), nn.Linear(8, 10, rng=rng)
-)
+first, last = nn.Linear(784, 8, rng=rng), nn.Linear(8, 10, rng=rng)
+deep = nn.Sequential(first, Block(8, rng), last)
 print(program(nn.CrossEntropyLoss(), deep, images[:32], y))
 
 # %% [markdown]

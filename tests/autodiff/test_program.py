@@ -159,7 +159,8 @@ loss = mean(cross_entropy(Z2, y))                        # ()
 
 # backward
 dloss = ones_like(loss)                                  # ()
-dZ2 = broadcast_to(dloss / 6, shape=(6,)).reshape(-1, 1) * cross_entropy_slope(Z2, y)  # (6, 10)
+reshape_1 = broadcast_to(dloss / 6, shape=(6,)).reshape(-1, 1)  # (6, 1)
+dZ2 = reshape_1 * cross_entropy_slope(Z2, y)             # (6, 10)
 dA1 = dZ2 @ W2.mT                                        # (6, 5)
 dW2 = A1.mT @ dZ2                                        # (5, 10)
 db2 = dZ2.sum(axis=0)                                    # (10,)

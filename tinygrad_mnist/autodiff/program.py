@@ -42,7 +42,7 @@ METHODS = {ops.sum: "sum", ops.max: "max", ops.min: "min"}
 PLAIN = (int, float, str, slice, type(...))
 """The types of parameters that are written as they are."""
 KEPT = ", keepdims=True"
-WIDEST = 60
+WIDEST = 48
 """A longer expression gets a line and a name of its own."""
 MARGIN = 55
 """The column of the comments."""
