@@ -1,7 +1,8 @@
 // For keyboards and screen readers, what the theme leaves out.
 const wide = ".arithmatex, .output, .md-typeset__scrollwrap, pre > code";
 const watch = new ResizeObserver((changes) => {
-  for (const { target } of changes) {
+  for (const change of changes) {
+    const target = /** @type {HTMLElement} */ (change.target);
     if (target.scrollWidth > target.clientWidth) target.tabIndex = 0; // so that the arrow keys scroll it
     else target.removeAttribute("tabindex");
   }

@@ -1,6 +1,7 @@
 """What the site adds to Markdown: lines in double braces, filled in when a page is built.
 
     {{ equation NAME ... }}      an equation of the file beside the page: typeset, numbered, checked
+    {{ reader FILE NAME ... }}   equations line by line, with shapes in numbers and a line of FILE
     {{ example NAME }}           what a function of that file returns, LaTeX with numbers
     {{ source FILE NAME ... }}   functions or ops of a file, or its lines that end in (1), (2) ...
     {{ test FILE::NAME ... }}    tests that hold what the page says
@@ -33,6 +34,7 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
 import course
+import reader
 import results
 from equations import Derivation, EquationError
 from equations.write import latex
@@ -113,12 +115,13 @@ def fill(markdown: str, source: Path) -> str:
         if kind == "equation":
             shown.extend(arguments)
             return equation(derivation(twin, source), *arguments)
+        if kind == "reader":
+            return reader.lines(derivation(twin, source), ROOT / arguments[0], *arguments[1:])
         if kind == "example":
             return display(getattr(twin, arguments[0])())
         if kind not in DIRECTIVES:
-            raise LookupError(
-                f"there is no directive {kind!r}, only equation, example, {', '.join(DIRECTIVES)}."
-            )
+            known = ", ".join(["equation", "reader", "example", *DIRECTIVES])
+            raise LookupError(f"there is no directive {kind!r}, only {known}.")
         return DIRECTIVES[kind](*arguments)
 
     text = DIRECTIVE.sub(replace, markdown)
@@ -203,14 +206,36 @@ def formula(latex: str) -> str:
 
 
 def source(file: str, *names: str) -> str:
-    """Functions, ops with their rules, or numbered lines, as they are in a file."""
+    """Functions, ops with their rules, or numbered lines, as they are in a file.
+
+    Of a docstring only the first line is among them; one that is longer is folded away below.
+    """
     text = (ROOT / file).read_text(encoding="utf-8")
     numbers = [name for name in names if name.startswith("(")]
     blocks = [excerpt(text, name, file) for name in names if name not in numbers]
     if numbers:
         first = {line.rpartition("  # ")[2]: line.strip() for line in reversed(text.splitlines())}
         blocks.append("\n".join(first[number] for number in numbers))
-    return f'```python title="{file}"\n' + "\n\n\n".join(blocks) + "\n```"
+    short = [DOCSTRING.sub(r'\1"""\2"""', block) for block in blocks]
+    code = f'```python title="{file}"\n' + "\n\n\n".join(short) + "\n```"
+    return "\n\n".join([code, *folded(blocks)])
+
+
+DOCSTRING = re.compile(r'^( +)"""(.+)\n\n([\s\S]*?)^ +"""$', re.MULTILINE)
+"""A docstring of several paragraphs: its indentation, its first line, and the rest."""
+
+
+def folded(blocks: list[str]) -> list[str]:
+    """The long docstrings of some code, in a box that opens when it is clicked."""
+    long = [
+        f"{first}\n\n{textwrap.dedent(rest).strip()}"
+        for block in blocks
+        for _, first, rest in DOCSTRING.findall(block)
+    ]
+    text = "\n\n\n".join(long)
+    return [
+        '??? quote "The docstring in full"\n\n' + textwrap.indent(f"```text\n{text}\n```", "    ")
+    ] * bool(long)
 
 
 def excerpt(text: str, name: str, file: str) -> str:

@@ -45,6 +45,9 @@ def test_page(opened, axe, page):
             needed = tab.evaluate("document.documentElement.scrollWidth")
             assert needed <= width, f"scrolls sideways at {width} px"
             assert axe(tab) == [], f"{scheme}, {width} px"
+            assert cut(tab, "pre:not(.output) > code") == []
+        tab.set_viewport_size({"width": 1280, "height": 900})
+        assert cut(tab, "pre.output > code") == []
         text = tab.evaluate("getComputedStyle(document.body).color")
         paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
         assert abs(brightness(text) - brightness(paper)) > 80
@@ -55,6 +58,14 @@ def test_page(opened, axe, page):
             ".filter(id => id && !document.getElementById(decodeURIComponent(id)))"
         )
         assert lost == []
+
+
+def cut(tab, code):
+    """The first lines of code of which a part is out of sight."""
+    return tab.locator(code).evaluate_all(
+        "blocks => blocks.filter(block => block.scrollWidth > block.clientWidth + 1)"
+        ".map(block => block.textContent.split('\\n')[0])"
+    )
 
 
 def brightness(color):
@@ -151,3 +162,18 @@ def test_what_opens_is_accessible_too(opened, axe):
     tab.keyboard.type("softmax")
     tab.locator(".md-search-result__link").first.wait_for()
     assert axe(tab) == []
+
+
+def test_a_line_of_the_network_lights_up_its_part_of_the_drawing(opened):
+    tab = opened("derivations/network.html")
+    tab.locator("#line-dA1").hover()
+    lit = tab.locator(".flow .lit").evaluate_all("parts => parts.map(part => part.dataset.line)")
+    assert set(lit) == {"dA1"}
+
+
+def test_arrow_keys_move_from_line_to_line(opened):
+    tab = opened("derivations/network.html")
+    tab.locator("#line-loss .line-number a").focus()
+    tab.keyboard.press("ArrowDown")
+    assert tab.evaluate("document.activeElement.closest('.line').id") == "line-dZ2"
+    assert tab.locator(".flow .lit").count() > 0
