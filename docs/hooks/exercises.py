@@ -7,10 +7,13 @@ with must not be, and the check has to answer each misconception with its senten
 from __future__ import annotations
 
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_mnist.exercises import Cell, Exercise, grade, misconception, parts
+import tryit
+
+from tinygrad_mnist.exercises import Cell, Exercise, Misconception, grade, misconception, parts
 from tinygrad_mnist.tutorials import check, exercise_scripts, notebook, text
 
 if TYPE_CHECKING:
@@ -35,13 +38,16 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
 # ---------------------------------------------------------------- an exercise
 
 
-def exercise(asked: Exercise, checked: str = "", *boxes: str) -> str:
-    """A question and its stub; hints, check, further boxes and the solution folded away."""
+def exercise(asked: Exercise, checked: str = "", *boxes: str, here: tryit.Page) -> str:
+    """A question and its stub; hints, check, further boxes and the solution folded away.
+
+    If its check runs in the page, it can also be answered `here`.
+    """
     hints = [folded("tip", f"Hint {n}", hint) for n, hint in enumerate(asked.hints, 1)]
     return "\n\n".join(
         [
             asked.question,
-            python(asked.stub),
+            python(asked.stub) + here.exercise(asked),
             *hints,
             folded("question", "Check your own", python(check(asked)["source"]) + checked),
             *boxes,
@@ -110,16 +116,19 @@ def section(page: str) -> str:
     download = f"[:material-download: Notebook]({page}.ipynb){{ .md-button .download download }}"
     blocks = ["## Exercises", download, HOW, head.source.partition("\n")[2]]
     names: dict[str, Any] = {}
+    here = tryit.Page()
     for part in rest:
         if isinstance(part, Exercise):
             if wrong := fault(part, names):
                 raise ValueError(wrong)
             tests_oneself = part.id.partition(".")[2].startswith("self-")
-            blocks.append(self_test(part) if tests_oneself else exercise(part, "", mistakes(part)))
+            asked = partial(exercise, part, "", mistakes(part), here=here)
+            blocks.append(self_test(part) if tests_oneself else asked())
         elif part.markdown:
             blocks.append(part.source)
         else:
             exec(part.source, names)  # noqa: S102 - what the exercises may use
+            here.cell("", part.source)
             blocks.append(python(part.source))
     return "\n\n".join(blocks)
 

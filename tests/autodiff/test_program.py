@@ -214,6 +214,13 @@ def test_a_comparison_is_computed_anew_and_not_a_constant():
     assert same(made.run(X=-x)["dW1"], leaky[0].weight.grad.data)
 
 
+def test_what_is_used_twice_is_computed_once():
+    W = nn.Parameter(np.ones((2, 3)))
+    made = program(lambda out, y: (out * out).sum(), Holder(lambda: np.exp(W), [W]), *batch())
+    assert made.source.count("exp(W1)") == 1
+    assert "loss = (exp_1 * exp_1).sum()" in made.source
+
+
 def test_an_op_that_cannot_be_imported_is_given():
     cube = op(lambda x: x**3, name="cube").vjp(lambda g, out, x: 3 * g * x * x)
     W = nn.Parameter(np.ones((2, 3)))

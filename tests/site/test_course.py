@@ -97,3 +97,12 @@ def test_an_exercise_takes_its_time_and_its_solution_none(tmp_path):
 )
 def test_a_time_is_said_in_hours(minutes, said):
     assert course.in_hours(minutes) == said
+
+
+def test_a_question_of_a_self_test_takes_less_than_an_exercise(tmp_path, monkeypatch):
+    monkeypatch.setattr(course, "ROOT", tmp_path)
+    (tmp_path / "exercises").mkdir()
+    (tmp_path / "derivations").mkdir()
+    asked = "".join(f'# %% [markdown] exercise="p.{name}"\n# Why?\n' for name in ("a", "self-1"))
+    (tmp_path / "exercises" / "p.py").write_text(asked)
+    assert course.exercises(tmp_path / "derivations" / "p.md") == course.SHORT + course.QUESTION

@@ -59,7 +59,7 @@ class Program:
     given : dict
         Name -> array, for everything that the listing starts from: inputs, parameters, and
         constants, which are arrays that the ops were given from elsewhere, such as the mask of a
-        dropout. An op that cannot be imported is in it too.
+        dropout. They are shared, not copied. An op that cannot be imported is in it too.
     """
 
     def __init__(self, source: str, given: dict[str, Any], results: tuple[str, ...]) -> None:
