@@ -52,7 +52,7 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
     "data": {"numpy", "PIL", "scipy"},
     "evaluation": {"numpy", "matplotlib"},
     "export": {"numpy", "onnx", "safetensors"},
-    "training": {"numpy", "rich", "threadpoolctl", "tomli_w"},
+    "training": {"numpy", "IPython", "rich", "threadpoolctl", "tomli_w"},
     "runs": {"numpy", "threadpoolctl", "tomli_w"},
     "testing": {"numpy", "hypothesis", "pytest", "_pytest"},
     "sklearn": {"numpy", "sklearn"},
