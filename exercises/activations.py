@@ -120,7 +120,8 @@ def check(dZ):
 
 
 # %% tags=["solution"]
-dZ = [1, 1.5, -3]  # 4 · 1/4, 8 · 3/16, -16 · 3/16
+# 4 · 1/4, 8 · 3/16, -16 · 3/16
+dZ = [1, 1.5, -3]
 
 # %% tags=["misconception"]
 # Those are the slopes alone. Multiply each by what arrives, dA.
@@ -176,9 +177,10 @@ def check(most, weight):
 
 
 # %% tags=["solution"]
-# Five factors of at most 1/4: less than a thousandth.
+# five factors of at most 1/4: less than a thousandth
 most = 1 / 4**5
-weight = 4  # one factor of 4 for each factor of 1/4
+# one factor of 4 for each factor of 1/4
+weight = 4
 
 # %% tags=["misconception"]
 # Along a path the slopes are multiplied, not added.
@@ -389,7 +391,8 @@ def check(sigmoid_backward):
 
 # %% tags=["solution"]
 def sigmoid_backward(dA, A):
-    return dA * A * (1 - A)  # A is the sigmoid of Z already
+    # A is the sigmoid of Z already
+    return dA * A * (1 - A)
 
 
 # %% tags=["misconception"]

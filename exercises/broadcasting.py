@@ -57,9 +57,12 @@ def check(first, second, third, fourth):
 
 # %% tags=["solution"]
 first = (4, 3)
-second = (4, 3)  # a column times a row is a table
-third = None  # 3 and 2 differ, and neither is 1
-fourth = (5, 4, 3)  # (5, 1, 3) and (1, 4, 1)
+# a column times a row is a table
+second = (4, 3)
+# 3 and 2 differ, and neither is 1
+third = None
+# (5, 1, 3) and (1, 4, 1)
+fourth = (5, 4, 3)
 
 # %% tags=["misconception"]
 # (3,) is filled up to (1, 3), a row. A column times a row gives a whole
@@ -134,9 +137,10 @@ def check(dc, dr):
 
 
 # %% tags=["solution"]
-# 1·1 + 2·0 + 3·(-1), and 0·1 + 1·0 + (-1)·(-1).
+# 1·1 + 2·0 + 3·(-1), and 0·1 + 1·0 + (-1)·(-1)
 dc = [-2, 1]
-dr = [2, 5, 5]  # 2·1 + 1·0, 2·2 + 1·1, 2·3 + 1·(-1)
+# 2·1 + 1·0, 2·2 + 1·1, 2·3 + 1·(-1)
+dr = [2, 5, 5]
 
 # %% tags=["misconception"]
 # That is the rule of a sum. In a product each share is weighted with the
@@ -394,7 +398,7 @@ def check(loss):
 
 # %% tags=["solution"]
 def loss(prediction, target):
-    # (B,) and (B,).
+    # (B,) and (B,)
     return ((prediction[:, 0] - target) ** 2).mean()
 
 

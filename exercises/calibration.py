@@ -42,7 +42,7 @@ def check(slope, best):
 
 
 # %% tags=["solution"]
-# (0.5 - 0.8) / 0.25: the loss falls as p grows.
+# (0.5 - 0.8) / 0.25: the loss falls as p grows
 slope = -1.2
 best = 0.8
 
@@ -164,7 +164,7 @@ def check(answers):
 
 # %% tags=["solution"]
 def answers(P, labels):
-    # Of the class that was chosen.
+    # of the class that was chosen
     confidence = P.max(axis=1)
     right = P.argmax(axis=1) == labels
     return confidence, right

@@ -46,7 +46,8 @@ def check(dx):
 
 
 # %% tags=["solution"]
-dx = 2 * 7 * 2  # dL/da = 2a = 14 at a = 7, times da/dx = 2
+# dL/da is 2a = 14 at a = 7, and da/dx is 2
+dx = 2 * 7 * 2
 
 # %% tags=["misconception"]
 # 14 is dL/da: the arrow from x to a, which counts 2, is still missing.
@@ -145,7 +146,7 @@ da, du, dv = 9, 27, 10
 # %% tags=["stub"]
 def forwards(u, v):
     a = u * v
-    a_v = ...  # your turn: how fast each line grows with v
+    a_v = ...  # your turn
     c = a + u
     c_v = ...
     L = a * c
@@ -282,7 +283,8 @@ def check(J, dx):
 
 # %% tags=["solution"]
 J = [[5, 2], [1, 3]]  # x₂ and x₁; 1 and 3
-dx = [1 * 5 - 2 * 1, 1 * 2 - 2 * 3]  # dy times J: 3 and -4
+# dy times J: 3 and -4
+dx = [1 * 5 - 2 * 1, 1 * 2 - 2 * 3]
 
 # %% tags=["misconception"]
 # That is the transpose: a row of J belongs to one output, a column to one
@@ -435,7 +437,8 @@ def backward(u, v):
     a = u * v
     c = a + u
     dc = a
-    da = c + dc  # two arrows leave a: to L, and to c
+    # two arrows leave a: to L, and to c
+    da = c + dc
     du = da * v + dc
     dv = da * u
     return du, dv

@@ -42,7 +42,8 @@ def check(deviation, var_w):
 
 
 # %% tags=["solution"]
-deviation = 0.6  # the root of 300 · 0.01 · 0.12
+# the root of 300 · 0.01 · 0.12
+deviation = 0.6
 var_w = 1 / 36  # 1 / (300 · 0.12)
 
 # %% tags=["misconception"]
@@ -302,7 +303,7 @@ def check(he_normal):
 
 # %% tags=["solution"]
 def he_normal(rng, n, m):
-    # A deviation.
+    # a deviation
     return rng.normal(0, np.sqrt(2 / n), size=(n, m))
 
 

@@ -114,7 +114,7 @@ def check(dX):
 
 
 # %% tags=["solution"]
-# (2, 1) times 1, times -1, times 2.
+# (2, 1) times 1, times -1, times 2
 dX = [[2, 1], [-2, -1], [4, 2]]
 
 # %% tags=["misconception"]
@@ -186,8 +186,10 @@ def check(shape_dW, shape_db, shape_dX, terms_dW, terms_dX):
 shape_dW = (100, 5)
 shape_db = (5,)
 shape_dX = (32, 100)
-terms_dW = 32  # the sum in (2.3) runs over the examples
-terms_dX = 5  # that in (2.5) over the outputs
+# the sum in (2.3) runs over the examples
+terms_dW = 32
+# that in (2.5) over the outputs
+terms_dX = 5
 
 # %% tags=["misconception"]
 # On these pages W leads from n rows to m columns, so W and dW are 100 × 5.
@@ -350,7 +352,7 @@ def check(gradients):
 # %% tags=["solution"]
 def gradients(X, W, b, Y):
     Z = X @ W + b
-    # The mean is here, and nowhere else.
+    # the mean is here, and nowhere else
     dZ = (Z - Y) / len(X)
     dW = X.T @ dZ
     db = dZ.sum(axis=0)
@@ -442,7 +444,7 @@ def check(shared_weights):
 def shared_weights(X, W, dZ):
     H = X @ W
     dH = dZ @ W
-    # Both uses; the second transposed.
+    # both uses; the second transposed
     return X.T @ dH + dZ.T @ H
 
 

@@ -211,9 +211,11 @@ def check(dZ2, dA1, dZ1, dW1):
 
 # %% tags=["solution"]
 dZ2 = [-0.5, 0.5]  # (0.5, 0.5) - (1, 0)
-dA1 = [-0.5, 0.5, -1]  # the last: 2 · (-0.5) + 0 · 0.5
-dZ1 = [-0.5, 0.5, 0]  # the third unit let nothing through
-# 1 times dZ1, and 2 times dZ1.
+# the last: 2 · (-0.5) + 0 · 0.5
+dA1 = [-0.5, 0.5, -1]
+# the third unit let nothing through
+dZ1 = [-0.5, 0.5, 0]
+# 1 times dZ1, and 2 times dZ1
 dW1 = [[-0.5, 0.5, 0], [-1, 1, 0]]
 
 # %% tags=["misconception"]
@@ -396,7 +398,7 @@ def check(input_gradient):
 # %% tags=["solution"]
 def input_gradient(dZ2, W1, W2, slope1):
     dS = dZ2 @ W2.T
-    # The shortcut, and the layer.
+    # the shortcut, and the layer
     return dS + (dS * slope1) @ W1.T
 
 
@@ -484,7 +486,7 @@ def step(A0, Y, W1, W2, lr):
     A1 = np.tanh(A0 @ W1)
     E = np.exp(A1 @ W2)
     dZ2 = (E / E.sum(axis=1, keepdims=True) - Y) / len(Y)
-    # With the W2 of the forward pass.
+    # with the W2 of the forward pass
     dZ1 = (dZ2 @ W2.T) * (1 - A1**2)
     W2 = W2 - lr * A1.T @ dZ2
     W1 = W1 - lr * A0.T @ dZ1

@@ -159,7 +159,8 @@ def check(p_small, p_large):
 
 
 # %% tags=["solution"]
-p_small = -0.01  # the size of the gradient cancels
+# the size of the gradient cancels
+p_small = -0.01
 p_large = 0.01
 
 # %% tags=["misconception"]
@@ -331,7 +332,8 @@ def check(first_step):
 
 # %% tags=["solution"]
 def first_step(p, g, lr, weight_decay):
-    m_hat, s_hat = g, g**2  # the gradient without the decay
+    # the gradient without the decay
+    m_hat, s_hat = g, g**2
     return p * (1 - lr * weight_decay) - lr * m_hat / np.sqrt(s_hat)
 
 

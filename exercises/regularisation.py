@@ -251,7 +251,8 @@ def check(dropout_backward):
 
 # %% tags=["solution"]
 def dropout_backward(dy, mask, p, rng):
-    return dy * mask  # that of the forward pass: no new one
+    # that of the forward pass: no new one
+    return dy * mask
 
 
 # %% tags=["misconception"]

@@ -104,7 +104,8 @@ def check(q, bend):
 
 
 # %% tags=["solution"]
-q = [0, -0.5, 0.5]  # the mean is 2; p times (0, -2, 2)
+# the mean is 2; p times (0, -2, 2)
+q = [0, -0.5, 0.5]
 bend = 2  # 1/4 · 4 + 1/4 · 4
 
 # %% tags=["misconception"]
@@ -221,7 +222,11 @@ def forward(x):
     return stash["y"]
 
 
-my_exp = Op(forward, "my_exp").vjp(lambda g, out, x: g * stash["y"])
+def rule(g, out, x):
+    return g * stash["y"]
+
+
+my_exp = Op(forward, "my_exp").vjp(rule)
 
 # %% [markdown] tags=["hint"]
 # What is `stash["y"]` to the tape, while it records the rule: a tensor with
@@ -273,7 +278,11 @@ def forward(x):
     return stash["y"]
 
 
-my_exp = Op(forward, "my_exp").vjp(lambda g, out, x: g * out)
+def rule(g, out, x):
+    return g * out
+
+
+my_exp = Op(forward, "my_exp").vjp(rule)
 
 # %% tags=["misconception"]
 # The cotangent got lost: a rule multiplies the slope by g, which arrives.
@@ -325,9 +334,11 @@ def check(limit, factor_1, factor_2):
 
 
 # %% tags=["solution"]
-limit = 0.2  # 2 / 10, by the axis that bends most
+# 2 / 10, by the axis that bends most
+limit = 0.2
 factor_1 = 0.9  # the flat axis is slow
-factor_2 = 0  # and the steep one arrives in a single step
+# and the steep one arrives in a single step
+factor_2 = 0
 
 # %% tags=["misconception"]
 # 2 is the limit of the flat axis. The one that bends most sets it: 2 / 10.

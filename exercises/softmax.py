@@ -117,7 +117,7 @@ def check(p, dz):
 
 
 # %% tags=["solution"]
-# 1, 2 and 5, divided by their sum.
+# 1, 2 and 5, divided by their sum
 p = [1 / 8, 2 / 8, 5 / 8]
 dz = [1 / 8, -6 / 8, 5 / 8]  # p - (0, 1, 0)
 
@@ -198,7 +198,7 @@ def check(first_row, gJ):
 
 # %% tags=["solution"]
 first_row = [1 / 4, -1 / 8, -1 / 8]
-# The average is 2 + 0 + 3 = 5; p times g - 5.
+# the average is 2 + 0 + 3 = 5; p times g - 5
 gJ = [-0.5, -1.25, 1.75]
 
 # %% tags=["misconception"]
@@ -362,7 +362,8 @@ def check(dz):
 
 # %% tags=["solution"]
 def dz(p, y):
-    return p * y.sum() - y  # with a sum of 1 it is p - y
+    # with a sum of 1 it is p - y
+    return p * y.sum() - y
 
 
 # %% tags=["misconception"]
@@ -442,7 +443,7 @@ def check(softmax):
 
 # %% tags=["solution"]
 def softmax(Z):
-    # The largest of each row.
+    # the largest of each row
     E = np.exp(Z - Z.max(axis=1, keepdims=True))
     return E / E.sum(axis=1, keepdims=True)
 

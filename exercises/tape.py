@@ -97,9 +97,10 @@ def check(right, depth_first_says, each_once_says):
 
 # %% tags=["solution"]
 right = 24  # y = 4x², so 8x
-# 2 · 6 at the first visit of u, 2 · 12 at the second.
+# 2 · 6 at the first visit of u, 2 · 12 at the second
 depth_first_says = 36
-each_once_says = 12  # 2 · 6, and the second 6 stays at u
+# 2 · 6, and the second 6 stays at u
+each_once_says = 12
 
 # %% tags=["misconception"]
 # 12 is the slope with respect to u. And u = x + x moves twice as fast as x.
@@ -231,7 +232,8 @@ def check(alone, once):
 
 
 # %% tags=["solution"]
-alone = 14  # 2 + 4 + 8, which is (7.12) with k = 3
+# 2 + 4 + 8, which is (7.12) with k = 3
+alone = 14
 once = 6  # two for each of the three sums
 
 # %% tags=["misconception"]
@@ -316,7 +318,8 @@ def backward(y):
     y.grad, waiting = 1, [y]
     while waiting:
         waiting.sort(key=lambda value: value.age)
-        taken = waiting.pop()  # the youngest
+        # the youngest
+        taken = waiting.pop()
         for x, slope in taken.parents:
             x.grad += taken.grad * slope
             if x not in waiting:
@@ -395,7 +398,8 @@ def check(after_one, after_two, after_three):
 # %% tags=["solution"]
 after_one = 4  # 2x
 after_two = 7  # 4 + 3
-after_three = 12  # 3x², and nothing to add it to
+# 3x², and nothing to add it to
+after_three = 12
 
 # %% tags=["misconception"]
 # backward adds to what is there: 4 + 3. That is why a step begins with
@@ -453,7 +457,8 @@ def check(F, R):
 
 # %% tags=["solution"]
 F = 250  # 20 · 10 + 10 · 5
-R = 300  # twice that, without the 200 for dA0
+# twice that, without the 200 for dA0
+R = 300
 
 # %% tags=["misconception"]
 # Two products per layer are one too many in the first: dA0 is not needed.

@@ -18,25 +18,33 @@ function make(tag, attributes, ...children) {
 
 /**
  * A labelled text area for code, which keeps what is written.
- * @param {string} name
- * @param {string} code
+ * @param {() => [string, string]} what its name, by which it is kept, and the code it begins with
  * @param {string} label
+ * @returns the area, and two functions: show what is kept, or start anew
  */
-function editor(name, code, label) {
+function editor(what, label) {
   const area = /** @type {HTMLTextAreaElement} */ (
     make("textarea", { "aria-label": label, spellcheck: "false", autocapitalize: "off", autocomplete: "off", wrap: "off" })
   );
-  area.value = progress().drafts[name] ?? code;
-  const fit = () => (area.rows = Math.max(3, area.value.split("\n").length + 1));
+  const put = (/** @type {string} */ text) => {
+    if (area.value !== text) area.value = text; // otherwise the cursor would jump to the end
+    area.rows = Math.max(3, text.split("\n").length + 1);
+  };
+  const show = () => put(progress().drafts[what()[0]] ?? what()[1]);
+  const anew = () => {
+    put(what()[1]);
+    draft(what()[0], area.value, area.value);
+    area.focus();
+  };
   area.addEventListener("input", () => {
-    fit();
-    draft(name, area.value, code);
+    put(area.value);
+    draft(what()[0], area.value, what()[1]);
   });
   area.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.ctrlKey && !event.metaKey) indent(area, event);
   });
-  fit();
-  return area;
+  show();
+  return { area, show, anew };
 }
 
 /**
@@ -92,18 +100,14 @@ class FindMyMistake extends HTMLElement {
     if (this.querySelector("textarea")) return;
     this.choices = this.querySelectorAll("select");
     this.result = make("div", { class: "verdicts", role: "status" });
-    const check = button("Check", "md-button--primary"), anew = button("Start anew");
-    this.place = make("div", {});
-    this.append(this.place, make("p", { class: "buttons" }, check, " ", anew), this.result);
-    this.write();
-    for (const choice of this.choices) choice.addEventListener("change", () => this.write());
-    runs(check, this.area, this.result, () => this.check());
-    anew.addEventListener("click", () => {
-      this.area.value = this.opening();
-      this.area.dispatchEvent(new Event("input"));
-      this.result.replaceChildren();
-      this.area.focus();
-    });
+    const check = button("Check", "md-button--primary"), reset = button("Start anew");
+    const { area, show, anew } = editor(() => [`mistake/${this.network}`, this.opening], "Your backward pass, in Python");
+    this.area = area;
+    this.append(area, make("p", { class: "buttons" }, check, " ", reset), this.result);
+    runs(check, area, this.result, () => this.check());
+    const forget = (/** @type {() => void} */ act) => () => (act(), this.result.replaceChildren());
+    for (const choice of this.choices) choice.addEventListener("change", forget(show));
+    reset.addEventListener("click", forget(anew));
   }
 
   /** The network, as the names of its file and of its draft. */
@@ -112,24 +116,10 @@ class FindMyMistake extends HTMLElement {
   }
 
   /** What the editor begins with. */
-  opening() {
+  get opening() {
     const [layers, , loss] = this.network.split("-");
     const start = loss === "mse" ? `dA${layers} = \n` : "";
     return `# The loss is a mean over B = 7 examples.\n${start}dZ${layers} = \ndW${layers} = \n`;
-  }
-
-  /** Show the draft for the chosen network. */
-  write() {
-    const name = `mistake/${this.network}`, next = editor(name, this.opening(), "Your backward pass, in Python");
-    if (this.area) {
-      this.area.value = next.value;
-      this.area.dispatchEvent(new Event("input"));
-      this.result.replaceChildren();
-      return;
-    }
-    this.area = next;
-    this.area.addEventListener("input", () => draft(`mistake/${this.network}`, this.area.value, this.opening()));
-    this.place.append(this.area);
   }
 
   async check() {
@@ -182,17 +172,12 @@ class TryIt extends HTMLElement {
   /** @param {HTMLElement} opener */
   open(opener) {
     const { id, code, check } = this.told;
-    const area = editor(id, code, check ? "Your answer, in Python" : "The code of this cell");
-    const run = button(check ? "Check" : "Run", "md-button--primary"), anew = button("Start anew");
+    const { area, anew } = editor(() => [id, code], check ? "Your answer, in Python" : "The code of this cell");
+    const run = button(check ? "Check" : "Run", "md-button--primary"), reset = button("Start anew");
     const result = make("div", { class: "verdicts", role: "status" });
-    opener.replaceWith(area, make("p", { class: "buttons" }, run, " ", anew), result);
+    opener.replaceWith(area, make("p", { class: "buttons" }, run, " ", reset), result);
     runs(run, area, result, () => (check ? this.grade(area, result) : this.run(area, result)));
-    anew.addEventListener("click", () => {
-      area.value = code;
-      area.dispatchEvent(new Event("input"));
-      result.replaceChildren();
-      area.focus();
-    });
+    reset.addEventListener("click", () => (anew(), result.replaceChildren()));
     area.focus();
   }
 

@@ -11,6 +11,17 @@ document$.subscribe(() => {
     for (const event of ["pointerenter", "focusin"]) part.addEventListener(event, () => light(names));
     for (const event of ["pointerleave", "focusout"]) part.addEventListener(event, () => light([]));
   }
+  // The player tells each moment of its walk: the line that computes it lights up, and is shown beside the player.
+  const place = /** @type {HTMLElement | null} */ (document.querySelector(".reader.follows"));
+  place?.parentElement.addEventListener("moment", (event) => {
+    const { detail: { tensor, step }, target } = /** @type {any} */ (event);
+    const of = step?.to ?? tensor, name = of === undefined ? "" : `${step ? "d" : ""}${target.story.tensors[of].name}`;
+    const line = document.getElementById(`line-${name}`);
+    light([name]);
+    place.replaceChildren(...(line ? [line.cloneNode(true)] : []));
+    for (const part of place.querySelectorAll("[id]")) part.removeAttribute("id");
+    place.hidden = false;
+  });
   lines.forEach((line, at) => line.addEventListener("keydown", (event) => {
     const next = lines[at + ({ ArrowDown: 1, ArrowUp: -1 }[event.key] ?? NaN)];
     if (!next) return;

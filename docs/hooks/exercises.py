@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import tryit
 
-from tinygrad_mnist.exercises import Cell, Exercise, Misconception, grade, misconception, parts
+from tinygrad_mnist.exercises import Cell, Exercise, grade, misconception, parts
 from tinygrad_mnist.tutorials import check, exercise_scripts, notebook, text
 
 if TYPE_CHECKING:

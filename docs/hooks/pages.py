@@ -76,7 +76,8 @@ def kept(markdown: str, source: Path) -> str:
     if not source.with_suffix(".py").exists():
         return fill(markdown, source)
     folders = [ROOT / folder for folder in ("docs", "exercises", "tests", "tinygrad_mnist")]
-    sources = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+    ends = ("*.py", "*.toml")
+    sources = [path for folder in folders for end in ends for path in sorted(folder.rglob(end))]
     content = [markdown.encode(), *map(Path.read_bytes, [results.MEASURED, *sources])]
     digest = hashlib.sha256(b"".join(content)).hexdigest()
     page = ROOT / ".cache" / "pages" / f"{source.stem}-{digest[:16]}.md"

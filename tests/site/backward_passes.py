@@ -41,7 +41,7 @@ LINES = {
         "dW2 = A1.T @ dZ2\ndW2 += lam * W2",
         "dW2 = lam * W2\nfor i in range(B):\n    dW2 += np.outer(A1[i], dZ2[i])",
         (
-            "dW2 = zeros_like(W2)\nfor a, d in zip(A1, dZ2):\n    dW2 = dW2 + a[:, None] * d[None]\n"
+            "dW2 = zeros_like(W2)\nfor a, d in zip(A1, dZ2):\n    dW2 = dW2 + a[:, None] * d\n"
             "dW2 = dW2 + lam * W2"
         ),
         (
