@@ -24,6 +24,7 @@ import onnx
 import onnxruntime
 
 from tinygrad_mnist import nn, optim
+from tinygrad_mnist.autodiff import op
 from tinygrad_mnist.data import load_mnist, minibatches
 from tinygrad_mnist.evaluation import plots
 from tinygrad_mnist.export import (
@@ -140,14 +141,14 @@ run(held_out[:1]).shape
 
 # %% [markdown]
 # The network returns logits, because the softmax belongs to its loss. If you want probabilities,
-# put the softmax behind it before you export:
+# ask for them. On the command line this is `tinygrad-mnist export RUN --format onnx --softmax`:
 
 # %%
 #| At the head. Three handwritten digits, and under each a bar chart of ten probabilities.
 #| For the first and the third, one bar is far above all others. For the second,
 #| two bars share nearly everything.
 with (folder / "probabilities.onnx").open("wb") as file:
-    write_onnx(nn.Sequential(model, nn.Softmax(dim=1)), file)
+    write_onnx(model, file, softmax=True)
 speaker = onnxruntime.InferenceSession(
     folder / "probabilities.onnx", providers=["CPUExecutionProvider"]
 )
@@ -156,10 +157,11 @@ probabilities = speaker.run(None, {"input": held_out[:3]})[0]
 plots.answers(held_out[:3], probabilities)
 
 # %% [markdown]
-# ## When there is no counterpart
+# ## A layer of your own
 #
-# A layer that you wrote yourself is Python, and ONNX knows no Python. Then the export says which
-# layer it is, and writes nothing:
+# How does the export know what a network computes? It calls the network and looks at the tape. Each
+# op has a counterpart in ONNX, declared beneath its derivative rules, so a layer that you make of
+# known ops needs nothing more. Here is one, x times its sigmoid:
 
 
 # %%
@@ -168,16 +170,56 @@ class Swish(nn.Module):
         return x * nn.functional.sigmoid(x)
 
 
-written = io.BytesIO()
-try:
-    write_onnx(
-        nn.Sequential(nn.Linear(784, 32), Swish(), nn.Linear(32, 10)), written
-    )
-except ExportError as error:
-    print(error)
-print(len(written.getvalue()), "bytes written")
+def operators(network):
+    """The operators in the ONNX graph of a network."""
+    file = io.BytesIO()
+    write_onnx(network, file)
+    graph = onnx.load_from_string(file.getvalue()).graph
+    return [node.op_type for node in graph.node]
+
+
+operators(nn.Sequential(nn.Linear(784, 32), Swish(), nn.Linear(32, 10)))
 
 # %% [markdown]
+# An op of your own is Python, and ONNX knows no Python. Then the export says which op it is and
+# which layer called it, and writes nothing:
+
+
+# %%
+@op
+def hard_sigmoid(x):
+    """A line from 0 at x = -2.5 to 1 at x = 2.5."""
+    return np.clip(0.2 * x + 0.5, 0, 1)
+
+
+hard_sigmoid.vjp(lambda g, out, x: 0.2 * g * (out > 0) * (out < 1))
+
+
+class HardSigmoid(nn.Module):
+    def forward(self, x):
+        return hard_sigmoid(x)
+
+
+hard = nn.Sequential(nn.Linear(784, 32), HardSigmoid(), nn.Linear(32, 10))
+try:
+    operators(hard)
+except ExportError as error:
+    print(error)
+
+# %% [markdown]
+# So declare the counterpart: the name of an operator that computes the same, or a function that
+# builds it from several, such as `lambda onnx, x: onnx.Mul(x, onnx.Sigmoid(x))`. ONNX has this one:
+
+# %%
+hard_sigmoid.onnx("HardSigmoid")
+operators(hard)
+
+# %% [markdown]
+# Could you declare the wrong one by mistake? Before the export writes anything, it runs the graph
+# on a batch and compares the result with that of the network. It also calls the network on batches
+# of two sizes. A number that belongs to one batch only, such as `len(x)`, is found in this way, and
+# refused.
+#
 # ## Move to PyTorch
 #
 # You know PyTorch's names already: `Module`, `Linear`, `CrossEntropyLoss`, `SGD`, `zero_grad`,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
+import tryit
 from cycler import cycler
 from figures import COLORS, STYLE, inline
 from jupyter_client import KernelManager
@@ -71,11 +72,11 @@ def page(script: Path) -> str:
     download = (
         f"[:material-download: Notebook]({script.stem}.ipynb){{ .md-button .download download }}"
     )
-    blocks, heads = [title, download, opening], []
+    blocks, heads, here = [title, download, opening], [], tryit.Page()
     for part in rest:
         if isinstance(part, Exercise):
             next(outputs)  # of the solution, which shows nothing
-            blocks.append(exercise(part, shown(next(outputs))))
+            blocks.append(exercise(part, shown(next(outputs)), here=here))
         elif part.markdown:
             blocks.append(part.source)
         else:
@@ -84,6 +85,7 @@ def page(script: Path) -> str:
             except ValueError as error:
                 raise PluginError(f"{script.name}, line {part.line}: {error}") from error
             blocks.append(python(part.source) + drawn_here)
+            blocks.append(here.cell(f"{script.stem}:{part.line}", part.source))
             if part.alt.startswith(HEAD):
                 heads += re.findall("<svg.*?</svg>", drawn_here)
     if len(heads) != 1:
