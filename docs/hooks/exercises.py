@@ -6,7 +6,6 @@ with must not be, and the check has to answer each misconception with its senten
 
 from __future__ import annotations
 
-import re
 import textwrap
 from functools import partial
 from pathlib import Path
@@ -14,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import tryit
 
-from tinygrad_mnist.exercises import Exercise, Misconception, grade, parts
+from tinygrad_mnist.exercises import Cell, Exercise, grade, misconception, parts
 from tinygrad_mnist.tutorials import check, exercise_scripts, notebook, text
 
 if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
+HOW = """\
+In the notebook, a check says whether your answer is right, and if not, what is wrong with it. Here
+you can open what you need: hints first, the solution last."""
 SCRIPTS = Path(__file__).parent.parent.parent / "exercises"
 
 
@@ -63,18 +65,18 @@ def mistakes(asked: Exercise) -> str:
 def self_test(asked: Exercise) -> str:
     """A question with its choices; below, folded away, a sentence about each: the right one first.
 
-    Such an exercise asks for a letter, as in ``answer = "b"``. Its solution opens with a reason.
+    Such an exercise asks for a letter, as in ``answer = "b"``. Its solution opens with the reason,
+    like a misconception.
     """
-    said = re.sub(r"^# ?", "", asked.solution.rpartition("\n")[0], flags=re.MULTILINE)
-    right, *wrong = Misconception(asked.solution, said), *asked.misconceptions
-    lines = [f"**{letter(right)}.** {right.sentence}"]
-    lines += [f"Not {letter(choice)}: {choice.sentence}" for choice in wrong]
+    right = misconception(Cell(asked.solution))
+    lines = [f"**{letter(right.answer)}.** {right.sentence}"]
+    lines += [f"Not {letter(wrong.answer)}: {wrong.sentence}" for wrong in asked.misconceptions]
     return asked.question + "\n\n" + folded("question", "Answer", "\n\n".join(lines))
 
 
-def letter(choice: Misconception) -> str:
-    """The letter of an answer."""
-    return choice.answer.rpartition('answer = "')[2].rstrip('"')
+def letter(answer: str) -> str:
+    """The letter that an answer names."""
+    return answer.removeprefix('answer = "').removesuffix('"')
 
 
 def folded(kind: str, title: str, content: str) -> str:
@@ -112,7 +114,7 @@ def section(page: str) -> str:
     """
     head, *rest = parts(SCRIPTS / f"{page}.py")
     download = f"[:material-download: Notebook]({page}.ipynb){{ .md-button .download download }}"
-    blocks = ["## Exercises", download, head.source.partition("\n")[2]]
+    blocks = ["## Exercises", download, HOW, head.source.partition("\n")[2]]
     names: dict[str, Any] = {}
     here = tryit.Page()
     for part in rest:

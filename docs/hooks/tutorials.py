@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent.parent
 CACHE = ROOT / ".cache" / "tutorials"
+HEAD = "At the head."
+"""How the words for a picture begin that is also shown at the head: what comes out in the end."""
 FONT_SIZE = 11  # legible on a phone: the figures are 6 inches wide
 PURPLE = "#a56bd1"
 SETTINGS = {key: str(value) for key, value in STYLE.items()} | {
@@ -70,7 +72,7 @@ def page(script: Path) -> str:
     download = (
         f"[:material-download: Notebook]({script.stem}.ipynb){{ .md-button .download download }}"
     )
-    blocks, here = [title, download, opening], tryit.Page()
+    blocks, heads, here = [title, download, opening], [], tryit.Page()
     for part in rest:
         if isinstance(part, Exercise):
             next(outputs)  # of the solution, which shows nothing
@@ -79,10 +81,16 @@ def page(script: Path) -> str:
             blocks.append(part.source)
         else:
             try:
-                blocks.append(python(part.source) + shown(next(outputs), part.alt))
-                blocks.append(here.cell(f"{script.stem}:{part.line}", part.source))
+                drawn_here = shown(next(outputs), part.alt.removeprefix(HEAD).strip())
             except ValueError as error:
                 raise PluginError(f"{script.name}, line {part.line}: {error}") from error
+            blocks.append(python(part.source) + drawn_here)
+            blocks.append(here.cell(f"{script.stem}:{part.line}", part.source))
+            if part.alt.startswith(HEAD):
+                heads += re.findall("<svg.*?</svg>", drawn_here)
+    if len(heads) != 1:
+        raise PluginError(f'{script.name} has {len(heads)} pictures whose words begin "{HEAD}"')
+    blocks.insert(2, f'<div class="output at-the-head">{heads[0]}</div>')
     return "\n\n".join(blocks) + "\n"
 
 

@@ -50,6 +50,7 @@ def explain(place):
 /** Let no program take more memory than a page may. */
 function limitMemory() {
   const grow = WebAssembly.Memory.prototype.grow;
+  /** @param {number} pages */
   WebAssembly.Memory.prototype.grow = function (pages) {
     if (this.buffer.byteLength + pages * 2 ** 16 > MOST_MEMORY) throw new RangeError("too large");
     return grow.call(this, pages);
