@@ -249,11 +249,11 @@ class Run:
 
     def run(self, part):
         """Run a statement and judge the gradients that are complete after it."""
-        mine = {}
+        mine = []
         for name in [] if part.within("def") else part.targets:
             gradient = gradient_named(name, self.problem.gradients)
-            if gradient and self.last[gradient] is part:
-                mine[gradient] = name
+            if gradient and self.last[gradient] is part and (gradient, name) not in mine:
+                mine.append((gradient, name))
         try:
             exec(compile("\n" * (part.line - 1) + part.text + "\n", FILE, "exec"), self.names)
         except SystemExit:
@@ -264,13 +264,13 @@ class Run:
             line = line_of(error) or part.line
             self.error(part, line, mine, in_words(error, part, line, self))
         else:
-            for gradient, name in mine.items():
+            for gradient, name in mine:
                 self.judge(part.line, gradient, self.names.get(name))
         self.put_right(mine)
 
     def put_right(self, mine):
         """Give the gradients of a statement, and what it changed by accident, right values."""
-        for gradient, name in mine.items():
+        for gradient, name in mine:
             for each in (gradient, name):
                 self.names[each] = self.problem.right.terms[gradient].copy()
         changed_on_purpose = [name for part in self.parts for name in part.targets]
@@ -304,7 +304,7 @@ class Run:
     def error(self, part, line, mine, text):
         """Say what stopped a statement, once, and remember the names that it did not make."""
         self.failed.update(dict.fromkeys(part.targets, line))
-        for name in list(mine) or [""]:
+        for name in [gradient for gradient, _ in mine] or [""]:
             self.say(line, name, "error", text)
 
     def say(self, line, name, verdict, text):
