@@ -1,8 +1,7 @@
 # %% [markdown]
-# # Exercises: sigmoid, tanh, ReLU
+# # Exercises: [sigmoid, tanh, ReLU](../derivations/activations.md)
 #
-# *Page*: [sigmoid, tanh, ReLU](../derivations/activations.md). *Time*:
-# about 30 minutes.
+# *Time*: about 30 minutes.
 #
 # The slopes of this page are short enough to know by heart. Here you use
 # them, derive two more, and look at the mistakes that are made with them.
@@ -11,7 +10,7 @@
 import numpy as np
 
 # %% [markdown] exercise="activations.slopes"
-# ### Exercise 1: Slopes from values
+# ### Exercise 1: slopes from values
 #
 # A sigmoid unit has the value $s = 0.8$, a tanh unit $t = -0.6$, and a ReLU
 # unit has $z = -3$. What are the three slopes with respect to $z$?
@@ -58,26 +57,35 @@ relu_slope = 0  # z is not positive
 
 # %% tags=["misconception"]
 # 0.36 is 1 - s², the formula of tanh. The sigmoid has s (1 - s).
-sigmoid_slope, tanh_slope, relu_slope = 0.36, 0.64, 0
+sigmoid_slope = 0.36
+tanh_slope = 0.64
+relu_slope = 0
 
 # %% tags=["misconception"]
 # 0.8 is the value of the sigmoid already: do not put it into the sigmoid
 # again.
-sigmoid_slope, tanh_slope, relu_slope = 0.2140, 0.64, 0
+sigmoid_slope = 0.214
+tanh_slope = 0.64
+relu_slope = 0
 
 # %% tags=["misconception"]
 # The square is missing: the slope of tanh is 1 - t², and never above 1.
-sigmoid_slope, tanh_slope, relu_slope = 0.16, 1.6, 0
+sigmoid_slope = 0.16
+tanh_slope = 1.6
+relu_slope = 0
 
 # %% tags=["misconception"]
 # That is z. ReLU does not let it through, and its slope there is 0.
-sigmoid_slope, tanh_slope, relu_slope = 0.16, 0.64, -3
+sigmoid_slope = 0.16
+tanh_slope = 0.64
+relu_slope = -3
 
 # %% [markdown] exercise="activations.layer"
-# ### Exercise 2: A layer of sigmoids
+# ### Exercise 2: a layer of sigmoids
 #
-# One example, three units. The values are $A = (\tfrac12, \tfrac34,
-# \tfrac14)$, and $dA = (4, 8, -16)$ arrives. Compute $dZ$ by (3.14).
+# One example, three units. The values are
+# $A = (\tfrac12, \tfrac34, \tfrac14)$, and $dA = (4, 8, -16)$ arrives.
+# Compute $dZ$ by (3.14).
 
 # %% tags=["stub"]
 dZ = ...  # [..., ..., ...]
@@ -112,7 +120,8 @@ def check(dZ):
 
 
 # %% tags=["solution"]
-dZ = [1, 1.5, -3]  # 4 · 1/4, 8 · 3/16, -16 · 3/16
+# 4 · 1/4, 8 · 3/16, -16 · 3/16
+dZ = [1, 1.5, -3]
 
 # %% tags=["misconception"]
 # Those are the slopes alone. Multiply each by what arrives, dA.
@@ -132,7 +141,7 @@ dZ = [3, 3.5, -15]
 dZ = [-0.5, -0.5, -0.5]
 
 # %% [markdown] exercise="activations.depth"
-# ### Exercise 3: Through many layers
+# ### Exercise 3: through many layers
 #
 # A gradient of size 1 passes back through five layers of one sigmoid unit
 # each. All weights are 1. How large can it be at most in the end? And if
@@ -158,8 +167,8 @@ def check(most, weight):
         "times: it is a power."
     )
     assert not np.isclose(weight, 4**5), (
-        "That is what all weights together have to make up for. Each does "
-        "it for one layer."
+        "That is what all weights together have to make up for. Each "
+        "weight makes up for one layer only."
     )
     assert np.isclose(most, 1 / 1024), "Five factors of 1/4: one over 4⁵."
     assert np.isclose(weight, 4), (
@@ -168,8 +177,10 @@ def check(most, weight):
 
 
 # %% tags=["solution"]
-most = 1 / 4**5  # five factors of at most 1/4: less than a thousandth
-weight = 4  # one factor of 4 for each factor of 1/4
+# five factors of at most 1/4: less than a thousandth
+most = 1 / 4**5
+# one factor of 4 for each factor of 1/4
+weight = 4
 
 # %% tags=["misconception"]
 # Along a path the slopes are multiplied, not added.
@@ -181,12 +192,12 @@ most, weight = 5 / 4, 4
 most, weight = 1 / 20, 4
 
 # %% tags=["misconception"]
-# That is what all weights together have to make up for. Each does it for
-# one layer.
+# That is what all weights together have to make up for. Each weight makes
+# up for one layer only.
 most, weight = 1 / 4**5, 4**5
 
 # %% [markdown] exercise="activations.silu"
-# ### Exercise 4: A new activation
+# ### Exercise 4: a new activation
 #
 # The function $f(z) = z\,\sigma(z)$ is called SiLU or swish. Derive its
 # slope on paper, and write it for an array `z`, with `np.exp`.
@@ -260,7 +271,7 @@ def silu_slope(z):
 
 
 # %% [markdown] exercise="activations.leaky"
-# ### Exercise 5: A leak
+# ### Exercise 5: a leak
 #
 # A *leaky* ReLU lets a tenth of the negative numbers through: $f(z) = z$
 # for $z > 0$, and $0.1\,z$ otherwise. So no unit can die. Write its
@@ -273,8 +284,8 @@ def leaky_backward(dA, Z):
 
 
 # %% [markdown] tags=["hint"]
-# As for ReLU, it is a mask, now of ones and tenths. `np.where(condition,
-# this, that)` chooses for each number.
+# As for ReLU, it is a mask, now of ones and tenths.
+# `np.where(condition, this, that)` chooses for each number.
 
 
 # %% tags=["check"]
@@ -332,7 +343,7 @@ def leaky_backward(dA, Z):
 
 
 # %% [markdown] exercise="activations.twice"
-# ### Exercise 6: What is wrong here?
+# ### Exercise 6: what is wrong here?
 #
 # This backward step gets $dA$ and the *values* $A$ of a layer of sigmoids.
 # It raises no error, and the network even learns a little. But the slope
@@ -380,7 +391,8 @@ def check(sigmoid_backward):
 
 # %% tags=["solution"]
 def sigmoid_backward(dA, A):
-    return dA * A * (1 - A)  # A is the sigmoid of Z already
+    # A is the sigmoid of Z already
+    return dA * A * (1 - A)
 
 
 # %% tags=["misconception"]

@@ -1,8 +1,7 @@
 # %% [markdown]
-# # Exercises: broadcasting
+# # Exercises: [broadcasting](../derivations/broadcasting.md)
 #
-# *Page*: [broadcasting](../derivations/broadcasting.md). *Time*: about 30
-# minutes.
+# *Time*: about 30 minutes.
 #
 # Draw the shapes one below the other, aligned on the right; nearly every
 # mistake here is seen in such a drawing.
@@ -11,7 +10,7 @@
 import numpy as np
 
 # %% [markdown] exercise="broadcasting.shapes"
-# ### Exercise 1: Which shape comes out?
+# ### Exercise 1: which shape comes out?
 #
 # Write the shape of each result as a tuple, or `None` where NumPy raises an
 # error.
@@ -58,25 +57,37 @@ def check(first, second, third, fourth):
 
 # %% tags=["solution"]
 first = (4, 3)
-second = (4, 3)  # a column times a row is a table
-third = None  # 3 and 2 differ, and neither is 1
-fourth = (5, 4, 3)  # (5, 1, 3) and (1, 4, 1)
+# a column times a row is a table
+second = (4, 3)
+# 3 and 2 differ, and neither is 1
+third = None
+# (5, 1, 3) and (1, 4, 1)
+fourth = (5, 4, 3)
 
 # %% tags=["misconception"]
 # (3,) is filled up to (1, 3), a row. A column times a row gives a whole
 # table.
-first, second, third, fourth = (4, 3), (4,), None, (5, 4, 3)
+first = (4, 3)
+second = (4,)
+third = None
+fourth = (5, 4, 3)
 
 # %% tags=["misconception"]
 # The 2 is aligned with the 3 on the right, not with the 2 on the left.
-first, second, third, fourth = (4, 3), (4, 3), (2, 3), (5, 4, 3)
+first = (4, 3)
+second = (4, 3)
+third = (2, 3)
+fourth = (5, 4, 3)
 
 # %% tags=["misconception"]
 # These fit: filled up to (1, 4, 1), each column has equal lengths or a 1.
-first, second, third, fourth = (4, 3), (4, 3), None, None
+first = (4, 3)
+second = (4, 3)
+third = None
+fourth = None
 
 # %% [markdown] exercise="broadcasting.outer"
-# ### Exercise 2: A column times a row
+# ### Exercise 2: a column times a row
 #
 # Let $c = (2, 1)$ be a column, $r = (1, 0, -1)$ a row, and $P$ their
 # product (8.7). The gradient that arrives is
@@ -126,8 +137,10 @@ def check(dc, dr):
 
 
 # %% tags=["solution"]
-dc = [-2, 1]  # 1·1 + 2·0 + 3·(-1), and 0·1 + 1·0 + (-1)·(-1)
-dr = [2, 5, 5]  # 2·1 + 1·0, 2·2 + 1·1, 2·3 + 1·(-1)
+# 1·1 + 2·0 + 3·(-1), and 0·1 + 1·0 + (-1)·(-1)
+dc = [-2, 1]
+# 2·1 + 1·0, 2·2 + 1·1, 2·3 + 1·(-1)
+dr = [2, 5, 5]
 
 # %% tags=["misconception"]
 # That is the rule of a sum. In a product each share is weighted with the
@@ -144,11 +157,11 @@ dc, dr = [-2, 1], [1, 0, -4]
 dc, dr = [-1, 0.5], [2, 5, 5]
 
 # %% [markdown] exercise="broadcasting.scale-and-shift"
-# ### Exercise 3: Scale and shift
+# ### Exercise 3: scale and shift
 #
-# A layer gives every feature its own scale and shift: $Y = X \odot \gamma +
-# \beta$, where $X$ is $B \times m$, and $\gamma$ and $\beta$ are rows of
-# shape $(1, m)$. Write its backward step.
+# A layer gives every feature its own scale and shift:
+# $Y = X \odot \gamma + \beta$, where $X$ is $B \times m$, and $\gamma$ and
+# $\beta$ are rows of shape $(1, m)$. Write its backward step.
 
 
 # %% tags=["stub"]
@@ -162,8 +175,8 @@ def backward(dY, X, gamma):
 # $X$, and $dY \odot X$ to $\gamma$. Which of the shapes do not fit?
 
 # %% [markdown] tags=["hint"]
-# $\gamma$ was repeated $B$ times, so its shares are added up: `.sum(axis=0,
-# keepdims=True)`.
+# $\gamma$ was repeated $B$ times, so its shares are added up:
+# `.sum(axis=0, keepdims=True)`.
 
 
 # %% tags=["check"]
@@ -247,7 +260,7 @@ def backward(dY, X, gamma):
 
 
 # %% [markdown] exercise="broadcasting.mean"
-# ### Exercise 4: Back through a mean
+# ### Exercise 4: back through a mean
 #
 # The mean of each row is $s = X$`.mean(axis=1, keepdims=True)`, with shape
 # $(B, 1)$. Given $ds$ of that shape, write $dX$.
@@ -335,7 +348,7 @@ def mean_backward(ds, X):
 
 
 # %% [markdown] exercise="broadcasting.silent"
-# ### Exercise 5: What is wrong here?
+# ### Exercise 5: what is wrong here?
 #
 # A network predicts a temperature, and returns one number per example:
 # `prediction` has shape $(B, 1)$. The targets come from a file with shape
@@ -385,7 +398,8 @@ def check(loss):
 
 # %% tags=["solution"]
 def loss(prediction, target):
-    return ((prediction[:, 0] - target) ** 2).mean()  # (B,) and (B,)
+    # (B,) and (B,)
+    return ((prediction[:, 0] - target) ** 2).mean()
 
 
 # %% tags=["misconception"]
@@ -483,8 +497,8 @@ answer = "a"
 answer = "b"
 
 # %% [markdown] exercise="broadcasting.self-3"
-# **3.** What does `keepdims=True` change in `X.mean(axis=1,
-# keepdims=True)`?
+# **3.** What does `keepdims=True` change in
+# `X.mean(axis=1, keepdims=True)`?
 #
 # - **a** the result has the shape of $X$
 # - **b** the result is a column, $(B, 1)$, which is repeated along the rows

@@ -1,18 +1,16 @@
 # %% [markdown]
-# # Exercises: the chain rule and the graph
+# # Exercises: [the chain rule and the graph](../derivations/chain-rule.md)
 #
-# *Page*: [the chain rule and the graph](../derivations/chain-rule.md).
 # *Time*: about 35 minutes.
 #
-# Take a sheet of paper for the first ones. Every exercise has hints; open
-# the solution last. In the notebook a check tells you what is wrong, and
-# usually why.
+# Take a sheet of paper for the first two and for the fourth, and draw the
+# graph whenever you are unsure.
 
 # %%
 import numpy as np
 
 # %% [markdown] exercise="chain-rule.one-path"
-# ### Exercise 1: One path
+# ### Exercise 1: one path
 #
 # Let $x = 3$, $a = 2x + 1$ and $L = a^2$. How fast does $L$ grow with $x$?
 # Write down a number, without expanding the square.
@@ -48,7 +46,8 @@ def check(dx):
 
 
 # %% tags=["solution"]
-dx = 2 * 7 * 2  # dL/da = 2a = 14 at a = 7, times da/dx = 2
+# dL/da is 2a = 14 at a = 7, and da/dx is 2
+dx = 2 * 7 * 2
 
 # %% tags=["misconception"]
 # 14 is dL/da: the arrow from x to a, which counts 2, is still missing.
@@ -64,7 +63,7 @@ dx = 16
 dx = 12
 
 # %% [markdown] exercise="chain-rule.backwards"
-# ### Exercise 2: Backwards, through another graph
+# ### Exercise 2: backwards, through another graph
 #
 # A program computes $a = u\,v$, then $c = a + v$, then $L = a\,c$. This
 # time it is $v$ that is used twice. Let $u = 1$ and $v = 3$. Draw the
@@ -137,7 +136,7 @@ da, du, dv = 9, 27, 9
 da, du, dv = 9, 27, 10
 
 # %% [markdown] exercise="chain-rule.forwards"
-# ### Exercise 3: Forwards, in code
+# ### Exercise 3: forwards, in code
 #
 # On the page we went forwards from $u$. Do it from $v$: for the program of
 # (1.1) to (1.3), return $L$ and $\partial L / \partial v$, computed
@@ -147,7 +146,7 @@ da, du, dv = 9, 27, 10
 # %% tags=["stub"]
 def forwards(u, v):
     a = u * v
-    a_v = ...  # your turn: how fast each line grows with v
+    a_v = ...  # your turn
     c = a + u
     c_v = ...
     L = a * c
@@ -160,8 +159,8 @@ def forwards(u, v):
 # $u$ is held still.
 
 # %% [markdown] tags=["hint"]
-# The last line is a product of two numbers that both move: $L_v = a_v\,c +
-# a\,c_v$.
+# The last line is a product of two numbers that both move:
+# $L_v = a_v\,c + a\,c_v$.
 
 
 # %% tags=["check"]
@@ -231,11 +230,12 @@ def forwards(u, v):
 
 
 # %% [markdown] exercise="chain-rule.jacobian"
-# ### Exercise 4: A Jacobian, and what arrives
+# ### Exercise 4: a Jacobian, and what arrives
 #
-# A line takes $x = (x_1, x_2)$ and returns $y_1 = x_1 x_2$ and $y_2 = x_1 +
-# 3 x_2$. At $x = (2, 5)$ write down its Jacobian: a list of rows, one row
-# per output. Then the cotangent $dy = (1, -2)$ arrives. What is $dx$?
+# A line takes $x = (x_1, x_2)$ and returns $y_1 = x_1 x_2$ and
+# $y_2 = x_1 + 3 x_2$. At $x = (2, 5)$ write down its Jacobian: a list of
+# rows, one row per output. Then the cotangent $dy = (1, -2)$ arrives. What
+# is $dx$?
 
 # %% tags=["stub"]
 J = ...  # [[..., ...], [..., ...]]
@@ -283,7 +283,8 @@ def check(J, dx):
 
 # %% tags=["solution"]
 J = [[5, 2], [1, 3]]  # x₂ and x₁; 1 and 3
-dx = [1 * 5 - 2 * 1, 1 * 2 - 2 * 3]  # dy times J: 3 and -4
+# dy times J: 3 and -4
+dx = [1 * 5 - 2 * 1, 1 * 2 - 2 * 3]
 
 # %% tags=["misconception"]
 # That is the transpose: a row of J belongs to one output, a column to one
@@ -304,7 +305,7 @@ J, dx = [[5, 2], [1, 3]], [1, -5]
 J, dx = [[5, 2], [1, 3]], [6, 5]
 
 # %% [markdown] exercise="chain-rule.vjp"
-# ### Exercise 5: A vector-Jacobian product without the Jacobian
+# ### Exercise 5: a vector-Jacobian product without the Jacobian
 #
 # For the line (1.11), $y_i = \sum_j x_j^2 W_{ji}$, combine (1.12) and
 # (1.13), and write its vjp. It gets $x$ (1 row, $n$ columns), $W$ ($n$
@@ -379,11 +380,11 @@ def vjp(x, W, dy):
 
 
 # %% [markdown] exercise="chain-rule.missing-arrow"
-# ### Exercise 6: What is wrong here?
+# ### Exercise 6: what is wrong here?
 #
-# Somebody walks back through the program of (1.1) to (1.3), and gets $du =
-# 32$ and $dv = 16$ at $u = 2$, $v = 3$. The page has 48 and 28. Find the
-# line that is wrong, say why to yourself, and fix it.
+# Somebody walks back through the program of (1.1) to (1.3), and gets
+# $du = 32$ and $dv = 16$ at $u = 2$, $v = 3$. The page has 48 and 28. Find
+# the line that is wrong, say why to yourself, and fix it.
 
 
 # %% tags=["stub"]
@@ -436,7 +437,8 @@ def backward(u, v):
     a = u * v
     c = a + u
     dc = a
-    da = c + dc  # two arrows leave a: to L, and to c
+    # two arrows leave a: to L, and to c
+    da = c + dc
     du = da * v + dc
     dv = da * u
     return du, dv

@@ -1,8 +1,7 @@
 # %% [markdown]
-# # Exercises: the linear layer
+# # Exercises: [the linear layer](../derivations/linear.md)
 #
-# *Page*: [the linear layer](../derivations/linear.md). *Time*: about 35
-# minutes.
+# *Time*: about 35 minutes.
 #
 # Begin with paper: small matrices, and rectangular ones, so that a wrong
 # order or a forgotten transpose does not fit.
@@ -11,13 +10,13 @@
 import numpy as np
 
 # %% [markdown] exercise="linear.weights-and-bias"
-# ### Exercise 1: The gradients of weights and bias
+# ### Exercise 1: the gradients of weights and bias
 #
 # Three examples with two features, one output:
 #
-# $X = \begin{pmatrix} 1 & 2 \\ 0 & 3 \\ 2 & -1 \end{pmatrix}, \quad W =
-# \begin{pmatrix} 2 \\ 1 \end{pmatrix}, \quad dZ = \begin{pmatrix} 1 \\ -1
-# \\ 2 \end{pmatrix}$
+# $X = \begin{pmatrix} 1 & 2 \\ 0 & 3 \\ 2 & -1 \end{pmatrix},\quad$
+# $W = \begin{pmatrix} 2 \\ 1 \end{pmatrix},\quad$
+# $dZ = \begin{pmatrix} 1 \\ -1 \\ 2 \end{pmatrix}$
 #
 # Compute $dW$ and $db$ by (2.4) and (2.6), each as a list.
 
@@ -79,7 +78,7 @@ dW, db = [[5], [-3]], [2 / 3]
 dW, db = [[5], [-3]], [3]
 
 # %% [markdown] exercise="linear.input"
-# ### Exercise 2: The gradient of the input
+# ### Exercise 2: the gradient of the input
 #
 # The same layer, the same $dZ$. Compute $dX$ by (2.5).
 
@@ -102,8 +101,8 @@ def check(dX):
         "dX has the shape of X: three rows, two columns."
     )
     assert not np.allclose(dX, dZ * X), (
-        "X itself is no factor of dX: how strongly Z moves with X is told "
-        "by W."
+        "X itself is no factor of dX: it is W that tells how strongly Z "
+        "moves with X."
     )
     assert not np.allclose(dX, np.ones((3, 1)) * W.T), (
         "That is the slope of Z alone. Each row still has to be "
@@ -115,14 +114,16 @@ def check(dX):
 
 
 # %% tags=["solution"]
-dX = [[2, 1], [-2, -1], [4, 2]]  # (2, 1) times 1, times -1, times 2
+# (2, 1) times 1, times -1, times 2
+dX = [[2, 1], [-2, -1], [4, 2]]
 
 # %% tags=["misconception"]
 # That is the transpose: one row per example, as in X.
 dX = [[2, -2, 4], [1, -1, 2]]
 
 # %% tags=["misconception"]
-# X itself is no factor of dX: how strongly Z moves with X is told by W.
+# X itself is no factor of dX: it is W that tells how strongly Z moves with
+# X.
 dX = [[1, 2], [0, -3], [4, -2]]
 
 # %% tags=["misconception"]
@@ -131,14 +132,16 @@ dX = [[1, 2], [0, -3], [4, -2]]
 dX = [[2, 1], [2, 1], [2, 1]]
 
 # %% [markdown] exercise="linear.shapes"
-# ### Exercise 3: Shapes, and what is added up
+# ### Exercise 3: shapes, and what is added up
 #
 # A batch of 32 images with 100 pixels goes through a layer with 5 outputs.
 # Write down the shapes of $dW$, $db$ and $dX$ as tuples. And: how many
 # products are added up in *one* entry of $dW$, and in one of $dX$?
 
 # %% tags=["stub"]
-shapes = ..., ..., ...  # of dW, db and dX, such as (1, 2), (3,), (4, 5)
+shape_dW = ...  # (..., ...)
+shape_db = ...
+shape_dX = ...
 terms_dW = ...
 terms_dX = ...
 
@@ -151,13 +154,12 @@ terms_dX = ...
 
 
 # %% tags=["check"]
-def check(shapes, terms_dW, terms_dX):
-    assert ... not in shapes, "Write the three shapes as tuples."
-    assert shapes[0] != (5, 100), (
+def check(shape_dW, shape_db, shape_dX, terms_dW, terms_dX):
+    assert shape_dW != (5, 100), (
         "On these pages W leads from n rows to m columns, so W and dW are "
         "100 × 5."
     )
-    assert shapes[1] not in ((32, 5), (32,)), (
+    assert shape_db not in ((32, 5), (32,)), (
         "All examples share one row of biases: add up over them, and one "
         "row is left."
     )
@@ -165,15 +167,15 @@ def check(shapes, terms_dW, terms_dX):
         "The features are what (2.2) adds up. (2.3) adds up the 32 "
         "examples."
     )
-    assert shapes[0] == (100, 5), (
+    assert shape_dW == (100, 5), (
         "dW has the shape of W: 100 features lead to 5 outputs."
     )
-    assert shapes[1] in ((5,), (1, 5), 5), "db has one number per output."
-    assert shapes[2] == (32, 100), (
+    assert shape_db in ((5,), (1, 5), 5), "db has one number per output."
+    assert shape_dX == (32, 100), (
         "dX has the shape of X: 32 examples of 100 features."
     )
     assert terms_dW == 32, (
-        "W kj is used once per example, so (2.3) has one term per example."
+        "A weight is used once per example: (2.3) has a term for each."
     )
     assert terms_dX == 5, (
         "An input moves the outputs of its own example, and there are 5."
@@ -181,25 +183,32 @@ def check(shapes, terms_dW, terms_dX):
 
 
 # %% tags=["solution"]
-shapes = (100, 5), (5,), (32, 100)
-terms_dW = 32  # the sum in (2.3) runs over the examples
-terms_dX = 5  # that in (2.5) over the outputs
+shape_dW = (100, 5)
+shape_db = (5,)
+shape_dX = (32, 100)
+# the sum in (2.3) runs over the examples
+terms_dW = 32
+# that in (2.5) over the outputs
+terms_dX = 5
 
 # %% tags=["misconception"]
 # On these pages W leads from n rows to m columns, so W and dW are 100 × 5.
-shapes, terms_dW, terms_dX = ((5, 100), (5,), (32, 100)), 32, 5
+shape_dW, shape_db, shape_dX = (5, 100), (5,), (32, 100)
+terms_dW, terms_dX = 32, 5
 
 # %% tags=["misconception"]
 # All examples share one row of biases: add up over them, and one row is
 # left.
-shapes, terms_dW, terms_dX = ((100, 5), (32, 5), (32, 100)), 32, 5
+shape_dW, shape_db, shape_dX = (100, 5), (32, 5), (32, 100)
+terms_dW, terms_dX = 32, 5
 
 # %% tags=["misconception"]
 # The features are what (2.2) adds up. (2.3) adds up the 32 examples.
-shapes, terms_dW, terms_dX = ((100, 5), (5,), (32, 100)), 100, 5
+shape_dW, shape_db, shape_dX = (100, 5), (5,), (32, 100)
+terms_dW, terms_dX = 100, 5
 
 # %% [markdown] exercise="linear.backward"
-# ### Exercise 4: The whole layer, in code
+# ### Exercise 4: the whole layer, in code
 #
 # Turn (2.4) to (2.6) into code: three lines.
 
@@ -289,12 +298,12 @@ def backward(X, W, dZ):
 
 
 # %% [markdown] exercise="linear.divided-twice"
-# ### Exercise 5: What is wrong here?
+# ### Exercise 5: what is wrong here?
 #
-# The loss of this layer is the mean over the examples of $\tfrac12 (Z -
-# Y)^2$, added up over the outputs. With one example the gradients are
-# right. With ten copies of the same example the loss is the same, but the
-# gradients are a tenth. Why? Fix it.
+# The loss of this layer is the mean over the examples of
+# $\tfrac12 (Z - Y)^2$, added up over the outputs. With one example the
+# gradients are right. With ten copies of the same example the loss is the
+# same, but the gradients are a tenth. Why? Fix it.
 
 
 # %% tags=["stub"]
@@ -343,7 +352,8 @@ def check(gradients):
 # %% tags=["solution"]
 def gradients(X, W, b, Y):
     Z = X @ W + b
-    dZ = (Z - Y) / len(X)  # the mean is here, and nowhere else
+    # the mean is here, and nowhere else
+    dZ = (Z - Y) / len(X)
     dW = X.T @ dZ
     db = dZ.sum(axis=0)
     return dW, db
@@ -372,7 +382,7 @@ def gradients(X, W, b, Y):
 
 
 # %% [markdown] exercise="linear.shared"
-# ### Exercise 6: One matrix in two layers
+# ### Exercise 6: one matrix in two layers
 #
 # An autoencoder uses its weights twice: $H = XW$, and then $Z = HW^\top$,
 # which has the shape of $X$. Given $dZ$, derive $dW$, and write it as code.
@@ -434,7 +444,8 @@ def check(shared_weights):
 def shared_weights(X, W, dZ):
     H = X @ W
     dH = dZ @ W
-    return X.T @ dH + dZ.T @ H  # both uses; the second transposed
+    # both uses; the second transposed
+    return X.T @ dH + dZ.T @ H
 
 
 # %% tags=["misconception"]

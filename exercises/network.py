@@ -1,53 +1,53 @@
 # %% [markdown]
-# # Exercises: the whole network by hand
+# # Exercises: [the whole network by hand](../derivations/network.md)
 #
-# *Page*: [the whole network by hand](../derivations/network.md). *Time*:
-# about 50 minutes.
+# *Time*: about 50 minutes.
 #
-# One small network, once around on paper: if you have done that, you can do
-# any. The other exercises change the network a little, so that no formula
-# can be copied.
+# Once around a small network on paper, and you know how it goes in any. The
+# later exercises change the network a little, so that no formula of the
+# page can simply be copied.
 
 # %%
 import numpy as np
 
 # %% [markdown] exercise="network.shapes"
-# ### Exercise 1: Shapes first
+# ### Exercise 1: shapes first
 #
 # A batch of 5 examples goes through a network with 4 inputs, 3 hidden units
 # and 2 classes. What are the shapes of $Z_1$, $dZ_1$, $dW_1$ and $db_2$?
 # And how many parameters does the network have?
 
 # %% tags=["stub"]
-shapes = ..., ..., ..., ...  # of Z1, dZ1, dW1 and db2
+shape_Z1 = ...  # (..., ...)
+shape_dZ1 = ...
+shape_dW1 = ...
+shape_db2 = ...
 parameters = ...
 
 # %% [markdown] tags=["hint"]
-# A gradient has the shape of its term. All of the shapes are in the table
-# of the section on terms.
+# A gradient has the shape of its term, and the shapes of the terms are in
+# the table at the beginning.
 
 # %% [markdown] tags=["hint"]
 # Count the weights and the biases of both layers.
 
 
 # %% tags=["check"]
-def check(shapes, parameters):
-    assert ... not in shapes, "Write the four shapes as tuples."
-    Z1, dZ1, dW1, db2 = shapes
-    assert Z1 == (5, 3), (
-        "Z1 has one row per example and one column per hidden unit."
+def check(shape_Z1, shape_dZ1, shape_dW1, shape_db2, parameters):
+    assert shape_Z1 == (5, 3), (
+        "Z1 has a row per example and a column per hidden unit."
     )
-    assert dZ1 == Z1, (
+    assert shape_dZ1 == (5, 3), (
         "A gradient has the shape of its own term: dZ1 has that of Z1."
     )
-    assert dW1 != (3, 4), (
+    assert shape_dW1 != (3, 4), (
         "On these pages a weight matrix leads from its rows to its "
         "columns: W1 is 4 × 3."
     )
-    assert dW1 == (4, 3), (
+    assert shape_dW1 == (4, 3), (
         "dW1 has the shape of W1: 4 inputs lead to 3 units."
     )
-    assert db2 in ((2,), (1, 2), 2), (
+    assert shape_db2 in ((2,), (1, 2), 2), (
         "db2 has one number per class: the batch is added up."
     )
     assert parameters != 18, (
@@ -57,33 +57,40 @@ def check(shapes, parameters):
 
 
 # %% tags=["solution"]
-shapes = (5, 3), (5, 3), (4, 3), (2,)
+shape_Z1 = (5, 3)
+shape_dZ1 = (5, 3)
+shape_dW1 = (4, 3)
+shape_db2 = (2,)
 parameters = 23  # 12 + 3 + 6 + 2
 
 # %% tags=["misconception"]
 # A gradient has the shape of its own term: dZ1 has that of Z1.
-shapes, parameters = ((5, 3), (3, 5), (4, 3), (2,)), 23
+shape_Z1, shape_dZ1 = (5, 3), (3, 5)
+shape_dW1, shape_db2, parameters = (4, 3), (2,), 23
 
 # %% tags=["misconception"]
 # On these pages a weight matrix leads from its rows to its columns: W1 is 4
 # × 3.
-shapes, parameters = ((5, 3), (5, 3), (3, 4), (2,)), 23
+shape_Z1, shape_dZ1 = (5, 3), (5, 3)
+shape_dW1, shape_db2, parameters = (3, 4), (2,), 23
 
 # %% tags=["misconception"]
 # 18 are the weights. The 3 + 2 biases are parameters too.
-shapes, parameters = ((5, 3), (5, 3), (4, 3), (2,)), 18
+shape_Z1, shape_dZ1 = (5, 3), (5, 3)
+shape_dW1, shape_db2, parameters = (4, 3), (2,), 18
 
 # %% [markdown] exercise="network.forward"
-# ### Exercise 2: Once around: forward
+# ### Exercise 2: once around: forward
 #
 # One example, two inputs, three hidden units with ReLU, two classes with
 # softmax:
 #
-# $A_0 = (1, 2), \quad W_1 = \begin{pmatrix} 1 & 0 & -1 \\ 0 & 1 & 0
-# \end{pmatrix}, \quad b_1 = (0, -1, 0)$
+# $A_0 = (1, 2),\quad$
+# $W_1 = \begin{pmatrix} 1 & 0 & -1 \\ 0 & 1 & 0 \end{pmatrix},\quad$
+# $b_1 = (0, -1, 0),$
 #
-# $W_2 = \begin{pmatrix} 1 & 0 \\ 0 & 1 \\ 2 & 0 \end{pmatrix}, \quad b_2 =
-# (0, 0)$
+# $W_2 = \begin{pmatrix} 1 & 0 \\ 0 & 1 \\ 2 & 0 \end{pmatrix},\quad$
+# $b_2 = (0, 0).$
 #
 # Compute $Z_1$, $A_1$ and the output $A_2$, each as a list.
 
@@ -128,11 +135,15 @@ A2 = [1 / 2, 1 / 2]  # Z2 = (1, 1)
 
 # %% tags=["misconception"]
 # The biases are missing: b1 takes 1 from the second entry.
-Z1, A1, A2 = [1, 2, -1], [1, 2, 0], [0.269, 0.731]
+Z1 = [1, 2, -1]
+A1 = [1, 2, 0]
+A2 = [0.269, 0.731]
 
 # %% tags=["misconception"]
 # The activation is missing: ReLU makes the third entry 0.
-Z1, A1, A2 = [1, 1, -1], [1, 1, -1], [0.119, 0.881]
+Z1 = [1, 1, -1]
+A1 = [1, 1, -1]
+A2 = [0.119, 0.881]
 
 # %% tags=["misconception"]
 # Those are the logits Z2. Softmax turns them into probabilities, which add
@@ -140,7 +151,7 @@ Z1, A1, A2 = [1, 1, -1], [1, 1, -1], [0.119, 0.881]
 Z1, A1, A2 = [1, 1, -1], [1, 1, 0], [1, 1]
 
 # %% [markdown] exercise="network.backward"
-# ### Exercise 3: Once around: backward
+# ### Exercise 3: once around: backward
 #
 # The same network, and the first class is the right one. There is no
 # penalty, so $\lambda = 0$. Compute $dZ_2$, then $dA_1$, $dZ_1$ and $dW_1$.
@@ -166,7 +177,7 @@ dW1 = ...  # two rows of three numbers
 def check(dZ2, dA1, dZ1, dW1):
     A0, W2 = np.array([[1, 2]]), np.array([[1, 0], [0, 1], [2, 0]])
     assert not np.allclose(dZ2, [0.5, -0.5]), (
-        "The sign is turned round: dZ2 is the output minus the target."
+        "The sign is reversed: dZ2 is the output minus the target."
     )
     assert np.allclose(dZ2, [-0.5, 0.5]), (
         "dZ2 is A2 minus the target (1, 0)."
@@ -200,12 +211,15 @@ def check(dZ2, dA1, dZ1, dW1):
 
 # %% tags=["solution"]
 dZ2 = [-0.5, 0.5]  # (0.5, 0.5) - (1, 0)
-dA1 = [-0.5, 0.5, -1]  # the last: 2 · (-0.5) + 0 · 0.5
-dZ1 = [-0.5, 0.5, 0]  # the third unit let nothing through
-dW1 = [[-0.5, 0.5, 0], [-1, 1, 0]]  # 1 times dZ1, and 2 times dZ1
+# the last: 2 · (-0.5) + 0 · 0.5
+dA1 = [-0.5, 0.5, -1]
+# the third unit let nothing through
+dZ1 = [-0.5, 0.5, 0]
+# 1 times dZ1, and 2 times dZ1
+dW1 = [[-0.5, 0.5, 0], [-1, 1, 0]]
 
 # %% tags=["misconception"]
-# The sign is turned round: dZ2 is the output minus the target.
+# The sign is reversed: dZ2 is the output minus the target.
 dZ2, dA1, dZ1 = [0.5, -0.5], [0.5, -0.5, 1], [0.5, -0.5, 0]
 dW1 = [[0.5, -0.5, 0], [1, -1, 0]]
 
@@ -227,7 +241,7 @@ dZ2, dA1, dZ1 = [-0.5, 0.5], [-0.5, 0.5, -1], [-0.5, 0.5, 0]
 dW1 = [[-0.5, 0.5, 0], [-0.5, 0.5, 0]]
 
 # %% [markdown] exercise="network.one-layer-back"
-# ### Exercise 4: One layer back, at any depth
+# ### Exercise 4: one layer back, at any depth
 #
 # "More layers" says that (6.10) to (6.13) hold at every depth. Write them
 # once, for a layer in the middle: from $dZ_\ell$, return $dW_\ell$,
@@ -326,12 +340,12 @@ def one_layer_back(dZ, W, A, slope, lam):
 
 
 # %% [markdown] exercise="network.shortcut"
-# ### Exercise 5: A shortcut
+# ### Exercise 5: a shortcut
 #
-# A *residual* network leads its input past the hidden layer: $Z_2 = (A_1 +
-# A_0)\,W_2$, with $A_1 = f(A_0 W_1)$ of the same width, and no biases.
-# Derive $dA_0$, and write it as code. You get `dZ2`, `W1`, `W2` and
-# `slope1`, which is $f'(Z_1)$.
+# A *residual* network leads its input past the hidden layer:
+# $Z_2 = (A_1 + A_0)\,W_2$, with $A_1 = f(A_0 W_1)$ of the same width, and
+# no biases. Derive $dA_0$, and write it as code. You get `dZ2`, `W1`, `W2`
+# and `slope1`, which is $f'(Z_1)$.
 
 
 # %% tags=["stub"]
@@ -384,7 +398,8 @@ def check(input_gradient):
 # %% tags=["solution"]
 def input_gradient(dZ2, W1, W2, slope1):
     dS = dZ2 @ W2.T
-    return dS + (dS * slope1) @ W1.T  # the shortcut, and the layer
+    # the shortcut, and the layer
+    return dS + (dS * slope1) @ W1.T
 
 
 # %% tags=["misconception"]
@@ -408,11 +423,11 @@ def input_gradient(dZ2, W1, W2, slope1):
 
 
 # %% [markdown] exercise="network.too-early"
-# ### Exercise 6: What is wrong here?
+# ### Exercise 6: what is wrong here?
 #
-# This step saves a line, and trains a little worse than it should. Every
-# formula in it is on the page. What is wrong? Fix it. (No biases, no
-# penalty, tanh.)
+# A network with tanh learns with this step, and every formula in it is on
+# the page (there are no biases, and there is no penalty). Yet the step does
+# not go along the gradient of the loss. Why? Fix it.
 
 
 # %% tags=["stub"]
@@ -471,7 +486,8 @@ def step(A0, Y, W1, W2, lr):
     A1 = np.tanh(A0 @ W1)
     E = np.exp(A1 @ W2)
     dZ2 = (E / E.sum(axis=1, keepdims=True) - Y) / len(Y)
-    dZ1 = (dZ2 @ W2.T) * (1 - A1**2)  # with the W2 of the forward pass
+    # with the W2 of the forward pass
+    dZ1 = (dZ2 @ W2.T) * (1 - A1**2)
     W2 = W2 - lr * A1.T @ dZ2
     W1 = W1 - lr * A0.T @ dZ1
     return W1, W2

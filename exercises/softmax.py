@@ -1,8 +1,7 @@
 # %% [markdown]
-# # Exercises: softmax and cross-entropy
+# # Exercises: [softmax and cross-entropy](../derivations/softmax.md)
 #
-# *Page*: [softmax and cross-entropy](../derivations/softmax.md). *Time*:
-# about 35 minutes.
+# *Time*: about 35 minutes.
 #
 # All logarithms are natural ones. The numbers are chosen so that no
 # calculator is needed, except in the first exercise.
@@ -11,7 +10,7 @@
 import numpy as np
 
 # %% [markdown] exercise="softmax.loss"
-# ### Exercise 1: Reading a loss
+# ### Exercise 1: reading a loss
 #
 # A network with ten classes knows nothing, and gives each the same
 # probability. What is its cross-entropy? And a trained one has the loss 0.1
@@ -22,8 +21,8 @@ guessing = ...
 probability = ...
 
 # %% [markdown] tags=["hint"]
-# If the right class is number $t$, then (4.8) is $-\log p_t$. Put in $p_t =
-# \tfrac1{10}$.
+# If the right class is number $t$, then (4.8) is $-\log p_t$. Put in
+# $p_t = \tfrac1{10}$.
 
 # %% [markdown] tags=["hint"]
 # Solve $-\log p_t = 0.1$ for $p_t$.
@@ -70,7 +69,7 @@ guessing, probability = 1, 0.905
 guessing, probability = 2.303, 0.9
 
 # %% [markdown] exercise="softmax.probabilities"
-# ### Exercise 2: Probabilities and gradient
+# ### Exercise 2: probabilities and gradient
 #
 # The logits of one example are $z = (\log 1, \log 2, \log 5)$, and the
 # second class is the right one. Compute the probabilities $p$, and the
@@ -101,8 +100,8 @@ def check(p, dz):
         "Each probability is its exponential, divided by their sum, 8."
     )
     assert not np.allclose(dz, [-1 / 8, 3 / 4, -5 / 8]), (
-        "The sign is turned round: the gradient is output minus target, "
-        "and we step against it."
+        "The sign is reversed: the gradient is output minus target, and "
+        "we step against it."
     )
     assert not np.allclose(dz, [0, -3 / 4, 0]), (
         "The wrong classes get a gradient as well: their logits are in "
@@ -118,23 +117,27 @@ def check(p, dz):
 
 
 # %% tags=["solution"]
-p = [1 / 8, 2 / 8, 5 / 8]  # 1, 2 and 5, divided by their sum
+# 1, 2 and 5, divided by their sum
+p = [1 / 8, 2 / 8, 5 / 8]
 dz = [1 / 8, -6 / 8, 5 / 8]  # p - (0, 1, 0)
 
 # %% tags=["misconception"]
 # You divided the logits by their sum. Softmax takes the exponential of each
 # first.
-p, dz = [0, 0.301, 0.699], [0, -0.699, 0.699]
+p = [0, 0.301, 0.699]
+dz = [0, -0.699, 0.699]
 
 # %% tags=["misconception"]
-# The sign is turned round: the gradient is output minus target, and we step
+# The sign is reversed: the gradient is output minus target, and we step
 # against it.
-p, dz = [1 / 8, 2 / 8, 5 / 8], [-1 / 8, 6 / 8, -5 / 8]
+p = [1 / 8, 2 / 8, 5 / 8]
+dz = [-1 / 8, 6 / 8, -5 / 8]
 
 # %% tags=["misconception"]
 # The wrong classes get a gradient as well: their logits are in the
 # denominator.
-p, dz = [1 / 8, 2 / 8, 5 / 8], [0, -6 / 8, 0]
+p = [1 / 8, 2 / 8, 5 / 8]
+dz = [0, -6 / 8, 0]
 
 # %% tags=["misconception"]
 # That is (4.9), the derivative with respect to p. One step back is missing,
@@ -142,7 +145,7 @@ p, dz = [1 / 8, 2 / 8, 5 / 8], [0, -6 / 8, 0]
 p, dz = [1 / 8, 2 / 8, 5 / 8], [0, -4, 0]
 
 # %% [markdown] exercise="softmax.jacobian"
-# ### Exercise 3: The Jacobian, and a row that arrives
+# ### Exercise 3: the Jacobian, and a row that arrives
 #
 # Let $p = (\tfrac12, \tfrac14, \tfrac14)$. Write down the first row of the
 # Jacobian (4.6). Then $g = (4, 0, 12)$ arrives at $p$: compute $g\,J$ in
@@ -195,28 +198,33 @@ def check(first_row, gJ):
 
 # %% tags=["solution"]
 first_row = [1 / 4, -1 / 8, -1 / 8]
-gJ = [-0.5, -1.25, 1.75]  # the average is 2 + 0 + 3 = 5; p times g - 5
+# the average is 2 + 0 + 3 = 5; p times g - 5
+gJ = [-0.5, -1.25, 1.75]
 
 # %% tags=["misconception"]
 # This Jacobian is not diagonal: raising one logit takes from all other
 # classes.
-first_row, gJ = [1 / 4, 0, 0], [-0.5, -1.25, 1.75]
+first_row = [1 / 4, 0, 0]
+gJ = [-0.5, -1.25, 1.75]
 
 # %% tags=["misconception"]
 # The average is still to be subtracted from g. By the way: gJ always adds
 # up to 0.
-first_row, gJ = [1 / 4, -1 / 8, -1 / 8], [2, 0, 3]
+first_row = [1 / 4, -1 / 8, -1 / 8]
+gJ = [2, 0, 3]
 
 # %% tags=["misconception"]
 # The average in (4.7) is weighted with p: here it is 5, not 16/3.
-first_row, gJ = [1 / 4, -1 / 8, -1 / 8], [-2 / 3, -4 / 3, 5 / 3]
+first_row = [1 / 4, -1 / 8, -1 / 8]
+gJ = [-2 / 3, -4 / 3, 5 / 3]
 
 # %% tags=["misconception"]
 # That uses the diagonal of J alone. Everything off it counts as well.
-first_row, gJ = [1 / 4, -1 / 8, -1 / 8], [1, 0, 2.25]
+first_row = [1 / 4, -1 / 8, -1 / 8]
+gJ = [1, 0, 2.25]
 
 # %% [markdown] exercise="softmax.vjp"
-# ### Exercise 4: For a whole batch
+# ### Exercise 4: for a whole batch
 #
 # Write (4.7) for a batch: `P` has one row of probabilities per example, and
 # `G` has the same shape.
@@ -301,7 +309,7 @@ def softmax_vjp(P, G):
 
 
 # %% [markdown] exercise="softmax.any-target"
-# ### Exercise 5: Targets that do not add up to 1
+# ### Exercise 5: targets that do not add up to 1
 #
 # To get from (4.10) to (4.11) we used that $y$ adds up to 1. Suppose it
 # does not: some examples count twice, and their row of $Y$ is $(0, 2, 0)$;
@@ -354,7 +362,8 @@ def check(dz):
 
 # %% tags=["solution"]
 def dz(p, y):
-    return p * y.sum() - y  # with a sum of 1 it is p - y
+    # with a sum of 1 it is p - y
+    return p * y.sum() - y
 
 
 # %% tags=["misconception"]
@@ -377,11 +386,11 @@ def dz(p, y):
 
 
 # %% [markdown] exercise="softmax.two-mistakes"
-# ### Exercise 6: What is wrong here?
+# ### Exercise 6: what is wrong here?
 #
-# This softmax of a batch has two mistakes. On square batches of small
-# logits the first is easily missed, and the second shows only if one row
-# lies far below another. Find both.
+# This softmax of a batch has two mistakes. The first raises no error, since
+# all shapes fit. The second shows only if one row lies far below another.
+# Find both.
 
 
 # %% tags=["stub"]
@@ -434,7 +443,8 @@ def check(softmax):
 
 # %% tags=["solution"]
 def softmax(Z):
-    E = np.exp(Z - Z.max(axis=1, keepdims=True))  # the largest of each row
+    # the largest of each row
+    E = np.exp(Z - Z.max(axis=1, keepdims=True))
     return E / E.sum(axis=1, keepdims=True)
 
 

@@ -1,7 +1,7 @@
 # %% [markdown]
-# # Exercises: the tape
+# # Exercises: [the tape](../derivations/tape.md)
 #
-# *Page*: [the tape](../derivations/tape.md). *Time*: about 40 minutes.
+# *Time*: about 40 minutes.
 #
 # The class `Value` of the page and its two wrong walks are here to play
 # with; `age` is new, the reading of a clock at the time a value was made.
@@ -42,12 +42,12 @@ def each_once(y, seen):
 
 
 # %% [markdown] exercise="tape.wrong-walks"
-# ### Exercise 1: Two wrong walks, on paper
+# ### Exercise 1: two wrong walks, on paper
 #
-# Let $x = 3$, $u = x + x$ and $y = u \cdot u$. What is $\partial y /
-# \partial x$? And what do the two wrong programs of the page leave in
-# `x.grad`, `depth_first` and `each_once`? Play computer: keep a list of
-# `u.grad` and `x.grad`.
+# Let $x = 3$, $u = x + x$ and $y = u \cdot u$. What is
+# $\partial y / \partial x$? And what do the two wrong programs of the page
+# leave in `x.grad`, `depth_first` and `each_once`? Play computer: keep a
+# list of `u.grad` and `x.grad`.
 
 # %% tags=["stub"]
 right = ...
@@ -97,25 +97,33 @@ def check(right, depth_first_says, each_once_says):
 
 # %% tags=["solution"]
 right = 24  # y = 4x², so 8x
-depth_first_says = 36  # 2 · 6 at the first visit of u, 2 · 12 at the second
-each_once_says = 12  # 2 · 6, and the second 6 stays at u
+# 2 · 6 at the first visit of u, 2 · 12 at the second
+depth_first_says = 36
+# 2 · 6, and the second 6 stays at u
+each_once_says = 12
 
 # %% tags=["misconception"]
 # 12 is the slope with respect to u. And u = x + x moves twice as fast as x.
-right, depth_first_says, each_once_says = 12, 36, 12
+right = 12
+depth_first_says = 36
+each_once_says = 12
 
 # %% tags=["misconception"]
 # u is visited twice, and the second time it passes on all that has arrived
 # so far.
-right, depth_first_says, each_once_says = 24, 24, 12
+right = 24
+depth_first_says = 24
+each_once_says = 12
 
 # %% tags=["misconception"]
 # At its only visit u has half of its gradient. The other half arrives later
 # and stays.
-right, depth_first_says, each_once_says = 24, 36, 24
+right = 24
+depth_first_says = 36
+each_once_says = 24
 
 # %% [markdown] exercise="tape.division"
-# ### Exercise 2: A rule
+# ### Exercise 2: a rule
 #
 # The rule of an op gets the cotangent $g$ of its result and its inputs, and
 # returns a share for each input. Write that of the division $y = a / b$,
@@ -187,7 +195,7 @@ def division_rule(g, a, b):
 
 
 # %% [markdown] exercise="tape.count"
-# ### Exercise 3: How much is saved?
+# ### Exercise 3: how much is saved?
 #
 # In a program that does `y = y + y` three times, how many rules does the
 # recursive walk apply, the one that lets each share travel on alone? And
@@ -224,7 +232,8 @@ def check(alone, once):
 
 
 # %% tags=["solution"]
-alone = 14  # 2 + 4 + 8, which is (7.12) with k = 3
+# 2 + 4 + 8, which is (7.12) with k = 3
+alone = 14
 once = 6  # two for each of the three sums
 
 # %% tags=["misconception"]
@@ -242,7 +251,7 @@ alone, once = 14, 3
 alone, once = 14, 14
 
 # %% [markdown] exercise="tape.youngest"
-# ### Exercise 4: What is wrong here?
+# ### Exercise 4: what is wrong here?
 #
 # This walk keeps a queue, and takes first what came first. It is right on
 # most graphs. With a shortcut, $y = u \cdot (u + u)$ for a computed $u$, it
@@ -309,7 +318,8 @@ def backward(y):
     y.grad, waiting = 1, [y]
     while waiting:
         waiting.sort(key=lambda value: value.age)
-        taken = waiting.pop()  # the youngest
+        # the youngest
+        taken = waiting.pop()
         for x, slope in taken.parents:
             x.grad += taken.grad * slope
             if x not in waiting:
@@ -344,7 +354,7 @@ def backward(y):
 
 
 # %% [markdown] exercise="tape.accumulate"
-# ### Exercise 5: What is in .grad?
+# ### Exercise 5: what is in .grad?
 #
 # With `x = tensor(2.0, requires_grad=True)`, these lines are run one after
 # the other. What is `x.grad` after each?
@@ -388,7 +398,8 @@ def check(after_one, after_two, after_three):
 # %% tags=["solution"]
 after_one = 4  # 2x
 after_two = 7  # 4 + 3
-after_three = 12  # 3x², and nothing to add it to
+# 3x², and nothing to add it to
+after_three = 12
 
 # %% tags=["misconception"]
 # backward adds to what is there: 4 + 3. That is why a step begins with
@@ -404,7 +415,7 @@ after_one, after_two, after_three = 4, 7, 19
 after_one, after_two, after_three = 4, 7, 8
 
 # %% [markdown] exercise="tape.cost"
-# ### Exercise 6: What it costs
+# ### Exercise 6: what it costs
 #
 # A network has 20 inputs, 10 hidden units and 5 outputs. Count the
 # multiplications for one example: $F$ forward by (7.13), and $R$ backward
@@ -446,7 +457,8 @@ def check(F, R):
 
 # %% tags=["solution"]
 F = 250  # 20 · 10 + 10 · 5
-R = 300  # twice that, without the 200 for dA0
+# twice that, without the 200 for dA0
+R = 300
 
 # %% tags=["misconception"]
 # Two products per layer are one too many in the first: dA0 is not needed.

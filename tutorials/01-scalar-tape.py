@@ -27,7 +27,9 @@ class Value:
         return Value(self.data + other.data, [(self, 1.0), (other, 1.0)])
 
     def __mul__(self, other):
-        return Value(self.data * other.data, [(self, other.data), (other, self.data)])
+        return Value(
+            self.data * other.data, [(self, other.data), (other, self.data)]
+        )
 
     def __repr__(self):
         return f"Value({self.data:g}, grad {self.grad:g})"
@@ -187,6 +189,7 @@ len(topological(y)), x.grad
 # have just programmed:
 
 # %%
+#| At the head.
 from tinygrad_mnist import tensor
 
 x = tensor(3.0, requires_grad=True)
@@ -226,14 +229,29 @@ def check(tanh):
         x, t = Value(number), math.tanh(number)
         y = tanh(x)
         assert y is not None, "Nothing was returned: return a Value."
-        assert isinstance(y, Value), "A plain number forgets where it came from: return a Value."
-        assert math.isclose(y.data, t), f"At {number} the value should be {t:.4f}, not {y.data}."
-        assert y.parents, "The result has no parents, so no gradient gets from it to x."
+        assert isinstance(y, Value), (
+            "A plain number forgets where it came from: return a Value."
+        )
+        assert math.isclose(y.data, t), (
+            f"At {number} the value should be {t:.4f}, not {y.data}."
+        )
+        assert y.parents, (
+            "The result has no parents, so no gradient gets from it to x."
+        )
         backward(y)
         for wrong, sentence in (
-            (1 - t, "The square is missing: the slope is 1 - tanh(x)², not 1 - tanh(x)."),
-            (1 - number**2, "Square the output, not the input: the slope is 1 - tanh(x)²."),
-            (t**2 - 1, "The sign is wrong: tanh rises everywhere, so its slope is positive."),
+            (
+                1 - t,
+                "The square is missing: the slope is 1 - tanh(x)², not 1 - tanh(x).",
+            ),
+            (
+                1 - number**2,
+                "Square the output, not the input: the slope is 1 - tanh(x)².",
+            ),
+            (
+                t**2 - 1,
+                "The sign is wrong: tanh rises everywhere, so its slope is positive.",
+            ),
         ):
             assert not math.isclose(x.grad, wrong), sentence
         h = 1e-6
@@ -312,16 +330,32 @@ def check(number_of_calls):
         for _ in range(n):
             y = y + y
         counted.append(walk(y))
-    assert found != [None] * 8, "Nothing was returned. print only shows a number: use return."
+    assert found != [None] * 8, (
+        "Nothing was returned. print only shows a number: use return."
+    )
     for wrong, sentence in (
-        (lambda n: 2**n, "These are the calls that reach x. Those on the way count, too."),
-        (lambda n: 2 ** (n + 1) - 2, "The first call is missing: yours, which starts the walk."),
-        (lambda n: 2 * n + 1, "An addition adds more than two: all before it is walked twice."),
-        (lambda n: n + 1, "That is the number of values. A value used twice is reached twice."),
+        (
+            lambda n: 2**n,
+            "These are the calls that reach x. Those on the way count, too.",
+        ),
+        (
+            lambda n: 2 ** (n + 1) - 2,
+            "The first call is missing: yours, which starts the walk.",
+        ),
+        (
+            lambda n: 2 * n + 1,
+            "An addition adds more than two: all before it is walked twice.",
+        ),
+        (
+            lambda n: n + 1,
+            "That is the number of values. A value used twice is reached twice.",
+        ),
     ):
         assert found != [wrong(n) for n in range(8)], sentence
     for n in range(8):
-        assert found[n] == counted[n], f"With n = {n} there are {counted[n]} calls, not {found[n]}."
+        assert found[n] == counted[n], (
+            f"With n = {n} there are {counted[n]} calls, not {found[n]}."
+        )
 
 
 # %% tags=["solution"]

@@ -2,13 +2,13 @@
 # # A network by hand, on real handwriting
 #
 # **How few lines of NumPy does it take to read handwriting?** About twenty: four for the way
-# forward, seven for the way back, and a loop. We will go through them one by one, find out whether
-# they are right before anything is trained, and then look at what was learned.
+# forward, seven for the way back, and a loop. We go forward together, and you write the way back.
+# We find out whether it is right before anything is trained, and then look at what was learned.
 #
 # *You will be able to*: turn the equations of a network into code, test a gradient by moving one
 # weight, and choose a learning rate by looking. *You need*:
 # [the whole network by hand](../derivations/network.md), where every equation below is derived.
-# *Time*: 45 minutes.
+# *Time*: 60 minutes.
 #
 # ## The digits
 #
@@ -19,28 +19,16 @@
 # %%
 #| The first ten images: handwritten digits, black on white, each with its label
 #| above it.
-import matplotlib.pyplot as plt
 import numpy as np
 
 from tinygrad_mnist.data import load_mnist, minibatches, one_hot
+from tinygrad_mnist.evaluation import plots
 
 images, labels = load_mnist()
 X, y = images[:20_000], labels[:20_000]
 held_out, held_out_labels = images[-5000:], labels[-5000:]
 
-
-def show(images, titles, columns=10, **options):
-    """Show images in rows, each with a title."""
-    rows = -(-len(images) // columns)
-    _, axes = plt.subplots(rows, columns, figsize=(6, 6 * 1.25 * rows / columns), squeeze=False)
-    for axis, image, title in zip(axes.flat, images, titles, strict=True):
-        axis.imshow(image.reshape(28, 28), **options)
-        axis.set_title(title, fontsize=10)
-    for axis in axes.flat:
-        axis.axis("off")
-
-
-show(X[:10], y[:10], cmap="gray_r")
+plots.images(X[:10], y[:10])
 
 # %% [markdown]
 # ## Forward
@@ -99,39 +87,148 @@ def loss(t, Y):
 
 
 p = fresh()
-print(f"loss {loss(forward(p, X[:500]), one_hot(y[:500], 10)):.2f}, guessing {np.log(10):.2f}")
+at_first = loss(forward(p, X[:500]), one_hot(y[:500], 10))
+print(f"loss {at_first:.2f}, guessing {np.log(10):.2f}")
 
 # %% [markdown]
 # ## Backward
 #
-# Every line of the forward pass has a counterpart, and they come in the opposite order. `d["Z2"]`
-# is the derivative of the loss with respect to `Z2`, and has its shape.
-
+# Every line of the forward pass has a counterpart, and they come in the opposite order. These seven
+# lines are the heart of the matter, so they are yours. The first is given: it is softmax and
+# cross-entropy in one. This is the order of the way back:
 
 # %%
+GRADIENTS = ("dZ2", "dW2", "db2", "dA1", "dZ1", "dW1", "db1")
+
+# %% [markdown] exercise="by-hand.backward"
+# ### Exercise 1: the way back
+#
+# Fill in the other six lines. `dW2` is the derivative of the loss with respect to `W2`, and has its
+# shape; the comments say which. The terms of the forward pass are in `t`, the weights in `p`. The
+# check compares your gradients with those of a tape, in the order of the way back, stops at the
+# first that is wrong, and says what is wrong with it.
+
+
+# %% tags=["stub"]
 def backward(p, t, Y):
-    d = {}
-    d["Z2"] = (t["A2"] - Y) / len(Y)  # softmax and cross-entropy in one
-    d["W2"] = t["A1"].T @ d["Z2"]  # (64, 10)
-    d["b2"] = d["Z2"].sum(axis=0)  # (10,)
-    d["A1"] = d["Z2"] @ p["W2"].T  # (B, 64)
-    d["Z1"] = d["A1"] * t["A1"] * (1 - t["A1"])  # times the slope of the sigmoid
-    d["W1"] = t["A0"].T @ d["Z1"]  # (784, 64)
-    d["b1"] = d["Z1"].sum(axis=0)  # (64,)
-    return d
+    dZ2 = (t["A2"] - Y) / len(Y)  # (B, 10)
+    dW2 = ...  # (64, 10)
+    db2 = ...  # (10,)
+    dA1 = ...  # (B, 64)
+    dZ1 = ...  # (B, 64): what is the slope of the sigmoid?
+    dW1 = ...  # (784, 64)
+    db1 = ...  # (64,)
+    return dZ2, dW2, db2, dA1, dZ1, dW1, db1
+
+
+# %% [markdown] tags=["hint"]
+# `Z2 = A1 @ W2 + b2` is a linear layer, and `dZ2` has arrived at its output. Its three gradients
+# have the shapes of `W2`, `b2` and `A1`. For each there is only one product of the matrices at
+# hand, or one sum, that has this shape.
+
+# %% [markdown] tags=["hint"]
+# The weights receive `A1.T @ dZ2`, the biases the sum of `dZ2` over the batch, and the input
+# receives `dZ2 @ W2.T`. The first layer does the same with `dZ1` and its own input.
+
+# %% [markdown] tags=["hint"]
+# From `dA1` to `dZ1` we go back through the sigmoid: multiply each entry by the slope, which is
+# $a (1 - a)$ at the output $a$ of the sigmoid.
+
+
+# %% tags=["check"]
+def check(backward):
+    from tinygrad_mnist import bridge, byhand
+
+    draw = np.random.default_rng(1)
+    paper = byhand.MLP((5, 4, 3), dtype=np.float64, rng=draw)
+    A0, digits = draw.normal(size=(6, 5)), draw.integers(0, 3, 6)
+    terms = forward(paper.params, A0)
+    found = backward(paper.params, terms, one_hot(digits, 3))
+    assert found is not None, "Nothing was returned: return all gradients."
+    assert len(found) == len(GRADIENTS), f"Return {', '.join(GRADIENTS)}."
+    mine = dict(zip(GRADIENTS, found, strict=True))
+    still = ", ".join(name for name in mine if mine[name] is ...)
+    assert not still, f"These are still to be written: {still}."
+    compared = bridge.compare(paper, A0, digits, gradients=mine)
+    wrong = compared.first_divergence
+    assert wrong is None, f"In {wrong.name}: {compared.diagnosis}"
+
+
+# %% tags=["solution"]
+def backward(p, t, Y):
+    dZ2 = (t["A2"] - Y) / len(Y)
+    dW2 = t["A1"].T @ dZ2
+    db2 = dZ2.sum(axis=0)
+    dA1 = dZ2 @ p["W2"].T
+    dZ1 = dA1 * t["A1"] * (1 - t["A1"])
+    dW1 = t["A0"].T @ dZ1
+    db1 = dZ1.sum(axis=0)
+    return dZ2, dW2, db2, dA1, dZ1, dW1, db1
+
+
+# %% tags=["misconception"]
+# In dW2: it is transposed.
+def backward(p, t, Y):
+    dZ2 = (t["A2"] - Y) / len(Y)
+    dW2 = dZ2.T @ t["A1"]
+    db2 = dZ2.sum(axis=0)
+    dA1 = dZ2 @ p["W2"].T
+    dZ1 = dA1 * t["A1"] * (1 - t["A1"])
+    dW1 = t["A0"].T @ dZ1
+    db1 = dZ1.sum(axis=0)
+    return dZ2, dW2, db2, dA1, dZ1, dW1, db1
+
+
+# %% tags=["misconception"]
+# In dZ1: it equals dA1: the slope f'(Z1), the activation's derivative, is missing.
+def backward(p, t, Y):
+    dZ2 = (t["A2"] - Y) / len(Y)
+    dW2 = t["A1"].T @ dZ2
+    db2 = dZ2.sum(axis=0)
+    dA1 = dZ2 @ p["W2"].T
+    dZ1 = dA1
+    dW1 = t["A0"].T @ dZ1
+    db1 = dZ1.sum(axis=0)
+    return dZ2, dW2, db2, dA1, dZ1, dW1, db1
+
+
+# %% tags=["misconception"]
+# In dZ1: the slope f' was taken at A1 instead of Z1.
+def backward(p, t, Y):
+    dZ2 = (t["A2"] - Y) / len(Y)
+    dW2 = t["A1"].T @ dZ2
+    db2 = dZ2.sum(axis=0)
+    dA1 = dZ2 @ p["W2"].T
+    dZ1 = dA1 * sigmoid(t["A1"]) * (1 - sigmoid(t["A1"]))
+    dW1 = t["A0"].T @ dZ1
+    db1 = dZ1.sum(axis=0)
+    return dZ2, dW2, db2, dA1, dZ1, dW1, db1
+
+
+# %% tags=["misconception"]
+# In dW1: dA1 was used in place of dZ1, without the slope f'(Z1).
+def backward(p, t, Y):
+    dZ2 = (t["A2"] - Y) / len(Y)
+    dW2 = t["A1"].T @ dZ2
+    db2 = dZ2.sum(axis=0)
+    dA1 = dZ2 @ p["W2"].T
+    dZ1 = dA1 * t["A1"] * (1 - t["A1"])
+    dW1 = t["A0"].T @ dA1
+    db1 = dZ1.sum(axis=0)
+    return dZ2, dW2, db2, dA1, dZ1, dW1, db1
 
 
 # %% [markdown]
 # ## Is it right?
 #
-# A derivative is what happens to the loss when one weight is moved a little. So let us move one,
-# and see. A network with a wrong gradient often still learns, a little worse than it should, and
-# nobody notices. This test does.
+# The check says so. But you need no tape to find out: a derivative is what happens to the loss when
+# one weight is moved a little. So let us move one, and see. A network with a wrong gradient often
+# still learns, a little worse than it should, and nobody notices. This test does.
 
 
 # %%
 def moved(p, name, place, h=1e-5):
-    """The derivative of the loss with respect to one parameter, from two forward passes."""
+    """The derivative with respect to one parameter, from two forward passes."""
     A0, Y = X[:50], one_hot(y[:50], 10)
     there, back = ({k: v.copy() for k, v in p.items()} for _ in range(2))
     there[name][place] += h
@@ -139,11 +236,19 @@ def moved(p, name, place, h=1e-5):
     return (loss(forward(there, A0), Y) - loss(forward(back, A0), Y)) / (2 * h)
 
 
-d = backward(p, forward(p, X[:50]), one_hot(y[:50], 10))
+found = backward(p, forward(p, X[:50]), one_hot(y[:50], 10))
+d = dict(zip(GRADIENTS, found, strict=True))
 print("            by hand         by moving it")
-for name, place in (("W1", (400, 5)), ("b1", (5,)), ("W2", (5, 3)), ("b2", (3,))):
-    print(f"{name:4}{d[name][place]:15.10f}  {moved(p, name, place):15.10f}")
-    assert np.isclose(d[name][place], moved(p, name, place), rtol=1e-6)
+for name, place in (
+    ("W1", (400, 5)),
+    ("b1", (5,)),
+    ("W2", (5, 3)),
+    ("b2", (3,)),
+):
+    print(
+        f"{name:4}{d[f'd{name}'][place]:15.10f}  {moved(p, name, place):15.10f}"
+    )
+    assert np.isclose(d[f"d{name}"][place], moved(p, name, place), rtol=1e-6)
 
 # %% [markdown]
 # ## Train
@@ -165,9 +270,9 @@ def train(p, lr, epochs=1):
         for rows in minibatches(len(X), 32, rng):
             t, Y = forward(p, X[rows]), one_hot(y[rows], 10)
             losses.append(loss(t, Y))
-            d = backward(p, t, Y)
+            d = dict(zip(GRADIENTS, backward(p, t, Y), strict=True))
             for name in p:
-                p[name] -= lr * d[name]
+                p[name] -= lr * d[f"d{name}"]
     return losses
 
 
@@ -179,17 +284,15 @@ def train(p, lr, epochs=1):
 #| The loss over 600 steps for three learning rates. With 0.01 it falls slowly
 #| and stays high, with 0.5 it falls quickly and stays low, and with 20 it jumps
 #| up and down near the top, and beyond it.
-figure, axis = plt.subplots(figsize=(6, 3))
-for lr, style in ((0.01, ":"), (0.5, "-"), (20.0, "--")):
+losses = {}
+for lr in (0.01, 0.5, 20.0):
     p = fresh()
-    with np.errstate(all="ignore"):  # the last one jumps so far that numbers overflow
-        losses, read = train(p, lr), accuracy(p)
-    axis.plot(
-        np.convolve(losses, np.ones(25) / 25, "valid"), style, label=f"lr = {lr:g}: {read:.1%}"
-    )
-axis.set(xlabel="step", ylabel="loss", ylim=(0, 4))
-axis.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1), columnspacing=1)
-axis.spines[["top", "right"]].set_visible(False)
+    with np.errstate(
+        all="ignore"
+    ):  # the last one jumps so far that numbers overflow
+        curve, read = train(p, lr), accuracy(p)
+    losses[f"lr = {lr:g}: {read:.1%}"] = curve
+plots.curves(losses, mean=25, ylim=(0, 4))
 
 # %% [markdown]
 # Too small a step creeps, too large a step jumps from one slope to the opposite one. With 0.5, let
@@ -207,12 +310,12 @@ f"{accuracy(p):.1%} of the held-out images"
 # ink speaks for it, red where ink speaks against it.
 
 # %%
-#| The incoming weights of ten hidden units, each as a picture of 28 by 28. In
-#| the middle are blurred strokes and spots of both signs, around them noise
+#| At the head. The incoming weights of ten hidden units, each as a picture of
+#| 28 by 28. In the middle are blurred strokes and spots of both signs, around them noise
 #| near 0.
 strongest = np.abs(p["W2"]).sum(axis=1).argsort()[::-1][:10]
 limit = np.abs(p["W1"]).max() / 2
-show(p["W1"].T[strongest], [""] * 10, columns=5, cmap="RdBu", vmin=-limit, vmax=limit)
+plots.images(p["W1"].T[strongest], columns=5, signed=True, limit=limit)
 
 # %% [markdown]
 # And these are the mistakes of which it was most certain. Each title says what the image is, and
@@ -224,35 +327,19 @@ show(p["W1"].T[strongest], [""] * 10, columns=5, cmap="RdBu", vmin=-limit, vmax=
 found = forward(p, held_out)["A2"]
 wrong = np.flatnonzero(found.argmax(axis=1) != held_out_labels)
 wrong = wrong[found[wrong].max(axis=1).argsort()[::-1]][:10]
-show(
-    held_out[wrong],
-    [f"{held_out_labels[i]}, read as {found[i].argmax()}" for i in wrong],
-    columns=5,
-    cmap="gray_r",
-)
+titles = [f"{held_out_labels[i]}, read as {found[i].argmax()}" for i in wrong]
+plots.images(held_out[wrong], titles, columns=5)
 
 # %% [markdown]
 # ## The package's own
 #
 # `tinygrad_mnist.byhand` is this network for any number of layers, with three activation functions
-# and two losses. If we give it the same weights, it finds the same gradients:
-
-# %%
-from tinygrad_mnist import byhand
-
-paper = byhand.MLP((784, 64, 10), activation="sigmoid", dtype=np.float64)
-paper.params = p
-theirs = paper.backward(paper.forward(X[:50]), y[:50])
-ours = backward(p, forward(p, X[:50]), one_hot(y[:50], 10))
-print(
-    f"largest difference {max(np.abs(ours[name] - theirs[f'd{name}']).max() for name in ours):.0e}"
-)
-
-# %% [markdown]
+# and two losses. Its `backward` returns the same names, and more layers are a loop.
+#
 # ## Exercises
 
 # %% [markdown] exercise="by-hand.tanh-backward"
-# ### Exercise 1: tanh instead of sigmoid
+# ### Exercise 2: tanh instead of sigmoid
 #
 # If the hidden units are `A1 = np.tanh(Z1)`, one line of `backward` changes. Write it: compute the
 # gradient `dZ1` from `dA1` and `A1`.
@@ -264,7 +351,7 @@ def back_through_tanh(dA1, A1):
 
 
 # %% [markdown] tags=["hint"]
-# Look at the line `d["Z1"] = ...` of `backward`. Which part of it belongs to the sigmoid?
+# Look at the line `dZ1 = ...` of `backward`. Which part of it belongs to the sigmoid?
 
 # %% [markdown] tags=["hint"]
 # The slope of tanh is $1 - \tanh^2 Z_1$, and `A1` is $\tanh Z_1$ already.
@@ -276,17 +363,35 @@ def check(back_through_tanh):
     Z1, dA1, h = draw.normal(size=(3, 4)), draw.normal(size=(3, 4)), 1e-6
     A1 = np.tanh(Z1)
     dZ1 = back_through_tanh(dA1, A1)
-    assert dZ1 is not None, "Nothing was returned: return an array of the shape of A1."
-    assert np.shape(dZ1) == (3, 4), "dZ1 has the shape of A1: multiply element by element."
+    assert dZ1 is not None, (
+        "Nothing was returned: return an array of the shape of A1."
+    )
+    assert np.shape(dZ1) == (3, 4), (
+        "dZ1 has the shape of A1: multiply element by element."
+    )
     for wrong, sentence in (
-        (1 - A1**2, "That is the slope alone. Multiply it by dA1, the gradient that arrives."),
-        (dA1 * A1 * (1 - A1), "That is still the slope of the sigmoid, A1 (1 - A1)."),
-        (dA1 * (1 - A1), "The square is missing: the slope of tanh is 1 - A1²."),
-        (dA1 * (1 - np.tanh(A1) ** 2), "A1 is tanh(Z1) already: do not apply tanh again."),
+        (
+            1 - A1**2,
+            "That is the slope alone. Multiply it by dA1, the gradient that arrives.",
+        ),
+        (
+            dA1 * A1 * (1 - A1),
+            "That is still the slope of the sigmoid, A1 (1 - A1).",
+        ),
+        (
+            dA1 * (1 - A1),
+            "The square is missing: the slope of tanh is 1 - A1².",
+        ),
+        (
+            dA1 * (1 - np.tanh(A1) ** 2),
+            "A1 is tanh(Z1) already: do not apply tanh again.",
+        ),
     ):
         assert not np.allclose(dZ1, wrong), sentence
     slope = (np.tanh(Z1 + h) - np.tanh(Z1 - h)) / (2 * h)
-    assert np.allclose(dZ1, dA1 * slope, atol=1e-8), "Moving Z1 a little gives another gradient."
+    assert np.allclose(dZ1, dA1 * slope, atol=1e-8), (
+        "Moving Z1 a little gives another gradient."
+    )
 
 
 # %% tags=["solution"]
@@ -319,7 +424,7 @@ def back_through_tanh(dA1, A1):
 
 
 # %% [markdown] exercise="by-hand.weight-penalty"
-# ### Exercise 2: a penalty on large weights
+# ### Exercise 3: a penalty on large weights
 #
 # Add $\tfrac{\lambda}{2}$ times the sum of all squared weights to the loss, of both matrices, not
 # of the biases. Two functions: what is added to the loss, and what is added to the gradient of the
@@ -352,20 +457,39 @@ def check(penalty, penalty_gradient):
     assert found is not None, "penalty returned nothing: return a number."
     for wrong, sentence in (
         (2 * right, "The penalty is λ/2 times the squares, not λ times."),
-        (right + 0.15 * (b1.sum() + b2.sum()), "The biases are not penalised: only W1 and W2 are."),
-        (0.15 * (W1.mean() + W2.mean()), "The penalty is the sum of the squares, not their mean."),
+        (
+            right + 0.15 * (b1.sum() + b2.sum()),
+            "The biases are not penalised: only W1 and W2 are.",
+        ),
+        (
+            0.15 * (W1.mean() + W2.mean()),
+            "The penalty is the sum of the squares, not their mean.",
+        ),
     ):
         assert not np.isclose(found, wrong), sentence
-    assert np.isclose(found, right), f"Here the penalty should be {right:.2f}, not {found:.2f}."
-    for name, place in (("W1", (7, 5)), ("W2", (5, 3)), ("b1", (5,)), ("b2", (3,))):
+    assert np.isclose(found, right), (
+        f"Here the penalty should be {right:.2f}, not {found:.2f}."
+    )
+    for name, place in (
+        ("W1", (7, 5)),
+        ("W2", (5, 3)),
+        ("b1", (5,)),
+        ("b2", (3,)),
+    ):
         there, back = ({k: v.copy() for k, v in q.items()} for _ in range(2))
         there[name][place] += h
         back[name][place] -= h
         slope = (penalty(there, 0.3) - penalty(back, 0.3)) / (2 * h)
         found = penalty_gradient(q, name, 0.3)
-        assert found is not None, "penalty_gradient returned nothing: return an array."
-        assert np.shape(found) == q[name].shape, f"The gradient of {name} has its shape."
-        assert slope == 0 or not np.isclose(found[place], 2 * slope, atol=1e-4), (
+        assert found is not None, (
+            "penalty_gradient returned nothing: return an array."
+        )
+        assert np.shape(found) == q[name].shape, (
+            f"The gradient of {name} has its shape."
+        )
+        assert slope == 0 or not np.isclose(
+            found[place], 2 * slope, atol=1e-4
+        ), (
             "The 2 that comes from the square cancels the half of λ/2: the gradient is λ W."
         )
         assert slope != 0 or not np.allclose(found, 0.3 * q[name]), (
@@ -412,7 +536,11 @@ def penalty(p, lam):
 
 
 def penalty_gradient(p, name, lam):
-    return lam * p[name] / p[name].size if name.startswith("W") else np.zeros_like(p[name])
+    return (
+        lam * p[name] / p[name].size
+        if name.startswith("W")
+        else np.zeros_like(p[name])
+    )
 
 
 # %% tags=["misconception"]
@@ -436,7 +564,7 @@ def penalty_gradient(p, name, lam):
 
 
 # %% [markdown] exercise="by-hand.momentum"
-# ### Exercise 3: momentum
+# ### Exercise 4: momentum
 #
 # A ball that rolls downhill keeps part of its speed. Keep a velocity for every parameter:
 # $v \leftarrow \mu v + g$, then $\theta \leftarrow \theta - \eta v$. Write one such step for all
@@ -459,7 +587,8 @@ def step(p, v, d, lr, momentum):
 def check(step):
     draw = np.random.default_rng(3)
     mine, first, second = (
-        {"W": draw.normal(size=(2, 3)), "b": draw.normal(size=3)} for _ in range(3)
+        {"W": draw.normal(size=(2, 3)), "b": draw.normal(size=3)}
+        for _ in range(3)
     )
     start = {name: value.copy() for name, value in mine.items()}
     v = {name: np.zeros_like(value) for name, value in mine.items()}
@@ -467,9 +596,14 @@ def check(step):
         step(mine, v, d, lr=0.1, momentum=0.9)
     for name, value in start.items():
         moved, g, then = mine[name] - value, first[name], second[name]
-        assert not np.allclose(moved, 0), "No parameter has moved: assign to p[name]."
+        assert not np.allclose(moved, 0), (
+            "No parameter has moved: assign to p[name]."
+        )
         for wrong, sentence in (
-            (0.1 * (1.9 * g + then), "The step goes uphill: subtract the velocity."),
+            (
+                0.1 * (1.9 * g + then),
+                "The step goes uphill: subtract the velocity.",
+            ),
             (-0.1 * g, "p moves by the old velocity: compute the new v first."),
             (
                 -0.1 * (0.19 * g + 0.1 * then),
@@ -478,10 +612,14 @@ def check(step):
         ):
             assert not np.allclose(moved, wrong), sentence
         plain = np.allclose(moved, -0.1 * (g + then))
-        assert not plain or np.any(v[name]), "The velocity is forgotten: keep it in v[name]."
+        assert not plain or np.any(v[name]), (
+            "The velocity is forgotten: keep it in v[name]."
+        )
         assert not plain, "p moves along the gradient: move it along v instead."
         # the first gradient counts 1 + 0.9 times, the second once
-        assert np.allclose(moved, -0.1 * (1.9 * g + then)), f"Two steps lead {name} elsewhere."
+        assert np.allclose(moved, -0.1 * (1.9 * g + then)), (
+            f"Two steps lead {name} elsewhere."
+        )
 
 
 # %% tags=["solution"]

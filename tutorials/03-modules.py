@@ -3,11 +3,12 @@
 #
 # **What does a tape take off your hands, and how do you know that it is right?** You will build the
 # network of the last tutorial from modules, see what the tape records, and compare every gradient
-# with the one on paper. Then you will plant a mistake, and see a network learn in spite of it.
+# with the one on paper. Then you derive a deeper network yourself, with the tape to name your
+# mistakes, and see a network learn in spite of one.
 #
 # *You will be able to*: write a model and a training loop as in PyTorch, get the gradient of
 # anything in between, and test a derivation of your own. *You need*: [the
-# tape](../derivations/tape.md) and [a network by hand](02-by-hand.md). *Time*: 30 minutes.
+# tape](../derivations/tape.md) and [a network by hand](02-by-hand.md). *Time*: 45 minutes.
 #
 # ## Modules
 #
@@ -15,11 +16,11 @@
 # nothing, and `Sequential` applies one after the other.
 
 # %%
-import matplotlib.pyplot as plt
 import numpy as np
 
 from tinygrad_mnist import bridge, byhand, grad, nn, no_grad, optim, tensor
 from tinygrad_mnist.data import load_mnist, minibatches
+from tinygrad_mnist.evaluation import plots
 
 rng = np.random.default_rng(0)
 model = nn.Sequential(
@@ -49,7 +50,9 @@ loss
 # page, here is that of a network with two inputs, one hidden unit and two classes:
 
 # %%
-small = nn.Sequential(nn.Linear(2, 1, rng=rng), nn.Sigmoid(), nn.Linear(1, 2, rng=rng))
+small = nn.Sequential(
+    nn.Linear(2, 1, rng=rng), nn.Sigmoid(), nn.Linear(1, 2, rng=rng)
+)
 small_loss = cross_entropy(small(tensor([[1.0, -0.5]])), np.array([1]))
 small_loss.graph(gradients=True)
 
@@ -106,7 +109,9 @@ dZ1.shape
 # largest difference in each term.
 
 # %%
-paper = byhand.MLP((784, 64, 10), dtype=np.float64, l2=1e-3, rng=np.random.default_rng(1))
+paper = byhand.MLP(
+    (784, 64, 10), dtype=np.float64, l2=1e-3, rng=np.random.default_rng(1)
+)
 batch, batch_labels = X[:32].astype(np.float64), y[:32]
 comparison = bridge.compare(paper, batch, batch_labels)
 comparison
@@ -120,14 +125,169 @@ comparison
 assert comparison.first_divergence is None
 
 # %% [markdown]
+# ## Your own derivation
+#
+# `compare` also takes gradients that somebody else has computed. So it can name the mistake in
+# yours, and that is worth more than a curve that looks right.
+
+# %% [markdown] exercise="modules.three-layers"
+# ### Exercise 1: one layer more
+#
+# Write the way back through a network with *two* hidden layers of tanh, softmax and cross-entropy,
+# and an L2 penalty of weight `l2`. The forward pass has left its terms in `t`, from `A0` to `A3`.
+# The weights are in `p`, from `W1` to `W3`. `compare` is the check.
+
+
+# %% tags=["stub"]
+def backward(p, t, Y, l2):
+    dZ3 = (t["A3"] - Y) / len(Y)
+    dW3 = ...
+    db3 = ...
+    dA2 = ...
+    dZ2 = ...
+    dW2 = ...
+    db2 = ...
+    dA1 = ...
+    dZ1 = ...
+    dW1 = ...
+    db1 = ...
+    return dZ3, dW3, db3, dA2, dZ2, dW2, db2, dA1, dZ1, dW1, db1
+
+
+# %% [markdown] tags=["hint"]
+# Layers 3 and 2 do the same, each with its own input. Write one of them, and the other is the same
+# with other numbers: equations (6.10) to (6.13) of
+# [the whole network](../derivations/network.md).
+
+# %% [markdown] tags=["hint"]
+# The slope of tanh is $1 - a^2$ at its output $a$. The penalty adds `l2` times the weights to the
+# gradient of the weights, and nothing to that of the biases.
+
+
+# %% tags=["check"]
+def check(backward):
+    draw = np.random.default_rng(1)
+    paper = byhand.MLP((5, 4, 6, 3), "tanh", l2=0.1, dtype=np.float64)
+    for name, value in paper.params.items():
+        paper.params[name] = draw.normal(size=value.shape)
+    A0, digits = draw.normal(size=(7, 5)), draw.integers(0, 3, 7)
+    found = backward(paper.params, paper.forward(A0), np.eye(3)[digits], 0.1)
+    assert found is not None, "Nothing was returned: return all gradients."
+    names = [
+        "dZ3",
+        "dW3",
+        "db3",
+        "dA2",
+        "dZ2",
+        "dW2",
+        "db2",
+        "dA1",
+        "dZ1",
+        "dW1",
+        "db1",
+    ]
+    assert len(found) == len(names), f"Return {', '.join(names)}."
+    mine = dict(zip(names, found, strict=True))
+    still = ", ".join(name for name in mine if mine[name] is ...)
+    assert not still, f"These are still to be written: {still}."
+    compared = bridge.compare(paper, A0, digits, gradients=mine)
+    wrong = compared.first_divergence
+    assert wrong is None, f"In {wrong.name}: {compared.diagnosis}"
+
+
+# %% tags=["solution"]
+def backward(p, t, Y, l2):
+    dZ3 = (t["A3"] - Y) / len(Y)
+    dW3 = t["A2"].T @ dZ3 + l2 * p["W3"]
+    db3 = dZ3.sum(axis=0)
+    dA2 = dZ3 @ p["W3"].T
+    dZ2 = dA2 * (1 - t["A2"] ** 2)
+    dW2 = t["A1"].T @ dZ2 + l2 * p["W2"]
+    db2 = dZ2.sum(axis=0)
+    dA1 = dZ2 @ p["W2"].T
+    dZ1 = dA1 * (1 - t["A1"] ** 2)
+    dW1 = t["A0"].T @ dZ1 + l2 * p["W1"]
+    db1 = dZ1.sum(axis=0)
+    return dZ3, dW3, db3, dA2, dZ2, dW2, db2, dA1, dZ1, dW1, db1
+
+
+# %% tags=["misconception"]
+# In dW3: λW3, the derivative of the L2 penalty, is missing.
+def backward(p, t, Y, l2):
+    dZ3 = (t["A3"] - Y) / len(Y)
+    dW3 = t["A2"].T @ dZ3
+    db3 = dZ3.sum(axis=0)
+    dA2 = dZ3 @ p["W3"].T
+    dZ2 = dA2 * (1 - t["A2"] ** 2)
+    dW2 = t["A1"].T @ dZ2 + l2 * p["W2"]
+    db2 = dZ2.sum(axis=0)
+    dA1 = dZ2 @ p["W2"].T
+    dZ1 = dA1 * (1 - t["A1"] ** 2)
+    dW1 = t["A0"].T @ dZ1 + l2 * p["W1"]
+    db1 = dZ1.sum(axis=0)
+    return dZ3, dW3, db3, dA2, dZ2, dW2, db2, dA1, dZ1, dW1, db1
+
+
+# %% tags=["misconception"]
+# In db3: λb3 was added, but L2 holds for weights only.
+def backward(p, t, Y, l2):
+    dZ3 = (t["A3"] - Y) / len(Y)
+    dW3 = t["A2"].T @ dZ3 + l2 * p["W3"]
+    db3 = dZ3.sum(axis=0) + l2 * p["b3"]
+    dA2 = dZ3 @ p["W3"].T
+    dZ2 = dA2 * (1 - t["A2"] ** 2)
+    dW2 = t["A1"].T @ dZ2 + l2 * p["W2"]
+    db2 = dZ2.sum(axis=0)
+    dA1 = dZ2 @ p["W2"].T
+    dZ1 = dA1 * (1 - t["A1"] ** 2)
+    dW1 = t["A0"].T @ dZ1 + l2 * p["W1"]
+    db1 = dZ1.sum(axis=0)
+    return dZ3, dW3, db3, dA2, dZ2, dW2, db2, dA1, dZ1, dW1, db1
+
+
+# %% tags=["misconception"]
+# In dZ2: it equals dA2: the slope f'(Z2), the activation's derivative, is missing.
+def backward(p, t, Y, l2):
+    dZ3 = (t["A3"] - Y) / len(Y)
+    dW3 = t["A2"].T @ dZ3 + l2 * p["W3"]
+    db3 = dZ3.sum(axis=0)
+    dA2 = dZ3 @ p["W3"].T
+    dZ2 = dA2
+    dW2 = t["A1"].T @ dZ2 + l2 * p["W2"]
+    db2 = dZ2.sum(axis=0)
+    dA1 = dZ2 @ p["W2"].T
+    dZ1 = dA1 * (1 - t["A1"] ** 2)
+    dW1 = t["A0"].T @ dZ1 + l2 * p["W1"]
+    db1 = dZ1.sum(axis=0)
+    return dZ3, dW3, db3, dA2, dZ2, dW2, db2, dA1, dZ1, dW1, db1
+
+
+# %% tags=["misconception"]
+# In dA1: dA2 was used in place of dZ2, without the slope f'(Z2).
+def backward(p, t, Y, l2):
+    dZ3 = (t["A3"] - Y) / len(Y)
+    dW3 = t["A2"].T @ dZ3 + l2 * p["W3"]
+    db3 = dZ3.sum(axis=0)
+    dA2 = dZ3 @ p["W3"].T
+    dZ2 = dA2 * (1 - t["A2"] ** 2)
+    dW2 = t["A1"].T @ dZ2 + l2 * p["W2"]
+    db2 = dZ2.sum(axis=0)
+    dA1 = dA2 @ p["W2"].T
+    dZ1 = dA1 * (1 - t["A1"] ** 2)
+    dW1 = t["A0"].T @ dZ1 + l2 * p["W1"]
+    db1 = dZ1.sum(axis=0)
+    return dZ3, dW3, db3, dA2, dZ2, dW2, db2, dA1, dZ1, dW1, db1
+
+
+# %% [markdown]
 # ## A mistake that learns
 #
 # Now let us forget the slope of the sigmoid, and train on paper, once right and once wrong:
 
 
 # %%
-#| The loss over 400 steps, with the right gradient and without the slope. Both
-#| curves fall, and after the first hundred steps they can hardly be told apart.
+#| At the head. The loss over 400 steps, with the right gradient and without
+#| the slope. Both curves fall, and after the first hundred steps they can hardly be told apart.
 def curve(wrong, steps=400, lr=0.5):
     """Train on paper, and return the loss of each step."""
     paper = byhand.MLP((784, 64, 10), rng=np.random.default_rng(2))
@@ -144,13 +304,11 @@ def curve(wrong, steps=400, lr=0.5):
     return losses, (paper.predict_label(held_out) == held_out_labels).mean()
 
 
-figure, axis = plt.subplots(figsize=(6, 3))
-for wrong, style, name in ((False, "-", "right"), (True, "--", "without the slope")):
-    losses, read = curve(wrong)
-    axis.plot(np.convolve(losses, np.ones(15) / 15, "valid"), style, label=f"{name}: {read:.1%}")
-axis.set(xlabel="step", ylabel="loss", ylim=(0, None))
-axis.legend(frameon=False)
-axis.spines[["top", "right"]].set_visible(False)
+losses = {}
+for name, wrong in (("right", False), ("without the slope", True)):
+    curve_of, read = curve(wrong)
+    losses[f"{name}: {read:.1%}"] = curve_of
+plots.curves(losses, mean=15, ylim=(0, None))
 
 # %% [markdown]
 # It learns. Looking at this curve alone, nobody would suspect a mistake. Give the wrong gradient to
@@ -206,7 +364,7 @@ network = Network(64, rng)
 # ## Exercises
 
 # %% [markdown] exercise="modules.training-step"
-# ### Exercise 1: an optimizer is three lines
+# ### Exercise 2: an optimizer is three lines
 #
 # Carry out one step of gradient descent without `optim`: clear the gradients, go backward, and move
 # each parameter against its gradient. `p.data` is the array in a parameter, `p.grad.data` that of
@@ -228,11 +386,19 @@ def training_step(model, x, labels, lr):
 
 # %% tags=["check"]
 def check(training_step):
-    model, twin = (nn.Linear(5, 3, rng=np.random.default_rng(4)) for _ in range(2))
+    model, twin = (
+        nn.Linear(5, 3, rng=np.random.default_rng(4)) for _ in range(2)
+    )
     optimizer = optim.SGD(twin.parameters(), lr=0.3)
-    draw, old = np.random.default_rng(5), np.nan  # before the first step there is no gradient
+    draw, old = (
+        np.random.default_rng(5),
+        np.nan,
+    )  # before the first step there is no gradient
     for _ in range(2):
-        x, labels = draw.normal(size=(4, 5)).astype(np.float32), draw.integers(0, 3, 4)
+        x, labels = (
+            draw.normal(size=(4, 5)).astype(np.float32),
+            draw.integers(0, 3, 4),
+        )
         optimizer.zero_grad()
         loss = cross_entropy(twin(x), labels)
         loss.backward()
@@ -242,20 +408,41 @@ def check(training_step):
             found = training_step(model, x, labels, lr=0.3)
         except AttributeError as error:
             missing = "NoneType" in str(error)  # p.grad is None
-            assert not missing, "A gradient is None: clear first, then go backward, then move."
+            assert not missing, (
+                "A gradient is None: clear first, then go backward, then move."
+            )
             raise
-        moved = model.weight.data - (twin.weight.data + 0.3 * g)  # the twin has moved already
+        moved = model.weight.data - (
+            twin.weight.data + 0.3 * g
+        )  # the twin has moved already
         for wrong, sentence in (
-            (0 * g, "No parameter has moved: assign to p.data. p = ... only gives a new name."),
+            (
+                0 * g,
+                "No parameter has moved: assign to p.data. p = ... only gives a new name.",
+            ),
             (0.3 * g, "The step goes uphill: subtract the gradient."),
-            (-g, "The learning rate is missing: the step is lr times the gradient."),
-            (-0.3 * (g + old), "Old gradients are added to the new: clear them first."),
+            (
+                -g,
+                "The learning rate is missing: the step is lr times the gradient.",
+            ),
+            (
+                -0.3 * (g + old),
+                "Old gradients are added to the new: clear them first.",
+            ),
         ):
             assert not np.allclose(moved, wrong, atol=1e-6), sentence
-        for mine, theirs in zip(model.parameters(), twin.parameters(), strict=True):
-            assert np.allclose(mine.data, theirs.data, atol=1e-6), "That is not where SGD arrives."
-        assert found is not None, "The model is right, but nothing was returned: return the loss."
-        assert np.isclose(found.item(), loss.item()), "Return the loss before the step."
+        for mine, theirs in zip(
+            model.parameters(), twin.parameters(), strict=True
+        ):
+            assert np.allclose(mine.data, theirs.data, atol=1e-6), (
+                "That is not where SGD arrives."
+            )
+        assert found is not None, (
+            "The model is right, but nothing was returned: return the loss."
+        )
+        assert np.isclose(found.item(), loss.item()), (
+            "Return the loss before the step."
+        )
         old = g
 
 
@@ -324,7 +511,7 @@ def training_step(model, x, labels, lr):
 
 
 # %% [markdown] exercise="modules.residual"
-# ### Exercise 2: a way around
+# ### Exercise 3: a way around
 #
 # Write a module that adds its input to what another module makes of it: $x + f(x)$. Such a
 # *skip connection* lets a gradient pass unchanged, as
@@ -352,8 +539,12 @@ def check(Residual):
     x = tensor(np.random.default_rng(7).normal(size=(2, 3)), requires_grad=True)
     y, f = Residual(inner)(x), inner(x).data
     assert y is not None, "forward returned nothing: return x + f(x)."
-    assert hasattr(y, "backward"), "forward returned an array, which the tape does not know."
-    assert not np.allclose(y.data, f), "That is f(x) alone: add x, the way around."
+    assert hasattr(y, "backward"), (
+        "forward returned an array, which the tape does not know."
+    )
+    assert not np.allclose(y.data, f), (
+        "That is f(x) alone: add x, the way around."
+    )
     assert np.allclose(y.data, x.data + f), "The result is not x + f(x)."
     assert len(list(Residual(inner).parameters())) == 2, (
         "The parameters of f are not found: assign the module itself to an attribute."

@@ -16,11 +16,17 @@
 # Swish is $x\,\sigma(x)$: like ReLU for large inputs, but smooth, and slightly negative left of 0.
 
 # %%
-import matplotlib.pyplot as plt
 import numpy as np
 
 from tinygrad_mnist import grad, tensor
-from tinygrad_mnist.autodiff import GradcheckError, gradcheck, gradgradcheck, op, ops
+from tinygrad_mnist.autodiff import (
+    GradcheckError,
+    gradcheck,
+    gradgradcheck,
+    op,
+    ops,
+)
+from tinygrad_mnist.evaluation import plots
 
 
 @op
@@ -78,7 +84,10 @@ def says(rule):
 
 
 print(says(lambda g, out, x: ops.sigmoid(x) + x * ops.sigmoid_slope(x)), "\n")
-print(says(lambda g, out, x: g * (ops.sigmoid(x) - x * ops.sigmoid_slope(x))), "\n")
+print(
+    says(lambda g, out, x: g * (ops.sigmoid(x) - x * ops.sigmoid_slope(x))),
+    "\n",
+)
 print(says(lambda g, out, x: -g * (ops.sigmoid(x) + x * ops.sigmoid_slope(x))))
 
 # %% [markdown]
@@ -88,7 +97,7 @@ print(says(lambda g, out, x: -g * (ops.sigmoid(x) + x * ops.sigmoid_slope(x))))
 # (`ops.sigmoid`, `*`, `+`), so it can be run on tensors, and is then recorded like anything else:
 
 # %%
-#| Three curves between -5 and 5. Swish is near 0 on the left, dips a little
+#| At the head. Three curves between -5 and 5. Swish is near 0 on the left, dips a little
 #| below 0, and grows like x on the right. Its slope rises from about 0 to about
 #| 1, and its bend is a bump at 0 with a shallow dip on either side.
 x = tensor(np.linspace(-5, 5, 200), requires_grad=True)
@@ -96,11 +105,8 @@ y = swish(x)
 (slope,) = grad(y, x, np.ones(200), create_graph=True)
 (bend,) = grad(slope, x, np.ones(200))
 
-figure, axis = plt.subplots(figsize=(6, 3))
-for curve, name, style in ((y, "swish", "-"), (slope, "slope", "--"), (bend, "bend", ":")):
-    axis.plot(x.data, curve.data, style, label=name)
-axis.legend(frameon=False)
-axis.spines[["top", "right"]].set_visible(False)
+named = {"swish": y.data, "slope": slope.data, "bend": bend.data}
+plots.curves(named, x=x.data, xlabel="x", ylabel="")
 
 # %% [markdown]
 # ## A rule must not remember
@@ -151,7 +157,9 @@ class Swish(nn.Module):
         return swish(x)
 
 
-model = nn.Sequential(nn.Linear(4, 3, rng=rng), Swish(), nn.Linear(3, 1, rng=rng))
+model = nn.Sequential(
+    nn.Linear(4, 3, rng=rng), Swish(), nn.Linear(3, 1, rng=rng)
+)
 model(rng.normal(size=(2, 4)).astype(np.float32)).sum().backward()
 model[0].weight.grad.shape
 
@@ -181,22 +189,42 @@ def rules():
 # %% tags=["check"]
 def check(rules):
     found = rules()
-    assert found is not None, "Nothing was returned: return two functions of (g, out, x, y)."
-    assert isinstance(found, tuple | list), "Return two rules, one for x and one for y."
+    assert found is not None, (
+        "Nothing was returned: return two functions of (g, out, x, y)."
+    )
+    assert isinstance(found, tuple | list), (
+        "Return two rules, one for x and one for y."
+    )
     assert len(found) == 2, "Return two rules, one for x and one for y."
     draw = np.random.default_rng(1)
-    x, y, g = draw.uniform(1, 2, (2, 3)), draw.uniform(1, 2, 3), draw.normal(size=(2, 3))
+    x, y, g = (
+        draw.uniform(1, 2, (2, 3)),
+        draw.uniform(1, 2, 3),
+        draw.normal(size=(2, 3)),
+    )
     out = np.hypot(x, y)
     slopes = np.array([rule(g, out, x, y) for rule in found])
     for wrong, sentence in (
-        ((x / out, y / out), "The rules forget g: multiply by the gradient that arrives."),
-        ((g * out / x, g * out / y), "Upside down: the slope is x / out, which is at most 1."),
+        (
+            (x / out, y / out),
+            "The rules forget g: multiply by the gradient that arrives.",
+        ),
+        (
+            (g * out / x, g * out / y),
+            "Upside down: the slope is x / out, which is at most 1.",
+        ),
         (
             (g * x / out**2, g * y / out**2),
             "out is the root already: divide by out, not its square.",
         ),
-        ((g * y / out, g * x / out), "The rules are swapped: the first one belongs to x."),
-        ((g / (2 * out),) * 2, "The inner derivative is missing: x² inside the root gives 2 x."),
+        (
+            (g * y / out, g * x / out),
+            "The rules are swapped: the first one belongs to x.",
+        ),
+        (
+            (g / (2 * out),) * 2,
+            "The inner derivative is missing: x² inside the root gives 2 x.",
+        ),
     ):
         assert not np.allclose(slopes, wrong), sentence
     hypot = op(np.hypot, name="hypot").vjp(*found)
@@ -239,7 +267,10 @@ def rules():
 # %% tags=["misconception"]
 # The inner derivative is missing: x² inside the root gives 2 x.
 def rules():
-    return (lambda g, out, x, y: g / (2 * out), lambda g, out, x, y: g / (2 * out))
+    return (
+        lambda g, out, x, y: g / (2 * out),
+        lambda g, out, x, y: g / (2 * out),
+    )
 
 
 # %% [markdown] exercise="own-op.fit"
@@ -274,18 +305,32 @@ def check(fit):
         right, found = x.grad.data, fit(g.copy(), shape)
         assert found is not None, "Nothing was returned: return an array."
         found = np.asarray(found)
-        assert found.ndim == len(shape), "An axis of length 1 is lost: sum with keepdims=True."
+        assert found.ndim == len(shape), (
+            "An axis of length 1 is lost: sum with keepdims=True."
+        )
         assert (shape, found.shape) != ((4, 1), (1, 3)), (
             "For the shape (m, 1) the copies lie along a row: sum over axis 1."
         )
-        assert found.shape == shape, f"The shape should be {shape}, but is {found.shape}."
+        assert found.shape == shape, (
+            f"The shape should be {shape}, but is {found.shape}."
+        )
         for wrong, sentence in (
-            (right * right.size / g.size, "The gradients of the copies are added, not averaged."),
-            (np.resize(g, shape), "Only the first copy counts here: add up all of them."),
+            (
+                right * right.size / g.size,
+                "The gradients of the copies are added, not averaged.",
+            ),
+            (
+                np.resize(g, shape),
+                "Only the first copy counts here: add up all of them.",
+            ),
             (g.sum(), "All of g is added up: sum over the copied axes only."),
         ):
-            assert np.allclose(right, wrong) or not np.allclose(found, wrong), sentence
-        assert np.allclose(found, right), f"The sums for the shape {shape} are not right."
+            assert np.allclose(right, wrong) or not np.allclose(found, wrong), (
+                sentence
+            )
+        assert np.allclose(found, right), (
+            f"The sums for the shape {shape} are not right."
+        )
 
 
 # %% tags=["solution"]

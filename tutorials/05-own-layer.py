@@ -17,12 +17,11 @@
 # and given a bias, which training may choose. First the mathematics, as a function:
 
 # %%
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.colors import to_rgb
 
 from tinygrad_mnist import nn, no_grad, optim, tensor
 from tinygrad_mnist.autodiff import gradcheck, gradgradcheck
+from tinygrad_mnist.evaluation import plots
 
 
 def layer_norm(x, weight, bias, eps=1e-5):
@@ -115,34 +114,7 @@ rows = windows.reshape(4, 9)
 #| the four places. On the right, four rows of nine numbers, one row per place:
 #| the pixels of its frame. Pixel 5 lies in all four frames, and is marked once
 #| in each row.
-COLORS = ["C0", "C1", "C2", "C3"]
-
-
-def grid(axis, numbers, shade):
-    """Draw numbers in squares; shade(row, column, number) gives the colour."""
-    height, width = numbers.shape
-    for (i, j), number in np.ndenumerate(numbers):
-        color = shade(i, j, number)
-        axis.add_patch(plt.Rectangle((j, i), 1, 1, fc=color, ec="gray", lw=0.6))
-        axis.text(j + 0.5, i + 0.5, number, ha="center", va="center", size=11)
-    axis.set(xlim=(-0.2, width + 0.2), ylim=(height + 0.2, -0.2), aspect="equal")
-    axis.axis("off")
-
-
-def mark(color, number):
-    """Pixel 5 stands out."""
-    return (*to_rgb(color), 0.5 if number == 5 else 0.15)
-
-
-figure, (left, right) = plt.subplots(1, 2, figsize=(5.2, 1.9), width_ratios=(4, 9))
-grid(left, pixels, lambda i, j, number: "#80808080" if number == 5 else "none")
-for place, color in enumerate(COLORS):
-    corner = np.array([place % 2, place // 2]) + 0.07 * place - 0.1
-    left.add_patch(plt.Rectangle(corner, 3, 3, fill=False, ec=color, lw=2))
-grid(right, rows, lambda i, j, number: mark(COLORS[i], number))
-left.set_title("four places", fontsize=11)
-right.set_title("each as a row", fontsize=11)
-figure.tight_layout(pad=0.2)
+plots.windows(pixels, rows, marked=5)
 
 # %% [markdown]
 # The filter, as a column of 9 weights, is multiplied with these rows. That gives four numbers, one
@@ -183,7 +155,10 @@ def fold(rows, *, shape, size, stride=1):
     view = rows.reshape(n, h, w, c, size, size).transpose(0, 3, 1, 2, 4, 5)
     out = np.zeros(shape, rows.dtype)
     for i, j in np.ndindex(size, size):
-        down, along = slice(i, i + stride * h, stride), slice(j, j + stride * w, stride)
+        down, along = (
+            slice(i, i + stride * h, stride),
+            slice(j, j + stride * w, stride),
+        )
         out[:, :, down, along] += view[..., i, j]
     return out
 
@@ -362,34 +337,24 @@ for name, net in (("convolutions", model), ("fully connected", dense)):
 # The third row shows what the trained filters make of the digit on the left, after ReLU:
 
 # %%
-#| A handwritten 3 and three rows of eight pictures. First the kernels at the
-#| start: noise. Then the trained kernels: light and dark sides that meet at an
-#| edge. Last what they see: in each picture other strokes of the 3, and in some
-#| of them nearly nothing.
-three = held_out[labels[held_out] == 3][:1]
-digit = images[three]
-with no_grad():
-    seen = np.maximum(model[0](digit).numpy()[0], 0)
+#| Two rows of eight kernels. Above, at the start: noise. Below, trained: light
+#| and dark sides that meet at an edge.
+kernels = [*untrained.T, *model[0].weight.data.T]
+titles = ["start"] * 8 + ["trained"] * 8
+plots.images(kernels, titles, columns=8, signed=True)
 
-figure, axes = plt.subplots(3, 9, figsize=(6, 2.7), width_ratios=(1.6, *[1] * 8))
-for axis in axes.flat:
-    axis.axis("off")
-axes[1, 0].imshow(digit[0, 0], cmap="gray_r")
-filters = {"at the start": untrained, "trained": model[0].weight.data}
-for row, (name, weight) in enumerate(filters.items()):
-    for axis, column in zip(axes[row, 1:], weight.T, strict=True):
-        limit = np.abs(column).max()
-        axis.imshow(column.reshape(6, 6), cmap="PuOr", vmin=-limit, vmax=limit)
-    axes[row, 4].set_title(name, fontsize=10)
-for axis, picture in zip(axes[2, 1:], seen, strict=True):
-    axis.imshow(picture, cmap="gray_r")
-axes[2, 4].set_title("what they see", fontsize=10)
-figure.tight_layout(pad=0.3, h_pad=0.8)
+# %%
+#| At the head. A handwritten 3, and what eight trained kernels see of it: in
+#| each picture other strokes of the 3, and in some of them nearly nothing.
+three = images[held_out[labels[held_out] == 3][:1]]
+with no_grad():
+    seen = np.maximum(model[0](three).numpy()[0], 0)
+plots.images([three[0, 0], *seen], columns=9)
 
 # %% [markdown]
-# Violet weights are positive, orange ones negative. At the start they are noise. In most, training
+# Blue weights are positive, red ones negative. At the start they are noise. In most, training
 # made patches of one sign, side by side: such a filter answers to a stroke, or to its edge, in one
-# direction. Where the third row is empty, the filter has nothing to say about this digit.
+# direction. Where a picture is empty, the filter has nothing to say about this digit.
 #
 # ## An optimizer is one method
 #
@@ -445,14 +410,7 @@ for name, make, lr in (("Adam", optim.Adam, 0.003), ("Lion", Lion, 0.001)):
     read[name] = accuracy(model)
 print(", ".join(f"{name}: {part:.1%}" for name, part in read.items()))
 
-figure, axis = plt.subplots(figsize=(6, 3.2))
-styles = (("C1", "-"), ("C0", "--"), ("C2", "-."))
-for (name, curve), (color, style) in zip(losses.items(), styles, strict=True):
-    smooth = np.convolve(curve, np.ones(15) / 15, mode="valid")
-    axis.semilogy(smooth, color=color, ls=style, label=name)
-axis.set(xlabel="step", ylabel="loss, mean over 15 steps")
-axis.legend(frameon=False)
-axis.spines[["top", "right"]].set_visible(False)
+plots.curves(losses, mean=15, log=True)
 
 # %% [markdown]
 # All three arrive. How they rank depends on the learning rates, and one run each proves nothing. We
@@ -514,24 +472,53 @@ def check(input_gradient):
         return x.grad.data
 
     draw = np.random.default_rng(5)
-    x, g, weight = draw.normal(3, 2, (4, 7)), draw.normal(size=(4, 7)), draw.uniform(1, 2, 7)
-    found, right, h = input_gradient(g, x, weight, 0.5), tape(g, x, weight), g * weight
-    assert found is not None, "Nothing was returned: return an array of the shape of x."
-    assert np.shape(found) == (4, 7), "dx has the shape of x: keep the axis of a mean (keepdims)."
-    y, s = layer_norm(x, 1.0, 0.0, 0.5), np.sqrt(x.var(axis=1, keepdims=True) + 0.5)
+    x, g, weight = (
+        draw.normal(3, 2, (4, 7)),
+        draw.normal(size=(4, 7)),
+        draw.uniform(1, 2, 7),
+    )
+    found, right, h = (
+        input_gradient(g, x, weight, 0.5),
+        tape(g, x, weight),
+        g * weight,
+    )
+    assert found is not None, (
+        "Nothing was returned: return an array of the shape of x."
+    )
+    assert np.shape(found) == (4, 7), (
+        "dx has the shape of x: keep the axis of a mean (keepdims)."
+    )
+    y, s = (
+        layer_norm(x, 1.0, 0.0, 0.5),
+        np.sqrt(x.var(axis=1, keepdims=True) + 0.5),
+    )
     along = y * (h * y).mean(axis=1, keepdims=True) / s
     for wrong, sentence in (
-        (tape(g, x), "h is what arrives at y: g times the weight, not g itself."),
-        (right + along, "The last term is missing: the spread depends on x, too."),
+        (
+            tape(g, x),
+            "h is what arrives at y: g times the weight, not g itself.",
+        ),
+        (
+            right + along,
+            "The last term is missing: the spread depends on x, too.",
+        ),
         (
             right + h.mean(axis=1, keepdims=True) / s,
             "mean(h) is missing: the mean depends on x, too.",
         ),
-        (tape(h.T, x.T).T, "The means run over the columns: each row is normalised, so axis=-1."),
-        (tape(g, x, weight, 0.0), "eps is missing in the spread: s is sqrt(var + eps)."),
+        (
+            tape(h.T, x.T).T,
+            "The means run over the columns: each row is normalised, so axis=-1.",
+        ),
+        (
+            tape(g, x, weight, 0.0),
+            "eps is missing in the spread: s is sqrt(var + eps).",
+        ),
     ):
         assert not np.allclose(found, wrong), sentence
-    assert np.allclose(found, right), "That is not the gradient that the tape finds."
+    assert np.allclose(found, right), (
+        "That is not the gradient that the tape finds."
+    )
 
 
 # %% tags=["solution"]
@@ -621,9 +608,18 @@ def check(number_of_places):
     assert found != [None] * 4, "Nothing was returned: return a number."
     n, k, s = np.array(cases).T
     for wrong, sentence in (
-        ((n - k) // s, "One is missing: the place where the window begins counts."),
-        ((n - k) / s + 1, "A stride that does not fit does not count: // drops it."),
-        ((n - k + 1) // s, "The 1 is not a pixel but a place: add it at the end."),
+        (
+            (n - k) // s,
+            "One is missing: the place where the window begins counts.",
+        ),
+        (
+            (n - k) / s + 1,
+            "A stride that does not fit does not count: // drops it.",
+        ),
+        (
+            (n - k + 1) // s,
+            "The 1 is not a pixel but a place: add it at the end.",
+        ),
         (n // s, "The window has a width: it can move by length - size only."),
     ):
         assert not np.allclose(found, wrong), sentence
@@ -707,14 +703,28 @@ def check(adagrad):
     assert not np.allclose(kept, gradients[-1] ** 2), (
         "Only the last square is kept: add it to those before."
     )
-    assert np.allclose(kept, total[-1]), 'state["sum"] is not the sum of all squared gradients.'
+    assert np.allclose(kept, total[-1]), (
+        'state["sum"] is not the sum of all squared gradients.'
+    )
     moved, roots = p.data - start, np.sqrt(total)
     before = np.sqrt(total - gradients**2)  # without the present gradient
     for wrong, sentence in (
-        (gradients / (roots + 0.2), "The step goes uphill: subtract it from p.data."),
-        (-gradients / (total + 0.2), "The root is missing: divide by sqrt(v) + eps."),
-        (-gradients / np.sqrt(total + 0.2), "eps does not belong under the root: sqrt(v) + eps."),
-        (-gradients / (before + 0.2), "The step uses the old sum: add g² before you move p."),
+        (
+            gradients / (roots + 0.2),
+            "The step goes uphill: subtract it from p.data.",
+        ),
+        (
+            -gradients / (total + 0.2),
+            "The root is missing: divide by sqrt(v) + eps.",
+        ),
+        (
+            -gradients / np.sqrt(total + 0.2),
+            "eps does not belong under the root: sqrt(v) + eps.",
+        ),
+        (
+            -gradients / (before + 0.2),
+            "The step uses the old sum: add g² before you move p.",
+        ),
     ):
         assert not np.allclose(moved, 0.3 * wrong.sum(axis=0)), sentence
     right = -(0.3 * gradients / (roots + 0.2)).sum(axis=0)

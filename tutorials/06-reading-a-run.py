@@ -20,12 +20,11 @@
 # %%
 from dataclasses import asdict
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from tinygrad_mnist import evaluation, nn
 from tinygrad_mnist.data import load_mnist
-from tinygrad_mnist.evaluation import figures
+from tinygrad_mnist.evaluation import figures, plots
 from tinygrad_mnist.training import Recipe, train
 
 images, labels = load_mnist()
@@ -44,12 +43,17 @@ plain = Recipe.load("default").changed(
 )
 runs = {
     "no brakes": train(plain, images[:2500], labels[:2500]),
-    "with L2": train(plain.changed(["weight_decay=0.001"]), images[:2500], labels[:2500]),
+    "with L2": train(
+        plain.changed(["weight_decay=0.001"]), images[:2500], labels[:2500]
+    ),
 }
 classifiers = {name: nn.Classifier(run.model) for name, run in runs.items()}
 for name, classifier in classifiers.items():
     found = evaluation.evaluate(classifier, held_out, held_out_labels)
-    print(f"{name:10} {found['accuracy']:.1%} right, cross-entropy {found['cross_entropy']:.3f}")
+    print(
+        f"{name:10} {found['accuracy']:.1%} right, "
+        f"cross-entropy {found['cross_entropy']:.3f}"
+    )
 
 # %% [markdown]
 # ## Curves
@@ -57,19 +61,16 @@ for name, classifier in classifiers.items():
 # One number per epoch says little, two curves say a lot:
 
 # %%
-#| Two panels with the loss over 40 epochs. In training, the loss falls to near
-#| 0 without brakes, and less far with L2. In validation, it falls at first, and
-#| then rises again without brakes, while with L2 it stays low.
-figure, axes = plt.subplots(1, 2, figsize=(6, 2.8), layout="constrained")
-for (name, run), style in zip(runs.items(), ("-", "--"), strict=True):
-    epochs = range(1, len(run.history) + 1)
-    axes[0].plot(epochs, [epoch.loss for epoch in run.history], style, label=name)
-    axes[1].plot(epochs, [epoch.validation_loss for epoch in run.history], style)
-axes[0].set(title="training", xlabel="epoch", ylabel="loss", ylim=(0, 0.7))
-axes[1].set(title="validation", xlabel="epoch", ylim=(0, 0.7))
-axes[0].legend(frameon=False)
-for axis in axes:
-    axis.spines[["top", "right"]].set_visible(False)
+#| At the head. Four curves of the loss over 40 epochs. In training, the loss
+#| falls to near 0 without brakes, and less far with L2. In validation, it falls
+#| at first, and then rises again without brakes, while with L2 it stays low.
+losses = {}
+for name, run in runs.items():
+    losses[f"{name}, training"] = [epoch.loss for epoch in run.history]
+    losses[f"{name}, validation"] = [
+        epoch.validation_loss for epoch in run.history
+    ]
+plots.curves(losses, xlabel="epoch", ylim=(0, 0.7))
 
 # %% [markdown]
 # On the left both go to 0, or nearly: the networks know their 2,000 training images by heart. On
@@ -106,7 +107,9 @@ figures.training_curves(history, runs["no brakes"].kept_epoch)
 #| A table of ten rows, the digits, and ten columns, what they were read as. The
 #| large counts on the diagonal are pale blue. Beside it, mistakes are orange,
 #| darker where there are more of them.
-probabilities = {name: evaluation.predict(c, held_out) for name, c in classifiers.items()}
+probabilities = {
+    name: evaluation.predict(c, held_out) for name, c in classifiers.items()
+}
 read_as = probabilities["no brakes"].argmax(axis=1)
 matrix = evaluation.confusion_matrix(read_as, held_out_labels)
 figures.confusion(matrix)
@@ -137,7 +140,9 @@ for row in sorted(report["per_class"], key=lambda row: row["f1"])[:3]:
 #| Accuracy over confidence, as bars for each range of confidence, with a dashed
 #| line where both are equal. Most bars end below the line. The panel beneath
 #| shows that by far the most answers are in the last range, near 100 %.
-figures.reliability_diagram(evaluation.reliability(probabilities["no brakes"], held_out_labels))
+figures.reliability_diagram(
+    evaluation.reliability(probabilities["no brakes"], held_out_labels)
+)
 
 # %% [markdown]
 # Points below the dashed line are *overconfident*. That is the rising validation loss again, seen
@@ -146,10 +151,15 @@ figures.reliability_diagram(evaluation.reliability(probabilities["no brakes"], h
 
 # %%
 for name, p in probabilities.items():
-    error = evaluation.expected_calibration_error(evaluation.reliability(p, held_out_labels))
+    error = evaluation.expected_calibration_error(
+        evaluation.reliability(p, held_out_labels)
+    )
     right = (p.argmax(axis=1) == held_out_labels).mean()
     sure = p.max(axis=1).mean()
-    print(f"{name:10} is {sure:.1%} sure on average, and right in {right:.1%}; ECE {error:.1%}")
+    print(
+        f"{name:10} is {sure:.1%} sure on average, "
+        f"and right in {right:.1%}; ECE {error:.1%}"
+    )
 
 # %% [markdown]
 # The penalty has hardly changed how often the network is right. It has changed how far you can
@@ -164,9 +174,13 @@ for name, p in probabilities.items():
 # %%
 #| The mistakes that the network was surest of: images of digits, with the
 #| label, the answer and its probability under each.
-rows = evaluation.most_confident_mistakes(probabilities["no brakes"], held_out_labels, count=10)
+rows = evaluation.most_confident_mistakes(
+    probabilities["no brakes"], held_out_labels, count=10
+)
 confidence = probabilities["no brakes"][rows].max(axis=1)
-figures.mistakes_grid(held_out[rows], held_out_labels[rows], read_as[rows], confidence)
+figures.mistakes_grid(
+    held_out[rows], held_out_labels[rows], read_as[rows], confidence
+)
 
 # %% [markdown]
 # Some are badly written, and no network will read them. Some are perfectly clear, and those are
@@ -182,7 +196,9 @@ figures.mistakes_grid(held_out[rows], held_out_labels[rows], read_as[rows], conf
 #| moves the answer. The bright pixels lie on the strokes and in the gaps near
 #| them.
 figures.saliency_grid(
-    evaluation.first_of_each_class(classifiers["with L2"], held_out, held_out_labels)
+    evaluation.first_of_each_class(
+        classifiers["with L2"], held_out, held_out_labels
+    )
 )
 
 # %% [markdown]
@@ -195,14 +211,13 @@ figures.saliency_grid(
 #| Two rows of five pictures: the strongest hidden units of both runs, as images
 #| of their weights. Without brakes, strong speckles cover the picture. With L2,
 #| they are paler and smoother.
-figure, axes = plt.subplots(2, 5, figsize=(6, 2.7), layout="constrained")
-for row, (name, run) in zip(axes, runs.items(), strict=True):
+units = []
+for run in runs.values():
     weights = run.model[0].weight.data
     strongest = np.linalg.norm(weights, axis=0).argsort()[::-1][:5]
-    for axis, unit in zip(row, strongest, strict=True):
-        axis.imshow(weights[:, unit].reshape(28, 28), cmap="PuOr", vmin=-0.3, vmax=0.3)
-        axis.set(xticks=[], yticks=[])
-    row[0].set_ylabel(name)
+    units += [*weights.T[strongest]]
+titles = [name for name in runs for _ in range(5)]
+plots.images(units, titles, columns=5, signed=True, limit=0.3)
 
 # %% [markdown]
 # `tinygrad-mnist train` makes all these figures for you, and puts them into the `report.html` of
@@ -245,15 +260,31 @@ def check(precision_and_recall):
         )
         hits = counts[digit, digit]
         for wrong, sentence in (
-            ((recall, precision), "The two are swapped: precision divides by the column."),
-            ((recall, recall), "That is recall twice: for precision, divide by the column."),
-            ((precision, precision), "That is precision twice: for recall, divide by the row."),
-            ((hits / 500,) * 2, "Divide by the images of one column or row, not by all images."),
+            (
+                (recall, precision),
+                "The two are swapped: precision divides by the column.",
+            ),
+            (
+                (recall, recall),
+                "That is recall twice: for precision, divide by the column.",
+            ),
+            (
+                (precision, precision),
+                "That is precision twice: for recall, divide by the row.",
+            ),
+            (
+                (hits / 500,) * 2,
+                "Divide by the images of one column or row, not by all images.",
+            ),
             ((1 / precision, 1 / recall), "Upside down: a share is at most 1."),
         ):
             assert not np.allclose(found, wrong), sentence
-        assert np.isclose(found[0], precision), f"Of those called {digit}, how many are one?"
-        assert np.isclose(found[1], recall), f"Of those that are {digit}, how many were found?"
+        assert np.isclose(found[0], precision), (
+            f"Of those called {digit}, how many are one?"
+        )
+        assert np.isclose(found[1], recall), (
+            f"Of those that are {digit}, how many were found?"
+        )
 
 
 # %% tags=["solution"]
@@ -321,18 +352,37 @@ def check(calibration_error):
     assert found is not None, "Nothing was returned: return a number."
     for wrong, sentence in (
         (0.65, "Each bin counts the same here: weight it by its answers."),
-        (0.03, "Gaps of opposite sign cancel: take the absolute value in each bin."),
-        (-0.03, "Gaps of opposite sign cancel: take the absolute value in each bin."),
-        (0.67, "Take both means of a bin first, then the gap: not the gap of each answer."),
+        (
+            0.03,
+            "Gaps of opposite sign cancel: take the absolute value in each bin.",
+        ),
+        (
+            -0.03,
+            "Gaps of opposite sign cancel: take the absolute value in each bin.",
+        ),
+        (
+            0.67,
+            "Take both means of a bin first, then the gap: not the gap of each answer.",
+        ),
         (0.43, "The upper edge belongs to a bin: use <= there, and > below."),
-        (3.15, "Divide by the number of answers: the weights should add up to 1."),
+        (
+            3.15,
+            "Divide by the number of answers: the weights should add up to 1.",
+        ),
     ):
         assert not np.isclose(found, wrong), sentence
-    assert np.isclose(found, 0.63), f"A small case by hand gives 0.63, not {found:.4f}."
+    assert np.isclose(found, 0.63), (
+        f"A small case by hand gives 0.63, not {found:.4f}."
+    )
     for p in probabilities.values():
-        confidence, right = p.max(axis=1).astype(float), p.argmax(axis=1) == held_out_labels
+        confidence, right = (
+            p.max(axis=1).astype(float),
+            p.argmax(axis=1) == held_out_labels,
+        )
         found = calibration_error(confidence, right)
-        expected = evaluation.expected_calibration_error(evaluation.reliability(p, held_out_labels))
+        expected = evaluation.expected_calibration_error(
+            evaluation.reliability(p, held_out_labels)
+        )
         assert np.isclose(found, expected, atol=1e-9), (
             f"Here it should be {expected:.4f}, not {found:.4f}."
         )
@@ -344,7 +394,9 @@ def calibration_error(confidence, right, bins=15):
     for n in range(bins):
         here = (confidence > n / bins) & (confidence <= (n + 1) / bins)
         if here.any():
-            total += here.sum() * abs(right[here].mean() - confidence[here].mean())
+            total += here.sum() * abs(
+                right[here].mean() - confidence[here].mean()
+            )
     return total / len(confidence)
 
 
@@ -387,7 +439,9 @@ def calibration_error(confidence, right, bins=15):
     for n in range(bins):
         here = (confidence >= n / bins) & (confidence < (n + 1) / bins)
         if here.any():
-            total += here.sum() * abs(right[here].mean() - confidence[here].mean())
+            total += here.sum() * abs(
+                right[here].mean() - confidence[here].mean()
+            )
     return total / len(confidence)
 
 
@@ -398,5 +452,7 @@ def calibration_error(confidence, right, bins=15):
     for n in range(bins):
         here = (confidence > n / bins) & (confidence <= (n + 1) / bins)
         if here.any():
-            total += here.sum() * abs(right[here].mean() - confidence[here].mean())
+            total += here.sum() * abs(
+                right[here].mean() - confidence[here].mean()
+            )
     return total

@@ -18,11 +18,11 @@
 # 5000 others back, to see what it is worth.
 
 # %%
-import matplotlib.pyplot as plt
 import numpy as np
 
 from tinygrad_mnist import byhand
 from tinygrad_mnist.data import load_mnist, minibatches, one_hot
+from tinygrad_mnist.evaluation import plots
 
 images, labels = load_mnist()
 held_out, held_out_labels = images[-5000:], labels[-5000:]
@@ -75,10 +75,7 @@ f"{results['as it was']:.1%}"
 #| A histogram of hidden activations between 0 and 1. Two tall bars stand at the
 #| ends, at 0 and at 1, and there is little between them.
 hidden = network("mse", normal).forward(x)["A1"]
-figure, axis = plt.subplots(figsize=(6, 2.6))
-axis.hist(hidden.ravel(), bins=40, color="C0")
-axis.set(xlabel="hidden activation before the first step", yticks=[])
-axis.spines[["top", "right", "left"]].set_visible(False)
+plots.histogram(hidden, "hidden activation before the first step")
 print(f"{np.mean((hidden < 0.02) | (hidden > 0.98)):.0%} within 0.02 of an end")
 
 # %% [markdown]
@@ -89,7 +86,7 @@ print(f"{np.mean((hidden < 0.02) | (hidden > 0.98)):.0%} within 0.02 of an end")
 
 # %%
 def median_slope(model):
-    """The median slope: half of the hidden units multiply their gradient by at most this."""
+    """The median slope: half of the units multiply by at most this."""
     a = model.forward(x)["A1"]
     return f"{np.median(a * (1 - a)):.4f}"
 
@@ -135,7 +132,10 @@ f"{results['Xavier']:.1%}"
 def gradient_norms(model):
     """The length of the gradient of each weight matrix."""
     d = model.backward(model.forward(x), y)
-    return {name: round(float(np.linalg.norm(d[name])), 5) for name in ("dW1", "dW2")}
+    return {
+        name: round(float(np.linalg.norm(d[name])), 5)
+        for name in ("dW1", "dW2")
+    }
 
 
 quicker = network("cross_entropy", xavier)
@@ -154,13 +154,10 @@ f"{results['cross-entropy']:.1%}"
 #| one with Xavier weights falls fastest and is soon level, at about a third.
 #| The one as it was takes longer and ends a little lower. The one with cross-
 #| entropy ends lowest.
-figure, axis = plt.subplots(figsize=(6, 3))
-for (name, curve), style in zip(losses.items(), ("-", "--", ":"), strict=True):
-    axis.plot(np.array(curve) / curve[0], style, label=name)
+for name, curve in losses.items():
     print(f"{name}: from {curve[0]:.2f} to {curve[-1]:.2f}")
-axis.set(xlabel="step", ylabel="loss, as part of the first", ylim=(0, 1.05))
-axis.legend(frameon=False)
-axis.spines[["top", "right"]].set_visible(False)
+parts = {name: np.array(curve) / curve[0] for name, curve in losses.items()}
+plots.curves(parts, ylabel="loss, as part of the first", ylim=(0, 1.05))
 
 # %% [markdown]
 # Do not be misled by the solid line, which ends below the dashed one. The patient began with a
@@ -196,19 +193,14 @@ f"{results['mini-batches']:.1%}"
 # of those epochs, and no image is seen twice.
 
 # %%
-#| Bars with the share of held-out images read: from about 16 % as it was,
-#| through the repairs, to about 93 % with more images. The longest step is the
+#| At the head. Bars with the share of held-out images read: from about 16 % as
+#| it was, through the repairs, to about 93 % with more images. The longest step is the
 #| one to cross-entropy.
 more = network("cross_entropy", xavier)
 train(more, images[:20_000], labels[:20_000], epochs=1, lr=0.5)
 results["more images"] = accuracy(more)
 
-figure, axis = plt.subplots(figsize=(6, 2.6))
-bars = axis.barh(list(results), [100 * value for value in results.values()], color="C0")
-axis.bar_label(bars, fmt="%.1f %%", padding=3)
-axis.invert_yaxis()
-axis.set(xlim=(0, 112), xticks=[], title="held-out images read")
-axis.spines[["top", "right", "bottom"]].set_visible(False)
+plots.bars(results, "held-out images read")
 
 # %% [markdown]
 # The network is the same in all five bars: 64 hidden sigmoid units. Trained for longer, as the
@@ -246,14 +238,31 @@ def check(spread):
         assert found is not None, "Nothing was returned: return a number."
         variance, squares = width * scale**2, (inputs**2).mean()
         for wrong, sentence in (
-            (variance * squares, "That is the variance: the spread is its root."),
-            (scale * squares**0.5, "n is missing: a unit adds up one term per pixel."),
-            (scale * (40 * squares) ** 0.5, "n counts pixels, the columns. The rows are images."),
-            (variance**0.5 * inputs.std(), "E(x²) is no variance: do not subtract the mean."),
-            (variance**0.5 * inputs.mean(), "Square first, then take the mean: E(x²), not E(x)²."),
+            (
+                variance * squares,
+                "That is the variance: the spread is its root.",
+            ),
+            (
+                scale * squares**0.5,
+                "n is missing: a unit adds up one term per pixel.",
+            ),
+            (
+                scale * (40 * squares) ** 0.5,
+                "n counts pixels, the columns. The rows are images.",
+            ),
+            (
+                variance**0.5 * inputs.std(),
+                "E(x²) is no variance: do not subtract the mean.",
+            ),
+            (
+                variance**0.5 * inputs.mean(),
+                "Square first, then take the mean: E(x²), not E(x)².",
+            ),
         ):
             assert not np.isclose(found, wrong, rtol=1e-9), sentence
-        assert abs(found / right - 1) < 0.05, f"It is {right:.3g}, but you predict {found:.3g}."
+        assert abs(found / right - 1) < 0.05, (
+            f"It is {right:.3g}, but you predict {found:.3g}."
+        )
 
 
 # %% tags=["solution"]
@@ -316,10 +325,22 @@ def check(factor):
     found = [factor(classes) for classes in (10, 4)]
     assert found != [None, None], "Nothing was returned: return a number."
     for wrong, sentence in (
-        (lambda C: 2 / C, "Upside down: the mean over classes makes the second one smaller."),
-        (lambda C: C, "The half is forgotten: the square gives a 2, which only the first cancels."),
-        (lambda C: 2 * C, "The 2 is on the wrong side: the second gradient has it, not the first."),
-        (lambda C: 0.5, "The mean over the classes is forgotten: it divides the second by C."),
+        (
+            lambda C: 2 / C,
+            "Upside down: the mean over classes makes the second one smaller.",
+        ),
+        (
+            lambda C: C,
+            "The half is forgotten: the square gives a 2, which only the first cancels.",
+        ),
+        (
+            lambda C: 2 * C,
+            "The 2 is on the wrong side: the second gradient has it, not the first.",
+        ),
+        (
+            lambda C: 0.5,
+            "The mean over the classes is forgotten: it divides the second by C.",
+        ),
     ):
         assert not np.allclose(found, [wrong(10), wrong(4)]), sentence
     draw = np.random.default_rng(4)
@@ -328,7 +349,9 @@ def check(factor):
         target = one_hot(draw.integers(0, classes, 6), classes)
         stepped_along = (a - target) / len(a)
         printed = 2 * (a - target) / a.size
-        assert np.allclose(stepped_along, times * printed), f"Not for {classes} classes."
+        assert np.allclose(stepped_along, times * printed), (
+            f"Not for {classes} classes."
+        )
 
 
 # %% tags=["solution"]

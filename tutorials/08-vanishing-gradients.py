@@ -8,7 +8,7 @@
 # *You will be able to*: measure the gradient inside a network, predict what a layer does to it, and
 # say what each of the four cures changes in that prediction. *You need*:
 # [activations](../derivations/activations.md), [initialisation](../derivations/initialisation.md).
-# *Time*: 60 minutes.
+# *Time*: 45 minutes.
 #
 # ## The patient
 #
@@ -16,12 +16,12 @@
 # layer is a module of its own, so that we can put something else in its place later.
 
 # %%
-import matplotlib.pyplot as plt
 import numpy as np
 
 from tinygrad_mnist import grad, nn, no_grad, optim, tensor
 from tinygrad_mnist.autodiff import ops
 from tinygrad_mnist.data import load_mnist, minibatches, split
+from tinygrad_mnist.evaluation import plots
 
 images, labels = load_mnist()
 training, held_out = split(8000, 1 / 4, np.random.default_rng(0))
@@ -52,7 +52,9 @@ def deep(layer):
 
 def train(model, optimizer=None, epochs=4):
     """Train, and return the loss of each step."""
-    optimizer = optimizer or optim.SGD(model.parameters(), lr=0.03, momentum=0.9)
+    optimizer = optimizer or optim.SGD(
+        model.parameters(), lr=0.03, momentum=0.9
+    )
     rng = np.random.default_rng(1)
     losses = []
     for _ in range(epochs):
@@ -75,7 +77,10 @@ def accuracy(model):
 
 model = deep(Layer)
 last = np.mean(train(model)[-50:])
-print(f"loss {last:.2f}, log(10) = {np.log(10):.2f}, held out {accuracy(model):.1%}")
+print(
+    f"loss {last:.2f}, log(10) = {np.log(10):.2f}, "
+    f"held out {accuracy(model):.1%}"
+)
 
 # %% [markdown]
 # A network that gives every digit probability 1/10 has loss $\log 10$. Ours has learned nothing but
@@ -101,10 +106,8 @@ model = deep(Layer)
 loss_fn(model(x), y).backward()
 sizes = [size(p.grad.data) for p in model.parameters() if p.ndim == 2]
 
-figure, axis = plt.subplots(figsize=(6, 2.8))
-axis.semilogy(range(1, 10), sizes, "o-", color="C0")
-axis.set(xlabel="layer", ylabel="size of its gradient", xticks=range(1, 10))
-axis.spines[["top", "right"]].set_visible(False)
+by_layer = {"xlabel": "layer", "log": True, "points": True}
+plots.curves({"gradient": sizes}, ylabel="size of its gradient", **by_layer)
 
 # %% [markdown]
 # The scale is logarithmic, and the points lie on a line. On the way back to the input, every layer
@@ -120,7 +123,7 @@ axis.spines[["top", "right"]].set_visible(False)
 
 # %%
 def follow(model):
-    """The output of each module, and the gradient of the loss with respect to it."""
+    """The output of each module, and its gradient."""
     outputs, h = [], x
     for module in model:
         h = module(h)
@@ -129,7 +132,7 @@ def follow(model):
 
 
 def factors(model):
-    """The fraction of the gradient that is left from one hidden layer to the one before."""
+    """What is left of the gradient from one hidden layer to the one before."""
     _, gradients = follow(model)
     sizes = np.array([size(g.data) for g in gradients[:-1]])
     return sizes[:-1] / sizes[1:]
@@ -180,17 +183,13 @@ print(f"measured {np.prod(factors(model)):.1e}, (1/4)^7 = {0.25**7:.1e}")
 
 # %%
 #| The spread of the activations over the images in layers 1 to 8, on a
-#| logarithmic scale. It falls with depth, along a dotted line that loses a
+#| logarithmic scale. It falls with depth, along a dashed line that loses a
 #| factor of 4 per layer.
 spread = [out.data.std(axis=0).mean() for out in outputs[:-1]]
 
-figure, axis = plt.subplots(figsize=(6, 2.8))
-axis.semilogy(range(1, 9), spread, "o-", color="C0", label="sigmoid")
 quarters = spread[0] * 0.25 ** np.arange(8)
-axis.semilogy(range(1, 9), quarters, ":k", label="1/4 a layer")
-axis.set(xlabel="layer", ylabel="spread over images", xticks=range(1, 9))
-axis.legend(frameon=False)
-axis.spines[["top", "right"]].set_visible(False)
+named = {"sigmoid": spread, "1/4 a layer": quarters}
+plots.curves(named, ylabel="spread over images", **by_layer)
 
 # %% [markdown]
 # Whatever the image, the last layer is shown the same numbers, up to a tiny difference. All it can
@@ -329,33 +328,13 @@ adam = optim.Adam(model.parameters(), lr=0.002)
 losses["sigmoid, Adam"] = train(model, adam)
 read["sigmoid, Adam"] = accuracy(model)
 
-STYLES = {
-    "sigmoid": ("black", "o-"),
-    "sigmoid, Adam": ("gray", "-"),
-    "tanh": ("C1", "s--"),
-    "ReLU": ("C0", "^-."),
-    "batch norm": ("C2", "d:"),
-    "residual": ("C3", "v-"),
-}
-figure, axis = plt.subplots(figsize=(6, 3))
-for name, sizes in profile.items():
-    color, style = STYLES[name]
-    axis.semilogy(range(1, 9), sizes, style, color=color, ms=4, label=name)
-axis.set(xlabel="layer", ylabel="gradient of its output", xticks=range(1, 9))
-axis.legend(frameon=False)
-axis.spines[["top", "right"]].set_visible(False)
+plots.curves(profile, ylabel="gradient of its output", **by_layer)
 
 # %%
-#| The loss over the steps for six networks. With sigmoid it does not leave its
-#| start at 2.3. With sigmoid and Adam it falls late and stays high. With tanh,
+#| At the head. The loss over the steps for six networks. With sigmoid it does
+#| not leave its start at 2.3. With sigmoid and Adam it falls late and stays high. With tanh,
 #| ReLU, batch norm and residual layers it falls quickly, to similar values.
-figure, axis = plt.subplots(figsize=(6, 3.4))
-for name, (color, style) in STYLES.items():
-    smooth = np.convolve(losses[name], np.ones(30) / 30, mode="valid")
-    axis.plot(smooth, style.strip("os^dv"), color=color, label=name)
-axis.set(xlabel="step", ylabel="loss, mean over 30 steps", ylim=(0, 2.5))
-axis.legend(frameon=False, ncols=2, loc=(0.4, 0.38))
-axis.spines[["top", "right"]].set_visible(False)
+plots.curves(losses, mean=30, ylim=(0, 2.5))
 for name, part in read.items():
     print(f"{name:14} {part:6.1%}")
 
@@ -409,10 +388,22 @@ def check(factor):
                 m**0.5 * w * np.mean(1 - t**2),
                 "Take the root of the mean square, not the mean slope.",
             ),
-            (m**0.5 * w * size(s), "That is the slope of the sigmoid: tanh has 1 - tanh²."),
-            (m**0.5 * w * size(1 - t), "The square is missing: the slope is 1 - tanh²."),
-            (w * size(1 - t**2), "m is missing: each input receives a sum of m terms."),
-            (m * (w * size(1 - t**2)) ** 2, "That is the square of the factor: take the root."),
+            (
+                m**0.5 * w * size(s),
+                "That is the slope of the sigmoid: tanh has 1 - tanh².",
+            ),
+            (
+                m**0.5 * w * size(1 - t),
+                "The square is missing: the slope is 1 - tanh².",
+            ),
+            (
+                w * size(1 - t**2),
+                "m is missing: each input receives a sum of m terms.",
+            ),
+            (
+                m * (w * size(1 - t**2)) ** 2,
+                "That is the square of the factor: take the root.",
+            ),
         ):
             assert not np.isclose(found, wrong, rtol=1e-6), sentence
         assert abs(found / right - 1) < 0.05, (
@@ -493,20 +484,38 @@ def depth(factor, smallest):
 def check(depth):
     cases = ((0.25, 1.2e-7), (0.9, 1.2e-7), (0.41, 0.001), (0.5, 0.25))
     found = [depth(*case) for case in cases]
-    assert found != [None] * 4, "Nothing was returned. print only shows a number: use return."
-    exact = np.array([np.log(smallest) / np.log(factor) for factor, smallest in cases])
+    assert found != [None] * 4, (
+        "Nothing was returned. print only shows a number: use return."
+    )
+    exact = np.array(
+        [np.log(smallest) / np.log(factor) for factor, smallest in cases]
+    )
     for wrong, sentence in (
-        (exact, "Layers are whole: which is the first whole number beyond your result?"),
-        (exact.astype(int), "One layer short: at that depth, at least `smallest` is still left."),
-        (np.ceil(exact), "Two layers of 1/2 leave exactly 1/4, which is not less than 1/4 yet."),
-        ((1 / exact).astype(int) + 1, "Upside down: divide log(smallest) by log(factor)."),
+        (
+            exact,
+            "Layers are whole: which is the first whole number beyond your result?",
+        ),
+        (
+            exact.astype(int),
+            "One layer short: at that depth, at least `smallest` is still left.",
+        ),
+        (
+            np.ceil(exact),
+            "Two layers of 1/2 leave exactly 1/4, which is not less than 1/4 yet.",
+        ),
+        (
+            (1 / exact).astype(int) + 1,
+            "Upside down: divide log(smallest) by log(factor).",
+        ),
     ):
         assert not np.allclose(found, wrong), sentence
     for (factor, smallest), said in zip(cases, found, strict=True):
         layers, left = 0, 1.0
         while left >= smallest:
             layers, left = layers + 1, left * factor
-        assert said == layers, f"With the factor {factor} it takes {layers} layers, not {said}."
+        assert said == layers, (
+            f"With the factor {factor} it takes {layers} layers, not {said}."
+        )
 
 
 # %% tags=["solution"]
@@ -573,12 +582,27 @@ def check(growth):
     assert found != [None] * 3, "Nothing was returned: return a number."
     a, q, k = np.array(cases).T
     for wrong, sentence in (
-        ((1 + a * q) ** k, "At right angles, lengths add by Pythagoras, not directly."),
-        ((1 + (a * q) ** 2) ** k, "That is the square of the growth: take the root."),
+        (
+            (1 + a * q) ** k,
+            "At right angles, lengths add by Pythagoras, not directly.",
+        ),
+        (
+            (1 + (a * q) ** 2) ** k,
+            "That is the square of the growth: take the root.",
+        ),
         ((1 + a * q**2) ** (k / 2), "a belongs into the square, too: (a q)²."),
-        ((1 + (a * q) ** 2) ** 0.5, "That is one layer: the next ones multiply on."),
-        (k * (1 + (a * q) ** 2) ** 0.5, "Layers multiply the gradient: they do not add to it."),
-        ((a * q) ** k, "The way around is missing: it passes the gradient unchanged."),
+        (
+            (1 + (a * q) ** 2) ** 0.5,
+            "That is one layer: the next ones multiply on.",
+        ),
+        (
+            k * (1 + (a * q) ** 2) ** 0.5,
+            "Layers multiply the gradient: they do not add to it.",
+        ),
+        (
+            (a * q) ** k,
+            "The way around is missing: it passes the gradient unchanged.",
+        ),
     ):
         assert not np.allclose(found, wrong), sentence
     draw, n = np.random.default_rng(3), 400

@@ -19,19 +19,22 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image, ImageDraw
 
 from tinygrad_mnist import nn, optim
 from tinygrad_mnist.data import like_mnist, load_mnist, minibatches
+from tinygrad_mnist.evaluation import plots
 from tinygrad_mnist.store import PredictionLog
 
 rng = np.random.default_rng(0)
 images, labels = load_mnist()
 held_out, held_out_labels = images[-1000:], labels[-1000:]
 model = nn.MLP((784, 32, 10), "relu", rng=rng)
-cross_entropy, optimizer = nn.CrossEntropyLoss(), optim.Adam(model.parameters(), lr=1e-3)
+cross_entropy, optimizer = (
+    nn.CrossEntropyLoss(),
+    optim.Adam(model.parameters(), lr=1e-3),
+)
 
 
 def train_an_epoch():
@@ -53,31 +56,31 @@ classifier = nn.Classifier(model)  # gives probabilities in place of logits
 # sheet. So we have to prepare it *exactly* as MNIST was prepared.
 
 # %%
-#| A 7 in four stages: drawn dark on light paper, light on black, cut out, and
+#| At the head. A 7 in four stages: drawn dark on light paper, light on black, cut out, and
 #| shrunk to the middle of 28 by 28 pixels.
 sheet = Image.new("L", (220, 300), 225)  # grey paper
 pen = ImageDraw.Draw(sheet)
 pen.line([(90, 40), (170, 45), (120, 130)], fill=40, width=14, joint="curve")
 picture = np.asarray(sheet)
 
-ink = np.where(picture < 225, 225 - picture.astype(int), 0)  # how much darker than paper
+ink = np.where(
+    picture < 225, 225 - picture.astype(int), 0
+)  # how much darker than paper
 rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
 box = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 seven = like_mnist(picture)
 
-figure, axes = plt.subplots(1, 4, figsize=(6, 2.2))
 stages = {"drawn": picture, "ink": ink, "cut out": box, "28 × 28": seven}
-for axis, (name, stage) in zip(axes, stages.items(), strict=True):
-    axis.imshow(stage, cmap="gray")
-    axis.set_title(name, fontsize=10)
-    axis.axis("off")
+plots.images(stages.values(), stages, columns=4, cmap="gray")
 
 # %% [markdown]
 # `like_mnist` does all of it. We computed the two stages between only to look at them. What does
 # the network say?
 
 # %%
-probabilities = classifier.predict_proba(np.float32(seven.reshape(1, 784) / 255))
+probabilities = classifier.predict_proba(
+    np.float32(seven.reshape(1, 784) / 255)
+)
 for digit in probabilities[0].argsort()[::-1][:3]:
     print(f"{digit}: {probabilities[0, digit]:.1%}")
 
@@ -117,7 +120,9 @@ def log_predictions(images, sources, labels, version):
 
 
 names = [f"image {n}" for n in range(59_000, 60_000)]
-log_predictions(np.float32(seven.reshape(1, 784) / 255), ["drawing"], [7], "first")
+log_predictions(
+    np.float32(seven.reshape(1, 784) / 255), ["drawing"], [7], "first"
+)
 log_predictions(held_out, names, held_out_labels, "first")
 
 # %% [markdown]
@@ -146,7 +151,8 @@ ask("SELECT count(*), avg(predicted = label) FROM predictions")
 # %%
 for label, predicted, count in ask("""
     SELECT label, predicted, count(*) AS n FROM predictions
-    WHERE label <> predicted GROUP BY label, predicted ORDER BY n DESC, label, predicted LIMIT 5
+    WHERE label <> predicted GROUP BY label, predicted
+    ORDER BY n DESC, label, predicted LIMIT 5
 """):
     print(f"{label} read as {predicted}: {count} times")
 
@@ -159,14 +165,15 @@ for label, predicted, count in ask("""
 #| Eight images that were read wrongly, each with its label, the answer, and how
 #| sure the network was.
 found = ask("""
-    SELECT image, label, predicted, (SELECT max(value) FROM json_each(probabilities)) AS confidence
+    SELECT image, label, predicted,
+        (SELECT max(value) FROM json_each(probabilities)) AS confidence
     FROM predictions WHERE label <> predicted ORDER BY confidence DESC LIMIT 8
 """)
-figure, axes = plt.subplots(2, 4, figsize=(6, 3.6))
-for axis, (image, label, predicted, confidence) in zip(axes.flat, found, strict=True):
-    axis.imshow(np.frombuffer(image, np.uint8).reshape(28, 28), cmap="gray_r")
-    axis.set_title(f"{label} as {predicted}: {confidence:.0%}", fontsize=10)
-    axis.axis("off")
+wrong = [np.frombuffer(image, np.uint8) for image, *_ in found]
+titles = [
+    f"{label} as {predicted}: {sure:.0%}" for _, label, predicted, sure in found
+]
+plots.images(wrong, titles, columns=4)
 
 # %% [markdown]
 # ## Whole, or not at all
@@ -191,7 +198,9 @@ try:
         )
 except ValueError as error:
     print(error)
-print("as many rows as before:", before == ask("SELECT count(*) FROM predictions"))
+print(
+    "as many rows as before:", before == ask("SELECT count(*) FROM predictions")
+)
 
 # %% [markdown]
 # Several processes may write to one log at the same time: each waits for its turn. The page on
@@ -211,7 +220,8 @@ ask("""
 
 # %%
 ask("""
-    SELECT a.predicted = a.label AS right_before, b.predicted = b.label AS right_after, count(*)
+    SELECT a.predicted = a.label AS right_before,
+        b.predicted = b.label AS right_after, count(*)
     FROM predictions AS a JOIN predictions AS b ON a.source = b.source
     WHERE a.model_hash = 'first' AND b.model_hash = 'second'
     GROUP BY right_before, right_after
@@ -246,23 +256,46 @@ def wrong_by_digit(version):
 # %% tags=["check"]
 def check(wrong_by_digit):
     def share(label, read, digits):
-        return np.array([(label != read)[digits == digit].mean() for digit in range(10)])
+        return np.array(
+            [(label != read)[digits == digit].mean() for digit in range(10)]
+        )
 
     every = np.array(ask("SELECT label, predicted FROM predictions")).T
     for version in ("first", "second"):
         found = wrong_by_digit(version)
         assert found is not None, "Nothing was returned: return a dict."
-        assert not isinstance(found, list), "That is a list of pairs: dict(...) makes a dict of it."
-        assert isinstance(found, dict), "Return a dict from each label to a share."
-        assert set(found) == set(range(10)), "There should be one entry for each digit, 0 to 9."
-        rows = ask("SELECT label, predicted FROM predictions WHERE model_hash = ?", version)
+        assert not isinstance(found, list), (
+            "That is a list of pairs: dict(...) makes a dict of it."
+        )
+        assert isinstance(found, dict), (
+            "Return a dict from each label to a share."
+        )
+        assert set(found) == set(range(10)), (
+            "There should be one entry for each digit, 0 to 9."
+        )
+        rows = ask(
+            "SELECT label, predicted FROM predictions WHERE model_hash = ?",
+            version,
+        )
         label, read = np.array(rows).T
-        shares, right = [found[digit] for digit in range(10)], share(label, read, label)
+        shares, right = (
+            [found[digit] for digit in range(10)],
+            share(label, read, label),
+        )
         for wrong, sentence in (
             (1 - right, "That is the share of right answers: compare with <>."),
-            (right * np.bincount(label), "Those are counts: avg makes a share of them."),
-            (share(*every, every[0]), "Both versions are mixed: select WHERE model_hash = ?."),
-            (share(label, read, read), "These are grouped by what was read: group by label."),
+            (
+                right * np.bincount(label),
+                "Those are counts: avg makes a share of them.",
+            ),
+            (
+                share(*every, every[0]),
+                "Both versions are mixed: select WHERE model_hash = ?.",
+            ),
+            (
+                share(label, read, read),
+                "These are grouped by what was read: group by label.",
+            ),
         ):
             assert not np.allclose(shares, wrong), sentence
         for digit in range(10):
@@ -315,7 +348,11 @@ def wrong_by_digit(version):
 # %% tags=["misconception"]
 # Both versions are mixed: select WHERE model_hash = ?.
 def wrong_by_digit(version):
-    return dict(ask("SELECT label, avg(label <> predicted) FROM predictions GROUP BY label"))
+    return dict(
+        ask(
+            "SELECT label, avg(label <> predicted) FROM predictions GROUP BY label"
+        )
+    )
 
 
 # %% tags=["misconception"]
@@ -353,11 +390,26 @@ def check(margin):
     assert np.shape(found) == (50,), "There should be one number for each row."
     rows = [sorted(row, reverse=True) for row in p.tolist()]
     for wrong, sentence in (
-        ([row[1] - row[0] for row in rows], "The sign is wrong: the largest comes first."),
-        ([row[0] - row[-1] for row in rows], "Subtract the second largest, not the smallest."),
-        ([row[0] for row in rows], "That is the largest alone: subtract the second largest."),
-        (columns, "These are the probabilities of 0 and 1: sort each row first."),
-        (np.sort(p, axis=0)[:, -1] - np.sort(p, axis=0)[:, -2], "Sort along the rows: axis=1."),
+        (
+            [row[1] - row[0] for row in rows],
+            "The sign is wrong: the largest comes first.",
+        ),
+        (
+            [row[0] - row[-1] for row in rows],
+            "Subtract the second largest, not the smallest.",
+        ),
+        (
+            [row[0] for row in rows],
+            "That is the largest alone: subtract the second largest.",
+        ),
+        (
+            columns,
+            "These are the probabilities of 0 and 1: sort each row first.",
+        ),
+        (
+            np.sort(p, axis=0)[:, -1] - np.sort(p, axis=0)[:, -2],
+            "Sort along the rows: axis=1.",
+        ),
     ):
         assert not np.allclose(found, wrong), sentence
     assert np.allclose(found, [row[0] - row[1] for row in rows]), (

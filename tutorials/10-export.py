@@ -19,14 +19,20 @@ import json
 import tempfile
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import onnx
 import onnxruntime
 
 from tinygrad_mnist import nn, optim
+from tinygrad_mnist.autodiff import op
 from tinygrad_mnist.data import load_mnist, minibatches
-from tinygrad_mnist.export import ExportError, read_safetensors, write_onnx, write_safetensors
+from tinygrad_mnist.evaluation import plots
+from tinygrad_mnist.export import (
+    ExportError,
+    read_safetensors,
+    write_onnx,
+    write_safetensors,
+)
 
 rng = np.random.default_rng(0)
 images, labels = load_mnist()
@@ -42,7 +48,8 @@ for _ in range(2):
         loss.backward()
         optimizer.step()
 classifier = nn.Classifier(model)
-f"{(classifier.predict_label(held_out) == held_out_labels).mean():.1%} of the held-out images"
+read = (classifier.predict_label(held_out) == held_out_labels).mean()
+f"{read:.1%} of the held-out images"
 
 # %% [markdown]
 # ## Arrays with names: safetensors
@@ -53,7 +60,9 @@ f"{(classifier.predict_label(held_out) == held_out_labels).mean():.1%} of the he
 # %%
 folder = Path(tempfile.mkdtemp())
 with (folder / "model.safetensors").open("wb") as file:
-    write_safetensors(model, file, about={"layers": [784, 64, 10], "activation": "relu"})
+    write_safetensors(
+        model, file, about={"layers": [784, 64, 10], "activation": "relu"}
+    )
 
 arrays, about = read_safetensors(folder / "model.safetensors")
 print({name: (array.shape, str(array.dtype)) for name, array in arrays.items()})
@@ -106,7 +115,9 @@ for node in graph.node:
 # neither this package nor a tape:
 
 # %%
-session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+session = onnxruntime.InferenceSession(
+    folder / "model.onnx", providers=["CPUExecutionProvider"]
+)
 
 
 def run(x):
@@ -115,7 +126,8 @@ def run(x):
 
 
 logits = run(held_out)
-print(f"{(logits.argmax(axis=1) == held_out_labels).mean():.1%} of the held-out images")
+read = (logits.argmax(axis=1) == held_out_labels).mean()
+print(f"{read:.1%} of the held-out images")
 print(f"largest difference {np.abs(logits - model(held_out).data).max():.0e}")
 assert np.allclose(logits, model(held_out).data, atol=1e-4)
 
@@ -129,32 +141,27 @@ run(held_out[:1]).shape
 
 # %% [markdown]
 # The network returns logits, because the softmax belongs to its loss. If you want probabilities,
-# put the softmax behind it before you export:
+# ask for them. On the command line this is `tinygrad-mnist export RUN --format onnx --softmax`:
 
 # %%
-#| Three handwritten digits, and under each a bar chart of ten probabilities.
+#| At the head. Three handwritten digits, and under each a bar chart of ten probabilities.
 #| For the first and the third, one bar is far above all others. For the second,
 #| two bars share nearly everything.
 with (folder / "probabilities.onnx").open("wb") as file:
-    write_onnx(nn.Sequential(model, nn.Softmax(dim=1)), file)
+    write_onnx(model, file, softmax=True)
 speaker = onnxruntime.InferenceSession(
     folder / "probabilities.onnx", providers=["CPUExecutionProvider"]
 )
 probabilities = speaker.run(None, {"input": held_out[:3]})[0]
 
-figure, axes = plt.subplots(2, 3, figsize=(6, 3.4), height_ratios=(2, 1))
-for column, (image, p) in enumerate(zip(held_out[:3], probabilities, strict=True)):
-    axes[0, column].imshow(image.reshape(28, 28), cmap="gray_r")
-    axes[0, column].axis("off")
-    axes[1, column].bar(range(10), p, color="C0")
-    axes[1, column].set(xticks=range(10), yticks=[], ylim=(0, 1))
-    axes[1, column].spines[["top", "right", "left"]].set_visible(False)
+plots.answers(held_out[:3], probabilities)
 
 # %% [markdown]
-# ## When there is no counterpart
+# ## A layer of your own
 #
-# A layer that you wrote yourself is Python, and ONNX knows no Python. Then the export says which
-# layer it is, and writes nothing:
+# How does the export know what a network computes? It calls the network and looks at the tape. Each
+# op has a counterpart in ONNX, declared beneath its derivative rules, so a layer that you make of
+# known ops needs nothing more. Here is one, x times its sigmoid:
 
 
 # %%
@@ -163,14 +170,56 @@ class Swish(nn.Module):
         return x * nn.functional.sigmoid(x)
 
 
-written = io.BytesIO()
-try:
-    write_onnx(nn.Sequential(nn.Linear(784, 32), Swish(), nn.Linear(32, 10)), written)
-except ExportError as error:
-    print(error)
-print(len(written.getvalue()), "bytes written")
+def operators(network):
+    """The operators in the ONNX graph of a network."""
+    file = io.BytesIO()
+    write_onnx(network, file)
+    graph = onnx.load_from_string(file.getvalue()).graph
+    return [node.op_type for node in graph.node]
+
+
+operators(nn.Sequential(nn.Linear(784, 32), Swish(), nn.Linear(32, 10)))
 
 # %% [markdown]
+# An op of your own is Python, and ONNX knows no Python. Then the export says which op it is and
+# which layer called it, and writes nothing:
+
+
+# %%
+@op
+def hard_sigmoid(x):
+    """A line from 0 at x = -2.5 to 1 at x = 2.5."""
+    return np.clip(0.2 * x + 0.5, 0, 1)
+
+
+hard_sigmoid.vjp(lambda g, out, x: 0.2 * g * (out > 0) * (out < 1))
+
+
+class HardSigmoid(nn.Module):
+    def forward(self, x):
+        return hard_sigmoid(x)
+
+
+hard = nn.Sequential(nn.Linear(784, 32), HardSigmoid(), nn.Linear(32, 10))
+try:
+    operators(hard)
+except ExportError as error:
+    print(error)
+
+# %% [markdown]
+# So declare the counterpart: the name of an operator that computes the same, or a function that
+# builds it from several, such as `lambda onnx, x: onnx.Mul(x, onnx.Sigmoid(x))`. ONNX has this one:
+
+# %%
+hard_sigmoid.onnx("HardSigmoid")
+operators(hard)
+
+# %% [markdown]
+# Could you declare the wrong one by mistake? Before the export writes anything, it runs the graph
+# on a batch and compares the result with that of the network. It also calls the network on batches
+# of two sizes. A number that belongs to one batch only, such as `len(x)`, is found in this way, and
+# refused.
+#
 # ## Move to PyTorch
 #
 # You know PyTorch's names already: `Module`, `Linear`, `CrossEntropyLoss`, `SGD`, `zero_grad`,
@@ -187,7 +236,8 @@ x = rng.normal(size=(2, 64)).astype(np.float32)
 as_stored = x @ square.weight.data + square.bias.data
 as_pytorch_would = x @ square.weight.data.T + square.bias.data
 print(f"as stored: off by {np.abs(as_stored - square(x).data).max():.0e}")
-print(f"as PyTorch would: off by {np.abs(as_pytorch_would - square(x).data).max():.1f}")
+off = np.abs(as_pytorch_would - square(x).data).max()
+print(f"as PyTorch would: off by {off:.1f}")
 
 # %% [markdown]
 # So make it a rule: after every export, run both on the same input, and compare. Shapes that fit
@@ -220,23 +270,32 @@ def check(for_pytorch):
     theirs = for_pytorch(arrays)
     assert theirs is not None, "Nothing was returned: return a dict of arrays."
     assert isinstance(theirs, dict), "Return a dict of arrays."
-    assert set(theirs) != {"0.weight", "2.weight"}, "The biases are gone: keep them as they are."
+    assert set(theirs) != {"0.weight", "2.weight"}, (
+        "The biases are gone: keep them as they are."
+    )
     assert set(theirs) == set(arrays), "The names should stay the same."
     W = theirs["0.weight"]
-    assert W.shape != (784, 64), "The weights are (in, out) still: PyTorch wants (out, in)."
-    assert W.shape == (64, 784), "PyTorch's weights are (out, in): here (64, 784)."
+    assert W.shape != (784, 64), (
+        "The weights are (in, out) still: PyTorch wants (out, in)."
+    )
+    assert W.shape == (64, 784), (
+        "PyTorch's weights are (out, in): here (64, 784)."
+    )
     assert not np.array_equal(W, arrays["0.weight"].reshape(64, 784)), (
         "reshape keeps the numbers in their order: only a transpose moves them to their places."
     )
     a = np.maximum(held_out @ W.T + theirs["0.bias"], 0)
-    assert np.allclose(a @ theirs["2.weight"].T + theirs["2.bias"], logits, atol=1e-3), (
-        "Computed as PyTorch does it, this is another network."
-    )
+    assert np.allclose(
+        a @ theirs["2.weight"].T + theirs["2.bias"], logits, atol=1e-3
+    ), "Computed as PyTorch does it, this is another network."
 
 
 # %% tags=["solution"]
 def for_pytorch(arrays):
-    return {name: array.T if array.ndim == 2 else array for name, array in arrays.items()}
+    return {
+        name: array.T if array.ndim == 2 else array
+        for name, array in arrays.items()
+    }
 
 
 # %% tags=["misconception"]
@@ -248,7 +307,9 @@ def for_pytorch(arrays):
 # %% tags=["misconception"]
 # reshape keeps the numbers in their order: only a transpose moves them to their places.
 def for_pytorch(arrays):
-    return {name: array.reshape(array.shape[::-1]) for name, array in arrays.items()}
+    return {
+        name: array.reshape(array.shape[::-1]) for name, array in arrays.items()
+    }
 
 
 # %% tags=["misconception"]
@@ -286,25 +347,40 @@ def check(runtime):
         fresh.load_state_dict(scaled)
         found, right = runtime(scaled, x), nn.Classifier(fresh).predict_proba(x)
         assert found is not None, "Nothing was returned: return an array."
-        assert np.shape(found) == (20, 10), "There should be ten probabilities for each image."
+        assert np.shape(found) == (20, 10), (
+            "There should be ten probabilities for each image."
+        )
         assert np.isfinite(found).all(), (
             "Softmax overflows: subtract the largest of each row first."
         )
-        without = {name: array * (array.ndim > 1) for name, array in scaled.items()}
+        without = {
+            name: array * (array.ndim > 1) for name, array in scaled.items()
+        }
         unbiased = nn.MLP(about["layers"], about["activation"])
         unbiased.load_state_dict(without)
         linear = nn.Sequential(fresh[0], fresh[2])
         for wrong, sentence in (
-            (fresh(x).data, "Those are the logits: softmax makes probabilities of them."),
-            (softmax(fresh(x), 0).data, "Softmax runs over the ten digits of a row: axis=1."),
-            (softmax(linear(x), 1).data, "The ReLU between the two layers is missing."),
+            (
+                fresh(x).data,
+                "Those are the logits: softmax makes probabilities of them.",
+            ),
+            (
+                softmax(fresh(x), 0).data,
+                "Softmax runs over the ten digits of a row: axis=1.",
+            ),
+            (
+                softmax(linear(x), 1).data,
+                "The ReLU between the two layers is missing.",
+            ),
             (
                 nn.Classifier(unbiased).predict_proba(x),
                 "The biases are missing: add one to each product.",
             ),
         ):
             assert not np.allclose(found, wrong, atol=1e-4), sentence
-        assert np.allclose(found, right, atol=1e-4), "Those are not the network's probabilities."
+        assert np.allclose(found, right, atol=1e-4), (
+            "Those are not the network's probabilities."
+        )
 
 
 # %% tags=["solution"]

@@ -1,81 +1,14 @@
-// The network and its preprocessing, in the page: what tinygrad_mnist/data/images.py and nn.MLP do, line by line.
+// A drawing becomes an image like those of MNIST, as like_mnist in tinygrad_mnist/data/images.py does it, in whole numbers.
+
+/** @typedef {{ data: Uint8Array, width: number, height: number }} Grey */
 
 const SIDE = 28, BOX = 20, MIDDLE = 14;
 
-// ---- the file: 8 bytes of length, a JSON header, then the numbers
-
-/** Read a safetensors file: {layers: [{weight, bias, inputs, outputs}], activation, normalize}. */
-export async function load(url) {
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url}: ${response.status}`);
-  const buffer = await response.arrayBuffer();
-  const length = Number(new DataView(buffer).getBigUint64(0, true));
-  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
-  const { recipe } = JSON.parse(header.__metadata__.tinygrad_mnist);
-  const values = (name) => {
-    const [start, end] = header[name].data_offsets;
-    return new Float32Array(buffer.slice(8 + length + start, 8 + length + end));
-  };
-  const layers = Object.keys(header)
-    .filter((name) => name.endsWith(".weight"))
-    .sort((a, b) => parseInt(a) - parseInt(b))
-    .map((name) => {
-      const [inputs, outputs] = header[name].shape;
-      return { inputs, outputs, weight: values(name), bias: values(name.replace("weight", "bias")) };
-    });
-  return { layers, activation: recipe.activation, normalize: recipe.normalize };
-}
-
-// ---- the network
-
-const ACTIVATIONS = {
-  relu: [(z) => Math.max(z, 0), (z) => (z > 0 ? 1 : 0)],
-  tanh: [Math.tanh, (z) => 1 - Math.tanh(z) ** 2],
-  sigmoid: [(z) => 1 / (1 + Math.exp(-z)), (z) => 1 / ((1 + Math.exp(-z)) * (1 + Math.exp(z)))],
-};
-const RANGES = { unit: [0, 1], seed: [0.01, 1], standardize: [-0.1307 / 0.3081, (1 - 0.1307) / 0.3081] };
-
-/** Z = XW + b and A = f(Z), layer by layer, for one image of 784 bytes: {inputs, Z, A, probabilities}. */
-export function forward(network, bytes) {
-  const [f] = ACTIVATIONS[network.activation];
-  const [black, white] = RANGES[network.normalize];
-  const terms = { A: [Float64Array.from(bytes, (byte) => black + ((white - black) * byte) / 255)], Z: [] };
-  network.layers.forEach(({ inputs, outputs, weight, bias }, layer) => {
-    const x = terms.A[layer];
-    const z = Float64Array.from(bias);
-    for (let i = 0; i < inputs; i++) {
-      if (x[i] === 0) continue;
-      for (let j = 0; j < outputs; j++) z[j] += x[i] * weight[i * outputs + j];
-    }
-    terms.Z.push(z);
-    if (layer < network.layers.length - 1) terms.A.push(z.map(f));
-  });
-  const logits = terms.Z.at(-1);
-  const largest = Math.max(...logits);
-  const e = logits.map((z) => Math.exp(z - largest));
-  const sum = e.reduce((a, b) => a + b);
-  return { ...terms, probabilities: e.map((value) => value / sum) };
-}
-
-/** |dz_c / dx|: backpropagation of a one-hot row, as in equations (12), (13), (16), (17) of byhand/mlp.py. */
-export function saliency(network, terms, digit) {
-  const [, slope] = ACTIVATIONS[network.activation];
-  let dZ = Float64Array.from({ length: 10 }, (_, c) => (c === digit ? 1 : 0));
-  for (let layer = network.layers.length - 1; ; layer--) {
-    const { inputs, outputs, weight } = network.layers[layer];
-    const dA = Float64Array.from({ length: inputs }, (_, i) => {
-      let sum = 0;
-      for (let j = 0; j < outputs; j++) sum += dZ[j] * weight[i * outputs + j];
-      return sum;
-    });
-    if (layer === 0) return dA.map(Math.abs);
-    dZ = dA.map((value, j) => value * slope(terms.Z[layer - 1][j]));
-  }
-}
-
-// ---- a drawing becomes an image like MNIST's: the steps are those of like_mnist in Python, in whole numbers
-
-/** Brightness of RGBA bytes; what is transparent shows paper, white under dark ink, else black. */
+/**
+ * Brightness of RGBA bytes; what is transparent shows paper, white under dark ink, else black.
+ * @param {{ data: Uint8Array | Uint8ClampedArray, width: number, height: number }} picture
+ * @returns {Grey}
+ */
 export function toGrey({ data, width, height }) {
   const n = width * height, y = new Int32Array(n);
   let light = 0, opaque = 0;
@@ -93,7 +26,7 @@ export function toGrey({ data, width, height }) {
   return { data: grey, width, height };
 }
 
-/** 784 bytes from a picture of one digit, or null if all pixels are alike. */
+/** 784 bytes from a picture of one digit, or null if all pixels are alike. @param {Grey} grey */
 export function likeMnist(grey) {
   const ink = inkOf(grey);
   if (ink === null) return null;
@@ -111,6 +44,7 @@ export function likeMnist(grey) {
   return image;
 }
 
+/** Ink as brightness, on paper of 0. @param {Grey} grey @returns {Grey | null} */
 function inkOf({ data, width, height }) {
   const edge = [];
   for (let i = 0; i < height; i++)
@@ -127,6 +61,7 @@ function inkOf({ data, width, height }) {
   return { data: data.map((value) => Math.max(sign * (value - paper), 0)), width, height };
 }
 
+/** The part that has ink. @param {Grey} ink @returns {Grey} */
 function box({ data, width, height }) {
   let top = height, bottom = -1, left = width, right = -1;
   for (let i = 0; i < height; i++)
@@ -143,6 +78,7 @@ function box({ data, width, height }) {
   return { data: cut, width: columns, height: rows };
 }
 
+/** The longer side becomes 20 pixels. @param {Grey} cut @returns {Grey} */
 function scaled({ data, width, height }) {
   const longer = Math.max(width, height);
   const [rows, columns] = [height, width].map((n) => Math.max(1, Math.floor((2 * BOX * n + longer) / (2 * longer))));
@@ -156,7 +92,7 @@ function scaled({ data, width, height }) {
   return { data: bytes, width: columns, height: rows };
 }
 
-/** [new, old, how much of the old pixel the new one covers], where it does. */
+/** [new, old, how much of the old pixel the new one covers], where it does. @param {number} count @param {number} old */
 function overlaps(count, old) {
   const found = [];
   for (let i = 0; i < count; i++)
@@ -167,6 +103,7 @@ function overlaps(count, old) {
   return found;
 }
 
+/** Where the image begins so that its centre of mass is in the middle. @param {Grey} image @param {"rows" | "columns"} axis */
 function start({ data, width, height }, axis) {
   let total = 0, moment = 0;
   for (let i = 0; i < height; i++)

@@ -12,6 +12,7 @@ from mpmath.libmp import prec_to_dps
 from typeset import absolute, exp, function, log, total
 
 from tinygrad_mnist import byhand
+from tinygrad_mnist.byhand import two_layer
 
 
 def one_hot(rng, shape):
@@ -28,7 +29,7 @@ def adding_up(Y):
 BOTH = "loss loss_of_squares"
 
 page = Derivation(6, top="loss", steps="t", B=2, C=2, n0=1, n1=2, T=3)
-page.given("A0", "B n0")
+page.given("X", "B n0")
 page.given("W1", "n0 n1")
 page.given("b1", "n1")
 page.given("W2", "n1 C")
@@ -79,35 +80,71 @@ def paper(W1, b1, W2, b2, top="loss", lambda_=0.0):
     return network
 
 
+FORWARD = ("Z1", "A1", "Z2", "A2")
+BACKWARD = ("dZ2", "dW2", "db2", "dA1", "dZ1", "dW1", "db1")
+"""What the functions of two_layer.py return."""
+
+
 def forward(term):
-    """A term of the package's forward pass."""
-    return lambda A0, W1, b1, W2, b2, top: paper(W1, b1, W2, b2, top).forward(A0)[term]
+    """A term of the package's forward pass, for any depth and for two layers."""
+
+    def deep(X, W1, b1, W2, b2, top):
+        return paper(W1, b1, W2, b2, top).forward(X)[term]
+
+    def plain(X, W1, b1, W2, b2):
+        return two_layer.forward(X, W1, b1, W2, b2)[FORWARD.index(term)]
+
+    return deep, plain
 
 
-def loss_of(A0, W1, b1, W2, b2, Y, top, lambda_):
+def loss_of(X, W1, b1, W2, b2, Y, top, lambda_):
     """The package's loss."""
     network = paper(W1, b1, W2, b2, top, lambda_)
-    return network.loss(network.forward(A0), Y.argmax(axis=1))
+    return network.loss(network.forward(X), Y.argmax(axis=1))
 
 
-def data_of(A0, W1, b1, W2, b2, Y, top):
+def data_of(X, W1, b1, W2, b2, Y, top):
     """The package's loss without the penalty."""
-    return loss_of(A0, W1, b1, W2, b2, Y, top, 0.0)
+    return loss_of(X, W1, b1, W2, b2, Y, top, 0.0)
 
 
-def backward(term):
-    """A gradient of the package."""
+def plain_loss(Z2, Y, W1, W2, lambda_):
+    """The loss of two layers."""
+    return two_layer.loss(Z2, Y, W1, W2, lambda_)
 
-    def code(A0, W1, b1, W2, b2, Y, top, lambda_):
+
+def plain_data(Z2, Y, W1, W2):
+    """The same without the penalty."""
+    return two_layer.loss(Z2, Y, W1, W2)
+
+
+def deep_backward(term):
+    """A gradient of the package, for any depth."""
+
+    def code(X, W1, b1, W2, b2, Y, top, lambda_):
         network = paper(W1, b1, W2, b2, top, lambda_)
-        return network.backward(network.forward(A0), Y.argmax(axis=1))[term]
+        return network.backward(network.forward(X), Y.argmax(axis=1))[term]
 
     return code
 
 
+def backward(term):
+    """The same, and for two layers with softmax; squared error has the general one alone."""
+    deep = deep_backward(term)
+
+    def plain(X, W1, b1, W2, b2, Y, top, lambda_):
+        if "squares" in top:
+            return deep(X, W1, b1, W2, b2, Y, top, lambda_)
+        Z1, A1, _, A2 = two_layer.forward(X, W1, b1, W2, b2)
+        found = two_layer.backward(X, Y, W1, W2, Z1, A1, A2, lambda_)
+        return found[BACKWARD.index(term)]
+
+    return deep, plain
+
+
 @page.define("B n1", code=forward("Z1"))
-def Z1(A0, W1, b1):
-    return A0 @ W1 + b1
+def Z1(X, W1, b1):
+    return X @ W1 + b1
 
 
 @page.define("B C", code=forward("Z2"), same=True)
@@ -130,7 +167,7 @@ def A2(Z2, i, j, C):
 
 @page.define(
     "B C",
-    code=forward("A2"),
+    code=forward("A2")[0],
     of="loss_of_squares",
     lhs=SIGMOID,
     same=True,
@@ -139,7 +176,7 @@ def A2_(Z2, i, j):
     return sigma(Z2[i, j])
 
 
-@page.define(code=data_of, symbol=r"\mathrm{data}")
+@page.define(code=(data_of, plain_data), symbol=r"\mathrm{data}")
 def cross_entropy(A2, Y, B, C):
     return -total(lambda i, j: Y[i, j] * log(A2[i, j]), B, C) / B
 
@@ -152,7 +189,7 @@ def squared_error(A2_, Y, B, C):
 page.let("data", lambda cross_entropy: cross_entropy, r"\mathrm{data}")
 
 
-@page.define(code=loss_of)
+@page.define(code=(loss_of, plain_loss))
 def loss(data, W1, W2, lambda_, n0, n1, C):
     squares_1 = total(lambda k, j: W1[k, j] ** 2, n0, n1)
     squares_2 = total(lambda k, j: W2[k, j] ** 2, n1, C)
@@ -172,12 +209,12 @@ def dZ2(A2, Y, B):
     return (A2 - Y) / B
 
 
-@page.gradient(by="A2_", code=backward("dA2"), of="loss_of_squares")
+@page.gradient(by="A2_", code=deep_backward("dA2"), of="loss_of_squares")
 def dA2_(A2_, Y, B, C):
     return 2 * (A2_ - Y) / (B * C)
 
 
-@page.gradient(by="Z2", code=backward("dZ2"), of="loss_of_squares")
+@page.gradient(by="Z2", code=deep_backward("dZ2"), of="loss_of_squares")
 def dZ2_(dA2_, Z2):
     return dA2_ * sigma_slope(Z2)
 
@@ -188,8 +225,8 @@ def dW2(A1, dZ2, W2, lambda_):
 
 
 @page.gradient(code=backward("dW1"), of=BOTH, same=True)
-def dW1(A0, dZ1, W1, lambda_):
-    return A0.T @ dZ1 + lambda_ * W1
+def dW1(X, dZ1, W1, lambda_):
+    return X.T @ dZ1 + lambda_ * W1
 
 
 @page.gradient(code=backward("db2"), of=BOTH)
@@ -259,18 +296,18 @@ def dZ_chosen(Y):
     return Y
 
 
-def saliency(A0, W1, b1, W2, b2, Y, top):
+def saliency(X, W1, b1, W2, b2, Y, top):
     """The package's saliency of the classes in Y."""
-    return paper(W1, b1, W2, b2).saliency(A0, Y.argmax(axis=1))
+    return paper(W1, b1, W2, b2).saliency(X, Y.argmax(axis=1))
 
 
 @page.define("B n0", code=saliency, of="chosen")
-def S(dA0):
-    return absolute(dA0)
+def S(dX):
+    return absolute(dX)
 
 
 NUMBERS = {
-    "A0": [[1, 0.5], [0, 1]], "Y": [[1, 0], [0, 1]],
+    "X": [[1, 0.5], [0, 1]], "Y": [[1, 0], [0, 1]],
     "W1": [[1, -1, 0.5], [0, 2, -0.5]], "b1": [0, 0, 0.5],
     "W2": [[1, 0], [-1, 1], [0.5, 2]], "b2": [0.5, 0], "lambda_": 0.1,
 }  # fmt: skip

@@ -1,18 +1,20 @@
-"""Brings into the site what pages load, the letters of formulas and a trained network."""
+"""Brings into the site what pages load: the letters of formulas, and digits to learn from."""
 
 from __future__ import annotations
 
-import base64
-import json
+import gzip
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mkdocs.exceptions import PluginError
 
-from tinygrad_mnist.data import load_mnist_test
+from tinygrad_mnist.data import load_mnist
 
 DOCS = Path(__file__).parent.parent
+TRAINING, HELD_OUT = 4000, 1000
+"""Training images of MNIST that the page gets: the first to learn from, the last to test on."""
 KATEX = DOCS / "node_modules" / "katex" / "dist"
 
 
@@ -27,11 +29,14 @@ def on_post_build(config: Any, **_: Any) -> None:
     target = Path(config.site_dir) / "assets" / "katex"
     shutil.copytree(KATEX / "fonts", target / "fonts", ignore=old_formats)
     shutil.copy(KATEX / "katex.min.css", target)
-    network = DOCS.parent / "artifacts" / "default" / "model.safetensors"
-    shutil.copy(network, target.parent / "default.safetensors")
-    images, _ = load_mnist_test(None)
-    examples = [base64.b64encode(image.tobytes()).decode() for image in images[:20]]
-    (target.parent / "examples.json").write_text(json.dumps(examples))
+    (target.parent / "learn-digits.bin").write_bytes(digits_to_learn())
+
+
+def digits_to_learn() -> bytes:
+    """Real digits for the page in which a network learns: labels, then images, packed by gzip."""
+    images, labels = load_mnist(None)
+    rows = np.r_[:TRAINING, -HELD_OUT:0]
+    return gzip.compress(labels[rows].astype(np.uint8).tobytes() + images[rows].tobytes(), mtime=0)
 
 
 def old_formats(_: str, names: list[str]) -> list[str]:

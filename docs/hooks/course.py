@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 WORD, LINE, COMMAND, EQUATION = 1 / 150, 1 / 10, 1, 2
-SHORT, LONG = 5, 10
-"""Minutes that each takes; an exercise of a derivation is short, and one of a tutorial is long."""
+QUESTION, SHORT, LONG = 1, 5, 10
+"""Minutes that each takes: a question of a self-test, and an exercise, which is short with a
+derivation and long in a tutorial."""
 QUARTER = 15
 
 FENCE = re.compile(r"^( *)```(.*)\n([\s\S]*?)^\1```$", re.MULTILINE)
@@ -124,7 +125,7 @@ def of_page(path: Path) -> float:
     code += [source(*names.split()) for kind, names in directives if kind == "source"]
     equations = sum(kind == "equation" for kind, _ in directives)
     words = DIRECTIVE.sub("", FENCE.sub("", text))
-    doing = COMMAND * commands + EQUATION * equations + SHORT * exercises(path)
+    doing = COMMAND * commands + EQUATION * equations + exercises(path)
     return reading(words, "\n".join(code)) + doing
 
 
@@ -135,11 +136,12 @@ def reading(words: str, code: str) -> float:
 
 
 def exercises(path: Path) -> int:
-    """How many exercises a page has at its end."""
+    """Minutes for the exercises and the self-test at the end of a page."""
     script = ROOT / "exercises" / f"{path.stem}.py"
     if path.parent.name != "derivations" or not script.exists():
         return 0
-    return sum(bool(cell.exercise) for cell in cells(script.read_text(encoding="utf-8")))
+    asked = [cell.exercise for cell in cells(script.read_text(encoding="utf-8")) if cell.exercise]
+    return sum(QUESTION if ".self-" in name else SHORT for name in asked)
 
 
 def in_hours(minutes: int) -> str:

@@ -6,17 +6,22 @@ with must not be, and the check has to answer each misconception with its senten
 
 from __future__ import annotations
 
-import re
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_mnist.exercises import Exercise, Misconception, grade, parts
+import tryit
+
+from tinygrad_mnist.exercises import Cell, Exercise, grade, misconception, parts
 from tinygrad_mnist.tutorials import check, exercise_scripts, notebook, text
 
 if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
+HOW = """\
+In the notebook, a check says whether your answer is right, and if not, what is wrong with it. Here
+you can open what you need: hints first, the solution last."""
 SCRIPTS = Path(__file__).parent.parent.parent / "exercises"
 
 
@@ -33,13 +38,16 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
 # ---------------------------------------------------------------- an exercise
 
 
-def exercise(asked: Exercise, checked: str = "", *boxes: str) -> str:
-    """A question and its stub; hints, check, further boxes and the solution folded away."""
+def exercise(asked: Exercise, checked: str = "", *boxes: str, here: tryit.Page) -> str:
+    """A question and its stub; hints, check, further boxes and the solution folded away.
+
+    If its check runs in the page, it can also be answered `here`.
+    """
     hints = [folded("tip", f"Hint {n}", hint) for n, hint in enumerate(asked.hints, 1)]
     return "\n\n".join(
         [
             asked.question,
-            python(asked.stub),
+            python(asked.stub) + here.exercise(asked),
             *hints,
             folded("question", "Check your own", python(check(asked)["source"]) + checked),
             *boxes,
@@ -57,18 +65,18 @@ def mistakes(asked: Exercise) -> str:
 def self_test(asked: Exercise) -> str:
     """A question with its choices; below, folded away, a sentence about each: the right one first.
 
-    Such an exercise asks for a letter, as in ``answer = "b"``. Its solution opens with a reason.
+    Such an exercise asks for a letter, as in ``answer = "b"``. Its solution opens with the reason,
+    like a misconception.
     """
-    said = re.sub(r"^# ?", "", asked.solution.rpartition("\n")[0], flags=re.MULTILINE)
-    right, *wrong = Misconception(asked.solution, said), *asked.misconceptions
-    lines = [f"**{letter(right)}.** {right.sentence}"]
-    lines += [f"Not {letter(choice)}: {choice.sentence}" for choice in wrong]
+    right = misconception(Cell(asked.solution))
+    lines = [f"**{letter(right.answer)}.** {right.sentence}"]
+    lines += [f"Not {letter(wrong.answer)}: {wrong.sentence}" for wrong in asked.misconceptions]
     return asked.question + "\n\n" + folded("question", "Answer", "\n\n".join(lines))
 
 
-def letter(choice: Misconception) -> str:
-    """The letter of an answer."""
-    return choice.answer.rpartition('answer = "')[2].rstrip('"')
+def letter(answer: str) -> str:
+    """The letter that an answer names."""
+    return answer.removeprefix('answer = "').removesuffix('"')
 
 
 def folded(kind: str, title: str, content: str) -> str:
@@ -106,18 +114,21 @@ def section(page: str) -> str:
     """
     head, *rest = parts(SCRIPTS / f"{page}.py")
     download = f"[:material-download: Notebook]({page}.ipynb){{ .md-button .download download }}"
-    blocks = ["## Exercises", download, head.source.partition("\n")[2]]
+    blocks = ["## Exercises", download, HOW, head.source.partition("\n")[2]]
     names: dict[str, Any] = {}
+    here = tryit.Page()
     for part in rest:
         if isinstance(part, Exercise):
             if wrong := fault(part, names):
                 raise ValueError(wrong)
             tests_oneself = part.id.partition(".")[2].startswith("self-")
-            blocks.append(self_test(part) if tests_oneself else exercise(part, "", mistakes(part)))
+            asked = partial(exercise, part, "", mistakes(part), here=here)
+            blocks.append(self_test(part) if tests_oneself else asked())
         elif part.markdown:
             blocks.append(part.source)
         else:
             exec(part.source, names)  # noqa: S102 - what the exercises may use
+            here.cell("", part.source)
             blocks.append(python(part.source))
     return "\n\n".join(blocks)
 

@@ -1,10 +1,11 @@
 """What the site adds to Markdown: lines in double braces, filled in when a page is built.
 
     {{ equation NAME ... }}      an equation of the file beside the page: typeset, numbered, checked
+    {{ reader FILE NAME ... }}   equations line by line, with shapes in numbers and a line of FILE
     {{ example NAME }}           what a function of that file returns, LaTeX with numbers
     {{ source FILE NAME ... }}   functions or ops of a file, or its lines that end in (1), (2) ...
     {{ test FILE::NAME ... }}    tests that hold what the page says
-    {{ results }}                the table of measured accuracies
+    {{ results }}                the table of measured accuracies, and {{ chart }} as a figure
     {{ accuracy RECIPE }}        the mean test accuracy of a recipe, also within a line
     {{ download KIND }}          the file name of the wheel or the sdist that the site carries
     {{ course }}                 the units of the course, and {{ hours }} how long they take
@@ -19,14 +20,13 @@ Whatever is wrong or missing stops the build.
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib.util
 import inspect
-import json
 import re
 import sys
 import textwrap
 from pathlib import Path
-from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 HERE = Path(__file__).parent
@@ -34,6 +34,8 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
 import course
+import reader
+import results
 from equations import Derivation, EquationError
 from equations.write import latex
 from picture import there_and_back
@@ -64,9 +66,26 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         return markdown
     source = Path(page.file.abs_src_path)
     try:
-        return fill(markdown, source)
+        return kept(markdown, source)
     except (EquationError, LookupError, OSError, ValueError) as error:
         raise PluginError(f"{page.file.src_path}: {error}") from error
+
+
+def kept(markdown: str, source: Path) -> str:
+    """A page as it was filled in before, as long as nothing has changed that it is made from."""
+    if not source.with_suffix(".py").exists():
+        return fill(markdown, source)
+    folders = [ROOT / folder for folder in ("docs", "exercises", "tests", "tinygrad_mnist")]
+    ends = ("*.py", "*.toml")
+    sources = [path for folder in folders for end in ends for path in sorted(folder.rglob(end))]
+    content = [markdown.encode(), *map(Path.read_bytes, [results.MEASURED, *sources])]
+    digest = hashlib.sha256(b"".join(content)).hexdigest()
+    page = ROOT / ".cache" / "pages" / f"{source.stem}-{digest[:16]}.md"
+    if not page.exists():
+        text = fill(markdown, source)
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(text, encoding="utf-8")
+    return page.read_text(encoding="utf-8")
 
 
 def fill(markdown: str, source: Path) -> str:
@@ -97,12 +116,13 @@ def fill(markdown: str, source: Path) -> str:
         if kind == "equation":
             shown.extend(arguments)
             return equation(derivation(twin, source), *arguments)
+        if kind == "reader":
+            return reader.lines(derivation(twin, source), ROOT / arguments[0], *arguments[1:])
         if kind == "example":
             return display(getattr(twin, arguments[0])())
         if kind not in DIRECTIVES:
-            raise LookupError(
-                f"there is no directive {kind!r}, only equation, example, {', '.join(DIRECTIVES)}."
-            )
+            known = ", ".join(["equation", "reader", "example", *DIRECTIVES])
+            raise LookupError(f"there is no directive {kind!r}, only {known}.")
         return DIRECTIVES[kind](*arguments)
 
     text = DIRECTIVE.sub(replace, markdown)
@@ -187,14 +207,36 @@ def formula(latex: str) -> str:
 
 
 def source(file: str, *names: str) -> str:
-    """Functions, ops with their rules, or numbered lines, as they are in a file."""
+    """Functions, ops with their rules, or numbered lines, as they are in a file.
+
+    Of a docstring only the first line is among them; one that is longer is folded away below.
+    """
     text = (ROOT / file).read_text(encoding="utf-8")
     numbers = [name for name in names if name.startswith("(")]
     blocks = [excerpt(text, name, file) for name in names if name not in numbers]
     if numbers:
         first = {line.rpartition("  # ")[2]: line.strip() for line in reversed(text.splitlines())}
         blocks.append("\n".join(first[number] for number in numbers))
-    return f'```python title="{file}"\n' + "\n\n\n".join(blocks) + "\n```"
+    short = [DOCSTRING.sub(r'\1"""\2"""', block) for block in blocks]
+    code = f'```python title="{file}"\n' + "\n\n\n".join(short) + "\n```"
+    return "\n\n".join([code, *folded(blocks)])
+
+
+DOCSTRING = re.compile(r'^( +)"""(.+)\n\n([\s\S]*?)^ +"""$', re.MULTILINE)
+"""A docstring of several paragraphs: its indentation, its first line, and the rest."""
+
+
+def folded(blocks: list[str]) -> list[str]:
+    """The long docstrings of some code, in a box that opens when it is clicked."""
+    long = [
+        f"{first}\n\n{textwrap.dedent(rest).strip()}"
+        for block in blocks
+        for _, first, rest in DOCSTRING.findall(block)
+    ]
+    text = "\n\n\n".join(long)
+    return [
+        '??? quote "The docstring in full"\n\n' + textwrap.indent(f"```text\n{text}\n```", "    ")
+    ] * bool(long)
 
 
 def excerpt(text: str, name: str, file: str) -> str:
@@ -226,26 +268,6 @@ def test(*names: str) -> str:
     return "\n\n".join(parts)
 
 
-def results() -> str:
-    """The table of measured accuracies."""
-    from tinygrad_mnist.runs.reproduction import table
-
-    return table(measured())
-
-
-def accuracy(recipe: str) -> str:
-    """The mean test accuracy of a recipe, as in "98.38 %"."""
-    for result in measured():
-        if result["recipe"] == recipe:
-            return f"{100 * mean(run['test']['accuracy'] for run in result['runs']):.2f} %"
-    raise LookupError(f"artifacts/results.json has no {recipe!r}.")
-
-
-def measured() -> Any:
-    """What `tinygrad-mnist reproduce` has measured."""
-    return json.loads((ROOT / "artifacts" / "results.json").read_text(encoding="utf-8"))
-
-
 def download(kind: str) -> str:
     """The file name of the wheel or of the sdist, or the folder that is in the sdist."""
     name = f"tinygrad_mnist-{__version__}"
@@ -256,8 +278,9 @@ def download(kind: str) -> str:
 DIRECTIVES = {
     "source": source,
     "test": test,
-    "results": results,
-    "accuracy": accuracy,
+    "results": results.table,
+    "chart": results.chart,
+    "accuracy": results.accuracy,
     "download": download,
     "course": course.listed,
     "hours": course.hours,

@@ -182,7 +182,7 @@ def image(rgba: Array) -> str:
     file = io.BytesIO()
     Image.fromarray(large).save(file, "png", optimize=True)
     content = base64.b64encode(file.getvalue()).decode()
-    return f'<image width="{SIDE}" height="{SIDE}" href="data:image/png;base64,{content}"/>'
+    return f'<image width="{SIDE}" height="{SIDE}" xlink:href="data:image/png;base64,{content}"/>'
 
 
 def framed(drawing: str) -> str:

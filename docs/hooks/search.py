@@ -1,4 +1,4 @@
-"""What the search knows besides the words of the pages: which matter most, and other words for them."""
+"""What the search knows besides the text of the pages: which come first, and other words."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ BOOSTS = {"derivations": 4, "tutorials": 2, "howto": 2, "reference": 0.5}
 """By folder: whoever looks for a word wants to learn it first."""
 
 ALIASES = {
-    "derivations/index.html": "backprop, back-propagation, backpropagation algorithm",
-    "derivations/chain-rule.html": "backprop, backpropagation, chain-rule, Jacobian",
-    "derivations/linear.html": "dense layer, fully connected layer, affine map",
-    "derivations/activations.html": "non-linearity, logistic function, rectifier",
-    "derivations/softmax.html": "log loss, negative log-likelihood, NLL",
-    "derivations/squared-error.html": "MSE, quadratic loss",
-    "derivations/network.html": "backprop, backpropagation, multilayer perceptron, MLP",
-    "derivations/tape.html": "autograd, autodiff, automatic differentiation, reverse mode, graph",
-    "derivations/broadcasting.html": "unbroadcast, sum to shape",
-    "derivations/second-derivatives.html": "Hessian, curvature, double backward",
-    "derivations/optimizers.html": "gradient descent, SGD, Adam, learning rate",
-    "derivations/initialisation.html": "initialization, Xavier, Glorot, Kaiming, He",
-    "derivations/regularisation.html": "regularization, overfitting, weight decay, dropout",
-    "derivations/calibration.html": "confidence, temperature, reliability diagram, heat map",
-    "derivations/stability.html": "overflow, underflow, NaN, log-sum-exp",
-    "install.html": "install, download, wheel, pip, source code, licence, license, cite",
+    "derivations/chain-rule.html": "backprop backpropagation jacobian",
+    "derivations/linear.html": "dense affine",
+    "derivations/activations.html": "nonlinearity logistic rectifier",
+    "derivations/softmax.html": "nll log-likelihood",
+    "derivations/squared-error.html": "mse",
+    "derivations/network.html": "backprop backpropagation mlp perceptron",
+    "derivations/tape.html": "autograd autodiff automatic-differentiation reverse-mode",
+    "derivations/second-derivatives.html": "hessian curvature",
+    "derivations/optimizers.html": "sgd adam descent learning-rate",
+    "derivations/initialisation.html": "initialization xavier glorot kaiming",
+    "derivations/regularisation.html": "regularization overfitting weight-decay",
+    "derivations/calibration.html": "confidence temperature",
+    "derivations/stability.html": "overflow underflow nan logsumexp",
+    "install.html": "install download wheel pip licence license cite",
 }
+"""By page: words that lead to it first. They become tags, which the style sheet hides."""
 
 
 def on_post_build(config: Any, **_: Any) -> None:
@@ -45,7 +44,7 @@ def on_post_build(config: Any, **_: Any) -> None:
     for page, words in ALIASES.items():
         if page not in entries:
             raise PluginError(f"docs/hooks/search.py has other words for {page}, which is gone.")
-        entries[page]["text"] += f"<p>Also: {words}.</p>"
+        entries[page]["tags"] = words.split()
     for location, entry in entries.items():
         entry["boost"] = BOOSTS.get(location.split("/")[0], 1)
     path.write_text(json.dumps(index, separators=(",", ":")), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the theme leaves out of a page: a description of its own, and names for screen readers."""
+"""What a page needs besides what the theme writes: a description, and names for screen readers."""
 
 from __future__ import annotations
 
@@ -10,40 +10,49 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
 PARAGRAPH = re.compile(r"<p>(.*?)</p>", re.DOTALL)
-SENTENCE = re.compile(r"[A-Z].{20,}?[.!?:](?=\s|$)")
+SENTENCES = re.compile(r"[A-Z].{50,}?[.!?](?=\s|$)")
 
-NAMES = {
+EARLY = r'<span class="o">\*</span><span class="n">early</span>'
+UNKNOWN = r'<span class="p">,</span> <span class="o">\*\*</span><span class="n">unknown</span>'
+
+REPAIRS = {
     re.compile(r'(<div class="md-search")(?=[^>]* role="dialog")'): r'\1 aria-label="Search"',
     re.compile(
         r'(<nav class="md-nav"[^>]*) aria-labelledby="[^"]*"([^>]*>'
         r"\s*<label [^>]*>\s*<span [^>]*></span>\s*)([^<]*?)(?=\s*</label>)"
     ): r'\1 aria-label="\3"\2\3',
+    re.compile(r"<th([^>]*)></th>"): r"<td\1></td>",
+    re.compile(EARLY + UNKNOWN): "",
+    re.compile(EARLY): '<span class="o">*</span>',
+    re.compile(r"(<(?:image|use) [^>]*?)(?<= )href="): r"\1xlink:href=",
 }
-"""Markup whose name is missing or empty, and the same with its name."""
+"""Dialogs and landmarks get names, and the empty corner of a table needs none. What a module takes
+only to refuse it kindly is not shown in its signature. And instant navigation, which sets the
+`href` of all that has one, would stop at a drawing, where it cannot be set."""
 
 
 def on_env(env: Any, files: Files, **_: Any) -> Any:
-    """Describe each page that does not describe itself, by its first sentence."""
+    """Describe each page that does not describe itself, by its first sentences."""
     for file in files.documentation_pages():
         page = file.page
-        if page and (found := first_sentence(page.content or "")):
+        if page and (found := first_sentences(page.content or "")):
             page.meta.setdefault("description", found)
     return env
 
 
-def first_sentence(content: str) -> str:
-    """That of a page, without markup."""
+def first_sentences(content: str) -> str:
+    """Those of a page, without markup; more than one if the first is short."""
     for paragraph in PARAGRAPH.findall(content):
         text = html.unescape(re.sub(r"<[^>]*>", "", paragraph))
-        if found := SENTENCE.match(" ".join(text.split())):
+        if found := SENTENCES.match(" ".join(text.split())):
             return found[0]
     return ""
 
 
 def on_post_page(output: str, **_: Any) -> str:
-    """Give names."""
-    for markup, named in NAMES.items():
-        output = markup.sub(named, output)
+    """Repair the markup of a page."""
+    for markup, repaired in REPAIRS.items():
+        output = markup.sub(repaired, output)
     return output
 
 

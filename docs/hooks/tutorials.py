@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
+import tryit
 from cycler import cycler
 from figures import COLORS, STYLE, inline
 from jupyter_client import KernelManager
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent.parent
 CACHE = ROOT / ".cache" / "tutorials"
+HEAD = "At the head."
+"""How the words for a picture begin that is also shown at the head: what comes out in the end."""
 FONT_SIZE = 11  # legible on a phone: the figures are 6 inches wide
 PURPLE = "#a56bd1"
 SETTINGS = {key: str(value) for key, value in STYLE.items()} | {
@@ -69,18 +72,25 @@ def page(script: Path) -> str:
     download = (
         f"[:material-download: Notebook]({script.stem}.ipynb){{ .md-button .download download }}"
     )
-    blocks = [title, download, opening]
+    blocks, heads, here = [title, download, opening], [], tryit.Page()
     for part in rest:
         if isinstance(part, Exercise):
             next(outputs)  # of the solution, which shows nothing
-            blocks.append(exercise(part, shown(next(outputs))))
+            blocks.append(exercise(part, shown(next(outputs)), here=here))
         elif part.markdown:
             blocks.append(part.source)
         else:
             try:
-                blocks.append(python(part.source) + shown(next(outputs), part.alt))
+                drawn_here = shown(next(outputs), part.alt.removeprefix(HEAD).strip())
             except ValueError as error:
                 raise PluginError(f"{script.name}, line {part.line}: {error}") from error
+            blocks.append(python(part.source) + drawn_here)
+            blocks.append(here.cell(f"{script.stem}:{part.line}", part.source))
+            if part.alt.startswith(HEAD):
+                heads += re.findall("<svg.*?</svg>", drawn_here)
+    if len(heads) != 1:
+        raise PluginError(f'{script.name} has {len(heads)} pictures whose words begin "{HEAD}"')
+    blocks.insert(2, f'<div class="output at-the-head">{heads[0]}</div>')
     return "\n\n".join(blocks) + "\n"
 
 

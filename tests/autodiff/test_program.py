@@ -159,7 +159,8 @@ loss = mean(cross_entropy(Z2, y))                        # ()
 
 # backward
 dloss = ones_like(loss)                                  # ()
-dZ2 = broadcast_to(dloss / 6, shape=(6,)).reshape(-1, 1) * cross_entropy_slope(Z2, y)  # (6, 10)
+reshape_1 = broadcast_to(dloss / 6, shape=(6,)).reshape(-1, 1)  # (6, 1)
+dZ2 = reshape_1 * cross_entropy_slope(Z2, y)             # (6, 10)
 dA1 = dZ2 @ W2.mT                                        # (6, 5)
 dW2 = A1.mT @ dZ2                                        # (5, 10)
 db2 = dZ2.sum(axis=0)                                    # (10,)
@@ -212,6 +213,13 @@ def test_a_comparison_is_computed_anew_and_not_a_constant():
     loss.backward()
     assert "Z1 > 0" in made.source
     assert same(made.run(X=-x)["dW1"], leaky[0].weight.grad.data)
+
+
+def test_what_is_used_twice_is_computed_once():
+    W = nn.Parameter(np.ones((2, 3)))
+    made = program(lambda out, y: (out * out).sum(), Holder(lambda: np.exp(W), [W]), *batch())
+    assert made.source.count("exp(W1)") == 1
+    assert "loss = (exp_1 * exp_1).sum()" in made.source
 
 
 def test_an_op_that_cannot_be_imported_is_given():

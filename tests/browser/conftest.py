@@ -1,8 +1,12 @@
-"""The site, built anew and served, and a browser that goes nowhere else."""
+"""The site, built anew and served below a path, and a browser that goes nowhere else."""
 
+import fcntl
 import functools
+import gzip
 import http.server
+import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -12,33 +16,92 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
+NPM = Path(__file__).parent / "node_modules"
 OFFLINE = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
+class Server(http.server.ThreadingHTTPServer):
+    allow_reuse_port = True  # the processes of the tests serve the same site at the same address
+
+
+class Host(http.server.SimpleHTTPRequestHandler):
+    """Does what hosts of pages do: what is missing is answered by a page of the site."""
+
     def log_message(self, *_):
         pass
 
+    def send_error(self, code, *_):
+        page = (Path(self.directory) / "below" / "404.html").read_bytes()
+        self.send_response(code)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(page)
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    """The address of the site, built anew without a warning."""
-    folder = tmp_path_factory.mktemp("site")
+
+def _build(folder, address=""):
+    """Build the site without a warning, and say how many seconds processors worked for it."""
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder]
-    quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1", "SITE_URL": address}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     built = subprocess.run(
         command, cwd=ROOT, env=quiet, capture_output=True, text=True, check=False
     )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert built.returncode == 0, built.stderr
     assert "WARNING" not in built.stderr
-    handler = functools.partial(Quiet, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.fixture
+def build():
+    return _build
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory):
+    """What is known of the site: its address, its folder, and what it took to build it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    handler = functools.partial(Host, directory=folder)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = folder / "known.json"
+        port = json.loads(known.read_text())["port"] if known.exists() else 0
+        server = Server(("127.0.0.1", port), handler)
+        if not known.exists():
+            port = server.server_port
+            address = f"http://127.0.0.1:{port}/below"
+            seconds = _build(folder / "below", address + "/")
+            about = {"port": port, "address": address, "seconds": seconds}
+            known.write_text(json.dumps(about | {"folder": str(folder / "below")}))
+    with server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield json.loads(known.read_text())
         server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def site(served):
+    """The address of the site."""
+    return served["address"]
+
+
+@pytest.fixture(scope="session")
+def weigh(served):
+    """How many kilobytes are sent for an address of the site, packed as hosts pack them."""
+
+    @functools.cache
+    def kilobytes(url):
+        path = Path(served["folder"] + url.partition("?")[0].removeprefix(served["address"]))
+        content = path.read_bytes()
+        packed = path.suffix in (".woff2", ".png")
+        return len(content if packed else gzip.compress(content)) / 1000
+
+    return kilobytes
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +115,10 @@ def browser():
 
 @pytest.fixture
 def opened(site, browser):
-    """Open a page of the site; at the end of the test, nothing may have gone wrong in it."""
+    """Open a page of the site; at the end of the test, nothing may have gone wrong in it.
+
+    The tab has a list `asked`, of all that the page has asked for.
+    """
     contexts, wrong = [], []
 
     def hear(message):
@@ -60,7 +126,9 @@ def opened(site, browser):
             wrong.append(message.text)
 
     def ask(request):
-        if not request.url.startswith((site, "data:", "blob:")):
+        if request.url.startswith(site):
+            request.frame.page.asked.append(request.url)
+        elif not request.url.startswith(("data:", "blob:")):
             wrong.append(request.url)
 
     def answer(response):
@@ -71,6 +139,7 @@ def opened(site, browser):
         desk = {"width": 1280, "height": 900}
         contexts.append(browser.new_context(viewport=desk, color_scheme=scheme, **settings))
         tab = contexts[-1].new_page()
+        tab.asked = []
         tab.on("console", hear)
         tab.on("pageerror", lambda error: wrong.append(str(error)))
         tab.on("request", ask)
@@ -82,3 +151,27 @@ def opened(site, browser):
     for context in contexts:
         context.close()
     assert wrong == []
+
+
+@pytest.fixture(scope="session")
+def axe():
+    """Look at a tab as it is: the rules that it breaks, each with the places where it does."""
+    source = (NPM / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+    run = """() => axe
+        .run({ resultTypes: ["violations"], rules: { "target-size": { enabled: true } } })
+        .then(({ violations }) => violations.map(({ id, nodes }) =>
+            `${id}: ${nodes.map(({ html }) => html.slice(0, 200)).join(" | ")}`))"""
+
+    def broken(tab):
+        if not tab.evaluate("'axe' in window"):
+            tab.evaluate(source)
+        return tab.evaluate(run)
+
+    return broken
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What tests have measured, as they recorded it."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")

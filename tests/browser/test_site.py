@@ -1,5 +1,6 @@
 """The site in a real browser: every page, wide and narrow, light and dark, from one host."""
 
+import json
 import re
 from pathlib import Path
 from urllib.request import urlopen
@@ -28,15 +29,25 @@ def assert_formulas_are_typeset(tab):
     assert tab.locator(".katex-error").count() == 0
 
 
+STILL = "* { transition: none !important; animation: none !important }"
+UNFOLD = "document.querySelectorAll('details').forEach((box) => { box.open = true })"
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_page(opened, page):
+def test_page(opened, axe, page):
     for scheme in ("light", "dark"):
         tab = opened(page, scheme)
         assert_formulas_are_typeset(tab)
+        tab.add_style_tag(content=STILL)
+        tab.evaluate(UNFOLD)
         for width in (1280, 390):
             tab.set_viewport_size({"width": width, "height": 900})
             needed = tab.evaluate("document.documentElement.scrollWidth")
             assert needed <= width, f"scrolls sideways at {width} px"
+            assert axe(tab) == [], f"{scheme}, {width} px"
+            assert cut(tab, "pre:not(.output) > code") == []
+        tab.set_viewport_size({"width": 1280, "height": 900})
+        assert cut(tab, "pre.output > code") == []
         text = tab.evaluate("getComputedStyle(document.body).color")
         paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
         assert abs(brightness(text) - brightness(paper)) > 80
@@ -49,18 +60,52 @@ def test_page(opened, page):
         assert lost == []
 
 
+def cut(tab, code):
+    """The first lines of code of which a part is out of sight."""
+    return tab.locator(code).evaluate_all(
+        "blocks => blocks.filter(block => block.scrollWidth > block.clientWidth + 1)"
+        ".map(block => block.textContent.split('\\n')[0])"
+    )
+
+
 def brightness(color):
     """Of a CSS colour, from 0 to 255."""
     return sum(map(float, re.findall(r"[\d.]+", color)[:3])) / 3
 
 
-@pytest.mark.parametrize("word", ["softmax", "unbroadcast", "momentum"])
-def test_search_finds(opened, word):
+@pytest.mark.parametrize(
+    ("words", "page"),
+    [
+        ("backprop", "derivations/chain-rule"),
+        ("autograd", "derivations/tape"),
+        ("chain rule", "derivations/chain-rule"),
+        ("overfitting", "derivations/regularisation"),
+        ("softmax", "derivations/softmax"),
+        ("install", "install"),
+    ],
+)
+def test_the_search_finds_first_what_teaches_it(opened, words, page):
     tab = opened("index.html")
     tab.locator("[data-md-component=search-query]").first.click()
-    tab.keyboard.type(word)
-    tab.wait_for_selector(".md-search-result__item")
-    assert word in tab.locator(".md-search-result__list").inner_text().lower()
+    tab.keyboard.type(words)
+    first = tab.locator(".md-search-result__link").first
+    first.wait_for()
+    assert f"/{page}.html" in first.get_attribute("href")
+
+
+def test_the_index_is_loaded_when_somebody_searches(opened):
+    tab = opened("index.html")
+    assert not [url for url in tab.asked if "search_index" in url]
+    with tab.expect_request("**/search_index.json"):
+        tab.keyboard.press("/")
+
+
+def test_the_search_shows_no_tex_and_no_text_of_drawings(site):
+    with urlopen(f"{site}/search/search_index.json") as index:
+        texts = [entry["text"] for entry in json.load(index)["docs"]]
+    prose = [re.sub(r"<code>.*?</code>", "", text, flags=re.DOTALL) for text in texts]
+    assert [text for text in prose if re.search(r"\\(frac|sum|underset|left)\b", text)] == []
+    assert not any("X = A₀B" in text for text in texts)
 
 
 def test_the_search_leaves_out_what_marks_open(site):
@@ -105,3 +150,30 @@ def test_a_mark_can_be_hit_with_a_finger(opened):
     for mark in tab.locator(".mark").all():
         box = mark.bounding_box()
         assert min(box["width"], box["height"]) >= 24
+
+
+def test_what_opens_is_accessible_too(opened, axe):
+    tab = opened("derivations/linear.html")
+    tab.add_style_tag(content=STILL)
+    tab.locator("#eq-2-4 .mark").click()
+    assert axe(tab) == []
+    tab.keyboard.press("Escape")
+    tab.keyboard.press("/")
+    tab.keyboard.type("softmax")
+    tab.locator(".md-search-result__link").first.wait_for()
+    assert axe(tab) == []
+
+
+def test_a_line_of_the_network_lights_up_its_part_of_the_drawing(opened):
+    tab = opened("derivations/network.html")
+    tab.locator("#line-dA1").hover()
+    lit = tab.locator(".flow .lit").evaluate_all("parts => parts.map(part => part.dataset.line)")
+    assert set(lit) == {"dA1"}
+
+
+def test_arrow_keys_move_from_line_to_line(opened):
+    tab = opened("derivations/network.html")
+    tab.locator("#line-loss .line-number a").focus()
+    tab.keyboard.press("ArrowDown")
+    assert tab.evaluate("document.activeElement.closest('.line').id") == "line-dZ2"
+    assert tab.locator(".flow .lit").count() > 0

@@ -224,6 +224,17 @@ def test_export_writes_what_other_readers_read(command, digits, name, tmp_path):
     assert set(arrays) == set(trained.model.state_dict())
 
 
+def test_export_with_softmax_gives_probabilities(command, digits, tmp_path):
+    assert command("export", "runs/seed-a", "--out", "p.onnx", "--softmax") == (0, "p.onnx\n", "")
+    session = onnxruntime.InferenceSession(tmp_path / "p.onnx")
+    trained = load_trained(tmp_path / "runs/seed-a")
+    x = data.normalize(digits[0][:9], trained.normalize)
+    expected = trained.classifier.predict_proba(x)
+    np.testing.assert_allclose(session.run(None, {"input": x})[0], expected, atol=1e-6)
+    said = session.get_modelmeta().custom_metadata_map
+    assert (said["input_range"], said["output"]) == ("[0.01, 1.0]", '"probabilities"')
+
+
 def kind_of(path):
     """The format of a file by its content."""
     content = path.read_bytes()
@@ -385,6 +396,7 @@ def contents(folder):
         ("log old.db --digit 10", "no prediction is of a class '10'. Those in it: 0, 1, 2, 3, "),
         ("log empty.db --class cat", "no prediction is of a class 'cat'. It is empty."),
         ("export runs/seed-a --ancestor --format onnx", "it takes neither --format nor --out"),
+        ("export runs/seed-a --softmax", "--softmax is for onnx files: a file in safetensors"),
     ],
 )
 def test_wrong_input_is_explained_in_two_lines_at_most_and_changes_nothing(

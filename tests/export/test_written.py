@@ -108,12 +108,12 @@ def test_onnx_has_one_gemm_per_linear_and_one_node_per_activation(hidden):
     assert operators(model) == [*["Gemm", "Tanh"] * len(hidden), "Gemm", "Sigmoid"]
 
 
-def test_onnx_gemms_take_what_it_says_and_no_attributes():
+def test_onnx_products_take_what_it_says_and_no_attributes():
     made = graph(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2, bias=False))).graph
     assert [(n.op_type, list(n.input), list(n.output)) for n in made.node] == [
         ("Gemm", ["input", "0.weight", "0.bias"], ["0.output"]),
         ("Relu", ["0.output"], ["1.output"]),
-        ("Gemm", ["1.output", "2.weight"], ["output"]),
+        ("MatMul", ["1.output", "2.weight"], ["output"]),
     ]
     assert [node.name for node in made.node] == ["0.output", "1.output", "output"]
     assert not any(node.attribute for node in made.node)

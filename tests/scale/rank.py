@@ -18,7 +18,7 @@ what, _, which = sys.argv.pop(1).partition(":")
 rank, _, step = which.partition(":")
 figures.draw = lambda *_: {"curves": b"PNG"}  # no part of this
 job.SHARE = 1e9  # a checkpoint after every step
-apply = SharedTraining.apply_gradients
+apply, end_epoch = SharedTraining.apply_gradients, SharedTraining.end_epoch
 steps = 0
 
 
@@ -41,9 +41,17 @@ def apply_and_note(training):
     sums = [digest(t.data) for t in training.model.state_dict().values()]
     with Path(f"rank-{training.ranks.rank}.txt").open("a") as notes:
         print(*sums, file=notes)
-    if what != "none" and (training.ranks.rank, steps) == (int(rank), int(step)):
+    if what in ACCIDENTS and (training.ranks.rank, steps) == (int(rank), int(step)):
         ACCIDENTS[what]()
 
 
+def end_and_fail(training, started):
+    """The end of an epoch, and the accident if it is due after so many steps."""
+    end_epoch(training, started)
+    if what == "fails-late" and (training.ranks.rank, steps) == (int(rank), int(step)):
+        failing()
+
+
+SharedTraining.end_epoch = end_and_fail
 SharedTraining.apply_gradients = apply_and_note
 cli.main()

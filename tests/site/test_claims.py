@@ -110,10 +110,11 @@ def test_lion_waits_where_the_gradient_is_0_only_before_its_first_step():
 
 
 def test_by_hand_four_lines_lead_forward_and_seven_back():
-    forward, backward = (defined("02", name).body for name in ("forward", "backward"))
-    terms = [line for line in forward if isinstance(line, ast.Assign)]
-    gradients = [line for line in backward if "d['" in ast.unparse(line)]
-    assert (len(terms), len(gradients)) == (4, 7)
+    lines = [
+        [line for line in defined("02", name).body if isinstance(line, ast.Assign)]
+        for name in ("forward", "backward")
+    ]
+    assert list(map(len, lines)) == [4, 7]
 
 
 def test_the_time_a_tutorial_states_is_that_of_its_length():

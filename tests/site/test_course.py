@@ -97,3 +97,25 @@ def test_an_exercise_takes_its_time_and_its_solution_none(tmp_path):
 )
 def test_a_time_is_said_in_hours(minutes, said):
     assert course.in_hours(minutes) == said
+
+
+def test_a_question_of_a_self_test_takes_less_than_an_exercise(tmp_path, monkeypatch):
+    monkeypatch.setattr(course, "ROOT", tmp_path)
+    (tmp_path / "exercises").mkdir()
+    (tmp_path / "derivations").mkdir()
+    asked = "".join(f'# %% [markdown] exercise="p.{name}"\n# Why?\n' for name in ("a", "self-1"))
+    (tmp_path / "exercises" / "p.py").write_text(asked)
+    assert course.exercises(tmp_path / "derivations" / "p.md") == course.SHORT + course.QUESTION
+
+
+def test_the_list_of_derivations_says_what_is_in_which_unit():
+    text = (DOCS / "derivations" / "index.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\|.*\]\(([\w-]+\.md)\).*\| ([^|]+) \|$", text, re.MULTILINE))
+    derivations = {
+        page.removeprefix("derivations/"): f"unit {unit.number}"
+        for unit in course.units()
+        for page in unit.pages
+        if page.startswith("derivations/")
+    }
+    assert rows == {page: derivations.get(page, "deeper") for page in rows}
+    assert derivations.keys() <= rows.keys()

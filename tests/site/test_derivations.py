@@ -19,6 +19,7 @@ from equations.write import latex
 from typeset import Tex, absolute, cases, exp, log, matrix, named, sqrt, tanh, total
 
 from tinygrad_mnist import byhand
+from tinygrad_mnist.byhand import two_layer
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted((DOCS / "derivations").glob("*.py"))
@@ -139,6 +140,25 @@ def test_a_bug_in_a_line_by_hand_fails_its_equation(number, monkeypatch):
     for equation in equations:
         with pytest.raises(EquationError, match="is wrong"):
             equation.check()
+
+
+PLAIN = Path(two_layer.__file__)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 6, 7, 10, 11, 12, 13])
+def test_a_bug_in_a_line_of_two_layers_fails_its_equation(number, monkeypatch):
+    line = re.compile(rf"(= )(.+)(  # \({number}\))$", re.MULTILINE)
+    text, lines = line.subn(r"\g<1>1 + (\2)\3", PLAIN.read_text(encoding="utf-8"))
+    assert lines
+    planted = vars(type(importlib.util)("planted"))
+    exec(compile(text, "planted", "exec"), planted)
+    for name in ("forward", "loss", "backward"):
+        monkeypatch.setattr(two_layer, name, planted[name])
+    equations = [x for x in load(NETWORK).equations.values() if x.number == f"6.{number}"]
+    for equation in equations:
+        if "loss" in equation.tops:  # squared error has no line here
+            with pytest.raises(EquationError, match="is wrong"):
+                equation.check()
 
 
 # ---------------------------------------------------------------- the machine that checks them

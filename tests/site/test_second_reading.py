@@ -180,7 +180,7 @@ def network(draw):
     dZ2 = slope(from_Z2, Z2)
     dA1 = slope(lambda A1: from_Z2(A1 @ W2 + b2), A1)
     dZ1 = slope(lambda Z1: from_Z2(sigmoid(Z1) @ W2 + b2), Z1)
-    letters = {"A_{0}": A0, "A_{1}": A1, "A_{2}": softmax(Z2), "Z_{1}": Z1, "Z_{2}": Z2, "Y": Y}
+    letters = {"X": A0, "A_{1}": A1, "A_{2}": softmax(Z2), "Z_{1}": Z1, "Z_{2}": Z2, "Y": Y}
     letters |= {"W_{1}": W1, "W_{2}": W2, "b_{1}": b1, "b_{2}": b2, r"\lambda": l2}
     letters |= {
         "dZ_{2}": dZ2,

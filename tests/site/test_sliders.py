@@ -1,32 +1,21 @@
 """The mathematics behind the sliders of the site: JavaScript computes what the package does."""
 
-import json
 import math
-import shutil
-import subprocess
-from pathlib import Path
 
+import javascript
 import numpy as np
 import pytest
+from javascript import needs_node
 
 from tinygrad_mnist import grad, optim, tensor
 from tinygrad_mnist.autodiff import ops
 
-CURVES = Path(__file__).parents[2] / "docs" / "assets" / "sliders" / "curves.js"
-NODE = shutil.which("node")
-pytestmark = pytest.mark.skipif(NODE is None, reason="there is no Node")
+pytestmark = needs_node
 
 
 def computed(expression, given=None):
-    """The value of an expression in JavaScript, with the functions of the file and `given`."""
-    program = (
-        f"import * as curves from {json.dumps(CURVES.as_uri())};\n"
-        f"const given = {json.dumps(given)};\n"
-        f"console.log(JSON.stringify({expression}));"
-    )
-    command = [NODE, "--input-type=module", "--eval", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+    """The value of an expression in JavaScript, with the functions of the sliders as `curves`."""
+    return javascript.computed("sliders/curves.js", f"((curves) => {expression})(code)", given)
 
 
 def test_softmax_its_loss_and_its_gradient_are_those_of_the_package():

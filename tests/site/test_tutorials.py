@@ -149,6 +149,25 @@ def test_it_begins_with_a_question_and_says_what_it_takes(script):
 
 
 @each
+def test_it_has_one_picture_for_its_head(script):
+    alts = [cell.alt for cell in cells(script.read_text(encoding="utf-8"))]
+    assert sum(alt.startswith("At the head.") for alt in alts) == 1
+
+
+@each
+def test_its_code_is_as_wide_as_its_page(script):
+    every = cells(script.read_text(encoding="utf-8"))
+    shown = [c for c in every if not c.markdown and c.role in ("", "stub", "solution")]
+    lines = [line for cell in shown for line in cell.source.splitlines()]
+    assert [line for line in lines if len(line) > 80] == []
+
+
+@each
+def test_it_draws_in_one_line(script):
+    assert "pyplot" not in script.read_text(encoding="utf-8")
+
+
+@each
 def test_it_is_listed(script):
     index = ROOT / "docs" / "tutorials" / "index.md"
     assert f"]({script.stem}.md)" in index.read_text(encoding="utf-8")
@@ -289,7 +308,8 @@ def test_run_all_stops_at_a_wrong_answer_and_says_only_what_is_wrong():
 
 
 def test_the_first_cell_asks_pip_for_what_is_missing():
-    first = code(SCRIPTS[-1])[0]["source"]
+    script = next(script for script in SCRIPTS if script.stem == "10-export")
+    first = code(script)[0]["source"]
     told = "get_ipython().register_magic_function(print, 'line', 'pip')"
     missing = "import sys\nsys.modules['onnxruntime'] = None"
     assert in_a_kernel([told, first]) == ("", "")

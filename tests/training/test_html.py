@@ -1,13 +1,17 @@
 """What a notebook shows of recipes and results."""
 
 import re
+import sys
 from math import nan
+from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 
 from tinygrad_mnist import nn
-from tinygrad_mnist.training import Epoch, Recipe, Result
+from tinygrad_mnist.training import Epoch, Recipe, Result, fit
+from tinygrad_mnist.training.progress import STEPS, in_notebook
 
 
 def result(*losses, validation=(), interrupted=""):
@@ -56,3 +60,40 @@ def test_without_two_epochs_there_is_no_curve(losses, said):
     assert said in shown
     assert "interrupted in epoch 1" in shown
     assert "<svg" not in shown
+
+
+class Bar:
+    """Stands for the bar of IPython, and keeps what it was told."""
+
+    made = []
+
+    def __init__(self, total):
+        self.total, self.moves = total, []
+        Bar.made.append(self)
+
+    def display(self):
+        self.moves.append(0)
+
+    @property
+    def progress(self):
+        return self.moves[-1]
+
+    @progress.setter
+    def progress(self, value):
+        self.moves.append(value)
+
+
+def test_training_in_a_notebook_moves_a_bar(monkeypatch, capsys):
+    ipython = SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=True))
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(ProgressBar=Bar))
+    images, labels = np.zeros((40, 4), np.float32), np.arange(40) % 2
+    fit(nn.Linear(4, 2), images, labels, epochs=2, batch_size=4)
+    (bar,) = Bar.made
+    assert bar.total == bar.moves[-1] == 2 * STEPS
+    assert bar.moves == sorted(set(bar.moves))
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_elsewhere_there_is_no_bar():
+    assert not in_notebook()

@@ -125,14 +125,15 @@ def test_what_ci_installs_without_hashes_is_the_package_and_what_it_is_compared_
     ]
 
 
-def test_what_npm_installs_has_a_hash_and_no_address():
-    lock = json.loads(TEXTS["docs/package-lock.json"])
+@pytest.mark.parametrize("place", ["docs", "tests/browser"])
+def test_what_npm_installs_has_a_hash_and_no_address(place):
+    lock = json.loads(TEXTS[f"{place}/package-lock.json"])
     packages = {name: about for name, about in lock["packages"].items() if name}
     assert packages
     for name, about in packages.items():
         assert about["integrity"].startswith("sha512-"), name
         assert "resolved" not in about, name
-    asked = json.loads(TEXTS["docs/package.json"])["dependencies"]
+    asked = json.loads(TEXTS[f"{place}/package.json"])["dependencies"]
     assert lock["packages"][""]["dependencies"] == asked
 
 
@@ -155,7 +156,7 @@ def test_newer_ones_are_looked_for_everywhere():
     assert {f"/{folder}" for folder in folders} - {"/.github/workflows"} < set(
         places["github-actions"]
     )
-    assert ("/.ci" in places["pip"], places["npm"]) == (True, ["/docs"])
+    assert ("/.ci" in places["pip"], places["npm"]) == (True, ["/docs", "/tests/browser"])
 
 
 # ---------------------------------------------------------------- addresses

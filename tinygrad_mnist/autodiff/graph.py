@@ -55,6 +55,7 @@ class Op:
         self.together: Rule | None = None
         self.differentiable = True
         self.may_write = True
+        self.counterpart: str | Callable[..., Any] | None = None
 
     def vjp(
         self, *rules: Rule | None, each: Rule | None = None, together: Rule | None = None
@@ -74,6 +75,25 @@ class Op:
         self.rules, self.each, self.together = rules, each, together
         self.may_write = any(may_write(rule) for rule in (*rules, each, together) if rule)
         self.differentiable = each is not None or together is not None or any(rules)
+        return self
+
+    def onnx(self, counterpart: str | Callable[..., Any]) -> Op:
+        """Declare what computes the same in ONNX, so that networks with this op can be exported.
+
+        Parameters
+        ----------
+        counterpart : str or callable
+            The name of an operator, such as "Relu", that takes the op's arguments as inputs and
+            its parameters as attributes of the same names. Or a function
+            ``counterpart(onnx, *inputs, **params)`` that returns a call of an operator, such as
+            ``onnx.Mul(x, onnx.Sigmoid(x))``. Inputs know their `shape`, `ndim` and `dtype`.
+
+        Returns
+        -------
+        Op
+            The op itself.
+        """
+        self.counterpart = counterpart
         return self
 
     def rules_for(self, count: int) -> Sequence[Rule | None]:

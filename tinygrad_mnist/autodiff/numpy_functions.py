@@ -177,8 +177,9 @@ NUMPY[np.full_like] = lambda a, fill_value, *args, **options: np.full_like(
 )
 
 # Steps are flat wherever they have a derivative, so their results are constants, as for np.sign.
-for step in (np.floor, np.ceil, np.trunc, np.rint):
-    NUMPY[step] = op(step).vjp(*[None] * step.nin)
+for step, counterpart in ((np.floor, "Floor"), (np.ceil, "Ceil"), (np.rint, "Round")):
+    NUMPY[step] = op(step).vjp(None).onnx(counterpart)
+NUMPY[np.trunc] = op(np.trunc).vjp(None)
 stands_in_for(np.round, np.around)(lambda a, decimals=0: wrap(np.asarray(a.data.round(decimals))))
 
 # ---------------------------------------------------------------- ops whose arguments are NumPy's

@@ -4,6 +4,9 @@ How to read a rule: `g` is the cotangent of the output `out`, and each line give
 one argument. Broadcasting is ignored: the sweep sums a cotangent down to the shape of its input. A
 rule is read twice, on arrays in an ordinary backward pass and on tensors when second derivatives
 are wanted, so it uses only what both understand.
+
+Where ONNX has an operator that computes the same, its name follows the rules. Counterparts that
+take more than a name are in `export/counterparts.py`.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ def add(x: Array, y: Array) -> Array:
     return x + y
 
 
-add.vjp(lambda g, out, x, y: g, lambda g, out, x, y: g)
+add.vjp(lambda g, out, x, y: g, lambda g, out, x, y: g).onnx("Add")
 
 
 @op(numpy=np.subtract)
@@ -46,7 +49,7 @@ def sub(x: Array, y: Array) -> Array:
     return x - y
 
 
-sub.vjp(lambda g, out, x, y: g, lambda g, out, x, y: -g)
+sub.vjp(lambda g, out, x, y: g, lambda g, out, x, y: -g).onnx("Sub")
 
 
 @op(numpy=np.multiply)
@@ -55,7 +58,7 @@ def mul(x: Array, y: Array) -> Array:
     return x * y
 
 
-mul.vjp(lambda g, out, x, y: g * y, lambda g, out, x, y: g * x)
+mul.vjp(lambda g, out, x, y: g * y, lambda g, out, x, y: g * x).onnx("Mul")
 
 
 @op(numpy=np.divide)
@@ -64,7 +67,7 @@ def div(x: Array, y: Array) -> Array:
     return x / y
 
 
-div.vjp(lambda g, out, x, y: g / y, lambda g, out, x, y: -g * out / y)
+div.vjp(lambda g, out, x, y: g / y, lambda g, out, x, y: -g * out / y).onnx("Div")
 
 
 @op(numpy=np.remainder)
@@ -82,7 +85,7 @@ def neg(x: Array) -> Array:
     return -x
 
 
-neg.vjp(lambda g, out, x: -g)
+neg.vjp(lambda g, out, x: -g).onnx("Neg")
 
 
 @op(numpy=np.power)
@@ -96,7 +99,7 @@ def power(x: Array, y: Array) -> Array:
 power.vjp(
     lambda g, out, x, y: g * y * x ** (y * 1 - (y != 0)),
     lambda g, out, x, y: g * out * log(x + (x == 0) * (y >= 0)),
-)
+).onnx("Pow")
 
 
 @op(numpy=np.maximum)
@@ -108,7 +111,7 @@ def maximum(x: Array, y: Array) -> Array:
 maximum.vjp(
     lambda g, out, x, y: keep(g, ~(x <= y)) + keep(g * 0.5, x == y),
     lambda g, out, x, y: keep(g, ~(y <= x)) + keep(g * 0.5, x == y),
-)
+).onnx("Max")
 
 
 @op(numpy=np.minimum)
@@ -120,7 +123,7 @@ def minimum(x: Array, y: Array) -> Array:
 minimum.vjp(
     lambda g, out, x, y: keep(g, ~(x >= y)) + keep(g * 0.5, x == y),
     lambda g, out, x, y: keep(g, ~(y >= x)) + keep(g * 0.5, x == y),
-)
+).onnx("Min")
 
 
 @op
@@ -166,12 +169,12 @@ clamp.vjp(lambda g, out, x, min=None, max=None: keep(g, inside(x, min=min, max=m
 
 # ---------------------------------------------------------------- comparison: no derivative
 
-equal = op(np.equal, numpy=np.equal).vjp(None, None)
+equal = op(np.equal, numpy=np.equal).vjp(None, None).onnx("Equal")
 not_equal = op(np.not_equal, numpy=np.not_equal).vjp(None, None)
-less = op(np.less, numpy=np.less).vjp(None, None)
-less_equal = op(np.less_equal, numpy=np.less_equal).vjp(None, None)
-greater = op(np.greater, numpy=np.greater).vjp(None, None)
-greater_equal = op(np.greater_equal, numpy=np.greater_equal).vjp(None, None)
+less = op(np.less, numpy=np.less).vjp(None, None).onnx("Less")
+less_equal = op(np.less_equal, numpy=np.less_equal).vjp(None, None).onnx("LessOrEqual")
+greater = op(np.greater, numpy=np.greater).vjp(None, None).onnx("Greater")
+greater_equal = op(np.greater_equal, numpy=np.greater_equal).vjp(None, None).onnx("GreaterOrEqual")
 
 
 def of_masks(function: np.ufunc) -> Op:
@@ -193,7 +196,7 @@ def of_masks(function: np.ufunc) -> Op:
 bitwise_and, bitwise_or = of_masks(np.bitwise_and), of_masks(np.bitwise_or)
 bitwise_xor, invert = of_masks(np.bitwise_xor), of_masks(np.invert)
 
-sign = op(np.sign, numpy=np.sign).vjp(None)
+sign = op(np.sign, numpy=np.sign).vjp(None).onnx("Sign")
 floor_divide = op(np.floor_divide, numpy=np.floor_divide).vjp(None, None)
 
 
@@ -522,7 +525,7 @@ def matrix_product(x: Array, y: Array) -> Array:
 matrix_product.vjp(
     lambda g, out, x, y: g @ y.mT,  # (m,n)(n,k) -> (m,k)
     lambda g, out, x, y: x.mT @ g,  # (k,m)(m,n) -> (k,n)
-)
+).onnx("MatMul")
 
 
 def matmul(x: Any, y: Any) -> Tensor:
@@ -585,7 +588,7 @@ def exp(x: Array) -> Array:
     return np.exp(x)
 
 
-exp.vjp(lambda g, out, x: g * out)
+exp.vjp(lambda g, out, x: g * out).onnx("Exp")
 
 
 @op(numpy=np.log)
@@ -594,7 +597,7 @@ def log(x: Array) -> Array:
     return np.log(x)
 
 
-log.vjp(lambda g, out, x: g / x)
+log.vjp(lambda g, out, x: g / x).onnx("Log")
 
 
 @op(numpy=np.log1p)
@@ -612,7 +615,7 @@ def sqrt(x: Array) -> Array:
     return np.sqrt(x)
 
 
-sqrt.vjp(lambda g, out, x: g / (2 * out))
+sqrt.vjp(lambda g, out, x: g / (2 * out)).onnx("Sqrt")
 
 
 @op(numpy=np.absolute)
@@ -621,7 +624,7 @@ def abs(x: Array) -> Array:
     return np.abs(x)
 
 
-abs.vjp(lambda g, out, x: g * sign(x))
+abs.vjp(lambda g, out, x: g * sign(x)).onnx("Abs")
 
 
 @op(numpy=np.sin)
@@ -630,7 +633,7 @@ def sin(x: Array) -> Array:
     return np.sin(x)
 
 
-sin.vjp(lambda g, out, x: g * cos(x))
+sin.vjp(lambda g, out, x: g * cos(x)).onnx("Sin")
 
 
 @op(numpy=np.cos)
@@ -639,7 +642,7 @@ def cos(x: Array) -> Array:
     return np.cos(x)
 
 
-cos.vjp(lambda g, out, x: -g * sin(x))
+cos.vjp(lambda g, out, x: -g * sin(x)).onnx("Cos")
 
 
 @op(numpy=np.tanh)
@@ -648,7 +651,7 @@ def tanh(x: Array) -> Array:
     return np.tanh(x)
 
 
-tanh.vjp(lambda g, out, x: g * tanh_slope(x))
+tanh.vjp(lambda g, out, x: g * tanh_slope(x)).onnx("Tanh")
 
 
 @op
@@ -668,7 +671,7 @@ def sigmoid(x: Array) -> Array:
     return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))
 
 
-sigmoid.vjp(lambda g, out, x: g * sigmoid_slope(x))
+sigmoid.vjp(lambda g, out, x: g * sigmoid_slope(x)).onnx("Sigmoid")
 
 
 @op
@@ -687,7 +690,7 @@ def relu(x: Array) -> Array:
     return np.maximum(x, 0)
 
 
-relu.vjp(lambda g, out, x: keep(g, out))  # where out is not 0; NaN passes on as NaN
+relu.vjp(lambda g, out, x: keep(g, out)).onnx("Relu")  # where out is not 0; NaN passes on as NaN
 
 
 @op
@@ -708,7 +711,7 @@ def softplus(x: Array) -> Array:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
-softplus.vjp(lambda g, out, x: g * sigmoid(x))
+softplus.vjp(lambda g, out, x: g * sigmoid(x)).onnx("Softplus")
 
 
 @op
@@ -771,7 +774,7 @@ def softmax(x: Array, *, axis: int = -1) -> Array:
     return e
 
 
-softmax.vjp(lambda g, out, x, axis=-1: softmax_jacobian(g, x, axis=axis))
+softmax.vjp(lambda g, out, x, axis=-1: softmax_jacobian(g, x, axis=axis)).onnx("Softmax")
 
 
 def from_mean(v: Array, p: Array, axis: int) -> Array:
@@ -819,7 +822,7 @@ def log_softmax(x: Array, *, axis: int = -1) -> Array:
     return (x - largest) - np.log1p(rest)
 
 
-log_softmax.vjp(lambda g, out, x, axis=-1: log_softmax_slope(g, x, axis=axis))
+log_softmax.vjp(lambda g, out, x, axis=-1: log_softmax_slope(g, x, axis=axis)).onnx("LogSoftmax")
 
 
 @op

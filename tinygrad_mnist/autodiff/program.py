@@ -42,7 +42,7 @@ METHODS = {ops.sum: "sum", ops.max: "max", ops.min: "min"}
 PLAIN = (int, float, str, slice, type(...))
 """The types of parameters that are written as they are."""
 KEPT = ", keepdims=True"
-WIDEST = 60
+WIDEST = 48
 """A longer expression gets a line and a name of its own."""
 MARGIN = 55
 """The column of the comments."""
@@ -59,7 +59,7 @@ class Program:
     given : dict
         Name -> array, for everything that the listing starts from: inputs, parameters, and
         constants, which are arrays that the ops were given from elsewhere, such as the mask of a
-        dropout. An op that cannot be imported is in it too.
+        dropout. They are shared, not copied. An op that cannot be imported is in it too.
     """
 
     def __init__(self, source: str, given: dict[str, Any], results: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tinygrad_mnist.bridge.mistakes import Array, Formula, Right
 
     Told = tuple[str, str]  # the name of a mistake, and its sentence
+    Results = list[tuple[list[Told], Array]]
 
 
 class Guess:
@@ -32,18 +33,24 @@ class Guess:
 
     def factor(self, limit: float) -> float | None:
         """The number that makes the guess equal to the value up to `limit`, if there is one."""
-        if self.guess.shape != self.value.shape:
+        if self.guess.shape != self.value.shape or not self.promising(limit):
             return None
-        largest = float(abs(self.guess).max())
+        largest = abs(self.guess).max().item()
         if largest == 0:
-            return 1.0 if float(abs(self.value).max()) <= limit else None
+            return 1.0 if abs(self.value).max() <= limit else None
         unit = self.guess / largest
-        c = float((self.value * unit).sum()) / float((unit * unit).sum()) / largest
+        c = ((self.value * unit).sum() / (unit * unit).sum()).item() / largest
         return c if self.error(c) <= limit else None
+
+    def promising(self, limit: float) -> bool:
+        """Whether the first and the last entry have the same ratio; most guesses fail here."""
+        a, b, x, y = [v.item(i) for v in (self.guess, self.value) for i in (0, -1)]
+        apart, rounding = abs(a * y - b * x), 1e-9 * (abs(a * y) + abs(b * x))
+        return not apart > limit * (abs(a) + abs(b)) + rounding
 
     def error(self, c: float) -> float:
         """How far c times the guess is from the value."""
-        return float(abs(self.value - c * self.guess).max())
+        return abs(self.value - c * self.guess).max().item()
 
 
 class Cause(Guess):
@@ -51,7 +58,9 @@ class Cause(Guess):
 
     def __init__(self, guess: Guess, extra: list[Told], c: float) -> None:
         super().__init__(guess.made + extra, guess.guess, guess.value)
-        self.text = (guess.apart if extra else "") + ", ".join([text for _, text in self.made])
+        told = [", and ".join([text for _, text in guess.made])] if guess.made else []
+        told += [text for _, text in extra]
+        self.text = (guess.apart if extra else "") + ", ".join(told)
         self.rest = guess.error(c)
 
 
@@ -85,11 +94,11 @@ def diagnose(right: Right, name: str, value: Array, rounding: float) -> Diagnosi
     Diagnosis
         Has the attributes ``text``, one or more sentences, and ``names``, those of the mistakes.
     """
-    if strange := int((1 * (value - value != 0)).sum()):
+    if strange := (1 * (value - value != 0)).sum().item():
         return not_finite(strange, value)
     expected, here = right.terms[name], Here(right, int(name[2:]))
     same_shape = value.shape == expected.shape
-    limit = 1e-6 * float(abs(value - expected if same_shape else value).max()) + rounding
+    limit = 1e-6 * abs(value - expected if same_shape else value).max().item() + rounding
     scaled, roles = list(unmistaken(here, name, value)), right.roles(name)
     scales = factors(roles, here.B, here.C)
     causes = []
@@ -136,33 +145,38 @@ def mistaken(here: Here, roles: list[str], name: str, value: Array) -> Iterator[
     for mistake, kinds, text, change in WHOLE:
         for bare in unmistaken(here, name, value) if roles[0] in kinds.split() else ():
             yield Guess([(mistake, bare.apart + text)], change(bare.guess), bare.value)
-    for mistake, kinds, text, formula in MISTAKES:
-        if set(roles) & set(kinds.split()):
-            made, found = [(mistake, placed(text, here))], result(formula, here)
-            if found is not None:
-                yield from (
-                    with_penalties(here, made, found, value)
-                    if roles[0] == "dW"
-                    else [Guess(made, found, value)]
-                )
+    rows = [
+        (mistake, text, formula)
+        for mistake, kinds, text, formula in MISTAKES
+        if set(roles) & set(kinds.split())
+    ]
     if roles[0] == "dW":
-        yield from with_penalties(here, [], here.dW - here.l2 * here.W, value)
+        yield from with_penalties(here, results(rows, here), value)
+    else:
+        for made, found in results(rows, here):
+            yield Guess(made, found, value)
 
 
-def with_penalties(here: Here, made: list[Told], found: Array, value: Array) -> Iterator[Guess]:
-    """A gradient of the weights without the penalty, completed by right and wrong penalties."""
-    if found.shape != here.W.shape or not here.l2:
-        yield Guess(made, found, value)
-        return
+def with_penalties(here: Here, wrong: Results, value: Array) -> Iterator[Guess]:
+    """Gradients of the weights without the penalty, completed by right and wrong penalties."""
     decay = here.l2 * here.W
-    yield Guess(made, found + decay, value)
-    if value.shape == decay.shape:
-        yield Guess(made, found, value - decay, f"apart from λW{here.layer}, ")
-    for mistake, text, formula in PENALTIES:
-        penalty = result(formula, here)
-        if penalty is not None:
-            wrong = [(mistake, placed(text, here))]
-            yield Guess(made + wrong, found + penalty, value)
+    penalties = results(PENALTIES, here) if here.l2 else []
+    right: Results = [([], here.dW - decay)]
+    for made, found in right + wrong:
+        if found.shape != decay.shape:
+            yield Guess(made, found, value)
+            continue
+        yield Guess(made, found + decay, value)
+        if here.l2 and value.shape == decay.shape:
+            yield Guess(made, found, value - decay, f"apart from λW{here.layer}, ")
+        for told, penalty in penalties:
+            yield Guess(made + told, found + penalty, value)
+
+
+def results(rows: list[tuple[str, str, Formula]], here: Here) -> Results:
+    """What the formulas of a table give, each with its mistake, where they can be computed."""
+    found = [([(name, placed(text, here))], result(f, here)) for name, text, f in rows]
+    return [(made, value) for made, value in found if value is not None]
 
 
 def result(formula: Formula, here: Here) -> Array | None:
@@ -195,7 +209,7 @@ def explained(guess: Guess, scales: list[tuple[list[Told], float]], limit: float
     c = guess.factor(limit)
     if c is None:
         return []
-    least = limit / max(float(abs(guess.guess).max()), limit)
+    least = limit / max(abs(guess.guess).max().item(), limit)
     fits = [(told, scale) for told, scale in scales if abs(c - scale) <= least]
     return [Cause(guess, told, scale) for told, scale in fits if guess.made or told]
 
@@ -214,7 +228,8 @@ def any_factor(here: Here, scaled: list[Guess], name: str, limit: float) -> list
 def another_term(here: Here, scaled: list[Guess], name: str, limit: float) -> list[Cause]:
     """Another term of the network that the value equals."""
     found = []
-    for term, right in here.right.terms.items():
+    for term in sorted(here.right.terms):
+        right = here.right.terms[term]
         guess = Guess([("another-term", f"it equals {term}")], right, scaled[0].value)
         if term != name and "slope" not in term and entries(right) > 1:
             found += explained(guess, factors([""], here.B, here.C), limit)
@@ -227,7 +242,7 @@ def addition(here: Here, scaled: list[Guess], name: str, limit: float) -> list[C
     terms = [
         ("added-term", name[:2], "{c:.4g} " + term + " was added, which does not belong here",
          lambda h, term=term: h.right.terms[term])
-        for term in here.right.terms
+        for term in sorted(here.right.terms)
         if "slope" not in term
     ]  # fmt: skip
     for rows in (known, terms):
@@ -244,7 +259,7 @@ def addition(here: Here, scaled: list[Guess], name: str, limit: float) -> list[C
 
 def entries(x: Array) -> int:
     """The number of entries other than 0."""
-    return int((1 * (x != 0)).sum())
+    return (1 * (x != 0)).sum().item()
 
 
 def simplest(causes: list[Cause], rounding: float) -> Diagnosis:
@@ -252,7 +267,13 @@ def simplest(causes: list[Cause], rounding: float) -> Diagnosis:
     fewest = min([len(cause.made) for cause in causes])
     causes = [cause for cause in causes if len(cause.made) == fewest]
     best = min([cause.rest for cause in causes])
-    fitting = {c.text: c for c in causes if c.rest <= 1000 * best + rounding}
-    text = " Or: ".join([f"{said}." if said[-1] != "?" else said for said in fitting])
-    names = [name for cause in fitting.values() for name, _ in cause.made]
-    return Diagnosis(text, tuple(dict.fromkeys(names)))
+    fitting: list[Cause] = []
+    for cause in causes:
+        known = [other.text for other in fitting]
+        if cause.rest <= 1000 * best + rounding and cause.text not in known:
+            fitting.append(cause)
+    said = [c.text if c.text[-1] == "?" else f"{c.text}." for c in fitting]
+    names = [name for cause in fitting for name, _ in cause.made]
+    return Diagnosis(
+        " Or: ".join(said), tuple([n for i, n in enumerate(names) if n not in names[:i]])
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tinygrad_mnist.cli.app import Flag, Json, UserFileError, command, make_room, verdict, warn
 from tinygrad_mnist.cli.own import opened_own, other_names
@@ -93,7 +93,7 @@ def refuse_mnist_for_others(trained: Trained, data: Path | None) -> None:
 
 
 @command(
-    "tinygrad-mnist export runs/default --out digits.onnx",
+    "tinygrad-mnist export runs/default --out digits.onnx --softmax",
     "tinygrad-mnist export runs/seed-a --ancestor",
 )
 def export(
@@ -102,6 +102,7 @@ def export(
     format: Literal["onnx", "safetensors", "npz"] | None = None,
     out: Path | None = None,
     model: str | None = None,
+    softmax: Flag = False,
     ancestor: Flag = False,
 ) -> None:
     """Write the network of a run in a format that other programs read.
@@ -118,6 +119,9 @@ def export(
         weights.npz in the run folder.
     model
         FILE.py:NAME of your own network, if the run trained one. The file is run.
+    softmax
+        Let an onnx file give probabilities. By default it gives what the network does: logits, if
+        the softmax belongs to its loss.
     ancestor
         Write config.json and train_history.json into the run folder, like the notebook of seed-a.
     """
@@ -125,17 +129,20 @@ def export(
     from tinygrad_mnist.runs import load_trained
 
     if ancestor:
-        if format or out:
+        if format or out or softmax:
             raise UserFileError(
                 "--ancestor writes two JSON files into the run folder: "
-                "it takes neither --format nor --out."
+                "it takes neither --format nor --out nor --softmax."
             )
         write_for_the_ancestor(run)
         return
-    path = out or run / DEFAULT_FILES[exports.format_of(None, format)]
+    form = exports.format_of(out, format)
+    if softmax and form != "onnx":
+        raise UserFileError(f"--softmax is for onnx files: a file in {form} holds weights only.")
+    path = out or run / DEFAULT_FILES[form]
     with opened_own(model) as own:
         trained = load_trained(run, model=own.model)
-        write_network(trained, exports.format_of(out, format), path)
+        write_network(trained, form, path, softmax)
     warn((*trained.notices, *other_names(trained.recipe, model=model)))
     say(path)
 
@@ -165,19 +172,21 @@ def write_for_the_ancestor(run: Path) -> None:
 DEFAULT_FILES = {"onnx": "model.onnx", "safetensors": "model.safetensors", "npz": "weights.npz"}
 
 
-def write_network(trained: Trained, format: str, path: Path) -> None:
+def write_network(trained: Trained, format: str, path: Path, softmax: bool) -> None:
     """Write a network to a file, which is replaced only when the new one is complete."""
     import io
 
     from tinygrad_mnist import export as exports
+    from tinygrad_mnist.data.batches import RANGES
     from tinygrad_mnist.files import write
 
     content = io.BytesIO()
-    about = {"recipe": trained.settings, "trained": trained.about.table}
+    about: dict[str, Any] = {"recipe": trained.settings, "trained": trained.about.table}
     if format == "npz":
         exports.write_npz(trained.model, content)
     elif format == "onnx":
-        exports.write_onnx(trained.model, content, about=about)
+        about["input_range"] = RANGES[trained.normalize]
+        exports.write_onnx(trained.model, content, (trained.about.inputs,), about, softmax=softmax)
     else:
         exports.write_safetensors(trained.model, content, about)
     make_room(path)

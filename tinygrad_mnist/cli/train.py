@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     "tinygrad-mnist train --data mine.csv --test-data mine-test.csv",
     "tinygrad-mnist train --data abc.npz --test-data abc.npz --classes abc.txt",
     "tinygrad-mnist train --resume runs/default",
-    "mpiexec -n 2 tinygrad-mnist train --set batch_size=1024 --set hidden=[1024] --mpi",
 )
 def train(
     recipe: str | None = None,
@@ -103,8 +102,8 @@ def train(
         Record a step once and repeat its calls of NumPy, the same as --set replay=true: faster, and
         the same result, bit by bit. The tape takes over, with a notice, where it must.
     mpi
-        Share every batch out over the processes that mpiexec has started, one per core: for large
-        networks. Needs the extra mpi: pip install 'tinygrad-mnist[mpi]'
+        Share every batch out over the processes that mpiexec has started, one per core, which pays
+        for large batches of large networks: mpiexec -n 2 tinygrad-mnist train ... --mpi
     json
         Print the result as JSON on standard output, and progress on standard error.
     """

@@ -129,10 +129,10 @@ def html_report(
 <p class="soft">In %. Precision: of the images read as this {kind}, those that are. \
 Recall: of the images of this {kind}, those read as it.</p>
 </section>
-{_network(recipe, subject)}{_program(listing)}<section><h2>Recipe</h2>{_table(settings)}
+{_network(recipe, subject)}<section><h2>Recipe</h2>{_table(settings)}
 <p class="soft">To train it again: <code>tinygrad-mnist train config.toml</code></p></section>
 <section><h2>Environment</h2>{_table(environment.items())}</section>
-</main>
+{_program(listing)}</main>
 </body>
 </html>
 """

@@ -26,7 +26,7 @@ def batch_last(x: Any) -> Any:
     return np.ascontiguousarray(x.transpose(1, 2, 3, 0)).transpose(3, 0, 1, 2)
 
 
-batch_last.vjp(lambda g, out, x: g)
+batch_last.vjp(lambda g, out, x: g).onnx(lambda onnx, x: x)
 
 
 def inner(x: Any, width: int) -> Any:
@@ -44,6 +44,7 @@ def pad(x: Any, *, width: int) -> Any:
 
 
 pad.vjp(lambda g, out, x, width: g[inner(x, width)])
+pad.onnx(lambda onnx, x, width: onnx.Pad(x, 2 * [0, 0, width, width]))
 
 
 def conv2d(
@@ -174,6 +175,11 @@ def to_winners(g: Any, out: Any, x: Any, size: int, stride: int) -> Any:
 
 
 max_pool2d.vjp(to_winners)
+max_pool2d.onnx(
+    lambda onnx, x, size, stride: onnx.MaxPool(
+        x, kernel_shape=[size, size], strides=[stride, stride]
+    )
+)
 
 
 class MaxPool2d(nn.Module):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from tinygrad_mnist.evaluation.figures import BLUE, GREY, NEAR_BLACK, ORANGE, WIDTH
+from tinygrad_mnist.evaluation.figures import BLUE, GREY, ORANGE, WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,8 +23,6 @@ LEAST_ERROR = 1e-2
 """Fewer errors, in percent, are drawn as these: no logarithm has a 0."""
 BETWEEN_AXES = 1.2
 """In inches."""
-LABEL: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
-"""What makes a number legible where lines cross it."""
 
 
 def importance(importances: Mapping[str, float]) -> Figure:
@@ -36,7 +34,7 @@ def importance(importances: Mapping[str, float]) -> Figure:
     figure = Figure((WIDTH, 0.9 + 0.35 * len(names)), layout="constrained")
     axes = figure.add_subplot()
     bars = axes.barh(names, values, color=BLUE, height=0.6)
-    axes.bar_label(bars, fmt="{:.0f} %", padding=4, color=NEAR_BLACK)
+    axes.bar_label(bars, fmt="{:.0f} %", padding=4)
     axes.set(xlabel="importance, %", xlim=(0, 1.15 * max(*values, 1)))
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
@@ -59,7 +57,6 @@ def parallel(
     space : dict of BaseDistribution
         What the sweep varies.
     """
-    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     figure = Figure((max(WIDTH, BETWEEN_AXES * (len(space) + 1)), 3.6), layout="constrained")
@@ -70,15 +67,17 @@ def parallel(
     for trial in others:
         axes.plot(_line(trial, space), color=GREY, lw=0.6, ls=":")
     for trial, height in [*zip(finished, heights, strict=True)][::-1]:
-        best = trial is finished[0]
-        color = ORANGE if best else colormaps["Blues"](0.3 + 0.7 * height)
-        axes.plot([*_line(trial, space), height], color=color, lw=2.2 if best else 1)
+        line = [*_line(trial, space), height]
+        if trial is finished[0]:
+            axes.plot(line, color=ORANGE, lw=2.2)
+        else:
+            axes.plot(line, color=BLUE, alpha=0.2 + 0.8 * height, lw=1)
     for x, distribution in enumerate(space.values()):
         ticks = _ticks(distribution)
         _draw_axis(axes, x, ticks, _places(distribution, ticks))
     _draw_axis(axes, len(space), _ticks(scale), 1 - _places(scale, _ticks(scale)))
     axes.set_xticks(range(len(space) + 1), [*space, "error, %"])
-    axes.set(yticks=[], xlim=(-0.1, len(space) + 0.35), ylim=(-0.04, 1.04))
+    axes.set(yticks=[], xlim=(-0.1, len(space) + 0.35), ylim=(-0.04, 1.06))
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     _explain(axes)
@@ -88,7 +87,7 @@ def parallel(
 def _draw_axis(axes: Axes, x: int, labels: Sequence[str], places: NDArray[Any]) -> None:
     axes.axvline(x, color=GREY, lw=0.8)
     for label, y in zip(labels, places, strict=True):
-        axes.text(x + 0.03, y, label, fontsize=8, va="center", color=NEAR_BLACK, bbox=LABEL)
+        axes.text(x + 0.02, y + 0.015, label, fontsize=8)
 
 
 def _explain(axes: Axes) -> None:

@@ -266,13 +266,14 @@ class SharedTraining(Training):
         return stopped
 
     def find_gradients(self, rows: Rows) -> None:
-        """Compute the gradients of a batch's mean loss, and leave them in the parameters."""
+        """Compute the gradients of a batch's mean loss, on all ranks the same."""
         whole, share = self.under_way, self.share(rows)
         mine = self.under_way = replace(whole, loss_sum=0.0, correct=0)
         with self.added_up() as sums:
-            self.optimizer.zero_grad()
             if len(share):
                 super().find_gradients(share)
+            else:
+                self.optimizer.zero_grad()
             sums.collect(len(share) / len(rows))
             sums.counts[:2] = mine.loss_sum, mine.correct
         sums.distribute()

@@ -72,6 +72,14 @@ def space_of(vary: Sequence[str], recipe: Recipe) -> Space:
     return space
 
 
+def text_of(distribution: BaseDistribution) -> str:
+    """The text that describes a distribution."""
+    if isinstance(distribution, CategoricalDistribution):
+        return ",".join(distribution.choices)
+    assert isinstance(distribution, (IntDistribution, FloatDistribution))
+    return f"{distribution.low}..{distribution.high}{':log' if distribution.log else ''}"
+
+
 def settings_of(params: Mapping[str, Any]) -> dict[str, str]:
     """The parameters of a trial as `Recipe.changed` reads them: by setting, the text of a value."""
     return {key: value if isinstance(value, str) else repr(value) for key, value in params.items()}
@@ -87,6 +95,8 @@ def _distribution(key: str, text: str) -> BaseDistribution:
         raise RecipeError(f"{key} cannot be varied: {NEVER_VARIED[key]}.")
     if found := RANGE.fullmatch(text):
         return _range(key, *found.group("low", "high", "how"))
+    if not key:
+        raise RecipeError("name a setting, as in lr=0.01..1:log")
     choices = [choice.strip() for choice in BETWEEN_CHOICES.split(text)]
     if not all(choices):
         raise RecipeError("expected a range such as lr=0.01..1:log, or choices: hidden=[64],[256]")
@@ -112,8 +122,9 @@ def _range(key: str, *texts: str | None) -> BaseDistribution:
         if type(end) not in (int, float):
             raise RecipeError(f"a range is between two numbers, but {end!r:.40} is not one.")
     kinds = {known.name: known.type for known in fields(Recipe)}
-    is_whole = kinds.get(key, "int" if type(low) is type(high) is int else "float") == "int"
-    if is_whole and not type(low) is type(high) is int:
+    whole_ends = type(low) is type(high) is int
+    is_whole = kinds.get(key) == "int" or (kinds.get(key) != "float" and whole_ends)
+    if is_whole and not whole_ends:
         raise RecipeError(f"{key} is a whole number, so {low} and {high} must be too.")
     if not low < high:
         raise RecipeError(f"a range goes up, but {high} is not above {low}.")

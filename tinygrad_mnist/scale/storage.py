@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from tinygrad_mnist.files import WriteError
 
@@ -29,16 +29,14 @@ class StorageError(WriteError):
     """The trials of a sweep cannot be read or written; the message says why, and what to do."""
 
 
-def opened(folder: Path, url: str = "") -> BaseStorage:
-    """The storage in a folder that this process has locked, or the one at an address.
+def journal(folder: Path) -> BaseStorage:
+    """The journal in a folder that this process has locked; a new one if there is none.
 
     Raises
     ------
     StorageError
-        If it cannot be opened, or is something else.
+        If it cannot be written, or is something else.
     """
-    if url:
-        return _database(url)
     path = folder / JOURNAL
     try:
         Path(f"{path}.lock").unlink(missing_ok=True)  # of a sweep that was killed
@@ -46,7 +44,7 @@ def opened(folder: Path, url: str = "") -> BaseStorage:
         return JournalStorage(_Journal(str(path), lock_obj=JournalFileOpenLock(str(path))))
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror}.") from error
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AssertionError) as error:
         raise StorageError(
             f"{path}: not the journal of a sweep. Choose another --out, or remove the folder."
         ) from error
@@ -72,6 +70,32 @@ def _end_with_a_line(path: Path) -> None:
             file.truncate(content.rfind(b"\n") + 1)
 
 
+def database(url: str) -> BaseStorage:
+    """The storage at an address; a new database gets its tables here.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be reached, or the address is none.
+    """
+    with told(url):
+        for _ in range(ATTEMPTS - 1):
+            with suppress(DBAPIError):
+                return _at(url)
+            time.sleep(PAUSE)
+        return _at(url)
+
+
+def _at(url: str) -> BaseStorage:
+    try:
+        return RDBStorage(url, {"pool_pre_ping": True})
+    except (ArgumentError, ValueError, TypeError) as error:
+        raise StorageError(
+            f"{without_password(url)}: not the address of a database. Write it as "
+            "postgresql+psycopg://USER@HOST/DATABASE"
+        ) from error
+
+
 def without_password(url: str) -> str:
     """The address of a database as it may be shown: without password and options.
 
@@ -92,11 +116,6 @@ def told(url: str) -> Iterator[None]:
     shown = without_password(url)
     try:
         yield
-    except ArgumentError as error:
-        raise StorageError(
-            f"{shown}: not the address of a database. Write it as "
-            "postgresql+psycopg://USER@HOST/DATABASE"
-        ) from error
     except ImportError as error:
         missing = getattr(error.__cause__, "name", None) or "its driver"
         raise StorageError(
@@ -116,15 +135,3 @@ def _secrets(url: str) -> Iterator[str]:
     if password := make_url(url).password:
         yield str(password)
         yield url.partition("://")[2].rpartition("@")[0].partition(":")[2]
-
-
-def _database(url: str) -> BaseStorage:
-    with told(url):
-        for _ in range(ATTEMPTS - 1):
-            try:
-                return RDBStorage(url, {"pool_pre_ping": True})
-            except ArgumentError:
-                raise
-            except SQLAlchemyError:
-                time.sleep(PAUSE)
-        return RDBStorage(url, {"pool_pre_ping": True})

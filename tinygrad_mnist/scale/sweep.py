@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
-from optuna.distributions import distribution_to_json
 from optuna.trial import TrialState
 
 from tinygrad_mnist.data import load_mnist
@@ -26,8 +26,8 @@ from tinygrad_mnist.runs.entries import is_empty
 from tinygrad_mnist.runs.folder import locked
 from tinygrad_mnist.runs.workers import Lost, in_processes
 from tinygrad_mnist.scale.results import counting, results_of, write_results
-from tinygrad_mnist.scale.space import changed, settings_of, space_of
-from tinygrad_mnist.scale.storage import opened, told, without_password
+from tinygrad_mnist.scale.space import changed, settings_of, space_of, text_of
+from tinygrad_mnist.scale.storage import database, journal, told, without_password
 from tinygrad_mnist.scale.trial import Ended, in_process, trained
 from tinygrad_mnist.training.build import refuse_unnamed
 from tinygrad_mnist.training.recipe import RecipeError
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from optuna.trial import Trial
+    from optuna.trial import FrozenTrial, Trial
 
     from tinygrad_mnist.scale.space import Space
     from tinygrad_mnist.scale.trial import News, Task
@@ -52,6 +52,8 @@ STATES = {
     "lost": TrialState.FAIL,
 }
 """How a training ended -> what Optuna is told."""
+UNSIGNED = timedelta(minutes=1)
+"""After this time, a trial that names no place was begun by a process that is no more."""
 
 
 def sweep(
@@ -71,8 +73,9 @@ def sweep(
     """Train a recipe with other settings again and again, and find those that are best.
 
     A trial is worth the accuracy on the held-out validation images, with the weights that its
-    training keeps. The test set stays closed. After each epoch, a trial whose best accuracy so far
-    is below the median of the others at that epoch is ended, or *pruned*; the first five are not.
+    training keeps. The test set stays closed. After the first third of its epochs, a trial is
+    ended, or *pruned*, as soon as its best accuracy so far is below the median of the finished
+    trials at that epoch. The first five trials are not.
 
     If the sweep is interrupted, the same call goes on: what is finished is not trained again, and
     what was under way begins anew with the same settings.
@@ -128,15 +131,17 @@ def sweep(
     sums = {key: sums_at(reference) for key, reference in code.items()}
     definition = _definition(recipe, space, sums)
     name = f"{recipe.name} {hashlib.sha256(json.dumps(definition).encode()).hexdigest()[:8]}"
-    prepare(folder)
-    with locked(folder), told(storage), _quiet():
-        shown = {"storage": storage and without_password(storage)}
+    with _quiet(), told(storage), ExitStack() as stack:
+        shared = database(storage) if storage else None
+        prepare(folder)
+        stack.enter_context(locked(folder))
+        shown = {"address": storage and without_password(storage)}
         _begin(folder, definition | {"storage": shown})
         study = optuna.create_study(
-            storage=opened(folder, storage),
+            storage=shared or journal(folder),
             study_name=name,
             direction="maximize",
-            pruner=optuna.pruners.MedianPruner(),
+            pruner=optuna.pruners.MedianPruner(n_warmup_steps=1 + recipe.epochs // 3),
             load_if_exists=True,
         )
         where = f"{platform.node()}:{folder.resolve()}" if storage else ""
@@ -163,7 +168,7 @@ def _refuse(trials: int, jobs: int) -> None:
 
 def _definition(recipe: Recipe, space: Space, sums: Mapping[str, Any]) -> dict[str, Any]:
     """All that makes trials comparable, as JSON has it."""
-    varied = {key: json.loads(distribution_to_json(each)) for key, each in space.items()}
+    varied = {key: text_of(distribution) for key, distribution in space.items()}
     whole = {"recipe": asdict(recipe), "varied": varied, "code": sums}
     definition: dict[str, Any] = json.loads(json.dumps(whole, default=str))
     return definition
@@ -188,7 +193,7 @@ def _begin(folder: Path, definition: dict[str, Any]) -> None:
     try:
         there = json.loads(path.read_text(encoding="utf-8"))
         found = [
-            f"{table} {key}: {there[table].get(key)!r:.60}, now {values.get(key)!r:.60}"
+            f"{table} {key} is {there[table].get(key)!r:.60}, now {values.get(key)!r:.60}"
             for table, values in definition.items()
             for key in there[table] | values
             if there[table].get(key) != values.get(key)
@@ -299,10 +304,16 @@ class _Course:
         """Have trials begin anew that were under way here when a sweep ended, however it did."""
         begun = {trial.user_attrs.get("again") for trial in self.study.get_trials(deepcopy=False)}
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if trial.user_attrs.get("where", "") == self.where:
+            if self._is_of_here(trial):
                 if trial.number not in begun:
                     self.study.enqueue_trial(trial.params, {"again": trial.number})
                 self.study.tell(trial.number, state=TrialState.FAIL)
+
+    def _is_of_here(self, trial: FrozenTrial) -> bool:
+        """Whether a trial was begun in this folder, or somewhere that could not even sign it."""
+        if self.where and "where" not in trial.user_attrs:
+            return datetime.now() - (trial.datetime_start or datetime.now()) > UNSIGNED
+        return bool(trial.user_attrs.get("where", "") == self.where)
 
 
 def _name(trial: Trial) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tinygrad_mnist.training import Recipe
-    from tinygrad_mnist.training.history import Epoch
+    from tinygrad_mnist.training.history import Epoch, Result
 
     Task = tuple[str, Recipe, Mapping[str, str]]
     """The name of a trial, what it trains, and references to code of your own."""
@@ -92,10 +92,12 @@ def trained(
         return Ended("impossible", why=str(error))
     except OwnCodeError as error:
         raise OwnCodeError(f"{name}: {error}") from error
-    if result.interrupted and not pruned:
-        return None
+    return None if result.interrupted and not pruned else _ended(result)
+
+
+def _ended(result: Result) -> Ended:
     if result.interrupted:
-        how, at = "pruned", result.history[-1]
-    else:
-        how, at = "finished", result.history[result.kept_epoch - 1]
-    return Ended(how, at.epoch, at.validation_accuracy)
+        last = result.history[-1]
+        return Ended("pruned", last.epoch, last.validation_accuracy)
+    kept = result.history[result.kept_epoch - 1]
+    return Ended("finished", kept.epoch, kept.validation_accuracy)

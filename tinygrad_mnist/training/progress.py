@@ -1,13 +1,16 @@
-"""The progress of a training: a live line on a terminal, a plain line per epoch elsewhere."""
+"""The progress of a training: a line per epoch, and a bar on a terminal and in a notebook."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from tinygrad_mnist.training.history import Epoch
     from tinygrad_mnist.training.recipe import Recipe
 
+STEPS = 20
+"""Of the bar in a notebook, per epoch."""
 HEADER = "epoch    loss   train %   val loss   val %   learning rate   images/s"
 
 
@@ -74,9 +77,38 @@ class LiveProgress:
         self.bar.stop()
 
 
+class NotebookProgress(PlainProgress):
+    """The same lines, and above them a bar of all epochs."""
+
+    def __init__(self, images: int, stream: TextIO, epochs: int) -> None:
+        from IPython.display import ProgressBar
+
+        super().__init__(images, stream)
+        self.bar = ProgressBar(epochs * STEPS)
+        self.bar.display()
+
+    def on_batch(self, epoch: int, batch: int, batches: int) -> None:
+        """Move the bar, a few times per epoch."""
+        super().on_batch(epoch, batch, batches)
+        done = (epoch - 1) * STEPS + batch * STEPS // batches
+        if done != self.bar.progress:
+            self.bar.progress = done
+
+
 def show(recipe: Recipe, stream: TextIO, examples: int = 60_000) -> PlainProgress | LiveProgress:
-    """Live progress on a terminal, plain elsewhere; `examples` includes the held-out ones."""
+    """A bar on a terminal and in a notebook, plain lines elsewhere.
+
+    `examples` includes the held-out ones.
+    """
     images = recipe.examples or round(examples * (1 - recipe.validation))
     if stream.isatty():
         return LiveProgress(images, stream, recipe.epochs)
+    if in_notebook():
+        return NotebookProgress(images, stream, recipe.epochs)
     return PlainProgress(images, stream)
+
+
+def in_notebook() -> bool:
+    """Whether this program runs in the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")

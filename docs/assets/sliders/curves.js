@@ -1,5 +1,9 @@
 // The mathematics behind the sliders. A test compares each function with the package.
 
+import { normal } from "../random.js";
+
+export { normal };
+
 /** @typedef {number[]} Row */
 
 const sum = (/** @type {Row} */ row) => row.reduce((a, b) => a + b, 0);
@@ -74,20 +78,6 @@ export function path(update, curvatures, start, steps) {
     points.push(update(weights.map((w, i) => curvatures[i] * w), weights));
   }
   return points;
-}
-
-/**
- * Numbers of a standard normal distribution, always the same ones: mulberry32 and Box-Muller.
- * @param {number} seed
- */
-export function normal(seed) {
-  const uniform = () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-  return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }
 
 /**

@@ -1,6 +1,6 @@
 // What each slider is about: its controls, and what is seen for their values.
 
-import { COLORS } from "./chart.js";
+import { COLORS } from "../chart.js";
 import { activations, crossEntropy, depth, optimizers, path, softmax, surfaces } from "./curves.js";
 
 /**
@@ -9,7 +9,7 @@ import { activations, crossEntropy, depth, optimizers, path, softmax, surfaces }
  * @typedef {{ name: string, label: string, options: string[] }} Choice
  * @typedef {Record<string, any>} State
  * @typedef {{ sliders: Slider[], choices: Choice[],
- *   see: (state: State) => { charts: import("./chart.js").Chart[], bars?: Bar[], says: string } }} Kind
+ *   see: (state: State) => { charts: import("../chart.js").Chart[], bars?: Bar[], says: string } }} Kind
  * @typedef {{ name: string, value: number, from: number, to: number }} Bar
  */
 

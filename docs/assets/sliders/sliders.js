@@ -1,6 +1,6 @@
 // Sliders beneath a figure: <live-curve of="softmax">. Without JavaScript the figure above is enough.
 
-import { draw } from "./chart.js";
+import { draw } from "../chart.js";
 import { kinds } from "./kinds.js";
 
 /** @param {string} tag @param {Record<string, string>} attributes @param {(Node | string)[]} children */
@@ -57,7 +57,7 @@ class LiveCurve extends HTMLElement {
   }
 }
 
-/** @param {import("./chart.js").Line} line */
+/** @param {import("../chart.js").Line} line */
 function legend({ name = "", color = "", dash = "" }) {
   const sample = make("i", { style: `border-top: 3px ${dash ? (dash.startsWith("2") ? "dotted" : "dashed") : "solid"} ${color}` });
   return make("span", {}, sample, ` ${name}`);

@@ -28,6 +28,11 @@ def equal(*sides: Any) -> tuple[Any, ...]:
     return sides
 
 
+def several(code: Any) -> tuple[Any, ...]:
+    """The functions that compute what an equation says: none, one or several."""
+    return code if isinstance(code, tuple) else (code,) * bool(code)
+
+
 class Derivation:
     """The equations of one page.
 
@@ -96,9 +101,9 @@ class Derivation:
     ) -> Any:
         """A definition: the decorated formula; ``code`` computes the same with the package.
 
-        That is on float64 arrays. ``lhs`` is LaTeX of the whole left side, ``symbol`` that of the
-        name. If it is `seen`, it defines nothing, but says what a program was seen to do. `step`
-        and `start` are those of a `Term`.
+        That is on float64 arrays. It may be several functions. ``lhs`` is LaTeX of the whole left
+        side, ``symbol`` that of the name. If it is `seen`, it defines nothing, but says what a
+        program was seen to do. `step` and `start` are those of a `Term`.
         """
         mark, how = ("compared with numbers", SEEN) if seen else ("a definition", DEFINED)
 
@@ -107,7 +112,8 @@ class Derivation:
             self.let(name, formula, symbol, shape, step=step, start=start)
 
             def pairs(values: Values) -> Any:
-                yield values.coded(code), values.array(name)
+                for computed in several(code):
+                    yield values.coded(computed), values.array(name)
 
             left = lhs or str(write.written(self, name, [*self.indices_of(formula), *step]))
             return self._add(formula, left, pairs, mark, how, **more)
@@ -141,8 +147,8 @@ class Derivation:
                 found = np.asarray(values.slopes(y or values.top, x), object)
                 for at in values.everywhere([*rows, *columns]):
                     yield found[tuple(at[i] for i in [*rows, *columns])], values.call(formula, at)
-                if code and values.seed is not None:
-                    yield values.coded(code), values.compute(formula, self.terms[x].shape)
+                for computed in several(code) if values.seed is not None else ():
+                    yield values.coded(computed), values.compute(formula, self.terms[x].shape)
 
             if y:
                 self.terms.setdefault(name, Term(name, tuple(sizes), formula))

@@ -5,6 +5,7 @@ import { images, moment, moments, short, written } from "./steps.js";
 /** @typedef {import("./steps.js").Story} Story */
 
 const PACE = 1200; // milliseconds from one moment to the next while it plays
+const WIDEST = 6; // so many numbers stand beside each other; of more, a picture
 let players = 0;
 
 /**
@@ -171,28 +172,29 @@ function table({ shape: [rows, columns], numbers }) {
  * @param {import("./steps.js").Numbers} array
  */
 function picture(array) {
-  if (array.numbers) return array.shape.length === 2 ? table(array) : make("code", {}, written(array, Infinity));
-  const shape = written(array);
-  if (!array.picture) return make("code", {}, shape);
-  const bytes = Int8Array.from(atob(array.picture), (c) => c.charCodeAt(0));
+  const { shape, numbers, picture: bytes } = array;
+  if (numbers && (shape.at(-1) ?? 1) <= WIDEST) return shape.length === 2 ? table(array) : make("code", {}, written(array, Infinity));
+  if (!numbers && !bytes) return make("code", {}, written(array));
+  const values = numbers ? numbers.map(Number) : Array.from(Int8Array.from(atob(bytes), (c) => c.charCodeAt(0)));
+  const most = values.reduce((largest, v) => Math.max(largest, Math.abs(v)), 0) || 1, size = numbers ? most : Number(array.most);
   const { count, rows, columns, at } = images(array.shape);
   const across = Math.min(count, Math.max(1, Math.floor(280 / (columns + 1)))), down = Math.ceil(count / across);
   const canvas = /** @type {HTMLCanvasElement} */ (make("canvas", {
-    role: "img", "aria-label": `${count === 1 ? "A picture" : `${count} images`} of ${shape} numbers, at most ${short(array.most)} in size`,
+    role: "img", "aria-label": `${count === 1 ? "A picture" : `${count} images`} of ${written({ shape })} numbers, at most ${short(size)} in size`,
   }));
   canvas.width = across * (columns + 1) - 1;
   canvas.height = down * (rows + 1) - 1;
-  canvas.style.width = `${canvas.width * (canvas.width < 90 ? 3 : 1)}px`;
+  canvas.style.width = `${canvas.width * (canvas.width < 30 ? 8 : canvas.width < 90 ? 3 : 1)}px`;
   const ink = canvas.getContext("2d"), pixels = ink.createImageData(canvas.width, canvas.height);
   for (let n = 0; n < count; n++)
     for (let r = 0; r < rows; r++)
       for (let c = 0; c < columns; c++) {
         const x = (n % across) * (columns + 1) + c, y = Math.floor(n / across) * (rows + 1) + r;
-        const v = bytes[at(n, r, c)], color = v > 0 ? [42, 127, 212] : [217, 98, 43];
-        pixels.data.set([...color, Math.round((255 * Math.abs(v)) / 127)], 4 * (y * canvas.width + x));
+        const v = values[at(n, r, c)] / most, color = v > 0 ? [42, 127, 212] : [217, 98, 43];
+        pixels.data.set([...color, Math.round(255 * Math.abs(v))], 4 * (y * canvas.width + x));
       }
   ink.putImageData(pixels, 0, 0);
-  return make("div", {}, canvas, make("small", {}, `${shape}, up to ${short(array.most)}`));
+  return make("div", {}, canvas, make("small", {}, `${written({ shape })}, up to ${short(size)}`));
 }
 
 if (!customElements.get("tape-player")) customElements.define("tape-player", TapePlayer);

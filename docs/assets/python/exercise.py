@@ -1,0 +1,108 @@
+"""Runs a reader's code with what a page has prepared, and the check of an exercise."""
+
+import math
+
+from words import FILE, in_words, line_of, unreadable
+
+
+class Output:
+    """What print has written; cut off when it becomes too long to read."""
+
+    def __init__(self):
+        self.text = ""
+
+    def print(self, *values, sep=" ", end="\n", **_):
+        """Write values as Python's print does."""
+        if len(self.text) < 10_000:
+            self.text += sep.join([str(value) for value in values]) + end
+
+
+class Part:
+    """A reader's code as one statement, for the sentences in `words`."""
+
+    def __init__(self, text, names):
+        self.text, self.line, self.names, self.failed = text, 1, names, {}
+
+
+builtin_zip = zip
+
+
+def zip_like(*lists, strict=False):
+    """Python's zip; that of MicroPython takes no `strict`."""
+    return builtin_zip(*lists)
+
+
+def prepared(output):
+    """The names that code begins with."""
+    return {"math": math, "print": output.print, "zip": zip_like}
+
+
+def printed(before, source):
+    """Run code after what a page has prepared: its output, or what stopped it, and where.
+
+    The value of a last line that is an expression is printed, as in a notebook.
+    """
+    output = Output()
+    names = prepared(output)
+    try:
+        exec(compile(before, "<page>", "exec"), names)
+        run(source, names)
+    except SystemExit:
+        return {"output": output.text, "error": "exit() ends a program. Leave it out.", "line": 0}
+    except SyntaxError:
+        return {"output": output.text, "error": unreadable(source, 1), "line": 0}
+    except Exception as error:
+        line = line_of(error) or 0
+        part = Part(source, names)
+        return {"output": output.text, "error": in_words(error, part, line, part), "line": line}
+    return {"output": output.text, "error": "", "line": 0}
+
+
+def run(source, names):
+    """Run code; the value of a last line at the margin that is an expression is printed."""
+    lines = source.rstrip().split("\n")
+    if lines[-1] and not lines[-1][0].isspace() and is_expression(lines[-1]):
+        lines[-1] = "shown_at_the_end = " + lines[-1]
+    exec(compile("\n".join(lines) + "\n", FILE, "exec"), names)
+    if names.get("shown_at_the_end") is not None:
+        names["print"](repr(names["shown_at_the_end"]))
+
+
+def is_expression(line):
+    """Whether a line has a value."""
+    try:
+        compile(line, FILE, "eval")
+    except SyntaxError:
+        return False
+    return True
+
+
+def answered(before, source, check, wanted):
+    """Grade an answer: run it, then `check` with the names that it wants."""
+    output = Output()
+    names = prepared(output)
+    part = Part(source, names)
+    try:
+        exec(compile(before, "<page>", "exec"), names)
+        exec(compile(source + "\n", FILE, "exec"), names)
+        for name in wanted:
+            if name not in names:
+                return said(False, f"There is no {name} yet: write it.", output)
+        exec(compile(check, "<check>", "exec"), names)
+        names["check"](*[names[name] for name in wanted])
+    except AssertionError as error:
+        return said(False, str(error) or "An assertion in your code fails.", output)
+    except SyntaxError:
+        return said(False, unreadable(source, 1), output)
+    except SystemExit:
+        return said(False, "exit() ends a program. Leave it out.", output)
+    except Exception as error:
+        line = line_of(error)
+        where = f"Line {line}: " if line else ""
+        return said(False, where + in_words(error, part, line or 0, part), output)
+    return said(True, "right", output)
+
+
+def said(right, sentence, output):
+    """A verdict."""
+    return {"right": right, "sentence": sentence, "output": output.text}

@@ -1,0 +1,132 @@
+"""What a publisher of the site relies on: addresses, weight, licences, the time to build it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from statistics import mean
+from urllib.request import urlopen
+
+import pytest
+from test_site import PAGES
+
+from tinygrad_mnist import __version__
+
+pytestmark = pytest.mark.browser
+
+LIVE = "live.html"
+"""It loads a network, and weighs what that weighs."""
+
+
+def read(url):
+    with urlopen(url) as answer:
+        return answer.read().decode()
+
+
+def test_a_cold_page_is_light(opened, weigh, record_property):
+    weights, requests = {}, {}
+    for page in set(PAGES) - {LIVE}:
+        tab = opened(page)
+        tab.wait_for_load_state("networkidle")
+        weights[page] = sum(map(weigh, tab.asked))
+        requests[page] = len(tab.asked)
+        tab.context.close()
+    most = max(weights, key=weights.get)
+    record_property("kB of a cold page", f"{mean(weights.values()):.0f}")
+    record_property("requests of a cold page", f"{mean(requests.values()):.0f}")
+    record_property("heaviest", f"{most}, {weights[most]:.0f} kB")
+    assert mean(weights.values()) <= 250
+
+
+def test_pages_say_where_they_are_and_what_they_are_about(site):
+    pages = {page: read(f"{site}/{page}") for page in PAGES}
+    for page, text in pages.items():
+        assert f'<link rel="canonical" href="{site}/{page}"' in text
+    described = re.compile(r'<meta name="description" content="([^"]{20,})"')
+    descriptions = [found[1] for text in pages.values() if (found := described.search(text))]
+    assert len(set(descriptions)) > 0.9 * len(pages)
+
+
+def test_the_sitemap_lists_all_pages(site):
+    assert read(f"{site}/sitemap.xml").count("<loc>") == len(PAGES)
+
+
+def test_a_link_is_followed_without_loading_the_site_anew(opened):
+    tab = opened("howto/new-layer.html")
+    tab.wait_for_load_state("networkidle")
+    tab.evaluate("window.same = true")
+    tab.locator(".md-tabs a", has_text="Draw a digit").click()
+    tab.wait_for_selector("#live")
+    assert tab.evaluate("window.same")
+
+
+def test_a_missing_page_leads_back_also_below_a_path(site, browser):
+    tab = browser.new_page()
+    tab.goto(f"{site}/no/such/page.html")
+    assert tab.locator("h1").inner_text() == "There is no such page"
+    assert (
+        tab.evaluate("getComputedStyle(document.querySelector('.md-header')).position") == "sticky"
+    )
+    tab.locator("article a").first.click()
+    tab.wait_for_url(re.compile(rf"{site}/(index.html)?$"))
+    tab.close()
+
+
+def test_wheel_and_sources_are_there_and_the_footer_says_what_may_be_done_with_them(served):
+    folder = Path(served["folder"])
+    names = {path.name for path in (folder / "download").iterdir()}
+    stem = f"tinygrad_mnist-{__version__}"
+    assert names == {f"{stem}-py3-none-any.whl", f"{stem}.tar.gz"}
+    page = (folder / "install.html").read_text(encoding="utf-8")
+    assert all(f'href="download/{name}"' in page for name in names)
+    assert {"MIT", "CC BY 4.0", "CC BY-SA 3.0", __version__} <= set(re.findall(LICENCES, page))
+
+
+LICENCES = rf"MIT|CC BY 4\.0|CC BY-SA 3\.0|{re.escape(__version__)}"
+
+
+def test_a_second_build_is_quick_and_without_an_address_it_opens_from_disk(
+    served, build, browser, tmp_path, record_property
+):
+    seconds = build(tmp_path / "site")
+    record_property("seconds to build", f"{served['seconds']:.0f}, and again {seconds:.0f}")
+    assert (served["seconds"] <= 180, seconds <= 45) == (True, True)
+    tab = browser.new_page()
+    tab.goto((tmp_path / "site" / "derivations" / "linear.html").as_uri())
+    assert tab.locator("link[rel=canonical]").count() == 0
+    assert tab.locator("#eq-2-1 .katex-html").first.bounding_box()["height"] > 20
+    tab.locator("article a", has_text="chain rule").first.click()
+    tab.wait_for_selector("#eq-1-1")
+    tab.close()
+
+
+LIGHTHOUSE = Path(__file__).parent / "node_modules" / "lighthouse" / "cli" / "index.js"
+CATEGORIES = ["accessibility", "best-practices", "seo"]
+
+
+def heaviest(folder, number):
+    """The pages that say the most, live page aside."""
+    return sorted(set(PAGES) - {LIVE}, key=lambda page: -(Path(folder) / page).stat().st_size)[
+        :number
+    ]
+
+
+def test_lighthouse_is_content_with_the_heaviest_pages_on_a_phone(
+    served, tmp_path, record_property
+):
+    for page in heaviest(served["folder"]):
+        report = tmp_path / "report.json"
+        command = [
+            "node", LIGHTHOUSE, f"{served['address']}/{page}",
+            "--quiet", "--output=json", f"--output-path={report}",
+            f"--only-categories={','.join([*CATEGORIES, 'performance'])}",
+            "--chrome-flags=--headless=new --no-sandbox --disable-gpu",
+        ]  # fmt: skip
+        chromium = os.environ | {"CHROME_PATH": shutil.which("chromium")}
+        subprocess.run(command, env=chromium, check=True, capture_output=True)
+        found = json.loads(report.read_text(encoding="utf-8"))["categories"]
+        scores = {name: round(100 * category["score"]) for name, category in found.items()}
+        record_property(f"Lighthouse, {page}", scores)
+        assert min(scores[name] for name in CATEGORIES) >= 95

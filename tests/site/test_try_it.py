@@ -1,0 +1,102 @@
+"""The exercises and cells that a page lets its reader run: in the page's Python."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import inpage
+import pytest
+import tryit
+
+from tinygrad_mnist import tutorials
+from tinygrad_mnist.exercises import Exercise, parts
+
+pytestmark = pytest.mark.browser  # it needs what the site is built with
+
+HERE = Path(__file__).parent
+SCRIPTS = [*tutorials.scripts()[:1], *tutorials.exercise_scripts()]
+
+
+def runnable(script):
+    """What a page lets its reader run: each part, and what its editor is given."""
+    here = tryit.Page()
+    for part in parts(script)[1:]:
+        shown = ""
+        if isinstance(part, Exercise):
+            shown = here.exercise(part)
+        elif not part.markdown:
+            shown = here.cell("", part.source)
+        if shown:
+            yield part, json.loads(html.unescape(re.search(r'data-told="([^"]*)"', shown)[1]))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Tasks in the page's Python, and their answers."""
+    folder = tmp_path_factory.mktemp("python")
+    inpage.put_together(folder)
+
+    def ask(tasks):
+        command = [shutil.which("node"), HERE / "micropython.mjs"]
+        asked = json.dumps([str(folder), tasks])
+        done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return json.loads(done.stdout)
+
+    return ask
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_answers_are_graded_as_in_python(run, script):
+    tasks, expected = [], []
+    for part, given in runnable(script):
+        if not isinstance(part, Exercise):
+            continue
+        wrong = [(known.answer, known.sentence) for known in part.misconceptions]
+        for answer, sentence in [(part.solution, "right"), *wrong]:
+            tasks.append(["answered", given["before"], answer, given["check"], given["wanted"]])
+            expected.append((answer, sentence))
+    for (answer, sentence), found in zip(expected, run(tasks) if tasks else [], strict=True):
+        assert found["sentence"] == sentence, answer
+
+
+def test_the_cells_of_the_scalar_tape_run_in_their_page(run):
+    cells = [given for _, given in runnable(SCRIPTS[0]) if "check" not in given]
+    assert len(cells) >= 8
+    answers = run([["printed", cell["before"], cell["code"]] for cell in cells])
+    assert [a["error"] for a in answers] == [""] * len(cells)
+    assert any("Value(-1.63212, grad 0)" in a["output"] for a in answers), answers
+
+
+def test_what_needs_the_package_is_not_offered():
+    here = tryit.Page()
+    assert here.cell("", "x = 1")
+    assert here.cell("", "from tinygrad_mnist import tensor") == here.cell("", "x = 2") == ""
+    assert not tryit.runs_in_a_page("import itertools")
+    assert not tryit.runs_in_a_page("np.einsum('ij', x)")
+    assert tryit.runs_in_a_page("import math\nimport numpy as np")
+
+
+BEFORE = "def double(x):\n    return 2 * x\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "error", "line"),
+    [
+        ("double(4)", "8\n", "", 0),
+        ("print('a')\nx = 1\ndouble(x)", "a\n2\n", "", 0),
+        ("double(", "", "There is one ( too many", 0),
+        ("x = 1\ny", "", "There is no y here", 2),
+        ("exit()", "", "There is no exit", 1),
+        ("print(1)\n1 / 0", "1\n", "divided by 0", 2),
+        ("", "", "", 0),
+    ],
+)
+def test_a_cell_shows_its_last_value_or_what_stopped_it(run, code, output, error, line):
+    [found] = run([["printed", BEFORE, code]])
+    assert found["output"] == output
+    assert error in found["error"]
+    assert found["line"] == line
