@@ -1,6 +1,5 @@
 """How long a Hessian-vector product takes, of the loss of 784-256-10: against PyTorch."""
 
-
 import numpy as np
 import torch
 from results import ROUNDS, compared, save

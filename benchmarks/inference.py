@@ -1,6 +1,5 @@
 """How long an answer takes: logits for one image and for 10 000, against eager PyTorch."""
 
-
 import torch
 from results import ROUNDS, compared, save
 from threads import race

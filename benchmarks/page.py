@@ -110,9 +110,7 @@ def steps(question, of):
     """The ratios of a replay to each peer, for every size of the network."""
     peers = ("tape", "tuned NumPy", "PyTorch", "torch.compile", "JAX jit")
     rows = [
-        row
-        for row in load(question)["rows"]
-        if row["of"] == of and row["contestant"] == "replay"
+        row for row in load(question)["rows"] if row["of"] == of and row["contestant"] == "replay"
     ]
     lines = [
         [row["batch"], row["hidden"], row["µs"], *(ratio(row, peer) for peer in peers)]
