@@ -105,7 +105,7 @@ CEILINGS = {
     "byhand/mlp.py": 200,
     "byhand/two_layer.py": 40,
     "training/loop.py": 180,
-    WHOLE: 16_900,
+    WHOLE: 17_400,
 }
 MOST = 30
 # Function with more lines of code than that -> why it stays in one piece.
