@@ -404,6 +404,27 @@ def test_a_count_in_a_global_variable_is_seen():
     assert "another value" in refused(own(counts_globally))
 
 
+SCALE = 1.0
+
+
+def test_a_global_number_that_changes_is_seen_at_once():
+    x = tensor([1.0], requires_grad=True)
+    step = replay(lambda: (x * SCALE).sum())
+    found = [step().item() for _ in range(3)]
+    globals()["SCALE"] = 3.0
+    assert [*found, step().item()] == [1, 1, 1, 3]
+
+
+def test_a_count_in_an_array_that_no_gradient_shows_is_caught_by_the_second_run():
+    def counting(self, x, z):
+        self.seen[0] += 1
+        return z
+
+    step = both(own(counting, seen=lambda: np.zeros(1)))
+    assert "another result" in step.refusal
+    assert step.runs == 2
+
+
 def test_a_generator_of_ones_own_is_refused():
     def masked(self, x, z):
         return z * (self.rng.random(z.shape) > 0.3)
@@ -558,6 +579,21 @@ def test_after_an_error_in_the_recorded_run_generators_are_as_before():
     assert states == [expected.random(4)[3] for _ in range(4)]
 
 
+def test_so_is_one_that_is_not_found_from_the_step():
+    hidden = Hidden([1.0])
+    hidden.tensor = rng(7)
+
+    def fails(x):
+        drawn(hidden.tensor.random, 3)
+        raise KeyError("halfway")
+
+    with pytest.raises(KeyError, match="halfway"):
+        replay(fails)(np.ones(2))
+    expected = rng(7)
+    expected.random(3)  # by the tape, after the draw of the recorded run was taken back
+    assert hidden.tensor.random() == expected.random()
+
+
 def test_numpy_is_itself_again_after_an_error():
     array = np.array
     with pytest.raises(ReplayError):
@@ -598,6 +634,20 @@ def test_an_array_that_is_written_to_is_not_the_same_as_before():
     x = tensor(np.zeros(3), requires_grad=True)
     step = replay(lambda y: twice(x * y).sum())
     assert [step(np.ones(3)).item() for _ in range(3)] == [6, 6, 6]
+
+
+def test_a_call_on_an_array_that_has_changed_is_made_again():
+    @op
+    def before_and_after(x):
+        y = x * 1
+        before = np.exp(y)
+        y += 1
+        return before * np.exp(y)
+
+    before_and_after.vjp(lambda g, out, x: g * out)
+    x = tensor(np.zeros(3), requires_grad=True)
+    step = replay(lambda y: before_and_after(x * y).sum())
+    assert [step(np.ones(3)).item() for _ in range(3)] == [pytest.approx(3 * np.e)] * 3
 
 
 def peak(work):
