@@ -129,7 +129,7 @@ def shown_threads(monkeypatch, recorded):
 def test_the_page_says_what_the_results_do_not(monkeypatch):
     said = shown_threads(monkeypatch, {"op": {"threads": {"NumPy": 1}}})
     assert "Some results do not say on how many threads" in said
-    assert said.endswith(": `epoch`, `process`, `curvature`, `inference`, `growth`.")
+    assert said.endswith(": `epoch`, `step`, `process`, `curvature`, `inference`, `growth`.")
 
 
 def test_the_page_says_the_threads_of_each_library(monkeypatch):
