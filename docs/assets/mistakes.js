@@ -76,7 +76,7 @@ function runs(button, area, result, act) {
     try {
       await act();
     } catch (error) {
-      result.replaceChildren(make("p", { class: "verdict error" }, error.message));
+      result.replaceChildren(make("p", { class: "verdict error" }, /** @type {Error} */ (error).message));
     }
     button.removeAttribute("aria-disabled");
     result.removeAttribute("aria-busy");
@@ -92,6 +92,10 @@ const button = (/** @type {string} */ text, more = "") =>
 
 // ---------------------------------------------------------------- Find my mistake
 
+/**
+ * @typedef {{ line: number, name: string, verdict: "right" | "wrong" | "error" | "missing", text: string,
+ *   mistakes: string[], equation: string }} Verdict as check.py writes it
+ */
 const MARKS = { right: "✓", wrong: "✗", error: "!", missing: "…" };
 const SPOKEN = { right: "right", wrong: "not right", error: "cannot be judged", missing: "missing" };
 
@@ -125,7 +129,11 @@ class FindMyMistake extends HTMLElement {
   async check() {
     const answer = await fetch(new URL(`python/${this.network}.json`, import.meta.url));
     if (!answer.ok) throw new Error("The network could not be loaded. Try again with a connection.");
-    const verdicts = await python("judge", this.area.value, await answer.text());
+    /** @type {Verdict[]} */
+    const verdicts = await python("begin", this.area.value, await answer.text());
+    for (const [place, { verdict }] of verdicts.entries()) {
+      if (verdict === "wrong") verdicts[place] = await python("explain", place);
+    }
     const right = verdicts.filter((v) => v.verdict === "right").length;
     const all = verdicts.filter((v) => v.name).length;
     const complete = verdicts.every((v) => v.verdict === "right");
@@ -137,7 +145,10 @@ class FindMyMistake extends HTMLElement {
     this.result.replaceChildren(make("p", {}, said), make("ol", {}, ...shown.map((v) => this.item(v))));
   }
 
-  /** One line's verdict, with the equation to look at and what helps. */
+  /**
+   * One line's verdict, with the equation to look at and what helps.
+   * @param {Verdict} verdict
+   */
   item(verdict) {
     const { line, name, text, equation, mistakes } = verdict;
     const where = line ? `Line ${line}${name ? `, ${name}` : ""}: ` : "";

@@ -130,7 +130,7 @@ BROKEN = [
     ("x = A2 -\ndZ2 = x / B", 2, "which line 1 has not made"),
     ("dA1 = (A2 - Y) @ W2", 1, "with .T on the second. In this line, A2 is (7, 3)"),
     ("dZ2 = A2 * W2", 1, "both need the same shape"),
-    ("dZ2 = A2 @ 2", 1, "To multiply by a number, use *"),
+    ("dZ2 = A2 @ 2", 1, "To multiply by a number, use *."),
     ("dZ2 = (A2 - Y) ^ 2", 1, "write **"),
     ("dZ2 = 'A2' - Y", 1, "without quotes"),
     ("dZ2 = A2(A2 - Y)", 1, "Is a * missing before a bracket"),
@@ -157,5 +157,5 @@ BROKEN = [
     ("x = input('?')", 1, "nobody to ask"),
     ("dZ2 = A2 / 0", 1, "NaN or infinite"),
     ("dZ2 = A2 +* Y", 1, "one too many"),
-    ("dZ2 = (A2 - Y) / B；", 1, "Python"),
+    ("dZ2 = (A2 - Y) / B；", 1, "Leave it out"),
 ]

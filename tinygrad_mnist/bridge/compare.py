@@ -157,7 +157,22 @@ def magnitudes(paper: byhand.MLP, t: Terms, d: Terms, labels: Array) -> dict[str
 
 
 def right_of(paper: byhand.MLP, terms: Terms, labels: Array) -> Right:
-    """Everything that a diagnosis may need, from the `terms` of `tape_terms`."""
+    """Everything right about a network and a batch: what a diagnosis compares mistakes with.
+
+    Parameters
+    ----------
+    paper : byhand.MLP
+        The network.
+    terms : dict of str to ndarray
+        Every term and gradient, from `tape_terms`.
+    labels : ndarray of int, (B,)
+        Class numbers.
+
+    Returns
+    -------
+    mistakes.Right
+        The terms, the slopes of all layers, the targets as one-hot rows, and what the loss is.
+    """
     L, known = paper.depth, dict(terms)
     softmax = paper.loss_name == "cross_entropy"
     for layer in range(1, L + 1):

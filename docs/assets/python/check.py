@@ -203,12 +203,22 @@ def check(source, problem):
         "error"), text, mistakes (names), equation. A gradient without a line comes last, with
         line 0 and the verdict "missing".
     """
+    run = begun(source, problem)
+    for place in run.unexplained:
+        run.explain(place)
+    return run.verdicts
+
+
+def begun(source, problem):
+    """Judge a backward pass without looking for the causes of what is wrong, which takes longer."""
     parts = statements(source)
     function = function_inside(parts, problem.gradients)
     if function:
         i = parts.index(function)
         parts = parts[: i + 1] + body(function) + parts[i + 1 :]
-    return Run(parts, problem).told()
+    run = Run(parts, problem)
+    run.through()
+    return run
 
 
 class Run:
@@ -218,6 +228,7 @@ class Run:
         self.parts, self.problem, self.names = parts, problem, problem.given()
         self.given = {k: v for k, v in problem.given().items() if isinstance(v, Array)}
         self.verdicts, self.failed = [], {}
+        self.unexplained = {}  # place among the verdicts -> name and value of a wrong gradient
         self.last = {}  # gradient -> the statement in which it gets its last value
         for part in parts:
             for name in [] if part.within("def") else part.targets:
@@ -227,23 +238,22 @@ class Run:
             if name not in self.last:
                 self.names[name] = problem.right.terms[name].copy()
 
-    def told(self):
-        """What is said of each line, and which gradients are missing."""
+    def through(self):
+        """Judge each line, and say which gradients are missing."""
         for part in self.parts:
             self.run(part)
         written = [verdict["name"] for verdict in self.verdicts]
         for name in self.problem.gradients:
             if name not in written:
                 self.say(0, name, "missing", f"{name} is still to be written.")
-        return self.verdicts
 
     def run(self, part):
         """Run a statement and judge the gradients that are complete after it."""
-        mine = {}
+        mine = []
         for name in [] if part.within("def") else part.targets:
             gradient = gradient_named(name, self.problem.gradients)
-            if gradient and self.last[gradient] is part:
-                mine[gradient] = name
+            if gradient and self.last[gradient] is part and (gradient, name) not in mine:
+                mine.append((gradient, name))
         try:
             exec(compile("\n" * (part.line - 1) + part.text + "\n", FILE, "exec"), self.names)
         except SystemExit:
@@ -254,13 +264,13 @@ class Run:
             line = line_of(error) or part.line
             self.error(part, line, mine, in_words(error, part, line, self))
         else:
-            for gradient, name in mine.items():
+            for gradient, name in mine:
                 self.judge(part.line, gradient, self.names.get(name))
         self.put_right(mine)
 
     def put_right(self, mine):
         """Give the gradients of a statement, and what it changed by accident, right values."""
-        for gradient, name in mine.items():
+        for gradient, name in mine:
             for each in (gradient, name):
                 self.names[each] = self.problem.right.terms[gradient].copy()
         changed_on_purpose = [name for part in self.parts for name in part.targets]
@@ -270,7 +280,7 @@ class Run:
 
     def judge(self, line, name, value):
         """Say whether a gradient is right, or which mistake explains it."""
-        right, expected = self.problem.right, self.problem.right.terms[name]
+        expected = self.problem.right.terms[name]
         try:
             value = asarray(value)
         except (TypeError, ShapeError):
@@ -280,19 +290,27 @@ class Run:
         if value.shape == expected.shape and abs(value - expected).max().item() <= limit:
             self.say(line, name, "right", "right")
         else:
-            found = diagnose(right, name, value, 0.01 * limit)
-            self.say(line, name, "wrong", found.text, found.names)
+            self.unexplained[len(self.verdicts)] = (name, value)
+            self.say(line, name, "wrong", "not right")
+
+    def explain(self, place):
+        """Find the cause of a wrong gradient, and add it to its verdict."""
+        name, value = self.unexplained[place]
+        rounding = 0.01 * TOLERANCE * self.problem.scale[name]
+        found = diagnose(self.problem.right, name, value, rounding)
+        self.verdicts[place].update({"text": found.text, "mistakes": list(found.names)})
+        return self.verdicts[place]
 
     def error(self, part, line, mine, text):
         """Say what stopped a statement, once, and remember the names that it did not make."""
         self.failed.update(dict.fromkeys(part.targets, line))
-        for name in list(mine) or [""]:
+        for name in [gradient for gradient, _ in mine] or [""]:
             self.say(line, name, "error", text)
 
-    def say(self, line, name, verdict, text, mistakes=()):
+    def say(self, line, name, verdict, text):
         """Add to what is said."""
         equation = self.problem.right.equation(name) if name else ""
         self.verdicts.append(
             {"line": line, "name": name, "verdict": verdict, "text": text,
-             "mistakes": list(mistakes), "equation": equation}
+             "mistakes": [], "equation": equation}
         )  # fmt: skip

@@ -12,7 +12,7 @@ const MOST_MEMORY = 64 * 2 ** 20;
  * Start an interpreter.
  * @param {(options: object) => Promise<any>} loadMicroPython from micropython.mjs
  * @param {(file: string) => Promise<string>} read the text of a file of this folder
- * @returns {Promise<(task: string, ...given: string[]) => string>} runs a function of tasks.py
+ * @returns {Promise<(task: string, ...given: unknown[]) => string>} runs a function of `PREPARE`
  */
 export async function interpreter(loadMicroPython, read) {
   limitMemory();
@@ -32,16 +32,25 @@ export async function interpreter(loadMicroPython, read) {
 const PREPARE = `
 import json, sys, functions
 sys.modules["numpy"] = functions
-from check import Problem, check
+from check import Problem, begun, check
 from exercise import answered, printed
 
 def judge(source, problem):
     return check(source, Problem(json.loads(problem)))
+
+def begin(source, problem):
+    global kept
+    kept = begun(source, Problem(json.loads(problem)))
+    return kept.verdicts
+
+def explain(place):
+    return kept.explain(place)
 `;
 
 /** Let no program take more memory than a page may. */
 function limitMemory() {
   const grow = WebAssembly.Memory.prototype.grow;
+  /** @param {number} pages */
   WebAssembly.Memory.prototype.grow = function (pages) {
     if (this.buffer.byteLength + pages * 2 ** 16 > MOST_MEMORY) throw new RangeError("too large");
     return grow.call(this, pages);

@@ -25,7 +25,7 @@ def unreadable(text, first):
     for number, line in enumerate(lines, first):
         for c in line.split("#")[0]:
             if c in LOOKALIKES:
-                return f"Python does not know the sign {c} in line {number}. Type {LOOKALIKES[c]}."
+                return strange(c, f" in line {number}")
     code = "\n".join([line.split("#")[0] for line in lines])
     for opening, closing in OPENING.items():
         if code.count(opening) != code.count(closing):
@@ -34,6 +34,18 @@ def unreadable(text, first):
     if code.count('"') % 2 or code.count("'") % 2:
         return "A text in quotes begins here and does not end: a quote is missing."
     return in_the_line(code.rstrip(), lines)
+
+
+def strange(sign, where=""):
+    """What to type in place of a sign that Python does not know."""
+    instead = LOOKALIKES[sign]
+    way_out = "Leave it out" if instead == "nothing" else f"Type {instead}"
+    return f"Python does not know the sign {sign}{where}. {way_out}."
+
+
+def sentence(text):
+    """A text with a full stop at its end."""
+    return text if text[-1:] in ".?" else f"{text}."
 
 
 def in_the_line(code, lines):
@@ -70,7 +82,7 @@ def in_words(error, part, line, run):
     """What an error means, with the shapes of what the line names."""
     text = str(error)
     if isinstance(error, ShapeError):
-        return f"The shapes do not fit: {text}{shapes(part, line, run)}"
+        return f"The shapes do not fit: {sentence(text)}{shapes(part, line, run)}"
     if isinstance(error, NameError):
         return missing_name(text, run)
     if isinstance(error, MemoryError):
@@ -97,7 +109,7 @@ def missing_name(text, run):
         return f"This needs {name}, which line {run.failed[name]} has not made. Repair that first."
     signs = [c for c in name if c in LOOKALIKES]
     if signs:
-        return f"Python does not know the sign {signs[0]}. Type {LOOKALIKES[signs[0]]}."
+        return strange(signs[0])
     plain = name.replace("_", "").lower()
     like = [known for known in run.names if known.replace("_", "").lower() == plain]
     if like:
@@ -115,7 +127,7 @@ def missing_attribute(text):
     )
     if owner == "Array":
         return f"Arrays in this page have no .{name}. They have .T, .shape, .sum(axis=...), .mean."
-    if owner == "module":
+    if owner in ("module", "functions"):
         return (
             f"The small numpy of this page has no {name}. Can you write it with @, *, .T and .sum?"
         )
@@ -148,7 +160,7 @@ def unfitting(error, text):
         return (
             f"There are not as many values as names, or a single value was gone through ({text})."
         )
-    return f"Python stops here: {text or type(error).__name__}."
+    return f"Python stops here: {sentence(text or type(error).__name__)}"
 
 
 def shapes(part, line, run):
