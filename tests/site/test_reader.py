@@ -60,9 +60,9 @@ def test_a_line_with_another_number_is_refused(page, tmp_path):
 
 def test_every_line_lights_something_up_in_the_drawing():
     text = PAGE.with_suffix(".md").read_text(encoding="utf-8")
-    (code,) = re.findall(r'```python exec="true" html="true"\n(.*?)```', text, re.DOTALL)
+    *_, last = re.findall(r'```python exec="true" html="true"\n(.*?)```', text, re.DOTALL)
     with contextlib.redirect_stdout(io.StringIO()) as drawn:
-        exec(code, {})
+        exec(last, {})
     named = " ".join(re.findall(r'data-line="([^"]+)"', drawn.getvalue())).split()
     assert set(named) == set(NAMES)
 
