@@ -116,7 +116,7 @@ def section(page: str) -> str:
     download = f"[:material-download: Notebook]({page}.ipynb){{ .md-button .download download }}"
     blocks = ["## Exercises", download, HOW, head.source.partition("\n")[2]]
     names: dict[str, Any] = {}
-    here = tryit.Page()
+    here = tryit.Page(page)
     for part in rest:
         if isinstance(part, Exercise):
             if wrong := fault(part, names):

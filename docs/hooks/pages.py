@@ -33,9 +33,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
+import accuracies
 import course
 import reader
-import results
 from equations import Derivation, EquationError
 from equations.write import latex
 from picture import there_and_back
@@ -78,7 +78,7 @@ def kept(markdown: str, source: Path) -> str:
     folders = [ROOT / folder for folder in ("docs", "exercises", "tests", "tinygrad_mnist")]
     ends = ("*.py", "*.toml")
     sources = [path for folder in folders for end in ends for path in sorted(folder.rglob(end))]
-    content = [markdown.encode(), *map(Path.read_bytes, [results.MEASURED, *sources])]
+    content = [markdown.encode(), *map(Path.read_bytes, [accuracies.MEASURED, *sources])]
     digest = hashlib.sha256(b"".join(content)).hexdigest()
     page = ROOT / ".cache" / "pages" / f"{source.stem}-{digest[:16]}.md"
     if not page.exists():
@@ -278,9 +278,9 @@ def download(kind: str) -> str:
 DIRECTIVES = {
     "source": source,
     "test": test,
-    "results": results.table,
-    "chart": results.chart,
-    "accuracy": results.accuracy,
+    "results": accuracies.table,
+    "chart": accuracies.chart,
+    "accuracy": accuracies.accuracy,
     "download": download,
     "course": course.listed,
     "hours": course.hours,

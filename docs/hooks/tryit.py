@@ -13,14 +13,21 @@ from tinygrad_mnist.exercises import grade
 if TYPE_CHECKING:
     from tinygrad_mnist.exercises import Exercise
 
+PAGES = {
+    *("01-scalar-tape", "chain-rule", "linear", "activations"),
+    *("softmax", "squared-error", "network"),
+}
+"""Where code is offered to be run: it is small enough there for a page's Python."""
+
 STAND_IN = Path(__file__).parent.parent / "assets" / "python" / "functions.py"
 
 
 class Page:
     """The code of a page from its beginning: whatever is run there comes after it."""
 
-    def __init__(self) -> None:
-        self.before, self.complete = "", True
+    def __init__(self, name: str) -> None:
+        self.before, self.offered = "", name in PAGES
+        self.complete = self.offered  # whether all code so far runs in the page
 
     def cell(self, name: str, code: str) -> str:
         """A button that opens a cell for changes; nothing once a cell does not run in a page."""
@@ -33,7 +40,9 @@ class Page:
 
     def exercise(self, asked: Exercise) -> str:
         """A place to answer an exercise, or nothing if it cannot be graded in the page."""
-        if not runs_in_a_page(self.before, asked.stub, asked.check, asked.solution):
+        if not self.offered or not runs_in_a_page(
+            self.before, asked.stub, asked.check, asked.solution
+        ):
             return ""
         names: dict[str, Any] = {}
         exec(self.before, names)  # noqa: S102 - code of the page itself

@@ -72,7 +72,7 @@ def page(script: Path) -> str:
     download = (
         f"[:material-download: Notebook]({script.stem}.ipynb){{ .md-button .download download }}"
     )
-    blocks, heads, here = [title, download, opening], [], tryit.Page()
+    blocks, heads, here = [title, download, opening], [], tryit.Page(script.stem)
     for part in rest:
         if isinstance(part, Exercise):
             next(outputs)  # of the solution, which shows nothing

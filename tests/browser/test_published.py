@@ -57,8 +57,9 @@ def test_a_link_is_followed_without_loading_the_site_anew(opened):
     tab = opened("howto/new-layer.html")
     tab.wait_for_load_state("networkidle")
     tab.evaluate("window.same = true")
-    tab.locator(".md-tabs a", has_text="Draw a digit").click()
-    tab.wait_for_selector("#live")
+    tab.locator(".md-tabs a[href$='live.html']").click()
+    tab.wait_for_url("**/live.html")
+    tab.wait_for_function("document.title.startsWith(document.querySelector('h1').firstChild.data)")
     assert tab.evaluate("window.same")
 
 

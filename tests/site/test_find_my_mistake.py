@@ -148,6 +148,6 @@ def test_weights_that_are_updated_too_early_are_noticed(judge):
 
 
 def test_a_term_changed_by_accident_does_not_spoil_later_lines(judge):
-    program = "dZ1 = A1\ndZ1 *= 0\ndW2 = A1.T @ dZ2 + lam * W2"
+    program = "dZ1 = A1\ndZ1 -= 1\ndW2 = A1.T @ dZ2 + lam * W2"
     [verdicts] = judge([("2-tanh-cross_entropy-0.1", program)])
     assert [v["text"] for v in verdicts if v["name"] == "dW2"] == ["right"]
