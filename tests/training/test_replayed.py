@@ -7,6 +7,7 @@ import pytest
 
 from tinygrad_mnist import data, nn
 from tinygrad_mnist.autodiff import ReplayError, ReplayWarning
+from tinygrad_mnist.cli import main
 from tinygrad_mnist.data import Dataset
 from tinygrad_mnist.examples import BatchNorm1d
 from tinygrad_mnist.training import Recipe, build_training, recipe_names, train
@@ -169,3 +170,28 @@ def test_labels_that_are_no_class_raise_the_tapes_error(digits):
     with pytest.raises(ValueError, match="whole class numbers"):
         training.find_gradients(rows)
     assert data.one_hot([0], 2).shape == (1, 2)
+
+
+READS_A_NUMBER = """
+from tinygrad_mnist.cli import main
+from tinygrad_mnist import nn
+
+
+class Net(nn.Module):
+    def __init__(self, inputs, classes, rng):
+        self.layer = nn.Linear(inputs, classes, rng=rng)
+
+    def forward(self, x):
+        out = self.layer(x)
+        self.largest = out.max().item()
+        return out
+"""
+
+
+def test_a_network_that_reads_a_number_is_refused_in_a_sentence(tmp_path, capsys):
+    (tmp_path / "net.py").write_text(READS_A_NUMBER)
+    own = ["--model", f"{tmp_path / 'net.py'}:Net", "--set", "epochs=1", "--set", "examples=500"]
+    with pytest.raises(SystemExit) as ended:
+        main(["train", *own, "--replay", "--out", str(tmp_path / "run")])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("error: The step reads a number from an array (item)")

@@ -66,6 +66,7 @@ def refuse_archive(source: Path) -> None:
 
 def mistakes_of_users() -> tuple[type[Exception], ...]:
     """The errors whose message is all that a user needs."""
+    from tinygrad_mnist.autodiff import ReplayError
     from tinygrad_mnist.data import DataError
     from tinygrad_mnist.export import ExportError
     from tinygrad_mnist.files import WriteError
@@ -74,7 +75,7 @@ def mistakes_of_users() -> tuple[type[Exception], ...]:
     from tinygrad_mnist.training import RecipeError
 
     of_files = DataError, ExportError, StoreError, UserFileError, WriteError
-    return CycloptsError, OwnCodeError, RecipeError, *of_files
+    return CycloptsError, OwnCodeError, RecipeError, ReplayError, *of_files
 
 
 def fail(error: Exception, code: int) -> NoReturn:
