@@ -1,5 +1,5 @@
 // For keyboards and screen readers, what the theme leaves out.
-const wide = ".arithmatex, .output, .md-typeset__scrollwrap, pre > code";
+const wide = ".arithmatex, .stage, .output, .md-typeset__scrollwrap, pre > code";
 const watch = new ResizeObserver((changes) => {
   for (const change of changes) {
     const target = /** @type {HTMLElement} */ (change.target);

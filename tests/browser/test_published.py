@@ -107,7 +107,7 @@ LIGHTHOUSE = Path(__file__).parent / "node_modules" / "lighthouse" / "cli" / "in
 CATEGORIES = ["accessibility", "best-practices", "seo"]
 
 
-def heaviest(folder, number):
+def heaviest(folder, number=5):
     """The pages that say the most, live page aside."""
     return sorted(set(PAGES) - {LIVE}, key=lambda page: -(Path(folder) / page).stat().st_size)[
         :number

@@ -65,10 +65,11 @@ def player(result: Variable, names: dict[str, Any]) -> Player:
             f"The graph has more than {len(drawn)} tensors, too many to be followed by eye. "
             "Walk a smaller case: fewer layers, or fewer steps."
         )
-    told = json.dumps(Story(result, placed).told(), allow_nan=False).replace("<", "\\u003c")
+    told = json.dumps(Story(result, placed).told(), allow_nan=False)
+    told = told.replace("&", "\\u0026").replace("<", "\\u003c")
     return Player(
         f'<div class="walk"><tape-player><div class="stage">{svg(placed)}</div>'
-        f'<script type="application/json">{told}</script></tape-player></div>'
+        f"<template>{told}</template></tape-player></div>"
     )
 
 

@@ -61,7 +61,7 @@ export function read(text) {
 const within = (value, { min, max, power }) => Math.min(Math.max(value, number(min, power)), number(max, power));
 
 /** The number that a slider stands for. @param {number} place @param {number} power */
-export const number = (place, power) => (power ? Number((power ** place).toPrecision(2)) : place);
+export const number = (place, power) => (power ? Number((power ** place).toPrecision(3)) : place);
 
 /** Where a slider stands for a number. @param {number} value @param {number} power */
 export const place = (value, power) => (power ? Math.log(value) / Math.log(power) : value);

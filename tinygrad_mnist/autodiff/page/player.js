@@ -23,7 +23,7 @@ class TapePlayer extends HTMLElement {
   connectedCallback() {
     if (this.story) return;
     /** @type {Story} */
-    this.story = JSON.parse(this.querySelector("script").textContent);
+    this.story = JSON.parse(this.querySelector("template").content.textContent);
     this.stage = this.querySelector(".stage");
     this.number = players++;
     this.walk = this.story.walks[0];
