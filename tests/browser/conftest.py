@@ -25,6 +25,7 @@ OFFLINE = [
 
 class Server(http.server.ThreadingHTTPServer):
     allow_reuse_port = True  # the processes of the tests serve the same site at the same address
+    request_queue_size = 128  # a page asks for all its files at once
 
 
 class Host(http.server.SimpleHTTPRequestHandler):
