@@ -1,20 +1,8 @@
 // Code in the page: "Find my mistake", the editors of exercises and tutorials, and the progress.
 
+import { make } from "./make.js";
 import { python } from "./python.js";
 import { draft, erase, progress, solve } from "./progress.js";
-
-/**
- * An element with text and children.
- * @param {string} tag
- * @param {Record<string, string>} attributes
- * @param {...(Node | string)} children
- */
-function make(tag, attributes, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
 
 /**
  * A labelled text area for code, which keeps what is written.

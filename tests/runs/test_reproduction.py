@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import children, started, until
 
 from tinygrad_mnist.runs import UnfinishedError, reproduce
 from tinygrad_mnist.runs.workers import Lost, in_processes
@@ -60,25 +61,6 @@ def in_a_folder(tmp_path, monkeypatch):
 
 def without_times(text):
     return re.sub(r'"training_seconds": [0-9.]+', "", text)
-
-
-def started(*arguments, **how):
-    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | how
-    return subprocess.Popen([*COMMAND, *arguments], **how)
-
-
-def children(process):
-    """The processes that another one has started, but for Python's own, oldest first."""
-    every = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [pid for pid in every if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
-
-
-def until(condition, seconds=60):
-    for _ in range(10 * seconds):
-        if found := condition():
-            return found
-        time.sleep(0.1)
-    raise AssertionError("it never happened")
 
 
 # ---------------------------------------------------------------- the same results
@@ -179,7 +161,7 @@ def test_a_kept_file_that_is_none_is_refused_and_stays(command, tmp_path, text):
 @pytest.mark.parametrize(("number", "jobs"), [(signal.SIGINT, "2"), (signal.SIGTERM, "1")])
 def test_it_goes_on_after_a_signal(tmp_path, number, jobs):
     asked = ("tiny.toml", "long.toml", "--seeds", "0", "--out", "all.json", "--jobs", jobs)
-    process = started(*asked, start_new_session=True)
+    process = started("reproduce", *asked, start_new_session=True)
     until((tmp_path / "all.unfinished.json").exists)
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     out, err = process.communicate(timeout=60)
@@ -197,7 +179,7 @@ def test_it_goes_on_after_a_signal(tmp_path, number, jobs):
 
 def test_a_killed_process_is_named_and_the_rest_goes_on(tmp_path):
     asked = ("long.toml", "tiny.toml", "--seeds", "0", "--out", "all.json", "--jobs", "2")
-    process = started(*asked)
+    process = started("reproduce", *asked)
     until((tmp_path / "all.unfinished.json").exists)
     (worker,) = children(process)
     os.kill(int(worker), signal.SIGKILL)
@@ -209,7 +191,7 @@ def test_a_killed_process_is_named_and_the_rest_goes_on(tmp_path):
 
 
 def test_processes_end_soon_after_the_command_is_killed():
-    process = started("long.toml", "--seeds", "0", "1", "--jobs", "2")
+    process = started("reproduce", "long.toml", "--seeds", "0", "1", "--jobs", "2")
     workers = until(lambda: len(found := children(process)) == 2 and found)
     time.sleep(3)  # so that they train
     process.kill()
@@ -228,7 +210,7 @@ def test_without_out_it_says_how_results_would_be_kept():
 def test_a_terminal_shows_a_bar_for_each_training_under_way():
     ours, theirs = pty.openpty()
     asked = ("long.toml", "--seeds", "0", "1", "--jobs", "2")
-    process = started(*asked, stdout=subprocess.DEVNULL, stderr=theirs)
+    process = started("reproduce", *asked, stdout=subprocess.DEVNULL, stderr=theirs)
     os.close(theirs)
     shown = ""
     while not ("seed 0" in shown and "seed 1" in shown) and select.select([ours], [], [], 60)[0]:

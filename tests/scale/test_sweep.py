@@ -7,13 +7,13 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from datetime import timedelta
 from pathlib import Path
 
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from processes import children, started, until
 from sqlalchemy.exc import OperationalError
 
 from tinygrad_mnist.data import load_mnist
@@ -69,25 +69,6 @@ def tiny():
 def found(results):
     """All but the numbers of the trials, which an interruption shifts."""
     return [{**trial, "trial": None} for trial in results["trials"]]
-
-
-def started(*arguments, **how):
-    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | how
-    return subprocess.Popen([*COMMAND, *arguments], **how)
-
-
-def children(process):
-    """The processes that another one has started, but for Python's own, oldest first."""
-    every = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [pid for pid in every if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
-
-
-def until(condition, seconds=120):
-    for _ in range(10 * seconds):
-        if value := condition():
-            return value
-        time.sleep(0.1)
-    raise AssertionError("it never happened")
 
 
 def lines_of(path):
@@ -272,7 +253,7 @@ def test_more_trials_are_added_to_those_that_are_there(tiny):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_it_goes_on_after_a_signal(tmp_path, number):
     asked = ("tiny.toml", "--vary", *LR, "--trials", "5", "--jobs", "2", "--out", "out")
-    process = started(*asked, start_new_session=True)
+    process = started("sweep", *asked, start_new_session=True)
     until(lambda: any('"value"' in line or '"values":[' in line for line in lines_of(LOG)))
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     _, err = process.communicate(timeout=120)
@@ -291,7 +272,7 @@ FILES = {"sweep.json", "trials.log", "trials.json", "best.toml", "parallel.png",
 
 
 def test_trainings_end_soon_after_the_command_is_killed():
-    process = started("long.toml", "--vary", *LR, "--jobs", "2", "--out", "out")
+    process = started("sweep", "long.toml", "--vary", *LR, "--jobs", "2", "--out", "out")
     workers = until(lambda: len(found := children(process)) == 2 and found)
     until(lambda: any('"op_code":7' in line for line in lines_of(LOG)))  # an epoch is told
     process.kill()

@@ -2,6 +2,7 @@
 
 import { draw } from "../chart.js";
 import { likeMnist, toGrey } from "../digits.js";
+import { make } from "../make.js";
 import { Pen } from "../pen.js";
 import { LABELS, number, place, RANGES, read, SITUATIONS, written } from "./settings.js";
 import { CHOICES } from "./training.js";
@@ -24,16 +25,6 @@ const TERMS = [
   ["dZ1", "= dA1 ⊙ f′(Z1)", "6-13", "hidden"],
   ["dW1", "= A0ᵀ dZ1", "6-10", "tiles"],
 ];
-
-/**
- * @param {string} tag @param {Record<string, string>} [attributes] @param {(Node | string)[]} children
- */
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
 
 /** @param {string} text @param {() => void} act */
 function button(text, act) {

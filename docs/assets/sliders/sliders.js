@@ -1,15 +1,8 @@
 // Sliders beneath a figure: <live-curve of="softmax">. Without JavaScript the figure above is enough.
 
 import { draw } from "../chart.js";
+import { make } from "../make.js";
 import { kinds } from "./kinds.js";
-
-/** @param {string} tag @param {Record<string, string>} attributes @param {(Node | string)[]} children */
-function make(tag, attributes, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
 
 class LiveCurve extends HTMLElement {
   connectedCallback() {
