@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -388,8 +388,13 @@ def default_of(key: str) -> Any:
 
 
 def _suggestion(word: str, known: list[str]) -> str:
-    near = get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"Did you mean {near[0]!r}?" if near else f"Choose from {', '.join(known)}."
+    def likeness(name: str) -> tuple[float, int]:
+        return SequenceMatcher(None, name, word).ratio(), -abs(len(name) - len(word))
+
+    near = max(known, key=likeness)
+    if likeness(near)[0] >= 0.5:
+        return f"Did you mean {near!r}?"
+    return f"Choose from {', '.join(known)}."
 
 
 def parsed(text: str) -> Any:
