@@ -240,6 +240,13 @@ def test_a_gradient_that_should_be_zero_is_diagnosed():
     assert comparison.diagnosis == "the upstream gradient dZ1 is missing."
 
 
+def test_zeros_in_the_wrong_shape_are_diagnosed():
+    drawn = problem((1, 1, 2), 1, "relu", "cross_entropy", 0.0)
+    e = everything(*drawn)
+    assert not e["dW2"].any()
+    assert "it is transposed" in compare_with({"dW2": e["dW2"].T}, *drawn).diagnosis
+
+
 def test_a_network_in_float32_is_diagnosed_at_its_tolerance():
     paper, X, labels = problem((5, 4, 3), 7, "tanh", "cross_entropy", 1e-3)
     paper.params = {name: value.astype(np.float32) for name, value in paper.params.items()}

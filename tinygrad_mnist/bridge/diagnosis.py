@@ -209,7 +209,8 @@ def explained(guess: Guess, scales: list[tuple[list[Told], float]], limit: float
     c = guess.factor(limit)
     if c is None:
         return []
-    least = limit / max(abs(guess.guess).max().item(), limit)
+    largest = abs(guess.guess).max().item()
+    least = limit / largest if largest > limit else 1.0
     fits = [(told, scale) for told, scale in scales if abs(c - scale) <= least]
     return [Cause(guess, told, scale) for told, scale in fits if guess.made or told]
 
