@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mkdocs.exceptions import PluginError
 
 from tinygrad_mnist import bridge, byhand
 
@@ -25,6 +24,8 @@ BATCH = 7
 def on_pre_build(**_: Any) -> None:
     """Refuse to build a site in which no code would run."""
     if not MICROPYTHON.exists():
+        from mkdocs.exceptions import PluginError
+
         raise PluginError("MicroPython is not there. Get it with: npm ci --prefix docs")
 
 

@@ -352,7 +352,7 @@ def test_another_recipe_is_refused_with_what_differs(command, interrupted, tmp_p
         "error: run/config.toml is not what this training began with: "
         "lr is 0.3, was 0.1; momentum is 0.5, was 0.9. "
         "Put that back, or train anew. What may change: "
-        "--override epochs=..., --override lr=..., --override patience=...\n"
+        "--override epochs=..., --override lr=..., --override patience=..., --override replay=...\n"
     )
     assert {path: path.read_bytes() for path in interrupted.iterdir()} == files
     config.write_text(SMALL.changed(["patience=3"]).to_toml())

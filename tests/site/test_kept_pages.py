@@ -12,7 +12,7 @@ def fill(tmp_path, monkeypatch):
         (tmp_path / "docs").mkdir(exist_ok=True)
         (tmp_path / "docs" / name).write_text("old")
     monkeypatch.setattr(pages, "ROOT", tmp_path)
-    monkeypatch.setattr(pages.results, "MEASURED", tmp_path / "docs" / "results.json")
+    monkeypatch.setattr(pages.accuracies, "MEASURED", tmp_path / "docs" / "results.json")
     monkeypatch.setattr(pages, "fill", lambda markdown, _: anew.append(markdown) or markdown)
 
     def filled(markdown):

@@ -382,9 +382,10 @@ def transposed(axes: tuple[int, ...]) -> str:
 
 def changed(op: Op, params: dict[str, Any]) -> dict[str, Any]:
     """The parameters that differ from the op's defaults."""
+    ufunc = isinstance(op.forward, np.ufunc)  # some have no signature
     defaults = {
         name: parameter.default
-        for name, parameter in inspect.signature(op.forward).parameters.items()
+        for name, parameter in ({} if ufunc else inspect.signature(op.forward).parameters).items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
     told = {key: value for key, value in params.items() if defaults.get(key, op) is not value}

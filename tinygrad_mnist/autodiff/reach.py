@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dis
+import json
 import operator
-import pickle
+import sys
 import types
 from functools import partial
 from itertools import chain
@@ -79,7 +80,7 @@ class Reach:
     def _variables(self, function: types.FunctionType) -> Iterable[Any]:
         """The variables of a function that belong to a function around it, or are global."""
         cells, scope, names = list(function.__closure__ or ()), function.__globals__, []
-        if function.__module__.partition(".")[0] not in STATELESS:
+        if not stateless(function):
             steps = dis.get_instructions(function)
             names = [step.argval for step in steps if step.opname == "LOAD_GLOBAL"]
         self.cells += cells
@@ -97,9 +98,17 @@ class Reach:
 
     def state(self) -> list[bytes]:
         """The values of all arrays and the states of all generators."""
-        states = [pickle.dumps(rng.bit_generator.state) for rng in self.generators]
+        numbers = [rng.bit_generator.state for rng in self.generators]
+        states = [json.dumps(state, default=np.ndarray.tolist).encode() for state in numbers]
         arrays = [*map(data_of, self.tensors), *self.arrays]
         return [*(array.tobytes() for array in arrays), *states]
+
+
+def stateless(function: types.FunctionType) -> bool:
+    """Whether a function is of a module of `STATELESS`, and not of somebody's program."""
+    module = sys.modules.get(function.__module__ or "")
+    of_it = module is not None and vars(module) is function.__globals__
+    return of_it and function.__module__.partition(".")[0] in STATELESS
 
 
 def same(before: list[Any], now: list[Any]) -> bool:

@@ -112,8 +112,6 @@ class Story:
 
     def passed(self, step: Step) -> str:
         """A share that is passed on."""
-        assert step.share is not None
-        assert step.arrived is not None
         y, x = self.name[step.tensor], self.name[step.to]
         if step.slope is None:
             said = f"{y} passes {x} its share"

@@ -36,8 +36,8 @@ class Step(NamedTuple):
     to: Any = None  # the input that receives a share; None while it is only taken up
     use: int = 0  # which of the uses of that input by `tensor` this is, from 0
     slope: Array | None = None  # the share for a cotangent of 1, if both are single numbers
-    share: Array | None = None
-    arrived: Array | None = None  # at the input, with this share
+    share: Any = None
+    arrived: Any = None  # at the input, with this share
     waiting: tuple[Any, ...] = ()  # who has something to pass on, the next one first
 
 
@@ -175,8 +175,6 @@ def _rules(reached: list[Any]) -> tuple[int, int]:
 def _walked(name: str, steps: Iterator[Step], applied: int) -> Walk:
     kept = list(islice(steps, MOST))
     gradients = {
-        step.to: step.arrived
-        for step in kept
-        if step.to is not None and step.to.op is None and step.arrived is not None
+        step.to: step.arrived for step in kept if step.to is not None and step.to.op is None
     }
     return Walk(name, kept, applied, gradients, next(steps, None) is None)

@@ -110,7 +110,6 @@ def _places(
     if isinstance(distribution, CategoricalDistribution):
         indices = [distribution.choices.index(value) for value in values]
         return (np.array(indices) + 0.5) / len(distribution.choices)
-    assert isinstance(distribution, (IntDistribution, FloatDistribution))
     numbers = np.array([distribution.low, distribution.high, *map(float, values)])
     low, high, *places = np.log(numbers) if distribution.log else numbers
     return (np.array(places) - low) / (high - low)
@@ -120,7 +119,6 @@ def _ticks(distribution: BaseDistribution) -> list[str]:
     """Labels of an axis: the choices, or both ends of a range and what is in the middle."""
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
-    assert isinstance(distribution, (IntDistribution, FloatDistribution))
     spaced = np.geomspace if distribution.log else np.linspace
     numbers = spaced(distribution.low, distribution.high, 3)
     if isinstance(distribution, IntDistribution):

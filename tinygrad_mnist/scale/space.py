@@ -76,7 +76,6 @@ def text_of(distribution: BaseDistribution) -> str:
     """The text that describes a distribution."""
     if isinstance(distribution, CategoricalDistribution):
         return ",".join(distribution.choices)
-    assert isinstance(distribution, (IntDistribution, FloatDistribution))
     return f"{distribution.low}..{distribution.high}{':log' if distribution.log else ''}"
 
 
@@ -153,7 +152,6 @@ def _values(distribution: BaseDistribution) -> Sequence[Any]:
     """The choices, or the ends of the range."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices
-    assert isinstance(distribution, (IntDistribution, FloatDistribution))
     return distribution.low, distribution.high
 
 

@@ -165,8 +165,7 @@ class Training:
         """The remaining batches of the epoch, as rows of the images."""
         self.rngs["order"].bit_generator.state = self.drawn_from
         batches = minibatches(len(self.training_rows), self.batch_size, self.rngs["order"])
-        remaining = islice(batches, self.under_way.batch, None)
-        return (self.training_rows[chosen] for chosen in remaining)
+        return (self.training_rows[rows] for rows in islice(batches, self.under_way.batch, None))
 
     def step(self, rows: Rows) -> None:
         """One step along the gradient of one batch."""
@@ -176,14 +175,15 @@ class Training:
 
     def find_gradients(self, rows: Rows) -> None:
         """Compute the gradients of one batch's mean loss, and leave them in the parameters."""
-        now, labels = self.under_way, self.data.labels[rows]
-        x = self._inputs(rows)
-        self.optimizer.zero_grad()
+        now, x, labels = self.under_way, self._inputs(rows), self.data.labels[rows]
+        if self.replayed:  # leaves its gradients at once
+            self.optimizer.zero_grad()
         loss, outputs = (self.replayed or self.forward_pass())(x, labels)
         now.lr = self.optimizer.param_groups[0]["lr"]
         if not isfinite(loss.item()):
             raise self.diverged(f"loss became {loss.item()}", x, now.batch + 1)
         if not self.replayed:
+            self.optimizer.zero_grad()
             loss.backward()
         now.loss_sum += loss.item() * len(rows)
         now.correct += int((outputs.data.argmax(axis=1) == labels).sum())
