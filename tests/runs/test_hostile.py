@@ -185,7 +185,7 @@ def assert_kind(message, path):
     said = message.replace(str(path), "FILE")
     assert "FILE" in said
     assert said.isprintable()
-    assert 8 < len(said) < 500
+    assert 8 < len(said) < 600
 
 
 @pytest.fixture
