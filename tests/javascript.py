@@ -12,10 +12,11 @@ NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="there is no Node")
 
 
-def computed(file, expression, given=None):
-    """The value of an expression with `code`, the module of a file, and `given`."""
+def computed(files, expression, given=None):
+    """The value of an expression with `code`, all that the modules export, and `given`."""
+    modules = [f"await import({json.dumps((ASSETS / file).as_uri())})" for file in files.split()]
     program = (
-        f"import * as code from {json.dumps((ASSETS / file).as_uri())};\n"
+        f"const code = Object.assign({{}}, {', '.join(modules)});\n"
         "let text = ''; process.stdin.on('data', (part) => (text += part));\n"
         "await new Promise((done) => process.stdin.on('end', done));\n"
         "const given = JSON.parse(text);\n"

@@ -234,7 +234,7 @@ def test_a_signal_to_mpiexec_stops_all_ranks_after_the_same_step(name, code):
     [
         (("--resume", "nowhere", "--mpi"), "nowhere: there is no such run folder."),
         (("nosuch", "--mpi"), "There is no recipe 'nosuch'."),
-        (("--mpi", "--bogus"), "Unknown option: "),  # and its name, quoted or not
+        (("--mpi", "--bogus"), "Unknown option: --bogus."),
         (("--set", "lr=1e6", "schedule=constant", "--mpi", *FILES), "smaller lr"),
     ],
 )
@@ -242,7 +242,7 @@ def test_a_mistake_is_told_once_and_without_a_traceback(more, said):
     command = [MPIEXEC, "-n", "2", sys.executable, RANK, "none", "train", *more]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=40)
     assert done.returncode in (2, 3)
-    assert said in done.stderr
+    assert said in done.stderr.replace('"', "")  # some versions of cyclopts quote
     assert done.stderr.count("error: ") == 1
     assert "Traceback" not in done.stderr
     assert "had norm 0. " not in done.stderr

@@ -14,8 +14,9 @@ pytestmark = needs_node
 
 
 def computed(expression, given=None):
-    """The value of an expression in JavaScript, with the functions of the sliders as `curves`."""
-    return javascript.computed("sliders/curves.js", f"((curves) => {expression})(code)", given)
+    """The value of an expression in JavaScript, with all that the sliders use as `curves`."""
+    files = "functions.js random.js sliders/curves.js"
+    return javascript.computed(files, f"((curves) => {expression})(code)", given)
 
 
 def test_softmax_its_loss_and_its_gradient_are_those_of_the_package():
@@ -72,9 +73,7 @@ def test_the_ways_of_the_optimizers_are_those_of_the_package(surface, name, make
 @pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid"])
 def test_ten_layers_are_as_the_tape_says(name):
     count = 10 * 48 * 48 + 2 * 24 * 48
-    draw = (
-        "(() => { const draw = curves.normal(1); return Array.from({ length: given }, draw); })()"
-    )
+    draw = "Array.from({ length: given }, curves.normal(1))"
     told, numbers = computed(f"[curves.depth('{name}', 1.4), {draw}]", count)
     drawn = np.array(numbers)
     x, rest = drawn[: 24 * 48].reshape(24, 48), drawn[24 * 48 :]

@@ -1,6 +1,8 @@
 // The network with one hidden layer, its backward pass and its step: tinygrad_mnist/byhand/mlp.py, line by line.
 // A matrix is a typed array, row by row. The numbers are those of the equations on the page "The whole network".
 
+import { activations, logSumExp, softmax } from "../functions.js";
+
 /**
  * @typedef {Float64Array} Matrix
  * @typedef {{ activation: string, loss: string }} Kind
@@ -11,27 +13,17 @@
 
 export const PARAMETERS = ["W1", "b1", "W2", "b2"];
 
-const sigmoid = (/** @type {number} */ z) => Math.exp(Math.min(z, 0)) / (1 + Math.exp(-Math.abs(z)));
-const sigmoidSlope = (/** @type {number} */ z) => Math.exp(-Math.abs(z)) / (1 + Math.exp(-Math.abs(z))) ** 2;
-
-/** Of the hidden layer: the function and its slope at z. @type {Record<string, [(z: number) => number, (z: number) => number]>} */
-export const ACTIVATIONS = {
-  sigmoid: [sigmoid, sigmoidSlope],
-  tanh: [Math.tanh, (z) => (4 * Math.exp(-2 * Math.abs(z))) / (1 + Math.exp(-2 * Math.abs(z))) ** 2],
-  relu: [(z) => Math.max(z, 0), (z) => (z > 0 ? 1 : 0)],
-};
-
 /**
  * A0, Z1, A1, Z2, A2 of a batch.
  * @param {Network} network @param {Matrix} A0 (B, inputs) @param {Kind} kind
  * @returns {Terms}
  */
 export function forward({ inputs, hidden, classes, W1, b1, W2, b2 }, A0, { activation, loss }) {
-  const B = A0.length / inputs, [f] = ACTIVATIONS[activation];
+  const B = A0.length / inputs;
   const Z1 = affine(A0, W1, b1, B, inputs, hidden); // (6.1)
-  const A1 = Z1.map(f); // (6.2)
+  const A1 = Z1.map(activations[activation].value); // (6.2)
   const Z2 = affine(A1, W2, b2, B, hidden, classes); // (6.1)
-  const A2 = loss === "mse" ? Z2.map(sigmoid) : softmax(Z2, classes); // (6.3)
+  const A2 = loss === "mse" ? Z2.map(activations.sigmoid.value) : rows(Z2, classes, softmax); // (6.3)
   return { B, A0, Z1, A1, Z2, A2 };
 }
 
@@ -46,8 +38,8 @@ export function lossOf({ B, Z2, A2 }, labels, { loss }) {
     if (loss === "mse") {
       for (let c = 0; c < classes; c++) sum += (A2[n * classes + c] - (c === labels[n] ? 1 : 0)) ** 2 / classes; // (6.5)
     } else {
-      const row = Z2.subarray(n * classes, (n + 1) * classes), most = Math.max(...row);
-      sum += most + Math.log(row.reduce((total, z) => total + Math.exp(z - most), 0)) - row[labels[n]]; // (6.4)
+      const row = Z2.subarray(n * classes, (n + 1) * classes);
+      sum += logSumExp(row) - row[labels[n]]; // (6.4)
     }
   }
   return sum / B;
@@ -59,16 +51,15 @@ export function lossOf({ B, Z2, A2 }, labels, { loss }) {
  * @returns {Gradients}
  */
 export function backward({ inputs, hidden, classes, W2 }, { B, A0, Z1, A1, Z2, A2 }, labels, { activation, loss }) {
-  const [, slope] = ACTIVATIONS[activation];
   const error = A2.map((p, i) => p - (i % classes === labels[Math.floor(i / classes)] ? 1 : 0)); // A2 - Y
   const dZ2 = loss === "mse"
-    ? error.map((e, i) => ((2 * e) / (B * classes)) * sigmoidSlope(Z2[i])) // (6.8), (6.9)
+    ? error.map((e, i) => ((2 * e) / (B * classes)) * activations.sigmoid.slope(Z2[i])) // (6.8), (6.9)
     : error.map((e) => e / B); // (6.7)
   const dA1 = new Float64Array(B * hidden); // dZ2 W2ᵀ, (6.12)
   for (let n = 0; n < B; n++)
     for (let j = 0; j < hidden; j++)
       for (let c = 0; c < classes; c++) dA1[n * hidden + j] += dZ2[n * classes + c] * W2[j * classes + c];
-  const dZ1 = dA1.map((g, i) => g * slope(Z1[i])); // (6.13)
+  const dZ1 = dA1.map((g, i) => g * activations[activation].slope(Z1[i])); // (6.13)
   return {
     dZ2, dW2: outer(A1, dZ2, B, hidden, classes), db2: columnSums(dZ2, classes), // (6.10), (6.11)
     dA1, dZ1, dW1: outer(A0, dZ1, B, inputs, hidden), db1: columnSums(dZ1, hidden), // (6.10), (6.11)
@@ -123,13 +114,9 @@ function columnSums(dZ, m) {
   return sums;
 }
 
-/** @param {Matrix} Z @param {number} classes */
-function softmax(Z, classes) {
-  const P = new Float64Array(Z.length);
-  for (let at = 0; at < Z.length; at += classes) {
-    const row = Z.subarray(at, at + classes), most = Math.max(...row);
-    const sum = row.reduce((total, z) => total + Math.exp(z - most), 0);
-    row.forEach((z, c) => (P[at + c] = Math.exp(z - most) / sum));
-  }
-  return P;
+/** A function of each row. @param {Matrix} Z @param {number} m @param {(row: Matrix) => number[]} f */
+function rows(Z, m, f) {
+  const found = new Float64Array(Z.length);
+  for (let at = 0; at < Z.length; at += m) found.set(f(Z.subarray(at, at + m)), at);
+  return found;
 }

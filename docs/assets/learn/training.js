@@ -1,7 +1,8 @@
 // A training on real digits: how weights begin, batches in a new order each epoch, and how the network is doing.
 
+import { activations } from "../functions.js";
 import { normal, uniform } from "../random.js";
-import { ACTIVATIONS, backward, forward, lossOf, PARAMETERS, step } from "./network.js";
+import { backward, forward, lossOf, PARAMETERS, step } from "./network.js";
 
 /**
  * @typedef {import("./network.js").Network} Network
@@ -122,7 +123,7 @@ export class Training {
       Z1.forEach((z, i) => z > 0 && alive.add(i % HIDDEN));
       return 1 - alive.size / HIDDEN;
     }
-    const [, slope] = ACTIVATIONS[this.settings.activation];
+    const { slope } = activations[this.settings.activation];
     return Z1.filter((z) => slope(z) < slope(0) / 50).length / Z1.length;
   }
 }

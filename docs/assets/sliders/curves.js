@@ -1,18 +1,11 @@
 // The mathematics behind the sliders. A test compares each function with the package.
 
+import { activations, logSumExp, softmax } from "../functions.js";
 import { normal } from "../random.js";
-
-export { normal };
 
 /** @typedef {number[]} Row */
 
 const sum = (/** @type {Row} */ row) => row.reduce((a, b) => a + b, 0);
-
-/** @param {Row} z @returns {Row} */
-export function softmax(z) {
-  const most = Math.max(...z), e = z.map((x) => Math.exp(x - most)), total = sum(e);
-  return e.map((x) => x / total);
-}
 
 /**
  * Cross-entropy of logits and a class, and its gradient with respect to the logits.
@@ -20,21 +13,7 @@ export function softmax(z) {
  * @returns {{ loss: number, gradient: Row }}
  */
 export function crossEntropy(z, label) {
-  const p = softmax(z), most = Math.max(...z);
-  const loss = most + Math.log(sum(z.map((x) => Math.exp(x - most)))) - z[label];
-  return { loss, gradient: p.map((x, k) => x - (k === label ? 1 : 0)) };
-}
-
-/** @type {Record<string, { value: (z: number) => number, slope: (z: number) => number }>} */
-export const activations = {
-  sigmoid: { value: sigmoid, slope: (z) => sigmoid(z) * sigmoid(-z) },
-  tanh: { value: Math.tanh, slope: (z) => 1 / Math.cosh(z) ** 2 },
-  relu: { value: (z) => Math.max(z, 0), slope: (z) => (z > 0 ? 1 : 0) },
-};
-
-/** @param {number} z */
-function sigmoid(z) {
-  return z >= 0 ? 1 / (1 + Math.exp(-z)) : Math.exp(z) / (1 + Math.exp(z));
+  return { loss: logSumExp(z) - z[label], gradient: softmax(z).map((x, k) => x - (k === label ? 1 : 0)) };
 }
 
 /** Losses of two weights, as half their curvatures times the squares: round, and long and narrow. */

@@ -1,7 +1,8 @@
 // What each slider is about: its controls, and what is seen for their values.
 
 import { COLORS } from "../chart.js";
-import { activations, crossEntropy, depth, optimizers, path, softmax, surfaces } from "./curves.js";
+import { activations, softmax } from "../functions.js";
+import { crossEntropy, depth, optimizers, path, surfaces } from "./curves.js";
 
 /**
  * @typedef {{ name: string, label: string, min: number, max: number, step: number, value: number, powers?: boolean }} Slider
