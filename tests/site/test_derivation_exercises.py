@@ -121,6 +121,28 @@ def test_its_check_takes_right_answers_only(exercise):
     assert passed == set(EQUIVALENT.get(exercise.id, ()))
 
 
+IN_PLACE = """
+def in_place(function):
+    def answer(*given):
+        result = function(*given)
+        kept = tuple(map(np.copy, result)) if isinstance(result, tuple) else np.copy(result)
+        for array in given:
+            if isinstance(array, np.ndarray) and array.ndim:
+                array[...] = 7
+        return kept
+    return answer
+"""
+
+
+@each_page
+def test_an_answer_that_overwrites_what_it_is_given_is_judged_by_what_it_returns(page):
+    for exercise in read(SCRIPTS[page]):
+        body = ast.parse(exercise.solution).body
+        names = [part.name for part in body if isinstance(part, ast.FunctionDef)]
+        wrapped = "".join(f"{name} = in_place({name})\n" for name in names)
+        assert verdict(exercise, f"{exercise.solution}\n{IN_PLACE}{wrapped}").right, exercise.id
+
+
 # Right answers that look different from the solution: other forms, orders and names.
 IN_OTHER_WORDS = {
     "chain-rule.one-path": "dx = 28.0",

@@ -64,6 +64,15 @@ def test_answers_are_graded_as_in_python(run, script):
         assert found["sentence"] == sentence, answer
 
 
+def test_an_answer_may_work_in_place_as_in_python(run):
+    answer = "def softmax_vjp(P, G):\n    G -= (P * G).sum(axis=1, keepdims=True)\n    G *= P\n"
+    (script,) = (script for script in SCRIPTS if script.stem == "softmax")
+    by_id = {getattr(part, "id", ""): given for part, given in runnable(script)}
+    given = by_id["softmax.vjp"]
+    task = ["answered", given["before"], answer + "    return G", given["check"], given["wanted"]]
+    assert run([task]) == [{"right": True, "sentence": "right", "output": ""}]
+
+
 def test_the_cells_of_the_scalar_tape_run_in_their_page(run):
     cells = [given for _, given in runnable(SCRIPTS[0]) if "check" not in given]
     assert len(cells) >= 8
