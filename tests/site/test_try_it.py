@@ -12,7 +12,7 @@ import pytest
 import tryit
 
 from tinygrad_mnist import tutorials
-from tinygrad_mnist.exercises import Exercise, parts
+from tinygrad_mnist.exercises import Exercise, parts, read
 
 pytestmark = pytest.mark.browser  # it needs what the site is built with
 
@@ -34,6 +34,12 @@ def runnable(script):
             yield part, json.loads(html.unescape(re.search(r'data-told="([^"]*)"', shown)[1]))
 
 
+def told(id):
+    """What the editor of an exercise is given."""
+    shown = (found for script in SCRIPTS for found in runnable(script))
+    return next(given for part, given in shown if getattr(part, "id", "") == id)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Tasks in the page's Python, and their answers."""
@@ -51,6 +57,12 @@ def run(tmp_path_factory):
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_every_exercise_of_these_pages_can_be_answered_in_its_page(script):
+    offered = [part.id for part, _ in runnable(script) if isinstance(part, Exercise)]
+    assert offered == [exercise.id for exercise in read(script)]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_answers_are_graded_as_in_python(run, script):
     tasks, expected = [], []
     for part, given in runnable(script):
@@ -64,11 +76,22 @@ def test_answers_are_graded_as_in_python(run, script):
         assert found["sentence"] == sentence, answer
 
 
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ("dX = ...", "There is no dX yet: write it."),
+        ("dX = None", "There is None, which is nothing, instead of numbers. Is a return missing?"),
+    ],
+)
+def test_an_answer_that_is_not_there_yet_is_asked_for(run, answer, sentence):
+    given = told("linear.input")
+    [found] = run([["answered", given["before"], answer, given["check"], given["wanted"]]])
+    assert sentence in found["sentence"]
+
+
 def test_an_answer_may_work_in_place_as_in_python(run):
     answer = "def softmax_vjp(P, G):\n    G -= (P * G).sum(axis=1, keepdims=True)\n    G *= P\n"
-    (script,) = (script for script in SCRIPTS if script.stem == "softmax")
-    by_id = {getattr(part, "id", ""): given for part, given in runnable(script)}
-    given = by_id["softmax.vjp"]
+    given = told("softmax.vjp")
     task = ["answered", given["before"], answer + "    return G", given["check"], given["wanted"]]
     assert run([task]) == [{"right": True, "sentence": "right", "output": ""}]
 

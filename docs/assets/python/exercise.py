@@ -87,7 +87,7 @@ def answered(before, source, check, wanted):
         exec(compile(before, "<page>", "exec"), names)
         exec(compile(source + "\n", FILE, "exec"), names)
         for name in wanted:
-            if name not in names:
+            if names.get(name, ...) is ...:
                 return said(False, f"There is no {name} yet: write it.", output)
         exec(compile(check, "<check>", "exec"), names)
         names["check"](*[working_on_copies(names[name]) for name in wanted])
