@@ -240,9 +240,8 @@ def check(silu_slope):
         "z s (1 - s)."
     )
     moved = (f(z + h) - f(z - h)) / (2 * h)
-    for at, found, right in zip(
-        z.ravel(), np.ravel(slope), moved.ravel(), strict=True
-    ):
+    numbers = [np.ravel(each).tolist() for each in (z, slope, moved)]
+    for at, found, right in zip(*numbers, strict=True):
         assert np.isclose(found, right), (
             f"At z = {at}, moving z a little gives the slope {right:.4f}, "
             f"not {found:.4f}."

@@ -360,7 +360,7 @@ def check(dz):
         slope = (loss(z + e) - loss(z - e)) / (2 * h)
         assert np.isclose(found[0, j], slope), (
             f"With y = (0.5, 2, 0, 1.25), moving logit {j + 1} gives the "
-            f"slope {slope:.4f}, not {found[0, j]:.4f}."
+            f"slope {slope.item():.4f}, not {found[0, j].item():.4f}."
         )
 
 
@@ -447,7 +447,7 @@ def check(softmax):
     )
     assert np.allclose(B[1], B[0][::-1]), (
         "The row (0, 1) should give the same two probabilities as (1000, "
-        f"999), exchanged, but below (1000, 999) it gives {B[1]}."
+        f"999), exchanged, but below (1000, 999) it gives {B[1].tolist()}."
     )
 
 

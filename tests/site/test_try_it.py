@@ -10,9 +10,10 @@ from pathlib import Path
 import inpage
 import pytest
 import tryit
+from mutations import mutants
 
 from tinygrad_mnist import tutorials
-from tinygrad_mnist.exercises import Exercise, parts, read
+from tinygrad_mnist.exercises import Exercise, grade, parts, read
 
 pytestmark = pytest.mark.browser  # it needs what the site is built with
 
@@ -94,6 +95,26 @@ def test_an_answer_may_work_in_place_as_in_python(run):
     given = told("softmax.vjp")
     task = ["answered", given["before"], answer + "    return G", given["check"], given["wanted"]]
     assert run([task]) == [{"right": True, "sentence": "right", "output": ""}]
+
+
+UNEXPLAINED = "The check cannot use", "It raised"  # an error, whose words are Python's
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_what_a_check_says_of_a_changed_solution_it_can_say_in_the_page(run, script):
+    asked, tasks = [], []
+    for part, given in runnable(script):
+        names = {}
+        exec(given["before"], names)
+        for answer in mutants(part.solution) if isinstance(part, Exercise) else ():
+            verdict = grade(part, answer, names)
+            if not verdict.sentence.startswith(UNEXPLAINED):
+                asked.append((answer, verdict.right))
+                given_to = given["before"], answer, given["check"], given["wanted"]
+                tasks.append(["answered", *given_to])
+    for (answer, right), found in zip(asked, run(tasks), strict=True):
+        assert found["right"] == right, answer
+        assert "Python stops here" not in found["sentence"], (answer, found)
 
 
 def test_the_cells_of_the_scalar_tape_run_in_their_page(run):
