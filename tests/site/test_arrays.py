@@ -100,6 +100,11 @@ def test_functions_of_two_arrays_are_numpys(name, x, y):
     assert_same(lambda np, x, y: getattr(np, name)(x, y), x, y)
 
 
+@given(arrays_of())
+def test_a_diagonal_is_numpys(x):
+    assert_same(lambda np, x: np.diag(x), x)
+
+
 @given(arrays_of(), arrays_of(), arrays_of())
 def test_where_is_numpys(x, y, z):
     assert_same(lambda np, x, y, z: np.where(x > 0, y, z), x, y, z)
