@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Exercises: [sigmoid, tanh, ReLU](../derivations/activations.md)
 #
-# *Time*: about 30 minutes.
+# *Time*: about 35 minutes.
 #
 # The slopes of this page are short enough to know by heart. Here you use
 # them, derive two more, and look at the mistakes that are made with them.
