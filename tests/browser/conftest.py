@@ -11,7 +11,9 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections import defaultdict
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
@@ -173,7 +175,11 @@ def axe():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """What tests have measured, as they recorded it."""
+    """What tests have measured: as one recorded it, or of many the mean and the most."""
+    measured = defaultdict(list)
     for report in terminalreporter.getreports("passed"):
         for name, value in report.user_properties:
-            terminalreporter.write_line(f"{name}: {value}")
+            measured[name].append(value)
+    for name, values in measured.items():
+        many = f"{mean(values):.0f}, at most {max(values):.0f}" if len(values) > 1 else values[0]
+        terminalreporter.write_line(f"{name}: {many}")
