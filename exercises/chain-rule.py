@@ -271,7 +271,7 @@ def check(J, dx):
     )
     assert not np.allclose(dx, [1, -5]), (
         "That is J times dy. What arrives at the outputs is a row, and "
-        "stands in front: dy J."
+        "multiplies from the left: dy J."
     )
     assert not np.allclose(dx, [6, 5]), (
         "You added up the columns of J, but each row counts with its own "
@@ -297,8 +297,8 @@ J, dx = [[5, 1], [2, 3]], [3, -4]
 J, dx = [[2, 5], [1, 3]], [0, -1]
 
 # %% tags=["misconception"]
-# That is J times dy. What arrives at the outputs is a row, and stands in
-# front: dy J.
+# That is J times dy. What arrives at the outputs is a row, and multiplies
+# from the left: dy J.
 J, dx = [[5, 2], [1, 3]], [1, -5]
 
 # %% tags=["misconception"]

@@ -298,6 +298,8 @@ def misconception(cell: Cell) -> Misconception:
 def judge(check: Callable[..., object], names: Mapping[str, Any]) -> None:
     """Run a check on what the learner has defined.
 
+    A function of the learner is given copies of the check's arrays, so it may work in place.
+
     Parameters
     ----------
     check : callable
