@@ -111,7 +111,7 @@ def test_the_pins_are_what_pyproject_allows(name, groups, extras):
         assert allowed == versions != [], f"{wanted}: bash .ci/lock renews what is pinned"
 
 
-INSTALL = re.compile(r"^(?:uv )?pip install (?:--quiet )?(.*?)(?: #.*)?$", re.MULTILINE)
+INSTALL = re.compile(r"^ *(?:uv )?pip install (?:--quiet )?(.*?)(?: #.*)?$", re.MULTILINE)
 
 
 def test_what_ci_installs_without_hashes_is_the_package_and_what_it_is_compared_with():
