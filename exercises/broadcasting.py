@@ -30,6 +30,10 @@ fourth = ...  # (5, 1, 3) * (4, 1)
 
 # %% tags=["check"]
 def check(first, second, third, fourth):
+    first, second, third, fourth = (
+        tuple(shape) if isinstance(shape, list) else shape
+        for shape in (first, second, third, fourth)
+    )
     assert first == (4, 3), "The row is repeated four times."
     assert second != (4,), (
         "(3,) is filled up to (1, 3), a row. A column times a row gives a "

@@ -281,6 +281,8 @@ def backward(y):
 
 # %% tags=["check"]
 def check(backward):
+    import random
+
     def slope(f, at=3):
         x = Value(at)
         y = f(x)
@@ -294,6 +296,12 @@ def check(backward):
     def other(x):
         u = x * x
         return (u + u) * u
+
+    def every_path(y, x):
+        found = 1 if y is x else 0
+        for parent, slope in y.parents:
+            found += slope * every_path(parent, x)
+        return found
 
     assert slope(lambda x: x * x) == 6, "Not even x · x comes out right."
     found = slope(shortcut), slope(other)
@@ -311,6 +319,17 @@ def check(backward):
         f"2x⁴ at 3 has the slope {right}. x got {found[0]}, and "
         f"{found[1]} with the factors exchanged."
     )
+    draw = random.Random(0)
+    for _ in range(30):
+        values = [Value(draw.choice([-2, -1, 1, 2]))]
+        for _ in range(6):
+            a, b = draw.choice(values), draw.choice(values[-3:])
+            values.append(a + b if draw.random() < 0.5 else a * b)
+        backward(values[-1])
+        assert values[0].grad == every_path(values[-1], values[0]), (
+            "u · (u + u) comes out right, but not every graph. What decides "
+            "must be the age: not the value, nor who came last."
+        )
 
 
 # %% tags=["solution"]
@@ -332,6 +351,20 @@ def backward(y):
 def backward(y):
     y.grad, waiting = 1, [y]
     while waiting:
+        taken = waiting.pop()
+        for x, slope in taken.parents:
+            x.grad += taken.grad * slope
+            if x not in waiting:
+                waiting.append(x)
+
+
+# %% tags=["misconception"]
+# u · (u + u) comes out right, but not every graph. What decides must be the
+# age: not the value, nor who came last.
+def backward(y):
+    y.grad, waiting = 1, [y]
+    while waiting:
+        waiting.sort(key=lambda value: value.data)
         taken = waiting.pop()
         for x, slope in taken.parents:
             x.grad += taken.grad * slope
