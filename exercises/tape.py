@@ -327,8 +327,8 @@ def check(backward):
             values.append(a + b if draw.random() < 0.5 else a * b)
         backward(values[-1])
         assert values[0].grad == every_path(values[-1], values[0]), (
-            "u · (u + u) comes out right, but not every graph. What decides "
-            "must be the age: not the value, nor who came last."
+            "u · (u + u) comes out right, but not every graph. What "
+            "decides must be the age: not the value, nor who came last."
         )
 
 
