@@ -146,6 +146,10 @@ IN_OTHER_WORDS = {
     "        for x, slope in taken.parents:\n            x.grad += taken.grad * slope\n"
     "            if (-x.age, x) not in waiting:\n"
     "                heapq.heappush(waiting, (-x.age, x))",
+    "tape.accumulate": "x, found = tensor(2.0, requires_grad=True), []\n"
+    "for y in (lambda: x * x), (lambda: 3 * x), (lambda: x * x * x):\n"
+    "    x.grad = None if len(found) == 2 else x.grad\n    y().backward()\n"
+    "    found.append(x.grad.item())\nafter_one, after_two, after_three = found",
     "broadcasting.shapes": "first, second, third, fourth = [4, 3], (4, 3), None, [5, 4, 3]",
     "broadcasting.outer": "dc, dr = np.array([[-2], [1]]), np.array([[2, 5, 5]])",
     "broadcasting.silent": "def loss(p, t):\n    return np.square(p - t.reshape(-1, 1)).mean()",
