@@ -269,7 +269,11 @@ def check(one_layer_back):
     draw = np.random.default_rng(1)
     dZ, W, A = (draw.normal(size=s) for s in ((5, 2), (3, 2), (5, 3)))
     slope = draw.normal(size=(5, 3))
-    dW, db, before = one_layer_back(dZ, W, A, slope, 0.5)
+    given = W.copy()
+    dW, db, before = one_layer_back(dZ, given, A, slope, 0.5)
+    assert np.allclose(given, W), (
+        "W itself has changed: W *= lam writes into the array. Write lam * W."
+    )
     assert np.shape(dW) == (3, 2), (
         f"dW has the shape of W, (3, 2), not {np.shape(dW)}."
     )
@@ -316,6 +320,14 @@ def one_layer_back(dZ, W, A, slope, lam):
 # The penalty is missing: its part of dW is λ W.
 def one_layer_back(dZ, W, A, slope, lam):
     return A.T @ dZ, dZ.sum(axis=0), (dZ @ W.T) * slope
+
+
+# %% tags=["misconception"]
+# W itself has changed: W *= lam writes into the array. Write lam * W.
+def one_layer_back(dZ, W, A, slope, lam):
+    dW = A.T @ dZ
+    W *= lam
+    return dW + W, dZ.sum(axis=0), (dZ @ W.T) * slope
 
 
 # %% tags=["misconception"]

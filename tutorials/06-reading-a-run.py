@@ -9,7 +9,7 @@
 # and a reliability diagram, and say what saliency shows and what it does not. *You need*:
 # [a network by hand](02-by-hand.md). What is new here is explained where it comes up; more about it
 # is in [regularisation](../derivations/regularisation.md) and
-# [calibration and saliency](../derivations/calibration.md), which can wait. *Time*: 40 minutes.
+# [calibration and saliency](../derivations/calibration.md), which can wait. *Time*: 30 minutes.
 #
 # ## Two runs
 #
@@ -74,8 +74,8 @@ for name, run in runs.items():
 plots.curves(losses, xlabel="epoch", ylim=(0, 0.7))
 
 # %% [markdown]
-# On the left both go to 0, or nearly: the networks know their 2,000 training images by heart. On
-# the right, without brakes, the loss falls, turns, and rises again.
+# Both training losses go to 0, or nearly: the networks know their 2,000 training images by heart.
+# The validation losses part: without brakes the loss falls, turns, and rises again.
 #
 # How to read such curves:
 #
