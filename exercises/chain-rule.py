@@ -95,15 +95,16 @@ def check(da, du, dv):
         "Over several paths the products are added: da = c + dc, not c "
         "times dc."
     )
+    assert np.isclose(da, 9), (
+        "da is c = a + v = 6, from the arrow to L, plus dc = a = 3, from "
+        "that to c."
+    )
     assert dv != 9, (
         "dv = 9 comes through a alone. v is used once more, directly in c."
     )
     assert dv != 10, (
         "The arrow from v to c counts 1, but times what arrives at c: add "
         "dc, not 1."
-    )
-    assert np.isclose(da, 9), (
-        "da is c, from the arrow to L, plus dc = a, from that to c."
     )
     assert np.isclose(du, 27), (
         "One arrow leaves u, to a, and counts v: du is da times v."
@@ -255,7 +256,7 @@ def check(J, dx):
     assert np.shape(J) == (2, 2), (
         "J has two rows, one for each output, and two columns."
     )
-    assert np.shape(dx) == (2,), (
+    assert np.shape(dx) in ((2,), (1, 2)), (
         "dx has one number for each input: [..., ...]."
     )
     assert not np.allclose(J, [[5, 1], [2, 3]]), (
@@ -270,7 +271,7 @@ def check(J, dx):
     )
     assert not np.allclose(dx, [1, -5]), (
         "That is J times dy. What arrives at the outputs is a row, and "
-        "stands in front: dy J."
+        "multiplies from the left: dy J."
     )
     assert not np.allclose(dx, [6, 5]), (
         "You added up the columns of J, but each row counts with its own "
@@ -296,8 +297,8 @@ J, dx = [[5, 1], [2, 3]], [3, -4]
 J, dx = [[2, 5], [1, 3]], [0, -1]
 
 # %% tags=["misconception"]
-# That is J times dy. What arrives at the outputs is a row, and stands in
-# front: dy J.
+# That is J times dy. What arrives at the outputs is a row, and multiplies
+# from the left: dy J.
 J, dx = [[5, 2], [1, 3]], [1, -5]
 
 # %% tags=["misconception"]
@@ -586,7 +587,7 @@ def check(answer):
 
 
 # %% tags=["solution"]
-# In (1.8) to (1.10) these are v, c, a and u. That memory is the price of
+# In (1.7) to (1.10) these are a, c, v and u. That memory is the price of
 # going backwards.
 answer = "b"
 

@@ -155,6 +155,9 @@ terms_dX = ...
 
 # %% tags=["check"]
 def check(shape_dW, shape_db, shape_dX, terms_dW, terms_dX):
+    shape_dW, shape_db, shape_dX = (
+        tuple(np.ravel(shape)) for shape in (shape_dW, shape_db, shape_dX)
+    )
     assert shape_dW != (5, 100), (
         "On these pages W leads from n rows to m columns, so W and dW are "
         "100 × 5."
@@ -170,7 +173,7 @@ def check(shape_dW, shape_db, shape_dX, terms_dW, terms_dX):
     assert shape_dW == (100, 5), (
         "dW has the shape of W: 100 features lead to 5 outputs."
     )
-    assert shape_db in ((5,), (1, 5), 5), "db has one number per output."
+    assert shape_db in ((5,), (1, 5)), "db has one number per output."
     assert shape_dX == (32, 100), (
         "dX has the shape of X: 32 examples of 100 features."
     )
@@ -228,8 +231,7 @@ def backward(X, W, dZ):
 def check(backward):
     draw = np.random.default_rng(2)
     X, W, dZ = (draw.normal(size=size) for size in ((5, 3), (3, 2), (5, 2)))
-    found = dict(zip(("dX", "dW", "db"), backward(X, W, dZ), strict=True))
-    dX, dW, db = found.values()
+    dX, dW, db = backward(X, W, dZ)
     assert np.shape(dW) != (2, 3), (
         "dW came out transposed: by (2.4) it is X.T @ dZ, in this order."
     )
@@ -237,12 +239,15 @@ def check(backward):
         "db still has a row per example. Each used the same b: add the "
         "rows up."
     )
-    for name, like in ("dX", X), ("dW", W), ("db", np.ones(2)):
-        shape = np.shape(found[name])
-        assert shape in (like.shape, (1, *like.shape)), (
-            f"{name} has the shape of {name[1:]}, {like.shape}, not "
-            f"{shape}."
-        )
+    assert np.shape(dX) == (5, 3), (
+        f"dX has the shape of X, (5, 3), not {np.shape(dX)}."
+    )
+    assert np.shape(dW) == (3, 2), (
+        f"dW has the shape of W, (3, 2), not {np.shape(dW)}."
+    )
+    assert np.shape(db) in ((2,), (1, 2)), (
+        f"db has the shape of b, (2,), not {np.shape(db)}."
+    )
     assert not np.allclose(dW, X.T @ dZ / 5), (
         "dW is divided by the batch size, but a mean in the loss is "
         "already in dZ."
@@ -564,8 +569,8 @@ def check(answer):
 
 
 # %% tags=["solution"]
-# Nobody is before the first layer to receive it, so it need not be
-# computed. It is for saliency.
+# There is no earlier layer to receive it, so it need not be computed. It is
+# of use later, to ask which pixels an answer depends on.
 answer = "c"
 
 # %% tags=["misconception"]

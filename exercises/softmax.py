@@ -88,7 +88,7 @@ dz = ...  # [..., ..., ...]
 
 # %% tags=["check"]
 def check(p, dz):
-    assert np.shape(p) == (3,) == np.shape(dz), (
+    assert {np.shape(p), np.shape(dz)} <= {(3,), (1, 3)}, (
         "p and dz have three numbers each."
     )
     assert not np.allclose(p, np.log([1, 2, 5]) / np.log(10), atol=0.01), (
@@ -170,7 +170,7 @@ def check(first_row, gJ):
     J = np.array(
         [[p[i] * ((i == j) - p[j]) for j in range(3)] for i in range(3)]
     )
-    assert np.shape(first_row) == (3,) == np.shape(gJ), (
+    assert {np.shape(first_row), np.shape(gJ)} <= {(3,), (1, 3)}, (
         "Three numbers each."
     )
     assert not np.allclose(first_row, [0.25, 0, 0]), (
@@ -267,13 +267,16 @@ def check(softmax_vjp):
     assert not np.allclose(found, G - (P * G).sum(axis=1, keepdims=True)), (
         "The factor P in front is missing."
     )
-    for p, g, row in zip(P, G, found, strict=True):
+    assert not np.allclose(
+        found, P * (G - G.mean(axis=1, keepdims=True))
+    ), "The average in (4.7) is weighted with p: add up p times g, not g."
+    for r, (p, g, row) in enumerate(zip(P, G, found, strict=True)):
         right = sum(
             g[i] * p[i] * (np.array([i == j for j in range(3)]) - p)
             for i in range(3)
         )
         assert np.allclose(row, right), (
-            "A row is not its g times its Jacobian (4.6)."
+            f"Row {r + 1} is not row {r + 1} of G times the Jacobian (4.6)."
         )
 
 
@@ -356,7 +359,8 @@ def check(dz):
         e = h * np.array([[float(j == k) for k in range(4)]])
         slope = (loss(z + e) - loss(z - e)) / (2 * h)
         assert np.isclose(found[0, j], slope), (
-            "Moving a logit gives another slope."
+            f"With y = (0.5, 2, 0, 1.25), moving logit {j + 1} gives the "
+            f"slope {slope.item():.4f}, not {found[0, j].item():.4f}."
         )
 
 
@@ -432,12 +436,18 @@ def check(softmax):
         "A row far below the largest logit of the batch becomes 0/0: "
         "subtract its own largest."
     )
+    wide = softmax(np.array([[0.0, 2000.0], [0.0, 1.0]]))
+    assert np.allclose(wide[0], [0, 1]), (
+        "Logits of 0 and 2000 in one row overflow: subtract the row's "
+        "largest, and no exponent is positive."
+    )
     right = [[np.exp(z) / sum(np.exp(row)) for z in row] for row in Z]
     assert np.allclose(A, right), (
         "The rows add up to 1, but are not those of (4.12)."
     )
     assert np.allclose(B[1], B[0][::-1]), (
-        "(0, 1) gives the probabilities of (1000, 999), exchanged."
+        "The row (0, 1) should give the same two probabilities as (1000, "
+        f"999), exchanged, but below (1000, 999) it gives {B[1].tolist()}."
     )
 
 
@@ -468,6 +478,14 @@ def softmax(Z):
 # own largest.
 def softmax(Z):
     E = np.exp(Z - Z.max())
+    return E / E.sum(axis=1, keepdims=True)
+
+
+# %% tags=["misconception"]
+# Logits of 0 and 2000 in one row overflow: subtract the row's largest, and
+# no exponent is positive.
+def softmax(Z):
+    E = np.exp(Z - Z.mean(axis=1, keepdims=True))
     return E / E.sum(axis=1, keepdims=True)
 
 

@@ -36,6 +36,7 @@ still ``...`` counts as not defined.
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import io
 import re
@@ -44,6 +45,8 @@ import warnings
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -295,6 +298,8 @@ def misconception(cell: Cell) -> Misconception:
 def judge(check: Callable[..., object], names: Mapping[str, Any]) -> None:
     """Run a check on what the learner has defined.
 
+    A function of the learner is given copies of the check's arrays, so it may work in place.
+
     Parameters
     ----------
     check : callable
@@ -314,7 +319,7 @@ def judge(check: Callable[..., object], names: Mapping[str, Any]) -> None:
     if missing:
         raise WrongAnswer(f"There is no {missing} yet: write it, and run what you have written.")
     try:
-        check(*(names[name] for name in wanted))
+        check(*(working_on_copies(names[name]) for name in wanted))
     except AssertionError as error:
         raise WrongAnswer(str(error) or "An assertion in your code fails.") from None
     except Exception as error:  # noqa: BLE001 - whatever an answer may lead to
@@ -322,6 +327,23 @@ def judge(check: Callable[..., object], names: Mapping[str, Any]) -> None:
             raise error.with_traceback(learners) from error.__cause__
         what = f"{type(error).__name__}: {error}"
         raise WrongAnswer(f"The check cannot use what it is given ({what}).") from None
+
+
+def working_on_copies(answer: Any) -> Any:
+    """A function of a learner that may work in place: the arrays of the check stay as they are."""
+    if not inspect.isfunction(answer):
+        return answer
+
+    @functools.wraps(answer)
+    def called(*given: Any, **named: Any) -> Any:
+        return answer(*map(own, given), **{name: own(value) for name, value in named.items()})
+
+    return called
+
+
+def own(value: Any) -> Any:
+    """An array with the same numbers; anything else as it is."""
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def learners_lines(

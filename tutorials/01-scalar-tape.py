@@ -238,6 +238,13 @@ def check(tanh):
         assert y.parents, (
             "The result has no parents, so no gradient gets from it to x."
         )
+        parents = y.parents if isinstance(y.parents, (list, tuple)) else [0]
+        assert all(isinstance(pair, (list, tuple)) for pair in parents), (
+            "The parents are a list of pairs, here of one: [(x, slope)]."
+        )
+        assert not any(isinstance(slope, Value) for _, slope in parents), (
+            "The slope in a pair is a plain number, not a Value."
+        )
         backward(y)
         for wrong, sentence in (
             (
@@ -277,6 +284,20 @@ def tanh(x):
 # The result has no parents, so no gradient gets from it to x.
 def tanh(x):
     return Value(math.tanh(x.data))
+
+
+# %% tags=["misconception"]
+# The parents are a list of pairs, here of one: [(x, slope)].
+def tanh(x):
+    y = math.tanh(x.data)
+    return Value(y, (x, 1 - y * y))
+
+
+# %% tags=["misconception"]
+# The slope in a pair is a plain number, not a Value.
+def tanh(x):
+    y = math.tanh(x.data)
+    return Value(y, [(x, Value(1 - y * y))])
 
 
 # %% tags=["misconception"]
@@ -354,7 +375,7 @@ def check(number_of_calls):
         assert found != [wrong(n) for n in range(8)], sentence
     for n in range(8):
         assert found[n] == counted[n], (
-            f"With n = {n} there are {counted[n]} calls, not {found[n]}."
+            f"With n = {n} the number of calls is {counted[n]}, not {found[n]}."
         )
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
 HOW = """\
-In the notebook, a check says whether your answer is right, and if not, what is wrong with it. Here
-you can open what you need: hints first, the solution last."""
+A check says whether your answer is right, and if not, what is wrong with it: in the notebook, and
+here under *Try it here*. If you are stuck, open what you need: hints first, the solution last."""
 SCRIPTS = Path(__file__).parent.parent.parent / "exercises"
 
 

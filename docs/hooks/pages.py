@@ -3,6 +3,7 @@
     {{ equation NAME ... }}      an equation of the file beside the page: typeset, numbered, checked
     {{ reader FILE NAME ... }}   equations line by line, with shapes in numbers and a line of FILE
     {{ example NAME }}           what a function of that file returns, LaTeX with numbers
+    {{ made NAME }}              what a function of that file returns, Markdown that took a while
     {{ source FILE NAME ... }}   functions or ops of a file, or its lines that end in (1), (2) ...
     {{ test FILE::NAME ... }}    tests that hold what the page says
     {{ results }}                the table of measured accuracies, and {{ chart }} as a figure
@@ -120,8 +121,10 @@ def fill(markdown: str, source: Path) -> str:
             return reader.lines(derivation(twin, source), ROOT / arguments[0], *arguments[1:])
         if kind == "example":
             return display(getattr(twin, arguments[0])())
+        if kind == "made":
+            return getattr(twin, arguments[0])()
         if kind not in DIRECTIVES:
-            known = ", ".join(["equation", "reader", "example", *DIRECTIVES])
+            known = ", ".join(["equation", "reader", "example", "made", *DIRECTIVES])
             raise LookupError(f"there is no directive {kind!r}, only {known}.")
         return DIRECTIVES[kind](*arguments)
 

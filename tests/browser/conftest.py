@@ -11,7 +11,9 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections import defaultdict
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
@@ -31,6 +33,8 @@ class Server(http.server.ThreadingHTTPServer):
 class Host(http.server.SimpleHTTPRequestHandler):
     """Does what hosts of pages do: what is missing is answered by a page of the site."""
 
+    protocol_version = "HTTP/1.1"  # one connection for many files
+
     def log_message(self, *_):
         pass
 
@@ -38,6 +42,7 @@ class Host(http.server.SimpleHTTPRequestHandler):
         page = (Path(self.directory) / "below" / "404.html").read_bytes()
         self.send_response(code)
         self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(page)))
         self.end_headers()
         self.wfile.write(page)
 
@@ -56,14 +61,12 @@ def _build(folder, address=""):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-@pytest.fixture
-def build():
-    return _build
-
-
 @pytest.fixture(scope="session")
 def served(tmp_path_factory):
-    """What is known of the site: its address, its folder, and what it took to build it."""
+    """What is known of the site: its address, its folder, and what it took to build it.
+
+    It is built twice, the second time without an address, while no other test is running.
+    """
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
@@ -76,7 +79,7 @@ def served(tmp_path_factory):
         if not known.exists():
             port = server.server_port
             address = f"http://127.0.0.1:{port}/below"
-            seconds = _build(folder / "below", address + "/")
+            seconds = [_build(folder / "below", address + "/"), _build(folder / "again")]
             about = {"port": port, "address": address, "seconds": seconds}
             known.write_text(json.dumps(about | {"folder": str(folder / "below")}))
     with server:
@@ -172,7 +175,11 @@ def axe():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """What tests have measured, as they recorded it."""
+    """What tests have measured: as one recorded it, or of many the mean and the most."""
+    measured = defaultdict(list)
     for report in terminalreporter.getreports("passed"):
         for name, value in report.user_properties:
-            terminalreporter.write_line(f"{name}: {value}")
+            measured[name].append(value)
+    for name, values in measured.items():
+        many = f"{mean(values):.0f}, at most {max(values):.0f}" if len(values) > 1 else values[0]
+        terminalreporter.write_line(f"{name}: {many}")

@@ -19,6 +19,8 @@ WRITTEN = [
 ]
 MADE = [f"tutorials/{script.stem}.html" for script in tutorials.scripts()]
 PAGES = sorted([*map(str, WRITTEN), *MADE])
+LIVE = "live.html"
+"""It loads a network, and weighs what that weighs."""
 
 
 def assert_formulas_are_typeset(tab):
@@ -29,14 +31,25 @@ def assert_formulas_are_typeset(tab):
     assert tab.locator(".katex-error").count() == 0
 
 
+def assert_weighs_little(tab, weigh, record_property):
+    """A page that nobody has opened before loads at most 250 kB."""
+    tab.wait_for_load_state("networkidle")
+    kilobytes = sum(map(weigh, tab.asked))
+    record_property("kB of a cold page", kilobytes)
+    record_property("requests of a cold page", len(tab.asked))
+    assert kilobytes <= 250
+
+
 STILL = "* { transition: none !important; animation: none !important }"
 UNFOLD = "document.querySelectorAll('details').forEach((box) => { box.open = true })"
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_page(opened, axe, page):
+def test_page(opened, axe, weigh, record_property, page):
     for scheme in ("light", "dark"):
         tab = opened(page, scheme)
+        if page != LIVE and scheme == "light":
+            assert_weighs_little(tab, weigh, record_property)
         assert_formulas_are_typeset(tab)
         tab.add_style_tag(content=STILL)
         tab.evaluate(UNFOLD)

@@ -100,6 +100,11 @@ def test_functions_of_two_arrays_are_numpys(name, x, y):
     assert_same(lambda np, x, y: getattr(np, name)(x, y), x, y)
 
 
+@given(arrays_of())
+def test_a_diagonal_is_numpys(x):
+    assert_same(lambda np, x: np.diag(x), x)
+
+
 @given(arrays_of(), arrays_of(), arrays_of())
 def test_where_is_numpys(x, y, z):
     assert_same(lambda np, x, y, z: np.where(x > 0, y, z), x, y, z)
@@ -186,6 +191,7 @@ def test_sums_are_those_of_a_loop():
         (lambda x: x @ functions.ones((4, 3)), r"What would fit: \(2, 3\) @ \(3, 4\), with .T on"),
         (lambda x: x @ 2, "To multiply by a number"),
         (lambda x: x * x.T, "Is one of them transposed"),
+        (lambda x: x - x.sum(axis=1), "With keepdims=True it stays a column"),
         (lambda x: x.sum(axis=2), "no axis 2"),
         (lambda x: x[5], "from 0 to 1"),
         (lambda x: x[0.5], "whole number"),

@@ -12,9 +12,10 @@ from pathlib import Path
 import inpage
 import pytest
 import tryit
+from mutations import mutants
 
 from tinygrad_mnist import tutorials
-from tinygrad_mnist.exercises import Exercise, parts
+from tinygrad_mnist.exercises import Exercise, grade, parts, read
 
 pytestmark = pytest.mark.browser  # it needs what the site is built with
 
@@ -36,6 +37,12 @@ def runnable(script):
             yield part, json.loads(html.unescape(re.search(r'data-told="([^"]*)"', shown)[1]))
 
 
+def told(id):
+    """What the editor of an exercise is given."""
+    shown = (found for script in SCRIPTS for found in runnable(script))
+    return next(given for part, given in shown if getattr(part, "id", "") == id)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Tasks in the page's Python, and their answers."""
@@ -53,6 +60,12 @@ def run(tmp_path_factory):
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_every_exercise_of_these_pages_can_be_answered_in_its_page(script):
+    offered = [part.id for part, _ in runnable(script) if isinstance(part, Exercise)]
+    assert offered == [exercise.id for exercise in read(script)]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_answers_are_graded_as_in_python(run, script):
     tasks, expected = [], []
     for part, given in runnable(script):
@@ -64,6 +77,46 @@ def test_answers_are_graded_as_in_python(run, script):
             expected.append((answer, sentence))
     for (answer, sentence), found in zip(expected, run(tasks) if tasks else [], strict=True):
         assert found["sentence"] == sentence, answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ("dX = ...", "There is no dX yet: write it."),
+        ("dX = None", "There is None, which is nothing, instead of numbers. Is a return missing?"),
+    ],
+)
+def test_an_answer_that_is_not_there_yet_is_asked_for(run, answer, sentence):
+    given = told("linear.input")
+    [found] = run([["answered", given["before"], answer, given["check"], given["wanted"]]])
+    assert sentence in found["sentence"]
+
+
+def test_an_answer_may_work_in_place_as_in_python(run):
+    answer = "def softmax_vjp(P, G):\n    G -= (P * G).sum(axis=1, keepdims=True)\n    G *= P\n"
+    given = told("softmax.vjp")
+    task = ["answered", given["before"], answer + "    return G", given["check"], given["wanted"]]
+    assert run([task])[0]["sentence"] == "right"
+
+
+UNEXPLAINED = "The check cannot use", "It raised"  # an error, whose words are Python's
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_what_a_check_says_of_a_changed_solution_it_can_say_in_the_page(run, script):
+    asked, tasks = [], []
+    for part, given in runnable(script):
+        names = {}
+        exec(given["before"], names)
+        for answer in mutants(part.solution) if isinstance(part, Exercise) else ():
+            verdict = grade(part, answer, names)
+            if not verdict.sentence.startswith(UNEXPLAINED):
+                asked.append((answer, verdict.right))
+                given_to = given["before"], answer, given["check"], given["wanted"]
+                tasks.append(["answered", *given_to])
+    for (answer, right), found in zip(asked, run(tasks), strict=True):
+        assert found["right"] == right, answer
+        assert "Python stops here" not in found["sentence"], (answer, found)
 
 
 def test_the_cells_of_the_scalar_tape_run_in_their_page(run):

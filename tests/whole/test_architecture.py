@@ -60,7 +60,6 @@ OUTSIDE = {here: {"numpy"} for here in ARROWS} | {
     "files": set(),
     "start": set(),
     "starter": set(),
-    "exercises": set(),
     "tutorials": set(),
     "words": set(),
     "cli": {"numpy", "cyclopts"},

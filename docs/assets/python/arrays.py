@@ -256,8 +256,11 @@ def both(x, y, sign):
     length = max(x.ndim, y.ndim)
     a, b = [(1,) * (length - z.ndim) + z.shape for z in (x, y)]
     if any([n != m and 1 not in (n, m) for n, m in zip(a, b)]):
-        fits = x.ndim == y.ndim == 2 and x.shape == y.T.shape
-        hint = " Is one of them transposed?" if fits else ""
+        hint = ""
+        if x.ndim == y.ndim == 2 and x.shape == y.T.shape:
+            hint = " Is one of them transposed?"
+        elif {x.ndim, y.ndim} == {1, 2} and len(x) == len(y):
+            hint = " Is it one number per row? With keepdims=True it stays a column."
         raise ShapeError(
             f"{x.shape} {sign} {y.shape}: for {sign} both need the same shape, or a length of 1 "
             f"where they differ.{hint}"

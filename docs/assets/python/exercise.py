@@ -2,6 +2,7 @@
 
 import math
 
+from arrays import Array
 from assignments import changed_in_place, in_place
 from words import FILE, in_words, line_of, unreadable
 
@@ -92,10 +93,10 @@ def answered(before, source, check, wanted):
         exec(compile(before, "<page>", "exec"), names)
         exec(compile(in_place(source) + "\n", FILE, "exec"), names)
         for name in wanted:
-            if name not in names:
+            if names.get(name, ...) is ...:
                 return said(False, f"There is no {name} yet: write it.", output)
         exec(compile(check, "<check>", "exec"), names)
-        names["check"](*[names[name] for name in wanted])
+        names["check"](*[working_on_copies(names[name]) for name in wanted])
     except AssertionError as error:
         return said(False, str(error) or "An assertion in your code fails.", output)
     except SyntaxError:
@@ -108,6 +109,22 @@ def answered(before, source, check, wanted):
         words = where + in_words(error, part, line or 0, part)
         return said(False, words, output, stopped=bool(line))
     return said(True, "right", output)
+
+
+def working_on_copies(answer):
+    """A reader's function that may work in place: the arrays of the check stay as they are."""
+    if isinstance(answer, type) or not callable(answer):
+        return answer
+
+    def called(*given, **named):
+        return answer(*map(own, given), **{name: own(value) for name, value in named.items()})
+
+    return called
+
+
+def own(value):
+    """An array with the same numbers; anything else as it is."""
+    return value.copy() if isinstance(value, Array) else value
 
 
 def said(right, sentence, output, stopped=False):

@@ -43,6 +43,16 @@ def eye(n):
     return Array([1.0 if i == j else 0.0 for i in range(n) for j in range(n)], (n, n))
 
 
+def diag(x):
+    """A matrix with these numbers on its diagonal; of a matrix, its diagonal."""
+    x = asarray(x)
+    if x.ndim == 2:
+        return array([row.data[i] for i, row in enumerate(x) if i < x.shape[1]])
+    if x.ndim == 0:
+        raise ShapeError("diag takes a list of numbers, or a matrix")
+    return where(eye(len(x)), x, 0.0)
+
+
 def arange(n):
     """The numbers 0, 1, ..., n - 1."""
     return array(range(n))

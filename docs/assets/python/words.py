@@ -146,6 +146,8 @@ def unfitting(error, text):
         return "Write the array first in a comparison: Z1 > 0 instead of 0 < Z1."
     if "unsupported" in text and "NoneType" in text:
         return "One side is None, which is nothing. Does a function end without return?"
+    if "made of numbers" in text and "NoneType" in text:
+        return "There is None, which is nothing, instead of numbers. Is a return missing?"
     if "unsupported" in text and ("xor" in text or "^" in text):
         return "^ is no power in Python: write **, as in A1**2."
     if "unsupported" in text and "str" in text:
