@@ -394,8 +394,8 @@ x = tensor(2.0, requires_grad=True)
 # %% [markdown] exercise="tape.accumulate"
 # ### Exercise 5: what is in .grad?
 #
-# With this tensor `x`, which is 2, these lines are run one after the other.
-# What is `x.grad` after each? Answer first, then run them.
+# With `x = tensor(2.0, requires_grad=True)`, these lines are run one after
+# the other. What is `x.grad` after each? Answer first, then run them.
 #
 # - `(x * x).backward()`
 # - `(3 * x).backward()`
