@@ -30,6 +30,10 @@ fourth = ...  # (5, 1, 3) * (4, 1)
 
 # %% tags=["check"]
 def check(first, second, third, fourth):
+    first, second, third, fourth = (
+        tuple(shape) if isinstance(shape, list) else shape
+        for shape in (first, second, third, fourth)
+    )
     assert first == (4, 3), "The row is repeated four times."
     assert second != (4,), (
         "(3,) is filled up to (1, 3), a row. A column times a row gives a "
@@ -49,8 +53,7 @@ def check(first, second, third, fourth):
         "These fit: filled up to (1, 4, 1), each column has equal lengths "
         "or a 1."
     )
-    right = np.broadcast_shapes((5, 1, 3), (4, 1))
-    assert fourth == right, (
+    assert fourth == (5, 4, 3), (
         "Fill (4, 1) up to (1, 4, 1), then go column by column."
     )
 

@@ -5,7 +5,7 @@
 #
 # Once around a small network on paper, and you know how it goes in any. The
 # later exercises change the network a little, so that no formula of the
-# page can simply be copied.
+# page can simply be copied. $A_0$ is the input $X$.
 
 # %%
 import numpy as np
@@ -34,20 +34,20 @@ parameters = ...
 
 # %% tags=["check"]
 def check(shape_Z1, shape_dZ1, shape_dW1, shape_db2, parameters):
-    assert shape_Z1 == (5, 3), (
+    assert shape_Z1 in ((5, 3), [5, 3]), (
         "Z1 has a row per example and a column per hidden unit."
     )
-    assert shape_dZ1 == (5, 3), (
+    assert shape_dZ1 in ((5, 3), [5, 3]), (
         "A gradient has the shape of its own term: dZ1 has that of Z1."
     )
-    assert shape_dW1 != (3, 4), (
+    assert shape_dW1 not in ((3, 4), [3, 4]), (
         "On these pages a weight matrix leads from its rows to its "
         "columns: W1 is 4 × 3."
     )
-    assert shape_dW1 == (4, 3), (
+    assert shape_dW1 in ((4, 3), [4, 3]), (
         "dW1 has the shape of W1: 4 inputs lead to 3 units."
     )
-    assert shape_db2 in ((2,), (1, 2), 2), (
+    assert shape_db2 in ((2,), (1, 2), 2, [2], [1, 2]), (
         "db2 has one number per class: the batch is added up."
     )
     assert parameters != 18, (
@@ -197,12 +197,12 @@ def check(dZ2, dA1, dZ1, dW1):
     assert np.allclose(dZ1, right * [1, 1, 0]), (
         "Where Z1 is positive, dA1 passes; else 0."
     )
+    assert np.shape(dW1) == (2, 3), (
+        "dW1 has the shape of W1: two rows of three numbers."
+    )
     assert not np.allclose(dW1, [[-0.5, 0.5, 0], [-0.5, 0.5, 0]]), (
         "The input is a factor of dW1: the second row belongs to the "
         "input 2."
-    )
-    assert np.shape(dW1) == (2, 3), (
-        "dW1 has the shape of W1: two rows of three numbers."
     )
     assert np.allclose(dW1, A0.T @ (right * [1, 1, 0])), (
         "Row k of dW1 is dZ1 times input k."
@@ -243,11 +243,11 @@ dW1 = [[-0.5, 0.5, 0], [-0.5, 0.5, 0]]
 # %% [markdown] exercise="network.one-layer-back"
 # ### Exercise 4: one layer back, at any depth
 #
-# "More layers" says that (6.10) to (6.13) hold at every depth. Write them
-# once, for a layer in the middle: from $dZ_\ell$, return $dW_\ell$,
-# $db_\ell$ and $dZ_{\ell-1}$. You get `dZ`, `W` of layer $\ell$, `A`, the
-# activations of the layer before, and `slope`, which is $f'(Z_{\ell-1})$.
-# The penalty has the strength `lam`.
+# The note "More layers", folded away on the page, says that (6.10) to
+# (6.13) hold at every depth. Write them once, for a layer in the middle:
+# from $dZ_\ell$, return $dW_\ell$, $db_\ell$ and $dZ_{\ell-1}$. You get
+# `dZ`, `W` of layer $\ell$, `A`, the activations of the layer before, and
+# `slope`, which is $f'(Z_{\ell-1})$. The penalty has the strength `lam`.
 
 
 # %% tags=["stub"]
@@ -300,7 +300,8 @@ def check(one_layer_back):
     assert np.allclose(db, sum(dZ)), "db is the sum of the rows of dZ."
     right = [[sum(g * w) for w in W] for g in dZ] * slope
     assert np.allclose(before, right), (
-        "dZ_before is dZ times W transposed, times the slope."
+        "dZ_before is dZ times W transposed, times the slope, with the W "
+        "that was given."
     )
 
 
@@ -374,8 +375,8 @@ def check(input_gradient):
     )
     dS = dZ2 @ W2.T
     assert not np.allclose(dA0, (dS * slope1) @ W1.T), (
-        "That is the path through the layer. The shortcut brings dS once "
-        "more, unchanged."
+        "That is the path through the layer. The shortcut adds dZ2 times "
+        "W2 transposed, unchanged."
     )
     assert not np.allclose(dA0, dS), (
         "That is the shortcut. The path through the hidden layer is to be "
@@ -403,8 +404,8 @@ def input_gradient(dZ2, W1, W2, slope1):
 
 
 # %% tags=["misconception"]
-# That is the path through the layer. The shortcut brings dS once more,
-# unchanged.
+# That is the path through the layer. The shortcut adds dZ2 times W2
+# transposed, unchanged.
 def input_gradient(dZ2, W1, W2, slope1):
     return ((dZ2 @ W2.T) * slope1) @ W1.T
 
@@ -462,6 +463,10 @@ def check(step):
     dZ2 = (E / E.sum(axis=1, keepdims=True) - Y) / 5
     dW1, dW2 = A0.T @ ((dZ2 @ W2.T) * (1 - A1**2)), A1.T @ dZ2
     new1, new2 = step(A0, Y, W1.copy(), W2.copy(), 0.5)
+    assert (np.shape(new1), np.shape(new2)) == ((4, 3), (3, 2)), (
+        f"Return W1 and W2, in this order. Here they are {W1.shape} and "
+        f"{W2.shape}, not {np.shape(new1)} and {np.shape(new2)}."
+    )
     assert not np.allclose(new2, W2 + 0.5 * dW2), (
         "That goes uphill: subtract the gradient."
     )

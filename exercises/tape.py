@@ -7,16 +7,12 @@
 # with; `age` is new, the reading of a clock at the time a value was made.
 
 # %%
-import itertools
-
-from tinygrad_mnist import tensor
-
-CLOCK = itertools.count()
-
-
 class Value:
+    clock = 0
+
     def __init__(self, data, parents=()):
-        self.data, self.grad, self.age = data, 0, next(CLOCK)
+        Value.clock += 1
+        self.data, self.grad, self.age = data, 0, Value.clock
         self.parents = parents  # pairs: a value, the slope along it
 
     def __add__(self, other):
@@ -281,6 +277,13 @@ def backward(y):
 
 # %% tags=["check"]
 def check(backward):
+    state = [1]
+
+    def draw(n):
+        """A number below n, by chance."""
+        state[0] = state[0] * 75 % 65537
+        return state[0] % n
+
     def slope(f, at=3):
         x = Value(at)
         y = f(x)
@@ -294,6 +297,12 @@ def check(backward):
     def other(x):
         u = x * x
         return (u + u) * u
+
+    def every_path(y, x):
+        found = 1 if y is x else 0
+        for parent, slope in y.parents:
+            found += slope * every_path(parent, x)
+        return found
 
     assert slope(lambda x: x * x) == 6, "Not even x · x comes out right."
     found = slope(shortcut), slope(other)
@@ -311,6 +320,16 @@ def check(backward):
         f"2x⁴ at 3 has the slope {right}. x got {found[0]}, and "
         f"{found[1]} with the factors exchanged."
     )
+    for _ in range(30):
+        values = [Value(draw(5) - 2)]
+        for _ in range(6):
+            a, b = values[draw(len(values))], values[-1]
+            values.append(a + b if draw(2) else a * b)
+        backward(values[-1])
+        assert values[0].grad == every_path(values[-1], values[0]), (
+            "u · (u + u) comes out right, but not every graph. What "
+            "decides must be the age: not the value, nor who came last."
+        )
 
 
 # %% tags=["solution"]
@@ -340,6 +359,20 @@ def backward(y):
 
 
 # %% tags=["misconception"]
+# u · (u + u) comes out right, but not every graph. What decides must be the
+# age: not the value, nor who came last.
+def backward(y):
+    y.grad, waiting = 1, [y]
+    while waiting:
+        waiting.sort(key=lambda value: value.data)
+        taken = waiting.pop()
+        for x, slope in taken.parents:
+            x.grad += taken.grad * slope
+            if x not in waiting:
+                waiting.append(x)
+
+
+# %% tags=["misconception"]
 # That takes the oldest, but a value must wait for all that is younger: take
 # the youngest.
 def backward(y):
@@ -353,11 +386,16 @@ def backward(y):
                 waiting.append(x)
 
 
+# %%
+from tinygrad_mnist import tensor
+
+x = tensor(2.0, requires_grad=True)
+
 # %% [markdown] exercise="tape.accumulate"
 # ### Exercise 5: what is in .grad?
 #
 # With `x = tensor(2.0, requires_grad=True)`, these lines are run one after
-# the other. What is `x.grad` after each?
+# the other. What is `x.grad` after each? Answer first, then run them.
 #
 # - `(x * x).backward()`
 # - `(3 * x).backward()`
@@ -375,24 +413,19 @@ after_three = ...
 
 # %% tags=["check"]
 def check(after_one, after_two, after_three):
-    x = tensor(2.0, requires_grad=True)
-    (x * x).backward()
-    assert after_one == x.grad.item(), "The slope of x² is 2x."
-    (3 * x).backward()
+    assert after_one == 4, "The slope of x² is 2x."
     assert after_two != 3, (
         "backward adds to what is there: 4 + 3. That is why a step begins "
         "with zero_grad."
     )
-    assert after_two == x.grad.item(), (
+    assert after_two == 4 + 3, (
         "4 from the first line, and 3 from the second."
     )
     assert after_three != 19, (
         "With None nothing is left of the 7: the third line begins anew."
     )
     assert after_three != 8, "8 is the value of x³. Its slope is 3x²."
-    x.grad = None
-    (x * x * x).backward()
-    assert after_three == x.grad.item(), "The slope of x³ is 3x²."
+    assert after_three == 12, "The slope of x³ is 3x²."
 
 
 # %% tags=["solution"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -60,9 +61,10 @@ def check(
     shapes : sequence of tuple of int
         One per tensor; the values are drawn from a normal distribution.
     options : mapping
-        Further arguments of the function or class, by name.
+        Further arguments of the function or class, by name. A class that takes an ``rng`` gets
+        one without being asked, as a network does when it is trained.
     seed : int
-        Decides the values, including those of parameters.
+        Decides the values, and the ``rng``.
 
     Raises
     ------
@@ -76,6 +78,8 @@ def check(
             f"{MOST_ELEMENTS:,} are the limit; a few suffice to find a wrong rule."
         )
     rng = np.random.default_rng(seed)
+    if isinstance(target, type) and "rng" in inspect.signature(target).parameters:
+        options = {"rng": np.random.default_rng(seed), **options}
     function, parameters = _prepared(target, shapes, options)
     inputs = [rng.normal(size=shape) for shape in shapes]
     names = [f"input {i}" for i in range(len(inputs))] + [f"parameter {n}" for n in parameters]

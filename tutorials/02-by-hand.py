@@ -568,7 +568,8 @@ def penalty_gradient(p, name, lam):
 #
 # A ball that rolls downhill keeps part of its speed. Keep a velocity for every parameter:
 # $v \leftarrow \mu v + g$, then $\theta \leftarrow \theta - \eta v$. Write one such step for all
-# parameters; change `p` and `v`.
+# parameters; change `p` and `v`. The names in `v` are those in `p`, and `d` holds the gradients by
+# their names, as in `train`: `d["dW1"]` belongs to `p["W1"]`.
 
 
 # %% tags=["stub"]
@@ -577,7 +578,8 @@ def step(p, v, d, lr, momentum):
 
 
 # %% [markdown] tags=["hint"]
-# `p`, `v` and `d` are dicts with the same names, so one loop does it: `for name in p`.
+# `p` and `v` are dicts with the same names, so one loop does it: `for name in p`. The gradient is
+# then `d[f"d{name}"]`.
 
 # %% [markdown] tags=["hint"]
 # Two lines: first the new `v[name]`, then the new `p[name]`, which uses it.
@@ -592,8 +594,16 @@ def check(step):
     )
     start = {name: value.copy() for name, value in mine.items()}
     v = {name: np.zeros_like(value) for name, value in mine.items()}
-    for d in (first, second):
-        step(mine, v, d, lr=0.1, momentum=0.9)
+    for gradients in (first, second):
+        d = {f"d{name}": g.copy() for name, g in gradients.items()}
+        try:
+            step(mine, v, d, lr=0.1, momentum=0.9)
+        except KeyError as error:
+            as_in_p = error.args[0] in mine
+            assert not as_in_p, (
+                "The gradients are in d by their own names, such as dW1 for W1."
+            )
+            raise
     for name, value in start.items():
         moved, g, then = mine[name] - value, first[name], second[name]
         assert not np.allclose(moved, 0), (
@@ -620,9 +630,20 @@ def check(step):
         assert np.allclose(moved, -0.1 * (1.9 * g + then)), (
             f"Two steps lead {name} elsewhere."
         )
+        assert np.allclose(v[name], 0.9 * g + then), (
+            "p is right, but v is not μ v + g: the learning rate belongs to p's line."
+        )
 
 
 # %% tags=["solution"]
+def step(p, v, d, lr, momentum):
+    for name in p:
+        v[name] = momentum * v[name] + d[f"d{name}"]
+        p[name] = p[name] - lr * v[name]
+
+
+# %% tags=["misconception"]
+# The gradients are in d by their own names, such as dW1 for W1.
 def step(p, v, d, lr, momentum):
     for name in p:
         v[name] = momentum * v[name] + d[name]
@@ -633,7 +654,7 @@ def step(p, v, d, lr, momentum):
 # The step goes uphill: subtract the velocity.
 def step(p, v, d, lr, momentum):
     for name in p:
-        v[name] = momentum * v[name] + d[name]
+        v[name] = momentum * v[name] + d[f"d{name}"]
         p[name] = p[name] + lr * v[name]
 
 
@@ -641,7 +662,7 @@ def step(p, v, d, lr, momentum):
 # The velocity is forgotten: keep it in v[name].
 def step(p, v, d, lr, momentum):
     for name in p:
-        velocity = momentum * v[name] + d[name]
+        velocity = momentum * v[name] + d[f"d{name}"]
         p[name] = p[name] - lr * velocity
 
 
@@ -649,8 +670,8 @@ def step(p, v, d, lr, momentum):
 # p moves along the gradient: move it along v instead.
 def step(p, v, d, lr, momentum):
     for name in p:
-        v[name] = momentum * v[name] + d[name]
-        p[name] = p[name] - lr * d[name]
+        v[name] = momentum * v[name] + d[f"d{name}"]
+        p[name] = p[name] - lr * d[f"d{name}"]
 
 
 # %% tags=["misconception"]
@@ -658,12 +679,20 @@ def step(p, v, d, lr, momentum):
 def step(p, v, d, lr, momentum):
     for name in p:
         p[name] = p[name] - lr * v[name]
-        v[name] = momentum * v[name] + d[name]
+        v[name] = momentum * v[name] + d[f"d{name}"]
+
+
+# %% tags=["misconception"]
+# p is right, but v is not μ v + g: the learning rate belongs to p's line.
+def step(p, v, d, lr, momentum):
+    for name in p:
+        v[name] = momentum * v[name] - lr * d[f"d{name}"]
+        p[name] = p[name] + v[name]
 
 
 # %% tags=["misconception"]
 # The gradient enters v with its full weight, not 1 - μ.
 def step(p, v, d, lr, momentum):
     for name in p:
-        v[name] = momentum * v[name] + (1 - momentum) * d[name]
+        v[name] = momentum * v[name] + (1 - momentum) * d[f"d{name}"]
         p[name] = p[name] - lr * v[name]

@@ -440,7 +440,8 @@ def check(training_step):
         assert found is not None, (
             "The model is right, but nothing was returned: return the loss."
         )
-        assert np.isclose(found.item(), loss.item()), (
+        found = found.item() if hasattr(found, "item") else found
+        assert np.isclose(found, loss.item()), (
             "Return the loss before the step."
         )
         old = g
@@ -546,6 +547,9 @@ def check(Residual):
         "That is f(x) alone: add x, the way around."
     )
     assert np.allclose(y.data, x.data + f), "The result is not x + f(x)."
+    assert y.requires_grad, (
+        "The tape has recorded nothing: add x and module(x), not their arrays."
+    )
     assert len(list(Residual(inner).parameters())) == 2, (
         "The parameters of f are not found: assign the module itself to an attribute."
     )
@@ -586,6 +590,16 @@ class Residual(nn.Module):
 
     def forward(self, x):
         return x + self.f(x)
+
+
+# %% tags=["misconception"]
+# The tape has recorded nothing: add x and module(x), not their arrays.
+class Residual(nn.Module):
+    def __init__(self, module):
+        self.module = module
+
+    def forward(self, x):
+        return tensor(x.data + self.module(x).data)
 
 
 # %% tags=["misconception"]

@@ -203,7 +203,7 @@ def check(rules):
         draw.normal(size=(2, 3)),
     )
     out = np.hypot(x, y)
-    slopes = np.array([rule(g, out, x, y) for rule in found])
+    slopes = [np.broadcast_to(rule(g, out, x, y), (2, 3)) for rule in found]
     for wrong, sentence in (
         (
             (x / out, y / out),
@@ -276,10 +276,10 @@ def rules():
 # %% [markdown] exercise="own-op.fit"
 # ### Exercise 2: broadcasting
 #
-# In the check above, `y` has the shape (3,) and `x` the shape (2, 3). Your second rule returns an
-# array of shape (2, 3), and still the gradient of `y` has the shape (3,). Write the function that
-# the tape applies to what a rule returns: it sums `g`, of shape (m, n), to the shape `(n,)`,
-# `(1, n)`, `(m, 1)` or `(1, 1)` that is asked for.
+# The check of exercise 1 calls `hypot` with an `x` of shape (2, 3) and a `y` of shape (3,). There
+# `g * y / out` has the shape (2, 3), and still the gradient of `y` has the shape (3,). Write the
+# function that the tape applies to what a rule returns: it sums `g`, of shape (m, n), to the shape
+# `(n,)`, `(1, n)`, `(m, 1)` or `(1, 1)` that is asked for.
 
 
 # %% tags=["stub"]
@@ -305,8 +305,11 @@ def check(fit):
         right, found = x.grad.data, fit(g.copy(), shape)
         assert found is not None, "Nothing was returned: return an array."
         found = np.asarray(found)
-        assert found.ndim == len(shape), (
+        assert found.ndim >= len(shape), (
             "An axis of length 1 is lost: sum with keepdims=True."
+        )
+        assert found.ndim == len(shape), (
+            f"One axis is too many for the shape {shape}: reshape the sums to it."
         )
         assert (shape, found.shape) != ((4, 1), (1, 3)), (
             "For the shape (m, 1) the copies lie along a row: sum over axis 1."
@@ -344,6 +347,14 @@ def fit(g, shape):
 # An axis of length 1 is lost: sum with keepdims=True.
 def fit(g, shape):
     return g.sum(axis=0)
+
+
+# %% tags=["misconception"]
+# One axis is too many for the shape (3,): reshape the sums to it.
+def fit(g, shape):
+    padded = (1,) * (g.ndim - len(shape)) + tuple(shape)
+    repeated = tuple(i for i, n in enumerate(padded) if n == 1)
+    return g.sum(axis=repeated, keepdims=True)
 
 
 # %% tags=["misconception"]

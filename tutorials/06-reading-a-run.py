@@ -7,8 +7,9 @@
 #
 # *You will be able to*: tell underfitting from overfitting by two curves, read a confusion matrix
 # and a reliability diagram, and say what saliency shows and what it does not. *You need*:
-# [regularisation](../derivations/regularisation.md),
-# [calibration and saliency](../derivations/calibration.md). *Time*: 30 minutes.
+# [a network by hand](02-by-hand.md). What is new here is explained where it comes up; more about it
+# is in [regularisation](../derivations/regularisation.md) and
+# [calibration and saliency](../derivations/calibration.md), which can wait. *Time*: 30 minutes.
 #
 # ## Two runs
 #
@@ -73,8 +74,8 @@ for name, run in runs.items():
 plots.curves(losses, xlabel="epoch", ylim=(0, 0.7))
 
 # %% [markdown]
-# On the left both go to 0, or nearly: the networks know their 2,000 training images by heart. On
-# the right, without brakes, the loss falls, turns, and rises again.
+# Both training losses go to 0, or nearly: the networks know their 2,000 training images by heart.
+# The validation losses part: without brakes the loss falls, turns, and rises again.
 #
 # How to read such curves:
 #
@@ -362,7 +363,7 @@ def check(calibration_error):
         ),
         (
             0.67,
-            "Take both means of a bin first, then the gap: not the gap of each answer.",
+            "That is the gap of each answer. Of 4 bins, as here, take both means, then the gap.",
         ),
         (0.43, "The upper edge belongs to a bin: use <= there, and > below."),
         (
@@ -372,7 +373,7 @@ def check(calibration_error):
     ):
         assert not np.isclose(found, wrong), sentence
     assert np.isclose(found, 0.63), (
-        f"A small case by hand gives 0.63, not {found:.4f}."
+        f"A small case by hand gives 0.6300, not {found:.4f}."
     )
     for p in probabilities.values():
         confidence, right = (
@@ -423,7 +424,7 @@ def calibration_error(confidence, right, bins=15):
 
 
 # %% tags=["misconception"]
-# Take both means of a bin first, then the gap: not the gap of each answer.
+# That is the gap of each answer. Of 4 bins, as here, take both means, then the gap.
 def calibration_error(confidence, right, bins=15):
     total = 0.0
     for n in range(bins):

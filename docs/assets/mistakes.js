@@ -183,10 +183,10 @@ class TryIt extends HTMLElement {
   /** @param {HTMLTextAreaElement} area @param {HTMLElement} result */
   async grade(area, result) {
     const { id, before, check, wanted } = this.told;
-    const { right, sentence, output } = await python("answered", before, area.value, check, wanted);
+    const { right, stopped, sentence, output } = await python("answered", before, area.value, check, wanted);
     if (right) solve(id);
-    const said = make("p", { class: `verdict ${right ? "right" : "wrong"}` }, right ? "✓ Right." : `✗ Not right yet. ${sentence}`);
-    result.replaceChildren(...written(output), said);
+    const [kind, said] = right ? ["right", "✓ Right."] : stopped ? ["error", `! Your code stops. ${sentence}`] : ["wrong", `✗ Not right yet. ${sentence}`];
+    result.replaceChildren(...written(output), make("p", { class: `verdict ${kind}` }, said));
   }
 
   /** @param {HTMLTextAreaElement} area @param {HTMLElement} result */

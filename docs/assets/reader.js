@@ -17,7 +17,7 @@ document$.subscribe(() => {
     const { detail: { tensor, step }, target } = /** @type {any} */ (event);
     const of = step?.to ?? tensor, name = of === undefined ? "" : `${step ? "d" : ""}${target.story.tensors[of].name}`;
     const line = document.getElementById(`line-${name}`);
-    light([name]);
+    light([name].filter(Boolean)); // where nothing is computed yet, nothing stands out
     place.replaceChildren(...(line ? [line.cloneNode(true)] : []));
     for (const part of place.querySelectorAll("[id]")) part.removeAttribute("id");
     place.hidden = false;

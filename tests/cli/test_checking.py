@@ -56,6 +56,13 @@ class Tied(nn.Module):
     def forward(self, x):
         return x @ self.a @ self.b
 
+class Gate(nn.Module):
+    def __init__(self, features, *, rng):
+        self.open = nn.Linear(features, features, rng=rng)
+
+    def forward(self, x):
+        return x * nn.functional.sigmoid(self.open(x))
+
 class Other:
     pass
 
@@ -96,6 +103,7 @@ AGREE = [
     "scale --shape 5,3 --arg twice=True",
     "Scale --shape 5,3 --arg features=3",
     "Tied --shape 3,2",
+    "Gate --shape 5,3 --arg features=3",
     "named --shape=",
 ]
 

@@ -110,6 +110,20 @@ def test_where_is_numpys(x, y, z):
     assert_same(lambda np, x, y, z: np.where(x > 0, y, z), x, y, z)
 
 
+@pytest.mark.parametrize("bounds", [(0, None), (None, 1), (-0.5, 1)])
+@given(arrays_of())
+def test_clip_is_numpys(bounds, x):
+    assert_same(lambda np, x: np.clip(x, *bounds), x)
+    assert_same(lambda _, x: x.clip(*bounds), x)
+
+
+def test_arrays_of_other_shapes_are_compared_in_words():
+    with pytest.raises(ValueError, match=r"\(2, 1\) is compared with \(3, 2\)\.$"):
+        functions.allclose([[1], [2]], [[1, 2], [3, 4], [5, 6]])
+    with pytest.raises(ValueError, match="Is one of them transposed"):
+        functions.allclose([[1, 2, 3], [4, 5, 6]], [[1, 2], [3, 4], [5, 6]])
+
+
 PLACES = st.one_of(
     st.integers(-4, 3),
     st.none(),

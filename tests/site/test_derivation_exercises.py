@@ -165,11 +165,21 @@ IN_OTHER_WORDS = {
     "softmax.loss": "guessing, probability = np.log(10), np.exp(-0.1)",
     "softmax.probabilities": "p = 0.125, 0.25, 0.625\ndz = [[0.125, -0.75, 0.625]]",
     "softmax.jacobian": "first_row = 0.25, -0.125, -0.125\ngJ = np.array([[-0.5, -1.25, 1.75]])",
-    "network.shapes": "shape_Z1 = shape_dZ1 = 5, 3\nshape_dW1 = 4, 3\n"
+    "network.shapes": "shape_Z1, shape_dZ1 = [5, 3], (5, 3)\nshape_dW1 = [4, 3]\n"
     "shape_db2 = 1, 2\nparameters = 23.0",
     "network.backward": "dZ2, dA1, dZ1 = [[-0.5, 0.5]], [[-0.5, 0.5, -1]], [[-0.5, 0.5, 0]]\n"
     "dW1 = np.array([[1], [2]]) @ dZ1",
     "tape.division": "def division_rule(g, x, y):\n    r = g / y\n    return r, -r * x / y",
+    "tape.youngest": "import heapq\n\ndef backward(y):\n    y.grad, waiting = 1, [(-y.age, y)]\n"
+    "    while waiting:\n        _, taken = heapq.heappop(waiting)\n"
+    "        for x, slope in taken.parents:\n            x.grad += taken.grad * slope\n"
+    "            if (-x.age, x) not in waiting:\n"
+    "                heapq.heappush(waiting, (-x.age, x))",
+    "tape.accumulate": "x, found = tensor(2.0, requires_grad=True), []\n"
+    "for y in (lambda: x * x), (lambda: 3 * x), (lambda: x * x * x):\n"
+    "    x.grad = None if len(found) == 2 else x.grad\n    y().backward()\n"
+    "    found.append(x.grad.item())\nafter_one, after_two, after_three = found",
+    "broadcasting.shapes": "first, second, third, fourth = [4, 3], (4, 3), None, [5, 4, 3]",
     "broadcasting.outer": "dc, dr = np.array([[-2], [1]]), np.array([[2, 5, 5]])",
     "broadcasting.silent": "def loss(p, t):\n    return np.square(p - t.reshape(-1, 1)).mean()",
 }

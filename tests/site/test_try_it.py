@@ -1,6 +1,8 @@
 """The exercises and cells that a page lets its reader run: in the page's Python."""
 
+import contextlib
 import html
+import io
 import json
 import re
 import shutil
@@ -94,7 +96,7 @@ def test_an_answer_may_work_in_place_as_in_python(run):
     answer = "def softmax_vjp(P, G):\n    G -= (P * G).sum(axis=1, keepdims=True)\n    G *= P\n"
     given = told("softmax.vjp")
     task = ["answered", given["before"], answer + "    return G", given["check"], given["wanted"]]
-    assert run([task]) == [{"right": True, "sentence": "right", "output": ""}]
+    assert run([task])[0]["sentence"] == "right"
 
 
 UNEXPLAINED = "The check cannot use", "It raised"  # an error, whose words are Python's
@@ -133,6 +135,34 @@ def test_what_needs_the_package_is_not_offered():
     assert not tryit.runs_in_a_page("import itertools")
     assert not tryit.runs_in_a_page("np.einsum('ij', x)")
     assert tryit.runs_in_a_page("import math\nimport numpy as np")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "y = x; y *= 3; y /= 2  # both are one array",
+        "y = x\ny **= (2 +  # on two lines\n  1)",
+        "for y in [x]: y *= 2",
+        "y = {'a:b': x}\ny['a:b'] *= x + 1",
+        'def double(y):\n    """Twice: y *= 2."""\n    y *= 2\n\n\ndouble(x)',
+        "n = 7\nn //= 2\nn *= 1.5\nx += n",
+    ],
+)
+def test_an_assignment_with_an_operator_changes_an_array_in_place(run, lines):
+    code = f"import numpy as np\nx = np.array([1.0, 2.0])\n{lines}\nprint(x.sum().item())"
+    expected = io.StringIO()
+    with contextlib.redirect_stdout(expected):
+        exec(code, {})
+    [found] = run([["printed", "", code]])
+    assert (found["output"], found["error"]) == (expected.getvalue(), "")
+
+
+def test_an_answer_that_stops_is_not_called_wrong(run):
+    code = "def double(x):\n    return np.einsum('i->i', 2 * x)"
+    check = "def check(double):\n    assert double(np.array([1]))[0] == 2"
+    [found] = run([["answered", "import numpy as np", code, check, ["double"]]])
+    assert found["stopped"]
+    assert "has no einsum" in found["sentence"]
 
 
 BEFORE = "def double(x):\n    return 2 * x\n"

@@ -136,6 +136,11 @@ class Array:
         """The smallest number, or those along an axis."""
         return self.reduced(lambda line: extreme(line, True), axis, keepdims)
 
+    def clip(self, least=None, most=None):
+        """No number below the first bound, and none above the second; None is no bound."""
+        found = self.map(lambda v: least if least is not None and v < least else v)
+        return found.map(lambda v: most if most is not None and v > most else v)
+
     # ---------------------------------------------------------------- parts
 
     def places(self, key):

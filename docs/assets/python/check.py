@@ -6,6 +6,7 @@ function is taken apart, and its lines are judged like any others.
 
 import functions
 from arrays import Array, ShapeError, asarray
+from assignments import changed_in_place, in_place
 from words import FILE, in_words, line_of, not_an_array, unreadable
 
 from tinygrad_mnist.bridge.diagnosis import diagnose
@@ -42,6 +43,7 @@ class Problem:
         for name in ("zeros", "ones", "zeros_like", "ones_like", "exp", "log", "tanh", "maximum"):
             names[name] = getattr(functions, name)
         names.update({"np": functions, "sigmoid": sigmoid, "relu": relu, "input": no_input})
+        names["changed_in_place"] = changed_in_place
         names.update({"slope": SLOPES[self.activation], "sigmoid_slope": SLOPES["sigmoid"]})
         return names
 
@@ -255,7 +257,8 @@ class Run:
             if gradient and self.last[gradient] is part and (gradient, name) not in mine:
                 mine.append((gradient, name))
         try:
-            exec(compile("\n" * (part.line - 1) + part.text + "\n", FILE, "exec"), self.names)
+            lines = "\n" * (part.line - 1) + in_place(part.text) + "\n"
+            exec(compile(lines, FILE, "exec"), self.names)
         except SystemExit:
             self.error(part, part.line, mine, "exit() ends a program. Here, just leave it out.")
         except SyntaxError:

@@ -3,6 +3,7 @@
 import math
 
 from arrays import Array
+from assignments import changed_in_place, in_place
 from words import FILE, in_words, line_of, unreadable
 
 
@@ -35,7 +36,9 @@ def zip_like(*lists, strict=False):
 
 def prepared(output):
     """The names that code begins with."""
-    return {"math": math, "print": output.print, "zip": zip_like}
+    names = {"math": math, "print": output.print, "zip": zip_like}
+    names["changed_in_place"] = changed_in_place
+    return names
 
 
 def printed(before, source):
@@ -64,7 +67,7 @@ def run(source, names):
     lines = source.rstrip().split("\n")
     if lines[-1] and not lines[-1][0].isspace() and is_expression(lines[-1]):
         lines[-1] = "shown_at_the_end = " + lines[-1]
-    exec(compile("\n".join(lines) + "\n", FILE, "exec"), names)
+    exec(compile(in_place("\n".join(lines)) + "\n", FILE, "exec"), names)
     if names.get("shown_at_the_end") is not None:
         names["print"](repr(names["shown_at_the_end"]))
 
@@ -79,13 +82,16 @@ def is_expression(line):
 
 
 def answered(before, source, check, wanted):
-    """Grade an answer: run it, then `check` with the names that it wants."""
+    """Grade an answer: run it, then `check` with the names that it wants.
+
+    An answer that stops in a line of its own is not judged: with all of NumPy it might be right.
+    """
     output = Output()
     names = prepared(output)
     part = Part(source, names)
     try:
         exec(compile(before, "<page>", "exec"), names)
-        exec(compile(source + "\n", FILE, "exec"), names)
+        exec(compile(in_place(source) + "\n", FILE, "exec"), names)
         for name in wanted:
             if names.get(name, ...) is ...:
                 return said(False, f"There is no {name} yet: write it.", output)
@@ -94,13 +100,14 @@ def answered(before, source, check, wanted):
     except AssertionError as error:
         return said(False, str(error) or "An assertion in your code fails.", output)
     except SyntaxError:
-        return said(False, unreadable(source, 1), output)
+        return said(False, unreadable(source, 1), output, stopped=True)
     except SystemExit:
-        return said(False, "exit() ends a program. Leave it out.", output)
+        return said(False, "exit() ends a program. Leave it out.", output, stopped=True)
     except Exception as error:
         line = line_of(error)
         where = f"Line {line}: " if line else ""
-        return said(False, where + in_words(error, part, line or 0, part), output)
+        words = where + in_words(error, part, line or 0, part)
+        return said(False, words, output, stopped=bool(line))
     return said(True, "right", output)
 
 
@@ -120,6 +127,6 @@ def own(value):
     return value.copy() if isinstance(value, Array) else value
 
 
-def said(right, sentence, output):
+def said(right, sentence, output, stopped=False):
     """A verdict."""
-    return {"right": right, "sentence": sentence, "output": output.text}
+    return {"right": right, "sentence": sentence, "output": output.text, "stopped": stopped}

@@ -138,6 +138,7 @@ def subtract(x, y):
 
 transpose = turned
 mean, reshape, copy, ravel = method("mean"), method("reshape"), method("copy"), method("ravel")
+clip = method("clip")
 sum, max, min, abs = method("sum"), method("max"), method("min"), absolute
 
 
@@ -148,7 +149,12 @@ def shape(x):
 
 def isclose(x, y, rtol=1e-5, atol=1e-8):
     """Whether two arrays are equal up to rounding, place by place."""
-    x, y = both(x, y, "isclose")
+    try:
+        x, y = both(x, y, "isclose")
+    except ShapeError:
+        x, y = asarray(x), asarray(y)
+        hint = " Is one of them transposed?" if x.T.shape == y.shape else ""
+        raise ShapeError(f"{x.shape} is compared with {y.shape}.{hint}") from None
     close = [a == b or absolute_of(a - b) <= atol + rtol * absolute_of(b)
              for a, b in zip(x.data, y.data)]  # fmt: skip
     return Array(close, x.shape)

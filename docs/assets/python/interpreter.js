@@ -1,7 +1,7 @@
 // Python in the page: MicroPython with the few files that judge a reader's code.
 
 const FILES = [
-  "arrays.py", "functions.py", "words.py", "check.py", "exercise.py",
+  "arrays.py", "functions.py", "words.py", "assignments.py", "check.py", "exercise.py",
   "tinygrad_mnist/bridge/mistakes.py", "tinygrad_mnist/bridge/diagnosis.py",
 ];
 /** What the files import for the type checker only. */
