@@ -206,7 +206,7 @@ class MyProgress extends HTMLElement {
   connectedCallback() {
     const kept = progress(), solved = Object.entries(kept.solved).sort(), drafts = Object.keys(kept.drafts);
     const save = button("Save as a file"), remove = button("Erase everything");
-    const rows = solved.map(([name, day]) => make("tr", {}, make("td", {}, make("code", {}, name)), make("td", {}, day)));
+    const rows = solved.map(([name, day]) => make("tr", {}, make("td", {}, title(name)), make("td", {}, day)));
     const head = make("tr", {}, make("th", { scope: "col" }, "Solved"), make("th", { scope: "col" }, "On"));
     const list = solved.length ? make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)) : make("p", {}, "Nothing is solved yet.");
     const texts = make("p", {}, drafts.length === 1 ? "One text of yours is kept." : `${drafts.length} texts of yours are kept.`);
@@ -228,6 +228,13 @@ class MyProgress extends HTMLElement {
       this.querySelector("[role=status]").textContent = "Everything is erased.";
     });
   }
+}
+
+/** The name of what was solved, in words. @param {string} name */
+function title(name) {
+  const [layers, activation, loss, decay] = name.replace("mistake/", "").split("-");
+  if (name.startsWith("mistake/")) return `find my mistake: ${layers} layers, ${activation}, ${loss.replace("_", " ")}, weight decay ${decay}`;
+  return name.replace(".", ": ").replaceAll("-", " ");
 }
 
 const SURE = "Really erase? Press once more";

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PAGES = {
     *("01-scalar-tape", "chain-rule", "linear", "activations"),
-    *("softmax", "squared-error", "network"),
+    *("softmax", "squared-error", "network", "tape", "broadcasting", "optimizers"),
 }
 """Where code is offered to be run: it is small enough there for a page's Python."""
 

@@ -59,7 +59,8 @@ def test_each_line_gets_its_verdict_its_equation_and_help(page):
 def test_a_right_backward_pass_is_remembered_and_erased(page):
     assert "All gradients are right." in checked(page, RIGHT).inner_text()
     page.goto(page.url.replace("find-my-mistake", "progress"))
-    assert "mistake/2-tanh-cross_entropy-0.1" in page.locator("my-progress table").inner_text()
+    solved = "find my mistake: 2 layers, tanh, cross entropy, weight decay 0.1"
+    assert solved in page.locator("my-progress table").inner_text()
     with page.expect_download() as saved:
         page.get_by_role("button", name="Save as a file").click()
     kept = json.loads(saved.value.path().read_text())

@@ -179,6 +179,8 @@ def test_what_opens_is_accessible_too(opened, axe):
 
 def test_a_line_of_the_network_lights_up_its_part_of_the_drawing(opened):
     tab = opened("derivations/network.html")
+    tab.wait_for_load_state("networkidle")
+    assert tab.locator(".flow .lit").count() == 0
     tab.locator("#line-dA1").hover()
     lit = tab.locator(".flow .lit").evaluate_all("parts => parts.map(part => part.dataset.line)")
     assert set(lit) == {"dA1"}

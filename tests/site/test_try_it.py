@@ -131,7 +131,7 @@ def test_what_needs_the_package_is_not_offered():
     here = tryit.Page("linear")
     assert here.cell("", "x = 1")
     assert here.cell("", "from tinygrad_mnist import tensor") == here.cell("", "x = 2") == ""
-    assert tryit.Page("optimizers").cell("", "x = 1") == ""
+    assert tryit.Page("initialisation").cell("", "x = 1") == ""
     assert not tryit.runs_in_a_page("import itertools")
     assert not tryit.runs_in_a_page("np.einsum('ij', x)")
     assert tryit.runs_in_a_page("import math\nimport numpy as np")
