@@ -122,7 +122,7 @@ v3, p3, v_limit = 0.875, -0.2125, 1
 v3, p3, v_limit = 1.75, -0.175, 2
 
 # %% [markdown] exercise="optimizers.first-step"
-# ### Exercise 3: adam's first step
+# ### Exercise 3: Adam's first step
 #
 # Adam starts at $p_0 = 0$ with $\eta = 0.01$; take $\epsilon = 0$. Where is
 # $p_1$ if the first gradient is $0.001$, and where if it is $-50$?

@@ -111,7 +111,7 @@ class FindMyMistake extends HTMLElement {
   get opening() {
     const [layers, , loss] = this.network.split("-");
     const start = loss === "mse" ? `dA${layers} = \n` : "";
-    return `# The loss is a mean over B = 7 examples.\n${start}dZ${layers} = \ndW${layers} = \n`;
+    return `# Loss: the mean over B = 7 examples\n${start}dZ${layers} = \ndW${layers} = \n`;
   }
 
   async check() {
@@ -209,7 +209,7 @@ class MyProgress extends HTMLElement {
     const rows = solved.map(([name, day]) => make("tr", {}, make("td", {}, title(name)), make("td", {}, day)));
     const head = make("tr", {}, make("th", { scope: "col" }, "Solved"), make("th", { scope: "col" }, "On"));
     const list = solved.length ? make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)) : make("p", {}, "Nothing is solved yet.");
-    const texts = make("p", {}, drafts.length === 1 ? "One text of yours is kept." : `${drafts.length} texts of yours are kept.`);
+    const texts = make("p", {}, drafts.length === 1 ? "One changed piece of code is kept." : `${drafts.length || "No"} changed pieces of code are kept.`);
     const said = make("p", { role: "status" });
     this.replaceChildren(list, texts, make("p", { class: "buttons" }, save, " ", remove), said);
     save.addEventListener("click", () => {

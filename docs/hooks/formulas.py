@@ -32,6 +32,7 @@ FORMULA = re.compile(
     re.DOTALL,
 )
 WAITING = re.compile(r'(<(span|div) class="arithmatex") data-formula="(\d+)">[^<]*(?=</\2>)')
+BEFORE_A_STOP = re.compile(r'(data-formula="\d+">[^<]*</span>)(?=[.,;:?!)])')
 ON_A_LINE = re.compile(r"</?(?:math|semantics|mstyle|mrow|msub|mi|mn|mo|mtext)\b[^>]*>")
 """The tags of MathML whose letters mean the same when they are written one after the other."""
 
@@ -65,10 +66,12 @@ def on_env(env: Any, files: Files, **_: Any) -> Any:
 
 
 def on_page_context(context: Any, page: Page, **_: Any) -> Any:
-    """Put in the formulas: hooks come after plugins, so the search has read the page."""
-    page.content = WAITING.sub(
-        lambda found: f"{found[1]}>{TYPESET[int(found[3])]}", page.content or ""
-    )
+    """Put in the formulas: hooks come after plugins, so the search has read the page.
+
+    A word joiner keeps a stop or a comma on the line of its formula.
+    """
+    joined = BEFORE_A_STOP.sub(r"\1&#8288;", page.content or "")
+    page.content = WAITING.sub(lambda found: f"{found[1]}>{TYPESET[int(found[3])]}", joined)
     return context
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from itertools import product
 from pathlib import Path
@@ -84,8 +85,19 @@ def problem(paper: Any, X: Any, labels: Any) -> dict[str, Any]:
 
 
 def help_with_mistakes() -> str:
-    """Every mistake that a diagnosis can name: what it is called, why it is made, how to see it."""
-    return "\n\n".join(box(name, told) for name, told in bridge.known_mistakes().items())
+    """Every mistake that a diagnosis can name: what it is called, why it is made, how to see it.
+
+    The headings are those of the file that has the help.
+    """
+    known, blocks = bridge.known_mistakes(), []
+    for heading, name in HELP.findall(FILE_OF_HELP.read_text(encoding="utf-8")):
+        blocks.append(f"### {heading}" if heading else box(name, known[name]))
+    return "\n\n".join(blocks)
+
+
+FILE_OF_HELP = PACKAGE / "bridge" / "help.toml"
+HELP = re.compile(r"^# -{9,} (.+)$|^\[(.+)\]$", re.MULTILINE)
+"""A heading, or the name of a mistake."""
 
 
 def box(name: str, told: bridge.Help) -> str:
@@ -94,7 +106,7 @@ def box(name: str, told: bridge.Help) -> str:
     title = page.partition("\n")[0].removeprefix("# ")
     seen = f" It has [been met before]({told.seen})." if told.seen else ""
     return (
-        f'<div id="mistake-{name}" markdown>\n\n??? info "{told.title}"\n\n'
+        f'<div id="mistake-{name}" class="mistake" markdown>\n\n??? info "{told.title}"\n\n'
         f"    **Why it happens.** {told.why}\n\n    **How to see it.** {told.see}{seen}\n\n"
         f"    **The derivation:** [{title}](derivations/{told.read}.md)\n\n</div>"
     )

@@ -77,14 +77,14 @@ def there_and_back() -> str:
     return (
         f'<figure class="there-and-back"><svg viewBox="0 0 {WIDTH} {height:.0f}" '
         f'role="img" aria-label="{text}">{ARROWS}{"".join(parts)}</svg>'
-        f"<figcaption>{CAPTION.format(label=label, sure=p[best])}</figcaption></figure>"
+        f"<figcaption>{CAPTION.format(label=label, sure=100 * p[best])}</figcaption></figure>"
     )
 
 
 CAPTION = (
     "One test image in the trained network, drawn from its real numbers. <b>Forward</b> it becomes "
-    "an answer, {sure:.0%} sure that this is a {label}. <b>Back</b>, to every number its share of "
-    "the error: blue where growing it would make the loss grow, orange where it would make it "
+    "an answer, {sure:.0f} % sure that this is a {label}. <b>Back</b>, to every number its share "
+    "of the error: blue where growing it would make the loss grow, orange where it would make it "
     "smaller. The last picture shows the weights of sixteen hidden units."
 )
 

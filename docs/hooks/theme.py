@@ -24,11 +24,13 @@ REPAIRS = {
     re.compile(r"<th([^>]*)></th>"): r"<td\1></td>",
     re.compile(EARLY + UNKNOWN): "",
     re.compile(EARLY): '<span class="o">*</span>',
+    re.compile(r"<code>[\w.:/]{30,}</code>"): lambda found: found[0].replace("_", "_<wbr>"),
     re.compile(r"(<(?:image|use) [^>]*?)(?<= )href="): r"\1xlink:href=",
 }
 """Dialogs and landmarks get names, and the empty corner of a table needs none. What a module takes
-only to refuse it kindly is not shown in its signature. And instant navigation, which sets the
-`href` of all that has one, would stop at a drawing, where it cannot be set."""
+only to refuse it kindly is not shown in its signature. A long name may go on in the next line. And
+instant navigation, which sets the `href` of all that has one, would stop at a drawing, where it
+cannot be set."""
 
 
 def on_env(env: Any, files: Files, **_: Any) -> Any:

@@ -11,6 +11,10 @@ from tinygrad_mnist.autodiff.graph import NUMPY
 PAGE = Path(__file__).parents[2] / "docs" / "ops.md"
 
 HEAD = """\
+---
+hide: [toc]
+---
+
 # All ops
 
 Every op is in `tinygrad_mnist/autodiff/ops.py`, with its derivative rules. A call on tensors is
@@ -19,7 +23,7 @@ here. This table is made from the samples that drive the tests: each op has its 
 NumPy, its first and second derivatives with central differences, and wrong twins of its rules
 rejected.
 
-| op | NumPy function | what it computes | an example | deliberately wrong rules tested |
+| op | NumPy function | what it computes | an example | wrong rules |
 |---|---|---|---|---|
 """
 

@@ -409,6 +409,7 @@ def drawn(function: Callable[..., Array], *args: Any, **options: Any) -> Array:
     Returns
     -------
     ndarray
+        The numbers drawn, as the method returns them.
 
     Examples
     --------

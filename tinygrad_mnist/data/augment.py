@@ -48,7 +48,7 @@ def distort(
 
     Returns
     -------
-    ndarray of the shape and dtype of `images`
+    ndarray of the shape and dtype of images
         Computed in float32; bytes are rounded.
 
     Raises

@@ -27,7 +27,7 @@ def load_mnist(normalize: str | None = "unit") -> tuple[NDArray[Any], NDArray[np
 
     Returns
     -------
-    images : ndarray, (60000, 784), float32, or uint8 if `normalize` is None
+    images : ndarray, (60000, 784), float32, or uint8 if normalize is None
         One image per row; ``images.reshape(-1, 28, 28)`` makes pictures of them.
     labels : ndarray of int64, (60000,)
 

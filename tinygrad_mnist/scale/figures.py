@@ -86,8 +86,9 @@ def parallel(
 
 def _draw_axis(axes: Axes, x: int, labels: Sequence[str], places: NDArray[Any]) -> None:
     axes.axvline(x, color=GREY, lw=0.8)
+    ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.5}
     for label, y in zip(labels, places, strict=True):
-        axes.text(x + 0.02, y + 0.015, label, fontsize=8)
+        axes.text(x + 0.02, y + 0.015, label, fontsize=8, bbox=ground, zorder=3)
 
 
 def _explain(axes: Axes) -> None:

@@ -204,7 +204,7 @@ class WatchItLearn extends HTMLElement {
   }
 
   plot() {
-    const last = Math.max(this.history.at(-1).steps, 1), top = Math.max(...this.history.map(({ loss, heldOut }) => Math.max(loss, heldOut)).filter(Number.isFinite), 0.1);
+    const last = Math.max(this.history.at(-1).steps, 100), top = Math.max(...this.history.map(({ loss, heldOut }) => Math.max(loss, heldOut)).filter(Number.isFinite), 0.1);
     const line = (/** @type {"loss"} */ of) => this.history.map((told) => [told.steps, told[of]]);
     const x = /** @type {[number, number]} */ ([0, last]);
     this.curves.replaceChildren(

@@ -83,7 +83,7 @@ export const kinds = {
     },
   },
   depth: {
-    sliders: [{ name: "gain", label: "gain: weights have the deviation gain / √n", min: 0.2, max: 4, step: 0.02, value: 1 }],
+    sliders: [{ name: "gain", label: "gain (deviation · √n)", min: 0.2, max: 4, step: 0.02, value: 1 }],
     choices: [
       { name: "of", label: "function", options: ["relu", "tanh", "sigmoid"] },
       { name: "rule", label: "rule", options: ["Xavier (gain 1)", "He (gain √2)", "the slider"] },

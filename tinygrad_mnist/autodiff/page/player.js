@@ -156,7 +156,8 @@ class TapePlayer extends HTMLElement {
     } else if (seen.tensor !== undefined) {
       parts.push(step ? figure(step.cotangent, `cotangent of ${name(seen.tensor)}`) : figure(tensors[seen.tensor].value, name(seen.tensor)));
     }
-    const queue = step ? `${this.walk.waiting}: ${step.waiting.map(name).join(", ") || "nobody"}.` : "";
+    const still = seen.tensor === undefined ? "The numbers of each step appear here." : "";
+    const queue = step ? `${this.walk.waiting}: ${step.waiting.map(name).join(", ") || "nobody"}.` : still;
     this.panel.replaceChildren(make("div", { class: "numbers" }, ...parts), make("p", { class: "waiting" }, queue));
   }
 }
