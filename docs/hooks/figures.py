@@ -45,6 +45,9 @@ WHITE_GROUND = re.compile(
     r'(<g id="(?:figure|axes)_\d+">\s*<g id="patch_\d+">\s*<path [^>]*fill: )#ffffff'
 )
 """Of a figure, and of the axes in it."""
+WHITE_BEHIND_TEXT = re.compile(
+    r'(<g id="text_\d+">\s*<g id="patch_\d+">\s*<path [^>]*fill: )#ffffff'
+)
 
 
 def curves(
@@ -97,6 +100,7 @@ def inline(text: str, label: str) -> str:
     """An SVG file of matplotlib's as a part of a page, in its ink and letters, on its ground."""
     text = text[text.index("<svg") :]
     text = WHITE_GROUND.sub(r"\1none", text)
+    text = WHITE_BEHIND_TEXT.sub(r"\1var(--md-default-bg-color)", text)
     for color, ink in INKS.items():
         text = text.replace(color, ink)
     used = set(re.findall(r"#([\w-]+)", text))

@@ -50,6 +50,14 @@ def test_the_white_ground_of_a_file_is_left_out_and_white_in_it_is_not():
     assert "fill: none" in inline(WHITE, "")
 
 
+def test_behind_a_text_is_the_ground_of_the_page():
+    figure, axes = subplots()
+    axes.text(0, 0, "a", bbox={"facecolor": "white"})
+    drawing = svg(figure, "a letter", caption="")
+    assert "#ffffff" not in drawing
+    assert drawing.count("var(--md-default-bg-color)") == 1
+
+
 PAGES = [*DOCS.glob("*.md"), *DOCS.glob("derivations/*.md"), *DOCS.glob("howto/*.md")]
 DRAWING = re.compile(r'```python exec="true" html="true"\n(.*?)```', re.DOTALL)
 
