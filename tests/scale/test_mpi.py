@@ -200,6 +200,8 @@ def test_if_a_rank_is_killed_all_end_and_the_training_goes_on_from_a_whole_check
     killed = train(2, RANDOM, accident="killed:1:4")
     assert killed.returncode != 0
     assert not Path("run/metrics.json").exists()
+    saved = checkpoint.load(Path("run"))[0].state
+    assert 3 * len(saved.arrays["history"]) + saved.numbers["under_way"]["batch"] <= 4
     assert resume(2).returncode == 0
     assert_same(weights("whole"), weights())
 

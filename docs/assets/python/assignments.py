@@ -7,8 +7,9 @@ WORDS = {"*=": "mul", "/=": "truediv", "**=": "pow"}
 
 def changed_in_place(x, word, y):
     """What `x *= y` leaves in x, for the word mul: an array stays itself, with new numbers."""
-    value = x * y if word == "mul" else x / y if word == "truediv" else x**y
-    return getattr(x, f"__i{word}__")(y) if isinstance(x, Array) else value
+    if isinstance(x, Array):
+        return getattr(x, f"__i{word}__")(y)
+    return x * y if word == "mul" else x / y if word == "truediv" else x**y
 
 
 def in_place(source):
